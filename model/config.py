@@ -1,0 +1,138 @@
+"""Hyperparameters: the one home of their names, defaults, meanings and valid ranges.
+
+Hyperparameters are chosen before training and steer how the parameters W and b come out; they are kept apart
+from the parameters (see `model.network`). Both dataclasses are frozen and checked when they are made. Command-line
+flags, the app's widgets and `NetClassifier` derive from the fields below. A field may say ``"auto"``: `resolve`
+turns each such field into a value by a stated rule, and what is stored with a model has no ``"auto"`` left.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from model.activations import ACTIVATIONS
+from model.heads import HEADS
+from model.initializers import INITIALIZERS
+from model.optimizers import OPTIMIZERS
+from model.schedules import SCHEDULES
+
+Auto = Literal["auto"]
+
+
+class ConfigError(ValueError):
+    """A hyperparameter with a value that cannot work; the message names the field, the value and the remedy."""
+
+
+def option(default: Any, help: str, *, choices: Iterable[str] = (), check: str = "") -> Any:
+    """Make a dataclass field that carries its meaning (`help`), its valid names and the name of its range check."""
+    return dataclasses.field(default=default, metadata={"help": help, "choices": tuple(choices), "check": check})
+
+
+_CHECKS: dict[str, tuple[Callable[[float], bool], str]] = {
+    "positive": (lambda v: v > 0, "greater than 0"),
+    "at_least_0": (lambda v: v >= 0, "0 or greater"),
+    "fraction": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
+    "rate": (lambda v: 0 < v <= 1, "greater than 0 and at most 1"),
+}
+
+
+def check_fields(config: Any) -> None:
+    """Check every field of a config dataclass against its choices and its range.
+
+    Raises
+    ------
+    ConfigError
+        Naming the field, the value found and the values that are valid.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if value == "auto" and "Auto" in str(field.type):
+            continue
+        choices, check = field.metadata.get("choices", ()), field.metadata.get("check", "")
+        if choices and value not in choices:
+            raise ConfigError(f"{field.name}: {value!r} is unknown; choose one of {', '.join(choices)}")
+        if not check:
+            continue
+        is_valid, words = _CHECKS[check]
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, bool) or not isinstance(number, (int, float)):
+                raise ConfigError(f"{field.name}: {value!r} is not a number; give a number {words}")
+            if not math.isfinite(number) or not is_valid(number):
+                raise ConfigError(f"{field.name}: {value!r} does not work; give a number {words}")
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Hyperparameters of the network: what it computes, whatever it is trained on."""
+
+    hidden: tuple[int, ...] | Auto = option("auto", "units of each hidden layer, first to last", check="positive")
+    activation: str = option("relu", "activation of the hidden layers", choices=ACTIVATIONS)
+    head: str = option("auto", "output layer and its cost", choices=("auto", *HEADS))
+    initializer: str = option("he", "how W starts", choices=INITIALIZERS)
+    head_scale: float = option(
+        1.0, "factor on the starting W of the output layer (0.1: start undecided)", check="positive"
+    )
+    batch_norm: bool | Auto = option("auto", "normalise Z over the batch, in every hidden layer")
+    dropout: float = option(0.0, "share of hidden units silenced in each training step", check="fraction")
+    input_dropout: float = option(0.0, "share of inputs silenced in each training step", check="fraction")
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.hidden != "auto" and not all(isinstance(n, int) for n in self.hidden):
+            raise ConfigError(f"hidden: {self.hidden!r} does not work; give whole numbers of units")
+
+    def layer_dims(self, n_x: int, n_classes: int) -> tuple[int, ...]:
+        """Return (n_0, n_1, ..., n_L): n_0 = n_x inputs, the hidden layers, and the n_L outputs of the head."""
+        if self.hidden == "auto" or self.head == "auto":
+            raise ConfigError("layer_dims needs a resolved configuration; call model.config.resolve first")
+        return (n_x, *self.hidden, HEADS[self.head].n_outputs(n_classes))
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Hyperparameters of the training: how W and b are found."""
+
+    epochs: int | Auto = option("auto", "passes over the training examples", check="positive")
+    batch_size: int | Auto = option("auto", "examples per training step", check="positive")
+    learning_rate: float | Auto = option(
+        "auto", "size of a training step (the peak, where there is a schedule)", check="positive"
+    )
+    optimizer: str = option("adamw", "rule that turns gradients into steps", choices=OPTIMIZERS)
+    momentum: float = option(0.9, "of momentum and nesterov; decay of rmsprop's average", check="fraction")
+    beta1: float = option(0.9, "decay of Adam's first moment", check="fraction")
+    beta2: float = option(0.999, "decay of Adam's second moment", check="fraction")
+    epsilon: float = option(1e-8, "added to the denominator of rmsprop and Adam", check="positive")
+    schedule: str = option("one_cycle", "how the learning rate changes over the steps", choices=SCHEDULES)
+    warmup: float = option(0.2, "share of all steps over which the learning rate rises", check="fraction")
+    decay_rate: float = option(0.1, "of step: factor at each drop; of exponential: factor over all", check="rate")
+    decay_steps: int = option(3, "of step: number of equal stretches between drops", check="positive")
+    layer_rates: tuple[float, ...] = option(
+        (), "learning-rate multiplier of each layer, first to last; none: 1 for all", check="at_least_0"
+    )
+    l2: float = option(0.0, "L2 penalty: adds l2/2 times the sum of squares of all W to the cost", check="at_least_0")
+    weight_decay: float = option(
+        0.02, "of adamw: share of W (times the rate) taken away in each step", check="at_least_0"
+    )
+    clip_norm: float = option(0.0, "largest norm of the whole gradient; 0: no limit", check="at_least_0")
+    average: float = option(
+        0.0, "decay of the exponential moving average of the weights that is used; 0: off", check="fraction"
+    )
+    label_smoothing: float = option(0.0, "share of each label spread evenly over the classes", check="fraction")
+    class_weight: str = option(
+        "none",
+        "balanced: every class counts the same, however many examples it has",
+        choices=("none", "balanced"),
+    )
+    patience: int = option(
+        0, "stop after this many epochs without a better validation cost; 0: never", check="at_least_0"
+    )
+    restore_best: bool = option(True, "end with the weights of the best validation cost, not the last ones")
+    seed: int = option(0, "of all random choices", check="at_least_0")
+    dtype: str = option("float32", "of weights and pictures during training", choices=("float32", "float64"))
+
+    def __post_init__(self) -> None:
+        check_fields(self)

@@ -1,0 +1,48 @@
+"""Folding: whatever is affine when predicting becomes part of W and b, so a saved network is a plain L-layer net."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from model import batch_norm
+from model.activations import Array
+from model.config import NetworkConfig
+from model.network import Parameters
+
+
+def fold_batch_norm(parameters: Parameters, config: NetworkConfig) -> tuple[Parameters, NetworkConfig]:
+    """Return the same network without batch normalisation: W' = gain W, b' = offset (see `batch_norm.fold`)."""
+    plain = Parameters(parameters.layer_dims, dtype=parameters.flat.dtype)
+    for l in range(1, parameters.L + 1):
+        W, b, gamma = parameters[l]
+        running = parameters.running_of(l)
+        if gamma is not None and running is not None:
+            gain, b = batch_norm.fold(gamma, b, *running)
+            W = gain * W
+        plain[l].W[:] = W
+        plain[l].b[:] = b
+    return plain, replace(config, batch_norm=False)
+
+
+def fold_input(parameters: Parameters, shift: Array, scale: Array) -> Parameters:
+    """Return a network on raw inputs x that equals `parameters` on scale * (x - shift).
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Without batch normalisation.
+    shift, scale : ndarray of shape (n_x, 1) or (1, 1)
+
+    Returns
+    -------
+    folded : Parameters
+        With W1' = W1 * scale and b1' = b1 - W1' shift, computed in float64.
+    """
+    folded = parameters.copy()
+    W, b, _ = folded[1]
+    wide = W.astype(np.float64) * np.reshape(scale, (1, -1))
+    b -= wide @ np.broadcast_to(shift, (W.shape[1], 1))
+    W[:] = wide
+    return folded

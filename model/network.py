@@ -1,0 +1,516 @@
+"""The L-layer network: its parameters, and the pure mathematics of going forward and backward through it.
+
+Notation is the course's. Examples are columns: X = A[0] is (n_x, m); layer l has W[l] (n_l, n_{l-1}) and b[l] (n_l, 1),
+
+    Z[l] = W[l] A[l-1] + b[l]        A[l] = g(Z[l])        l = 1 .. L
+
+and the last Z holds the logits that a head (`model.heads`) turns into probabilities and a cost. The input is not
+counted as a layer. Every function can be called alone with arrays of these shapes, and the training loop
+calls the very same ones: handed a `Workspace` and gradients to fill, they allocate nothing the size of a batch.
+Arrays of examples are in Fortran order (one example is contiguous), which BLAS takes as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.activations import ACTIVATIONS, Array
+from model.batch_norm import BatchNormCache, batch_norm_backward, batch_norm_forward, batch_norm_inference
+from model.config import NetworkConfig
+from model.heads import HEADS
+from model.initializers import INITIALIZERS
+
+
+class DimensionError(ValueError):
+    """A matrix has the wrong shape; the message names layer, matrix, what was expected and what came."""
+
+
+def check_shape(name: str, matrix: Array, expected: tuple[int | None, int | None], symbols: str) -> None:
+    """Refuse a matrix whose shape is not `expected` (None: any size), e.g. ``symbols="(n2, n1)"``.
+
+    Raises
+    ------
+    DimensionError
+    """
+    fits = matrix.ndim == 2 and all(want in (None, got) for want, got in zip(expected, matrix.shape, strict=True))
+    if not fits:
+        wanted = "(" + ", ".join("m" if n is None else str(n) for n in expected) + ")"
+        raise DimensionError(f"{name} has shape {matrix.shape}, expected {wanted} = {symbols}")
+
+
+class LayerParameters(NamedTuple):
+    """Views into the flat parameter vector: W (n, n_prev), b (n, 1) and, with batch normalisation, gamma (n, 1)."""
+
+    W: Array
+    b: Array
+    gamma: Array | None
+
+
+class RunningStatistics(NamedTuple):
+    """Of one batch-normalised layer: running mean and variance of W A_prev, (n, 1) each. Not learned by gradients."""
+
+    mean: Array
+    variance: Array
+
+
+class Parameters:
+    """All parameters of a network as one flat vector, with a view per layer.
+
+    ``parameters[l]`` is layer l, counted from 1 as in the course; ``parameters.flat`` is the vector. An optimiser
+    works on the vector, an average of networks is one expression, a checkpoint is one write.
+
+    With batch normalisation a hidden layer has a gain gamma as well, its b is added after the normalisation
+    (where the literature calls it beta), and ``running`` holds the statistics that stand in for the batch's when
+    predicting.
+    """
+
+    def __init__(
+        self,
+        layer_dims: Sequence[int],
+        *,
+        batch_norm: bool = False,
+        dtype: np.dtype | type | str = np.float32,
+        flat: Array | None = None,
+        running: Array | None = None,
+    ) -> None:
+        if len(layer_dims) < 2 or any(n < 1 for n in layer_dims):
+            raise DimensionError(
+                f"layer_dims is {tuple(layer_dims)}; it needs an input and an output size, each 1 or more"
+            )
+        self.layer_dims = tuple(int(n) for n in layer_dims)
+        self.batch_norm = batch_norm
+        n_hidden = sum(self.layer_dims[1:-1])
+        size = sum(n * n_prev + n for n_prev, n in self.shapes()) + batch_norm * n_hidden
+        self.flat = np.zeros(size, dtype) if flat is None else flat
+        self.running = np.zeros(2 * n_hidden * batch_norm, self.flat.dtype) if running is None else running
+        if self.flat.shape != (size,) or self.running.shape != (2 * n_hidden * batch_norm,):
+            raise DimensionError(
+                f"layer_dims {self.layer_dims} needs {size} parameters in one vector, got shape {self.flat.shape}"
+            )
+        self._layers, self._running = self._views()
+        if running is None:
+            for statistics in self._running:
+                statistics.variance[:] = 1
+
+    def shapes(self) -> list[tuple[int, int]]:
+        """Return (n_prev, n) of each layer, first to last."""
+        return list(zip(self.layer_dims[:-1], self.layer_dims[1:], strict=True))
+
+    def _views(self) -> tuple[list[LayerParameters], list[RunningStatistics]]:
+        layers, running, at, running_at = [], [], 0, 0
+        for l, (n_prev, n) in enumerate(self.shapes(), start=1):
+            W = self.flat[at : at + n * n_prev].reshape(n, n_prev)
+            at += n * n_prev
+            b = self.flat[at : at + n].reshape(n, 1)
+            at += n
+            gamma = None
+            if self.batch_norm and l < self.L:
+                gamma = self.flat[at : at + n].reshape(n, 1)
+                at += n
+                pair = self.running[running_at : running_at + 2 * n].reshape(2, n, 1)
+                running.append(RunningStatistics(pair[0], pair[1]))
+                running_at += 2 * n
+            layers.append(LayerParameters(W, b, gamma))
+        return layers, running
+
+    @property
+    def L(self) -> int:
+        """Number of layers, the input not counted."""
+        return len(self.layer_dims) - 1
+
+    def __getitem__(self, l: int) -> LayerParameters:
+        if not 1 <= l <= self.L:
+            raise IndexError(f"layer {l} does not exist; layers are counted from 1 to L = {self.L}")
+        return self._layers[l - 1]
+
+    def running_of(self, l: int) -> RunningStatistics | None:
+        """Return the running statistics of layer l, or None where it has no batch normalisation."""
+        return self._running[l - 1] if self.batch_norm and l < self.L else None
+
+    def copy(self) -> Parameters:
+        """Return an independent copy."""
+        return self.like(self.flat.copy(), self.running.copy())
+
+    def like(self, flat: Array, running: Array | None = None) -> Parameters:
+        """Return parameters of the same shapes over another flat vector (not copied)."""
+        return Parameters(self.layer_dims, batch_norm=self.batch_norm, flat=flat, running=running)
+
+    def assign(self, other: Parameters) -> None:
+        """Overwrite every number with those of `other`, of the same shapes."""
+        self.flat[:] = other.flat
+        self.running[:] = other.running
+
+
+def initialize(
+    layer_dims: Sequence[int],
+    config: NetworkConfig,
+    rng: np.random.Generator,
+    dtype: np.dtype | type | str = np.float32,
+) -> Parameters:
+    """Return fresh parameters: W by `config.initializer`, b = 0, gamma = 1."""
+    parameters = Parameters(layer_dims, batch_norm=config.batch_norm is True, dtype=dtype)
+    for l, (n_prev, n) in enumerate(parameters.shapes(), start=1):
+        W, _, gamma = parameters[l]
+        W[:] = INITIALIZERS[config.initializer](n, n_prev, rng)
+        if gamma is not None:
+            gamma[:] = 1
+    parameters[parameters.L].W[:] *= config.head_scale
+    return parameters
+
+
+class Workspace:
+    """Buffers for one batch, made on first use and used again for every later batch of the same run."""
+
+    def __init__(self) -> None:
+        self._memory: dict[tuple[str, int], Array] = {}
+
+    def array(self, name: str, l: int, shape: tuple[int, int], dtype: np.dtype) -> Array:
+        """Return the buffer `name` of layer `l` as an uninitialised F-ordered array; contents are the caller's."""
+        size = shape[0] * shape[1]
+        memory = self._memory.get((name, l))
+        if memory is None or memory.size < size or memory.dtype != dtype:
+            memory = self._memory[name, l] = np.empty(size, dtype)
+        return memory[:size].reshape(shape, order="F")
+
+
+class LinearCache(NamedTuple):
+    """What the backward step of a linear layer needs."""
+
+    A_prev: Array
+    W: Array
+    layer: int
+
+
+def linear_forward(
+    A_prev: Array, W: Array, b: Array | None, *, layer: int = 1, out: Array | None = None
+) -> tuple[Array, LinearCache]:
+    """Compute Z = W A_prev + b.
+
+    Parameters
+    ----------
+    A_prev : ndarray of shape (n_{l-1}, m)
+        Activations of the layer before; X for layer 1.
+    W : ndarray of shape (n_l, n_{l-1})
+    b : ndarray of shape (n_l, 1), or None
+        None where a batch normalisation follows and would take it away again.
+    layer : int
+        l, for error messages.
+    out : ndarray of shape (n_l, m), optional
+        Where Z is written.
+
+    Returns
+    -------
+    Z : ndarray of shape (n_l, m)
+    cache : LinearCache
+
+    Raises
+    ------
+    DimensionError
+        When the shapes do not fit.
+    """
+    n, n_prev = W.shape
+    check_shape(f"layer {layer}: A{layer - 1}", A_prev, (n_prev, None), f"(n{layer - 1}, m)")
+    if out is None:
+        out = np.empty((n, A_prev.shape[1]), np.result_type(W, A_prev), order="F")
+    Z = np.matmul(W, A_prev, out=out)
+    if b is not None:
+        check_shape(f"layer {layer}: b{layer}", b, (n, 1), f"(n{layer}, 1)")
+        Z += b
+    return Z, LinearCache(A_prev, W, layer)
+
+
+def linear_backward(
+    dZ: Array,
+    cache: LinearCache,
+    *,
+    dW: Array | None = None,
+    db: Array | None = None,
+    dA_prev: Array | None = None,
+    needs_dA_prev: bool = True,
+) -> tuple[Array | None, Array, Array]:
+    """Compute dA_prev = W^T dZ, dW = dZ A_prev^T and db = the sum of dZ over the examples.
+
+    The course writes 1/m before dW and db; here dZ of the last layer carries it already (`model.heads`).
+
+    Parameters
+    ----------
+    dZ : ndarray of shape (n_l, m)
+        Gradient of the cost by Z.
+    cache : LinearCache
+        From `linear_forward`.
+    dW, db, dA_prev : ndarray, optional
+        Where the results are written: (n_l, n_{l-1}), (n_l, 1), (n_{l-1}, m).
+    needs_dA_prev : bool
+        False for layer 1, whose input is data.
+
+    Returns
+    -------
+    dA_prev, dW, db
+        dA_prev is None where it is not needed.
+
+    Raises
+    ------
+    DimensionError
+        When dZ does not fit the cache.
+    """
+    A_prev, W, l = cache
+    check_shape(f"layer {l}: dZ{l}", dZ, (W.shape[0], A_prev.shape[1]), f"(n{l}, m)")
+    dW = np.matmul(dZ, A_prev.T, out=dW)
+    if db is None:
+        db = np.empty((len(dZ), 1), dZ.dtype)
+    np.matmul(dZ, np.ones((dZ.shape[1], 1), dZ.dtype), out=db)
+    if not needs_dA_prev:
+        return None, dW, db
+    if dA_prev is None:
+        dA_prev = np.empty(A_prev.shape, dZ.dtype, order="F")
+    return np.matmul(W.T, dZ, out=dA_prev), dW, db
+
+
+def draw_mask(rng: np.random.Generator, dropout: float, mask: Array) -> Array:
+    """Fill `mask` with 0 for a share `dropout` of its places and 1 / (1 - dropout) for the rest.
+
+    Inverted dropout (Srivastava et al. 2014): the expected activation stays as it is, so predicting needs no change.
+    """
+    draws = rng.random(mask.size, dtype=np.float32).reshape(mask.shape, order="F")
+    np.greater_equal(draws, dropout, out=mask, casting="unsafe")
+    mask *= 1 / (1 - dropout)
+    return mask
+
+
+class LayerCache(NamedTuple):
+    """What going backward through one layer needs from going forward."""
+
+    linear: LinearCache
+    normalization: BatchNormCache | None
+    Z: Array
+    A: Array
+    mask: Array | None
+
+
+def forward(
+    X: Array,
+    parameters: Parameters,
+    config: NetworkConfig,
+    *,
+    training: bool = False,
+    rng: np.random.Generator | None = None,
+    workspace: Workspace | None = None,
+) -> tuple[Array, list[LayerCache]]:
+    """Go forward through all layers.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_x, m)
+        Examples as columns.
+    parameters : Parameters
+        With `training`, its running statistics are updated where there is batch normalisation.
+    config : NetworkConfig
+        Resolved: no "auto" left.
+    training : bool
+        Normalise by the batch's own statistics and apply dropout.
+    rng : Generator, optional
+        Draws the dropout masks; needed only with `training` and dropout.
+    workspace : Workspace, optional
+        Buffers to use again. The arrays returned live in it until the next call.
+
+    Returns
+    -------
+    logits : ndarray of shape (n_L, m)
+        Z[L].
+    caches : list of LayerCache
+        One per layer, for `backward`.
+
+    Raises
+    ------
+    DimensionError
+        When X does not fit; the message says so when it is transposed.
+    """
+    n_x = parameters.layer_dims[0]
+    if X.ndim != 2 or X.shape[0] != n_x:
+        raise DimensionError(f"X has shape {X.shape}; examples are columns, expected ({n_x}, m)")
+    workspace = workspace or Workspace()
+    dtype, m, activation = parameters.flat.dtype, X.shape[1], ACTIVATIONS[config.activation]
+    A, caches = X, []
+    if training and config.input_dropout:
+        assert rng is not None, "dropout needs rng"
+        mask = draw_mask(rng, config.input_dropout, workspace.array("mask", 0, X.shape, dtype))
+        A = np.multiply(X, mask, out=workspace.array("dropped", 0, X.shape, dtype))
+    for l, n in enumerate(parameters.layer_dims[1:], start=1):
+        W, b, gamma = parameters[l]
+        shape = (n, m)
+        Z = workspace.array("Z", l, shape, dtype)
+        Z, linear = linear_forward(A, W, None if gamma is not None else b, layer=l, out=Z)
+        if l == parameters.L:
+            caches.append(LayerCache(linear, None, Z, Z, None))
+            break
+        normalization, mask = None, None
+        running = parameters.running_of(l)
+        if gamma is not None and running is not None:
+            if training:
+                Z_hat = workspace.array("Z_hat", l, shape, dtype)
+                Z, normalization = batch_norm_forward(Z, gamma, b, *running, Z_hat=Z_hat)
+            else:
+                Z = batch_norm_inference(Z, gamma, b, *running)
+        A = activation.forward(Z, workspace.array("A", l, shape, dtype))
+        caches.append(LayerCache(linear, normalization, Z, A, None))
+        if training and config.dropout:
+            assert rng is not None, "dropout needs rng"
+            mask = draw_mask(rng, config.dropout, workspace.array("mask", l, shape, dtype))
+            caches[-1] = caches[-1]._replace(mask=mask)
+            A = np.multiply(A, mask, out=workspace.array("dropped", l, shape, dtype))
+    return Z, caches
+
+
+def backward(
+    dZ: Array,
+    caches: Sequence[LayerCache],
+    gradients: Parameters,
+    config: NetworkConfig,
+    *,
+    workspace: Workspace | None = None,
+) -> None:
+    """Go backward through all layers and fill `gradients` with dW, db (and dgamma) of each.
+
+    Parameters
+    ----------
+    dZ : ndarray of shape (n_L, m)
+        Gradient of the cost by the logits, from a head's `backward`.
+    caches : list of LayerCache
+        From `forward` with ``training=True``.
+    gradients : Parameters
+        Same shapes as the parameters; overwritten.
+    config : NetworkConfig
+    workspace : Workspace, optional
+
+    Raises
+    ------
+    DimensionError
+        When dZ does not fit the caches.
+    """
+    workspace = workspace or Workspace()
+    activation = ACTIVATIONS[config.activation]
+    for l in range(len(caches), 0, -1):
+        linear, normalization, _, _, _ = caches[l - 1]
+        dW, db, dgamma = gradients[l]
+        if normalization is not None and dgamma is not None:
+            dZ = batch_norm_backward(dZ, normalization, dgamma=dgamma, dbeta=db)
+            db_of_linear: Array | None = None  # the normalisation takes any b away: its db is not of this layer
+        else:
+            db_of_linear = db
+        dA_prev = workspace.array("dA", l - 1, linear.A_prev.shape, dZ.dtype) if l > 1 else None
+        dA_prev, _, _ = linear_backward(dZ, linear, dW=dW, db=db_of_linear, dA_prev=dA_prev, needs_dA_prev=l > 1)
+        if dA_prev is None:
+            return
+        _, _, Z_prev, A_prev, mask = caches[l - 2]
+        if mask is not None:
+            dA_prev *= mask
+        dZ = activation.backward(dA_prev, Z_prev, A_prev, dA_prev)
+
+
+def cost_and_gradients(
+    X: Array,
+    Y: Array,
+    weights: Array,
+    parameters: Parameters,
+    gradients: Parameters,
+    config: NetworkConfig,
+    *,
+    l2: float = 0.0,
+    rng: np.random.Generator | None = None,
+    workspace: Workspace | None = None,
+) -> tuple[float, Array]:
+    """Compute the cost of a batch and its gradient: one forward and one backward pass.
+
+    J = sum_i weights_i loss_i + l2/2 * (sum of squares of all W).
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_x, m)
+    Y : ndarray of shape (n_L, m)
+        Targets from the head's `targets`.
+    weights : ndarray of shape (m,)
+        Weight of each example; 1/m each makes J the mean loss.
+    parameters, gradients : Parameters
+        Read; overwritten.
+    config : NetworkConfig
+    l2 : float
+    rng : Generator, optional
+        For dropout.
+    workspace : Workspace, optional
+
+    Returns
+    -------
+    cost : float
+    logits : ndarray of shape (n_L, m)
+    """
+    head = HEADS[config.head]
+    logits, caches = forward(X, parameters, config, training=True, rng=rng, workspace=workspace)
+    check_shape("Y", Y, logits.shape, "(nL, m)")
+    cost = float(head.losses(logits, Y) @ weights)
+    backward(head.backward(logits, Y, weights), caches, gradients, config, workspace=workspace)
+    if l2:
+        for l in range(1, parameters.L + 1):
+            W = parameters[l].W
+            cost += l2 / 2 * float(np.vdot(W, W))
+            gradients[l].W[:] += l2 * W
+    return cost, logits
+
+
+def class_probabilities(X: Array, parameters: Parameters, config: NetworkConfig, *, batch_size: int = 1024) -> Array:
+    """Return the probability of each class for each example.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_x, m)
+    parameters : Parameters
+    config : NetworkConfig
+    batch_size : int
+        Examples taken at a time, which bounds the memory used.
+
+    Returns
+    -------
+    ndarray of shape (n_classes, m)
+        Columns sum to 1.
+    """
+    head, workspace, parts = HEADS[config.head], Workspace(), []
+    for start in range(0, max(X.shape[1], 1), batch_size):
+        logits, _ = forward(X[:, start : start + batch_size], parameters, config, workspace=workspace)
+        parts.append(head.class_probabilities(logits))
+    return np.concatenate(parts, axis=1)
+
+
+def labels_from(probabilities: Array) -> NDArray[np.intp]:
+    """Return the most probable class of each column, shape (m,); of equal ones the first."""
+    return probabilities.argmax(axis=0)
+
+
+class LedgerRow(NamedTuple):
+    """Shapes of everything in one layer for m examples, as the chapter's table of matrix dimensions has them."""
+
+    layer: int
+    W: tuple[int, int]
+    b: tuple[int, int]
+    Z: tuple[int, str | int]
+    A: tuple[int, str | int]
+    n_parameters: int
+    activation: str
+
+
+def shape_ledger(parameters: Parameters, config: NetworkConfig, m: int | str = "m") -> list[LedgerRow]:
+    """Return the shapes of W, b, Z, A (dW, db, dZ, dA have the same) of each layer for `m` examples."""
+    return [
+        LedgerRow(
+            layer=l,
+            W=(n, n_prev),
+            b=(n, 1),
+            Z=(n, m),
+            A=(n, m),
+            n_parameters=sum(view.size for view in parameters[l] if view is not None),
+            activation=config.activation if l < parameters.L else config.head,
+        )
+        for l, (n_prev, n) in enumerate(parameters.shapes(), start=1)
+    ]

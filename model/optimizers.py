@@ -1,0 +1,135 @@
+"""Optimisers: a table. Each turns the flat gradient into a change of the flat parameter vector, in place.
+
+All parameters live in one vector (`model.network.Parameters`), so a rule is a few lines over a stretch of it.
+`apply` cuts the vector into stretches of at most 65,536 numbers, which stay in the processor's cache while the
+rule goes over them several times. To add a rule: a function, and a line in the table with its moments.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from model.activations import Array
+
+if TYPE_CHECKING:
+    from model.config import TrainingConfig
+
+_STRETCH = 65_536
+
+
+class Stretch(NamedTuple):
+    """A piece of the flat vector with one learning-rate multiplier; `decays` is true for W, false for b and gamma."""
+
+    start: int
+    stop: int
+    rate: float
+    decays: bool
+
+
+class Optimizer(NamedTuple):
+    """``update(w, g, moments, rate, t, config)`` changes w in place; t counts steps from 1; g may be overwritten."""
+
+    update: Callable[[Array, Array, Sequence[Array], float, int, TrainingConfig], None]
+    n_moments: int  # vectors of the size of the parameters that it carries from step to step
+
+
+def _sgd(w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, config: TrainingConfig) -> None:
+    g *= rate
+    w -= g
+
+
+def _momentum(w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, config: TrainingConfig) -> None:
+    """v = momentum v + g; w -= rate v (Polyak 1964)."""
+    (v,) = moments
+    v *= config.momentum
+    v += g
+    w -= rate * v
+
+
+def _nesterov(w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, config: TrainingConfig) -> None:
+    """v = momentum v + g; w -= rate (g + momentum v) (Sutskever, Martens, Dahl, Hinton 2013)."""
+    (v,) = moments
+    v *= config.momentum
+    v += g
+    g += config.momentum * v
+    g *= rate
+    w -= g
+
+
+def _rmsprop(w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, config: TrainingConfig) -> None:
+    """s = momentum s + (1 - momentum) g^2; w -= rate g / (sqrt(s) + epsilon) (Tieleman, Hinton 2012)."""
+    (s,) = moments
+    s *= config.momentum
+    s += (1 - config.momentum) * np.square(g)
+    denominator = np.sqrt(s)
+    denominator += config.epsilon
+    g /= denominator
+    g *= rate
+    w -= g
+
+
+def _adam(w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, config: TrainingConfig) -> None:
+    """Adam (Kingma, Ba 2015, algorithm 1), with the (1 - beta) of both moments moved into the step size.
+
+    The moments kept are M = m / (1 - beta1) and V = v / (1 - beta2): two passes over memory fewer.
+    """
+    M, V = moments
+    M *= config.beta1
+    M += g
+    g *= g
+    V *= config.beta2
+    V += g
+    # m_hat / (sqrt(v_hat) + epsilon) = step M / (sqrt(V) + epsilon / scale)
+    scale = math.sqrt((1 - config.beta2) / (1 - config.beta2**t))
+    step = rate * (1 - config.beta1) / (1 - config.beta1**t) / scale
+    denominator = np.sqrt(V, out=g)
+    denominator += config.epsilon / scale
+    np.divide(M, denominator, out=denominator)
+    denominator *= step
+    w -= denominator
+
+
+OPTIMIZERS: dict[str, Optimizer] = {
+    "sgd": Optimizer(_sgd, 0),
+    "momentum": Optimizer(_momentum, 1),
+    "nesterov": Optimizer(_nesterov, 1),
+    "rmsprop": Optimizer(_rmsprop, 1),
+    "adam": Optimizer(_adam, 2),
+    "adamw": Optimizer(_adam, 2),  # with weight decay apart from the gradient (Loshchilov, Hutter 2019)
+}
+
+
+def cut(pieces: Sequence[Stretch]) -> list[Stretch]:
+    """Cut pieces into stretches small enough for the cache."""
+    return [
+        Stretch(start, min(start + _STRETCH, piece.stop), piece.rate, piece.decays)
+        for piece in pieces
+        for start in range(piece.start, piece.stop, _STRETCH)
+    ]
+
+
+def apply(
+    w: Array,
+    g: Array,
+    moments: Array,
+    stretches: Sequence[Stretch],
+    rate: float,
+    t: int,
+    config: TrainingConfig,
+) -> None:
+    """Take one step of `config.optimizer`: change w (P,) and moments (k, P) in place, overwrite g (P,).
+
+    Decoupled weight decay (adamw) takes the share rate * weight_decay of every W away before the step.
+    """
+    update = OPTIMIZERS[config.optimizer].update
+    decay = config.weight_decay if config.optimizer == "adamw" else 0.0
+    for start, stop, multiplier, decays in stretches:
+        own_rate = rate * multiplier
+        piece = w[start:stop]
+        if decay and decays:
+            piece *= 1 - own_rate * decay
+        update(piece, g[start:stop], moments[:, start:stop], own_rate, t, config)

@@ -1,0 +1,12 @@
+"""Errors meant for the person at the keyboard: one message that says what is wrong, where, and what to do."""
+
+
+class InputError(ValueError):
+    """Input, options or files that cannot work as given. The command line ends with exit code 2."""
+
+
+class MissingExtra(InputError):
+    """An optional library is not installed; the message says what to install."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs an optional library: run  pip install 'facette[{extra}]'")

@@ -1,0 +1,1 @@
+"""The pages of the Streamlit app; one `render()` each. Imported by `app.py` only."""
