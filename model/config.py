@@ -74,7 +74,7 @@ class NetworkConfig:
     head: str = option("auto", "output layer and its cost", choices=("auto", *HEADS))
     initializer: str = option("he", "how W starts", choices=INITIALIZERS)
     head_scale: float = option(
-        1.0, "factor on the starting W of the output layer (0.1: start undecided)", check="positive"
+        0.1, "factor on the starting W of the output layer (0.1: start undecided)", check="positive"
     )
     batch_norm: bool | Auto = option("auto", "normalise Z over the batch, in every hidden layer")
     dropout: float = option(0.0, "share of hidden units silenced in each training step", check="fraction")
@@ -136,3 +136,63 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
+
+
+def resolve(
+    network: NetworkConfig, training: TrainingConfig, *, n_x: int, m: int, n_classes: int
+) -> tuple[NetworkConfig, TrainingConfig]:
+    """Turn every "auto" into a value, by rules on the data alone.
+
+    ============== =====================================================================================
+    hidden         256-128 up to 600 inputs, 512-256 above
+    head           sigmoid for two classes, softmax for more
+    batch_norm     on (off where a batch would hold a single example)
+    batch_size     32 below 1,000 examples, 64 below 2,500, 128 below 10,000, 256 from there; at most m
+    epochs         80, 40, 20, 12 at the same four sizes
+    learning_rate  the optimiser's own rate at batch 256, times sqrt(batch_size / 256)
+    ============== =====================================================================================
+
+    Parameters
+    ----------
+    network, training : NetworkConfig, TrainingConfig
+    n_x, m, n_classes : int
+        Inputs, training examples and classes.
+
+    Returns
+    -------
+    network, training
+        Without "auto".
+
+    Raises
+    ------
+    ConfigError
+        When the values asked for cannot work with this data.
+    """
+    size = next((i for i, limit in enumerate(_SIZES) if m < limit), len(_SIZES))
+    batch_size = min((32, 64, 128, 256)[size], m) if training.batch_size == "auto" else training.batch_size
+    if batch_size > m:
+        raise ConfigError(f"batch_size: {batch_size} is more than the {m} training examples; give at most {m}")
+    if network.batch_norm is True and batch_size < 2:
+        raise ConfigError("batch_norm: needs batches of 2 examples or more; raise batch_size or turn it off")
+    network = dataclasses.replace(
+        network,
+        hidden=((256, 128) if n_x <= 600 else (512, 256)) if network.hidden == "auto" else network.hidden,
+        head=("sigmoid" if n_classes == 2 else "softmax") if network.head == "auto" else network.head,
+        batch_norm=batch_size > 1 if network.batch_norm == "auto" else network.batch_norm,
+    )
+    rate = OPTIMIZERS[training.optimizer].rate_at_256 * math.sqrt(batch_size / 256)
+    training = dataclasses.replace(
+        training,
+        batch_size=batch_size,
+        epochs=(80, 40, 20, 12)[size] if training.epochs == "auto" else training.epochs,
+        learning_rate=rate if training.learning_rate == "auto" else training.learning_rate,
+    )
+    n_layers = len(network.layer_dims(n_x, n_classes)) - 1
+    if len(training.layer_rates) not in (0, n_layers):
+        raise ConfigError(
+            f"layer_rates: {len(training.layer_rates)} given, but the network has {n_layers} layers; give one for each"
+        )
+    return network, training
+
+
+_SIZES = (1_000, 2_500, 10_000)

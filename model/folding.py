@@ -9,7 +9,7 @@ import numpy as np
 from model import batch_norm
 from model.activations import Array
 from model.config import NetworkConfig
-from model.network import Parameters
+from model.parameters import Parameters
 
 
 def fold_batch_norm(parameters: Parameters, config: NetworkConfig) -> tuple[Parameters, NetworkConfig]:

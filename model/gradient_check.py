@@ -6,7 +6,8 @@ import numpy as np
 
 from model.activations import Array
 from model.config import NetworkConfig
-from model.network import Parameters, cost_and_gradients
+from model.network import cost_and_gradients
+from model.parameters import Parameters
 
 
 def check_gradients(

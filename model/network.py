@@ -1,4 +1,4 @@
-"""The L-layer network: its parameters, and the pure mathematics of going forward and backward through it.
+"""The L-layer network: the pure mathematics of going forward and backward through it.
 
 Notation is the course's. Examples are columns: X = A[0] is (n_x, m); layer l has W[l] (n_l, n_{l-1}) and b[l] (n_l, 1),
 
@@ -22,144 +22,7 @@ from model.activations import ACTIVATIONS, Array
 from model.batch_norm import BatchNormCache, batch_norm_backward, batch_norm_forward, batch_norm_inference
 from model.config import NetworkConfig
 from model.heads import HEADS
-from model.initializers import INITIALIZERS
-
-
-class DimensionError(ValueError):
-    """A matrix has the wrong shape; the message names layer, matrix, what was expected and what came."""
-
-
-def check_shape(name: str, matrix: Array, expected: tuple[int | None, int | None], symbols: str) -> None:
-    """Refuse a matrix whose shape is not `expected` (None: any size), e.g. ``symbols="(n2, n1)"``.
-
-    Raises
-    ------
-    DimensionError
-    """
-    fits = matrix.ndim == 2 and all(want in (None, got) for want, got in zip(expected, matrix.shape, strict=True))
-    if not fits:
-        wanted = "(" + ", ".join("m" if n is None else str(n) for n in expected) + ")"
-        raise DimensionError(f"{name} has shape {matrix.shape}, expected {wanted} = {symbols}")
-
-
-class LayerParameters(NamedTuple):
-    """Views into the flat parameter vector: W (n, n_prev), b (n, 1) and, with batch normalisation, gamma (n, 1)."""
-
-    W: Array
-    b: Array
-    gamma: Array | None
-
-
-class RunningStatistics(NamedTuple):
-    """Of one batch-normalised layer: running mean and variance of W A_prev, (n, 1) each. Not learned by gradients."""
-
-    mean: Array
-    variance: Array
-
-
-class Parameters:
-    """All parameters of a network as one flat vector, with a view per layer.
-
-    ``parameters[l]`` is layer l, counted from 1 as in the course; ``parameters.flat`` is the vector. An optimiser
-    works on the vector, an average of networks is one expression, a checkpoint is one write.
-
-    With batch normalisation a hidden layer has a gain gamma as well, its b is added after the normalisation
-    (where the literature calls it beta), and ``running`` holds the statistics that stand in for the batch's when
-    predicting.
-    """
-
-    def __init__(
-        self,
-        layer_dims: Sequence[int],
-        *,
-        batch_norm: bool = False,
-        dtype: np.dtype | type | str = np.float32,
-        flat: Array | None = None,
-        running: Array | None = None,
-    ) -> None:
-        if len(layer_dims) < 2 or any(n < 1 for n in layer_dims):
-            raise DimensionError(
-                f"layer_dims is {tuple(layer_dims)}; it needs an input and an output size, each 1 or more"
-            )
-        self.layer_dims = tuple(int(n) for n in layer_dims)
-        self.batch_norm = batch_norm
-        n_hidden = sum(self.layer_dims[1:-1])
-        size = sum(n * n_prev + n for n_prev, n in self.shapes()) + batch_norm * n_hidden
-        self.flat = np.zeros(size, dtype) if flat is None else flat
-        self.running = np.zeros(2 * n_hidden * batch_norm, self.flat.dtype) if running is None else running
-        if self.flat.shape != (size,) or self.running.shape != (2 * n_hidden * batch_norm,):
-            raise DimensionError(
-                f"layer_dims {self.layer_dims} needs {size} parameters in one vector, got shape {self.flat.shape}"
-            )
-        self._layers, self._running = self._views()
-        if running is None:
-            for statistics in self._running:
-                statistics.variance[:] = 1
-
-    def shapes(self) -> list[tuple[int, int]]:
-        """Return (n_prev, n) of each layer, first to last."""
-        return list(zip(self.layer_dims[:-1], self.layer_dims[1:], strict=True))
-
-    def _views(self) -> tuple[list[LayerParameters], list[RunningStatistics]]:
-        layers, running, at, running_at = [], [], 0, 0
-        for l, (n_prev, n) in enumerate(self.shapes(), start=1):
-            W = self.flat[at : at + n * n_prev].reshape(n, n_prev)
-            at += n * n_prev
-            b = self.flat[at : at + n].reshape(n, 1)
-            at += n
-            gamma = None
-            if self.batch_norm and l < self.L:
-                gamma = self.flat[at : at + n].reshape(n, 1)
-                at += n
-                pair = self.running[running_at : running_at + 2 * n].reshape(2, n, 1)
-                running.append(RunningStatistics(pair[0], pair[1]))
-                running_at += 2 * n
-            layers.append(LayerParameters(W, b, gamma))
-        return layers, running
-
-    @property
-    def L(self) -> int:
-        """Number of layers, the input not counted."""
-        return len(self.layer_dims) - 1
-
-    def __getitem__(self, l: int) -> LayerParameters:
-        if not 1 <= l <= self.L:
-            raise IndexError(f"layer {l} does not exist; layers are counted from 1 to L = {self.L}")
-        return self._layers[l - 1]
-
-    def running_of(self, l: int) -> RunningStatistics | None:
-        """Return the running statistics of layer l, or None where it has no batch normalisation."""
-        return self._running[l - 1] if self.batch_norm and l < self.L else None
-
-    def copy(self) -> Parameters:
-        """Return an independent copy."""
-        return self.like(self.flat.copy(), self.running.copy())
-
-    def like(self, flat: Array, running: Array | None = None) -> Parameters:
-        """Return parameters of the same shapes over another flat vector (not copied)."""
-        return Parameters(self.layer_dims, batch_norm=self.batch_norm, flat=flat, running=running)
-
-    def assign(self, other: Parameters) -> None:
-        """Overwrite every number with those of `other`, of the same shapes."""
-        self.flat[:] = other.flat
-        self.running[:] = other.running
-
-
-def initialize(
-    layer_dims: Sequence[int],
-    config: NetworkConfig,
-    rng: np.random.Generator,
-    dtype: np.dtype | type | str = np.float32,
-) -> Parameters:
-    """Return fresh parameters: W by `config.initializer`, b = 0, gamma = 1."""
-    parameters = Parameters(layer_dims, batch_norm=config.batch_norm is True, dtype=dtype)
-    for l, (n_prev, n) in enumerate(parameters.shapes(), start=1):
-        W, _, gamma = parameters[l]
-        W[:] = INITIALIZERS[config.initializer](n, n_prev, rng)
-        if gamma is not None:
-            gamma[:] = 1
-    parameters[parameters.L].W[:] *= config.head_scale
-    return parameters
+from model.parameters import DimensionError, Parameters, check_shape
 
 
 class Workspace:
@@ -335,6 +198,7 @@ def forward(
     workspace = workspace or Workspace()
     dtype, m, activation = parameters.flat.dtype, X.shape[1], ACTIVATIONS[config.activation]
     A, caches = X, []
+    mask: Array | None
     if training and config.input_dropout:
         assert rng is not None, "dropout needs rng"
         mask = draw_mask(rng, config.input_dropout, workspace.array("mask", 0, X.shape, dtype))
@@ -347,7 +211,7 @@ def forward(
         if l == parameters.L:
             caches.append(LayerCache(linear, None, Z, Z, None))
             break
-        normalization, mask = None, None
+        normalization = None
         running = parameters.running_of(l)
         if gamma is not None and running is not None:
             if training:
@@ -486,31 +350,3 @@ def class_probabilities(X: Array, parameters: Parameters, config: NetworkConfig,
 def labels_from(probabilities: Array) -> NDArray[np.intp]:
     """Return the most probable class of each column, shape (m,); of equal ones the first."""
     return probabilities.argmax(axis=0)
-
-
-class LedgerRow(NamedTuple):
-    """Shapes of everything in one layer for m examples, as the chapter's table of matrix dimensions has them."""
-
-    layer: int
-    W: tuple[int, int]
-    b: tuple[int, int]
-    Z: tuple[int, str | int]
-    A: tuple[int, str | int]
-    n_parameters: int
-    activation: str
-
-
-def shape_ledger(parameters: Parameters, config: NetworkConfig, m: int | str = "m") -> list[LedgerRow]:
-    """Return the shapes of W, b, Z, A (dW, db, dZ, dA have the same) of each layer for `m` examples."""
-    return [
-        LedgerRow(
-            layer=l,
-            W=(n, n_prev),
-            b=(n, 1),
-            Z=(n, m),
-            A=(n, m),
-            n_parameters=sum(view.size for view in parameters[l] if view is not None),
-            activation=config.activation if l < parameters.L else config.head,
-        )
-        for l, (n_prev, n) in enumerate(parameters.shapes(), start=1)
-    ]

@@ -33,16 +33,17 @@ class Stretch(NamedTuple):
 class Optimizer(NamedTuple):
     """``update(w, g, moments, rate, t, config)`` changes w in place; t counts steps from 1; g may be overwritten."""
 
-    update: Callable[[Array, Array, Sequence[Array], float, int, TrainingConfig], None]
+    update: Callable[[Array, Array, Array, float, int, TrainingConfig], None]
     n_moments: int  # vectors of the size of the parameters that it carries from step to step
+    rate_at_256: float  # learning rate that "auto" starts from, for batches of 256
 
 
-def _sgd(w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, config: TrainingConfig) -> None:
+def _sgd(w: Array, g: Array, moments: Array, rate: float, t: int, config: TrainingConfig) -> None:
     g *= rate
     w -= g
 
 
-def _momentum(w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, config: TrainingConfig) -> None:
+def _momentum(w: Array, g: Array, moments: Array, rate: float, t: int, config: TrainingConfig) -> None:
     """v = momentum v + g; w -= rate v (Polyak 1964)."""
     (v,) = moments
     v *= config.momentum
@@ -50,7 +51,7 @@ def _momentum(w: Array, g: Array, moments: Sequence[Array], rate: float, t: int,
     w -= rate * v
 
 
-def _nesterov(w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, config: TrainingConfig) -> None:
+def _nesterov(w: Array, g: Array, moments: Array, rate: float, t: int, config: TrainingConfig) -> None:
     """v = momentum v + g; w -= rate (g + momentum v) (Sutskever, Martens, Dahl, Hinton 2013)."""
     (v,) = moments
     v *= config.momentum
@@ -60,7 +61,7 @@ def _nesterov(w: Array, g: Array, moments: Sequence[Array], rate: float, t: int,
     w -= g
 
 
-def _rmsprop(w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, config: TrainingConfig) -> None:
+def _rmsprop(w: Array, g: Array, moments: Array, rate: float, t: int, config: TrainingConfig) -> None:
     """s = momentum s + (1 - momentum) g^2; w -= rate g / (sqrt(s) + epsilon) (Tieleman, Hinton 2012)."""
     (s,) = moments
     s *= config.momentum
@@ -72,7 +73,7 @@ def _rmsprop(w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, 
     w -= g
 
 
-def _adam(w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, config: TrainingConfig) -> None:
+def _adam(w: Array, g: Array, moments: Array, rate: float, t: int, config: TrainingConfig) -> None:
     """Adam (Kingma, Ba 2015, algorithm 1), with the (1 - beta) of both moments moved into the step size.
 
     The moments kept are M = m / (1 - beta1) and V = v / (1 - beta2): two passes over memory fewer.
@@ -94,12 +95,12 @@ def _adam(w: Array, g: Array, moments: Sequence[Array], rate: float, t: int, con
 
 
 OPTIMIZERS: dict[str, Optimizer] = {
-    "sgd": Optimizer(_sgd, 0),
-    "momentum": Optimizer(_momentum, 1),
-    "nesterov": Optimizer(_nesterov, 1),
-    "rmsprop": Optimizer(_rmsprop, 1),
-    "adam": Optimizer(_adam, 2),
-    "adamw": Optimizer(_adam, 2),  # with weight decay apart from the gradient (Loshchilov, Hutter 2019)
+    "sgd": Optimizer(_sgd, 0, 0.1),
+    "momentum": Optimizer(_momentum, 1, 0.02),
+    "nesterov": Optimizer(_nesterov, 1, 0.02),
+    "rmsprop": Optimizer(_rmsprop, 1, 0.001),
+    "adam": Optimizer(_adam, 2, 0.004),
+    "adamw": Optimizer(_adam, 2, 0.004),  # with weight decay apart from the gradient (Loshchilov, Hutter 2019)
 }
 
 

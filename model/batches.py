@@ -1,0 +1,123 @@
+"""Where training gets its examples: a protocol of arrays, and its plainest implementation."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.activations import Array
+
+
+class Batch(NamedTuple):
+    """A few examples: X (n_x, b) as columns, class numbers (b,), and weights (b,) that average 1 over the set."""
+
+    X: Array
+    labels: NDArray[np.integer]
+    weights: Array | None = None
+
+
+class BatchSource(Protocol):
+    """What `model.training.train` needs of a data set. It may be larger than memory; training never sees files."""
+
+    @property
+    def n_x(self) -> int:
+        """Rows of X."""
+
+    @property
+    def labels(self) -> NDArray[np.integer]:
+        """Class number of every example, shape (m,)."""
+
+    def batches(self, batch_size: int, order: Sequence[int] | None) -> Iterator[Batch]:
+        """Yield every example once, in batches from `split_evenly`.
+
+        `order` seeds the shuffling (``default_rng(order)``): the same seed, the same batches. None: not shuffled. The
+        arrays of a batch may be buffers that the next batch overwrites.
+        """
+
+
+def split_evenly(m: int, batch_size: int) -> list[slice]:
+    """Cut range(m) into as few slices of at most `batch_size` as needed, whose sizes differ by 1 at most.
+
+    No left-over batch of one example comes out, on which a batch normalisation could not work.
+    """
+    n_batches = -(-m // batch_size)
+    edges = [m * k // n_batches for k in range(n_batches + 1)]
+    return [slice(start, stop) for start, stop in itertools.pairwise(edges)]
+
+
+class ArrayBatches:
+    """A data set in memory.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_x, m)
+        Floating point; Fortran order is fast (one example contiguous).
+    labels : ndarray of shape (m,), integer
+    weights : ndarray of shape (m,), optional
+        Scaled here so that they average 1.
+
+    Raises
+    ------
+    ValueError
+        When the shapes do not fit, or X or the weights hold NaN or infinity.
+    """
+
+    def __init__(self, X: Array, labels: NDArray[np.integer], weights: Array | None = None) -> None:
+        labels = np.asarray(labels)
+        if X.ndim != 2 or X.shape[1] != len(labels):
+            hint = "; examples are columns: is it transposed?" if X.shape[:1] == labels.shape else ""
+            raise ValueError(f"X has shape {X.shape} and there are {len(labels)} labels, expected (n_x, m){hint}")
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(f"labels have dtype {labels.dtype}; give whole class numbers")
+        if not np.issubdtype(X.dtype, np.floating):
+            raise ValueError(f"X has dtype {X.dtype}; give float32 or float64")
+        if not np.isfinite(X).all():
+            example = int(np.flatnonzero(~np.isfinite(X).all(axis=0))[0])
+            raise ValueError(f"X holds NaN or infinity, first in example {example} (column {example}); take it out")
+        self._examples = np.ascontiguousarray(X.T)  # (m, n_x): X itself, if X is in Fortran order
+        self._labels = labels
+        self._weights: Array | None = None
+        if weights is not None:
+            if (
+                weights.shape != labels.shape
+                or not np.isfinite(weights).all()
+                or weights.min() < 0
+                or not weights.any()
+            ):
+                raise ValueError(f"weights have shape {weights.shape}; give one of 0 or more per label, not all 0")
+            self._weights = weights * (len(weights) / weights.sum())
+        self._buffer = np.empty(0, X.dtype)
+
+    @property
+    def n_x(self) -> int:
+        """Rows of X."""
+        return self._examples.shape[1]
+
+    @property
+    def labels(self) -> NDArray[np.integer]:
+        """Class number of every example, shape (m,)."""
+        return self._labels
+
+    def batches(self, batch_size: int, order: Sequence[int] | None) -> Iterator[Batch]:
+        """Yield every example once; see `BatchSource`."""
+        m = len(self._labels)
+        if order is None:
+            for part in split_evenly(m, batch_size):
+                yield Batch(self._examples[part].T, self._labels[part], _pick(self._weights, part))
+            return
+        shuffled = np.random.default_rng(order).permutation(m)
+        if len(self._buffer) < min(batch_size, m):
+            self._buffer = np.empty((min(batch_size, m), self.n_x), self._examples.dtype)
+        for part in split_evenly(m, batch_size):
+            chosen = shuffled[part]
+            examples = self._buffer[: len(chosen)]
+            np.take(self._examples, chosen, axis=0, out=examples, mode="clip")
+            yield Batch(examples.T, self._labels[chosen], _pick(self._weights, chosen))
+
+
+def _pick(weights: Array | None, chosen: slice | NDArray[np.intp]) -> Array | None:
+    return None if weights is None else weights[chosen]

@@ -1,0 +1,174 @@
+"""Networks and training runs in HDF5: written atomically, read with every shape checked, never pickled.
+
+Text is stored as scalar string data sets rather than attributes, which HDF5 limits to 64 kB.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import h5py
+import numpy as np
+
+from model.atomic import replacing
+from model.config import NetworkConfig, TrainingConfig
+from model.parameters import Parameters
+from model.training import EpochRecord, TrainingState
+
+CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "facette-checkpoint", 1
+Config = TypeVar("Config")
+
+
+class FormatError(ValueError):
+    """A file that is not what it should be: foreign, damaged, or of a newer version. The message says which."""
+
+
+@contextmanager
+def create(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
+    """Open a new HDF5 file of the given format; it appears at `path` when the block ends well."""
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["format"], file.attrs["version"] = format, version
+        yield file
+
+
+@contextmanager
+def opened(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading and make sure of its format.
+
+    Raises
+    ------
+    FileNotFoundError, FormatError
+        When there is no such file, or it is something else, damaged, or from a newer version of the program.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise FormatError(f"{path}: not an HDF5 file, or damaged; a {format} file is needed") from error
+    with file:
+        found, found_version = file.attrs.get("format"), file.attrs.get("version", 0)
+        if found != format:
+            raise FormatError(f"{path}: holds {found or 'foreign HDF5 data'}, a {format} file is needed")
+        if found_version > version:
+            raise FormatError(f"{path}: written by a newer version of Facette (format {found_version}); update Facette")
+        try:
+            yield file
+        except (KeyError, OSError, json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
+            raise FormatError(f"{path}: damaged {format} file ({error})") from error
+
+
+def write_json(group: h5py.Group, name: str, value: Any) -> None:
+    """Store `value` as JSON text under `name`."""
+    group[name] = json.dumps(value)
+
+
+def read_json(group: h5py.Group, name: str) -> Any:
+    """Read what `write_json` stored."""
+    return json.loads(group[name].asstr()[()])
+
+
+def write_layers(group: h5py.Group, parameters: Parameters) -> None:
+    """Store a network as ``layers/1..L/{W, b}`` (and gamma, running_mean, running_variance where it has them)."""
+    for l in range(1, parameters.L + 1):
+        layer = group.create_group(f"layers/{l}")
+        W, b, gamma = parameters[l]
+        layer["W"], layer["b"] = W, b
+        running = parameters.running_of(l)
+        if gamma is not None and running is not None:
+            layer["gamma"], layer["running_mean"], layer["running_variance"] = gamma, *running
+
+
+def read_layers(group: h5py.Group) -> Parameters:
+    """Read what `write_layers` stored.
+
+    Raises
+    ------
+    FormatError
+        When layers are missing, shapes do not follow one another, or a weight is NaN or infinite.
+    """
+    stored = group["layers"]
+    layers = [stored[str(l)] for l in range(1, len(stored) + 1)]
+    W_shapes = [layer["W"].shape for layer in layers]
+    if not layers or any(len(shape) != 2 for shape in W_shapes):
+        raise FormatError(f"{group.file.filename}: a layer's W is not a matrix")
+    layer_dims = [W_shapes[0][1], *(shape[0] for shape in W_shapes)]
+    batch_norm = "gamma" in layers[0]
+    dtype = layers[0]["W"].dtype
+    if dtype not in (np.float32, np.float64):
+        raise FormatError(f"{group.file.filename}: W has dtype {dtype}, expected float32 or float64")
+    parameters = Parameters(layer_dims, batch_norm=batch_norm, dtype=dtype)
+    for l, layer in enumerate(layers, start=1):
+        running = parameters.running_of(l) or (None, None)
+        names = ("W", "b", "gamma", "running_mean", "running_variance")
+        for name, view in zip(names, (*parameters[l], *running), strict=True):
+            if view is None:
+                continue
+            if layer[name].shape != view.shape:
+                raise FormatError(
+                    f"{group.file.filename}: layer {l}: {name} has shape {layer[name].shape}, expected {view.shape}"
+                )
+            view[:] = layer[name]
+    if not (np.isfinite(parameters.flat).all() and np.isfinite(parameters.running).all()):
+        raise FormatError(f"{group.file.filename}: a weight is NaN or infinite")
+    return parameters
+
+
+def config_from(kind: type[Config], stored: dict[str, Any]) -> Config:
+    """Rebuild a config dataclass from its JSON form; fields unknown to this version are left out."""
+    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items() if k in known})
+
+
+def write_history(group: h5py.Group, history: list[EpochRecord]) -> None:
+    """Store the records of all epochs as one array per field under ``history``."""
+    for field in dataclasses.fields(EpochRecord):
+        group[f"history/{field.name}"] = np.array([getattr(record, field.name) for record in history])
+
+
+def read_history(group: h5py.Group) -> list[EpochRecord]:
+    """Read what `write_history` stored."""
+    columns = {field.name: group[f"history/{field.name}"][()].tolist() for field in dataclasses.fields(EpochRecord)}
+    return [EpochRecord(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+
+
+def save_state(state: TrainingState, path: str | Path, extra: dict[str, Any] | None = None) -> None:
+    """Write a run so that `load_state` can go on with it exactly. `extra` is stored with it, as JSON."""
+    with create(path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION) as file:
+        write_json(file, "network_config", asdict(state.network))
+        write_json(file, "training_config", asdict(state.training))
+        write_json(file, "progress", {"n_classes": state.n_classes, "epoch": state.epoch, "step": state.step})
+        write_json(file, "extra", extra or {})
+        file["moments"] = state.moments
+        write_history(file, state.history)
+        for name in ("parameters", "average", "best"):
+            if getattr(state, name) is not None:
+                write_layers(file.create_group(name), getattr(state, name))
+
+
+def load_state(path: str | Path) -> tuple[TrainingState, dict[str, Any]]:
+    """Read a run and what was stored with it.
+
+    Raises
+    ------
+    FileNotFoundError, FormatError
+    """
+    with opened(path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION) as file:
+        state = TrainingState(
+            network=config_from(NetworkConfig, read_json(file, "network_config")),
+            training=config_from(TrainingConfig, read_json(file, "training_config")),
+            parameters=read_layers(file["parameters"]),
+            moments=file["moments"][()],
+            average=read_layers(file["average"]) if "average" in file else None,
+            best=read_layers(file["best"]) if "best" in file else None,
+            history=read_history(file),
+            **read_json(file, "progress"),
+        )
+        return state, read_json(file, "extra")

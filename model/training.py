@@ -1,0 +1,354 @@
+"""The training loop: one generator, which yields a record per epoch and leaves everything else to its caller.
+
+A run is a `TrainingState` (everything that changes) under a `TrainingConfig` (everything that does not):
+
+    state = start(network_config, training_config, n_x=..., m=..., n_classes=...)
+    for record in train(state, ArrayBatches(X, labels)):
+        print(record.epoch, record.cost)
+    network = state.result
+
+Printing, plotting, saving and stopping happen around the loop. All randomness comes from
+``default_rng([seed, epoch])`` (order) and ``default_rng([seed, epoch, step])`` (dropout), so a state saved after an
+epoch holds all that is needed to go on exactly as if nothing had happened.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model import optimizers
+from model.activations import Array
+from model.batches import Batch, BatchSource, split_evenly
+from model.config import NetworkConfig, TrainingConfig, resolve
+from model.heads import HEADS
+from model.network import Workspace, cost_and_gradients, forward, labels_from
+from model.parameters import DimensionError, Parameters, initialize
+from model.schedules import learning_rate_at
+
+
+class Diverged(ArithmeticError):
+    """The cost became NaN or infinite. The state holds the weights from before the epoch it happened in."""
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What happened in one epoch. Costs and accuracies are means over examples; NaN where there is no validation.
+
+    `cost` and `accuracy` are collected while the weights change, with dropout and label smoothing on, and `cost`
+    includes the L2 penalty; the validation figures are those of the network as it would be used.
+    """
+
+    epoch: int
+    cost: float
+    accuracy: float
+    validation_cost: float
+    validation_accuracy: float
+    learning_rate: float
+    seconds: float
+    is_best: bool
+
+
+@dataclass
+class TrainingState:
+    """Everything that changes while a network is trained; enough, after any epoch, to go on exactly.
+
+    Attributes
+    ----------
+    network, training : NetworkConfig, TrainingConfig
+        Resolved.
+    n_classes : int
+    parameters : Parameters
+        As trained, batch normalisation unfolded.
+    moments : ndarray of shape (k, P)
+        The optimiser's.
+    average : Parameters or None
+        Exponential moving average of the parameters, where `training.average` is on.
+    best : Parameters or None
+        Those with the lowest validation cost so far.
+    epoch, step : int
+        Done so far.
+    history : list of EpochRecord
+    """
+
+    network: NetworkConfig
+    training: TrainingConfig
+    n_classes: int
+    parameters: Parameters
+    moments: Array
+    average: Parameters | None = None
+    best: Parameters | None = None
+    epoch: int = 0
+    step: int = 0
+    history: list[EpochRecord] = field(default_factory=list)
+
+    @property
+    def current(self) -> Parameters:
+        """The weights as they would be used now: the moving average where there is one."""
+        return self.average or self.parameters
+
+    @property
+    def result(self) -> Parameters:
+        """The weights to keep: the best by validation where they are asked for and known, else the current ones."""
+        return self.best if self.training.restore_best and self.best is not None else self.current
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all epochs are done, or `patience` epochs have passed since the best."""
+        assert self.training.epochs != "auto"
+        if self.epoch >= self.training.epochs:
+            return True
+        best = [record.epoch for record in self.history if record.is_best]
+        return bool(self.training.patience and best and self.epoch - best[-1] >= self.training.patience)
+
+
+def start(
+    network: NetworkConfig,
+    training: TrainingConfig,
+    *,
+    n_x: int,
+    m: int,
+    n_classes: int,
+    parameters: Parameters | None = None,
+) -> TrainingState:
+    """Prepare a run: resolve "auto" values and initialise the parameters from `training.seed`.
+
+    Parameters
+    ----------
+    network, training : NetworkConfig, TrainingConfig
+    n_x, m, n_classes : int
+        Inputs, training examples, classes.
+    parameters : Parameters, optional
+        Start from a copy of these instead of fresh ones.
+
+    Raises
+    ------
+    ConfigError, DimensionError
+        When the configuration does not fit the data, or `parameters` do not fit the configuration.
+    """
+    network, training = resolve(network, training, n_x=n_x, m=m, n_classes=n_classes)
+    layer_dims = network.layer_dims(n_x, n_classes)
+    if parameters is None:
+        rng = np.random.default_rng(training.seed)
+        parameters = initialize(layer_dims, network, rng, training.dtype)
+    elif parameters.layer_dims != layer_dims or parameters.batch_norm != network.batch_norm:
+        raise DimensionError(
+            f"the weights given are of a network {parameters.layer_dims}"
+            f"{' with batch_norm' if parameters.batch_norm else ''}, the configuration asks for {layer_dims}"
+            f"{' with batch_norm' if network.batch_norm else ''}"
+        )
+    else:
+        parameters = parameters.like(parameters.flat.astype(training.dtype), parameters.running.astype(training.dtype))
+    n_moments = optimizers.OPTIMIZERS[training.optimizer].n_moments
+    return TrainingState(
+        network,
+        training,
+        n_classes,
+        parameters,
+        np.zeros((n_moments, parameters.flat.size), parameters.flat.dtype),
+        average=parameters.copy() if training.average else None,
+    )
+
+
+def train(state: TrainingState, source: BatchSource, validation: BatchSource | None = None) -> Iterator[EpochRecord]:
+    """Train `state`, in place, to the end of its configuration; yield a record after each epoch.
+
+    Without `validation` the last weights are the result: there is no best to choose, no early stopping, and no
+    honest accuracy.
+
+    Raises
+    ------
+    Diverged
+        When the cost is no longer finite; the message names the step.
+    ValueError
+        When the data does not fit: other n_x, labels outside the classes.
+    """
+    for name, part in (("training", source), ("validation", validation)):
+        if part is not None:
+            _check_source(name, part, state)
+    if validation is None and state.training.patience:
+        raise ValueError("patience: early stopping needs validation data; give some, or set patience to 0")
+    run = Run(state, source.labels)
+    while not state.is_finished:
+        yield run.epoch(source, validation)
+
+
+def _check_source(name: str, source: BatchSource, state: TrainingState) -> None:
+    n_x = state.parameters.layer_dims[0]
+    if source.n_x != n_x:
+        raise DimensionError(f"{name} data: examples have {source.n_x} inputs, the network takes {n_x}")
+    if not len(source.labels):
+        raise ValueError(f"{name} data: there are no examples")
+    lowest, highest = int(source.labels.min()), int(source.labels.max())
+    if lowest < 0 or highest >= state.n_classes:
+        raise ValueError(
+            f"{name} data: labels run from {lowest} to {highest}, expected 0 to {state.n_classes - 1} "
+            f"for {state.n_classes} classes"
+        )
+
+
+class Run:
+    """What an epoch needs besides the state, and can be made anew from it at any time."""
+
+    def __init__(self, state: TrainingState, labels: NDArray[np.integer]) -> None:
+        self.state = state
+        self.workspace = Workspace()
+        self.gradients = state.parameters.like(np.zeros_like(state.parameters.flat), state.parameters.running)
+        self.stretches = optimizers.cut(_pieces(state.parameters, state.training.layer_rates))
+        self.class_weights = _class_weights(labels, state)
+        assert state.training.epochs != "auto"
+        assert state.training.batch_size != "auto"
+        self.batch_size = state.training.batch_size
+        self.steps_per_epoch = len(split_evenly(len(labels), self.batch_size))
+        self.n_steps = state.training.epochs * self.steps_per_epoch
+
+    def epoch(self, source: BatchSource, validation: BatchSource | None) -> EpochRecord:
+        """Go over `source` once, then measure on `validation`."""
+        state, begin = self.state, time.perf_counter()
+        before = state.parameters.copy(), state.moments.copy(), state.average and state.average.copy(), state.step
+        cost = correct = 0.0
+        try:
+            for batch in source.batches(self.batch_size, [state.training.seed, state.epoch]):
+                rate = learning_rate_at(state.step, self.n_steps, state.training)
+                batch_cost, batch_correct = self.step(batch, rate)
+                cost += batch_cost * len(batch.labels)
+                correct += batch_correct
+            if not np.isfinite(state.parameters.flat).all():
+                raise self._diverged("a weight", rate)
+            validation_cost, validation_accuracy = math.nan, math.nan
+            if validation is not None:
+                validation_cost, validation_accuracy = measure(state.current, state.network, validation, self.workspace)
+        except BaseException:  # an interrupted epoch is undone too: a state is always that of a whole epoch
+            parameters, moments, average, state.step = before
+            state.parameters.assign(parameters)
+            state.moments[:] = moments
+            if state.average and average:
+                state.average.assign(average)
+            raise
+        m = len(source.labels)
+        best_so_far = min((r.validation_cost for r in state.history), default=math.inf)
+        record = EpochRecord(
+            epoch=state.epoch + 1,
+            cost=cost / m,
+            accuracy=correct / m,
+            validation_cost=validation_cost,
+            validation_accuracy=validation_accuracy,
+            learning_rate=rate,
+            seconds=time.perf_counter() - begin,
+            is_best=validation_cost < best_so_far,
+        )
+        if record.is_best:
+            if state.best is None:
+                state.best = state.current.copy()
+            state.best.assign(state.current)
+        state.epoch += 1
+        state.history.append(record)
+        return record
+
+    def step(self, batch: Batch, rate: float) -> tuple[float, int]:
+        """Change the parameters by one batch; return its mean cost and how many were right."""
+        (X, labels, weights), state, config = batch, self.state, self.state.training
+        dtype, b = state.parameters.flat.dtype, len(labels)
+        Y = HEADS[state.network.head].targets(labels, state.n_classes, config.label_smoothing, dtype)
+        example_weights = np.full(b, 1 / b, dtype)
+        if weights is not None:
+            example_weights *= weights
+        if self.class_weights is not None:
+            example_weights *= self.class_weights[labels]
+        rng = None
+        if state.network.dropout or state.network.input_dropout:
+            rng = np.random.default_rng([config.seed, state.epoch, state.step])
+        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is reported below, once
+            cost, logits = cost_and_gradients(
+                X,
+                Y,
+                example_weights,
+                state.parameters,
+                self.gradients,
+                state.network,
+                l2=config.l2,
+                rng=rng,
+                workspace=self.workspace,
+            )
+            if not math.isfinite(cost):
+                raise self._diverged("the cost", rate)
+            clip(self.gradients.flat, config.clip_norm)
+            state.step += 1
+            optimizers.apply(
+                state.parameters.flat,
+                self.gradients.flat,
+                state.moments,
+                self.stretches,
+                rate,
+                state.step,
+                config,
+            )
+        if state.average:
+            decay = min(config.average, (1 + state.step) / (10 + state.step))  # the first weights soon forgotten
+            state.average.flat *= decay
+            state.average.flat += (1 - decay) * state.parameters.flat
+            state.average.running[:] = state.parameters.running
+        return cost, n_correct(logits, labels)
+
+    def _diverged(self, what: str, rate: float) -> Diverged:
+        state = self.state
+        return Diverged(
+            f"training diverged: {what} became NaN or infinite at step {state.step + 1} (epoch {state.epoch + 1}, "
+            f"learning rate {rate:.3g}). The weights from before this epoch are kept. Lower learning_rate, or set "
+            "clip_norm to 1"
+        )
+
+
+def _pieces(parameters: Parameters, layer_rates: tuple[float, ...]) -> list[optimizers.Stretch]:
+    """List the stretches of the flat vector: every W, and what follows it in its layer."""
+    pieces, at = [], 0
+    for l in range(1, parameters.L + 1):
+        rate = layer_rates[l - 1] if layer_rates else 1.0
+        for view, decays in zip(parameters[l], (True, False, False), strict=True):
+            if view is not None:
+                pieces.append(optimizers.Stretch(at, at + view.size, rate, decays))
+                at += view.size
+    return pieces
+
+
+def _class_weights(labels: NDArray[np.integer], state: TrainingState) -> Array | None:
+    """Return m / (n_classes * count) per class, shape (n_classes,), where classes are to be balanced."""
+    if state.training.class_weight == "none":
+        return None
+    counts = np.bincount(labels, minlength=state.n_classes)
+    present = np.count_nonzero(counts)
+    return (len(labels) / (present * np.maximum(counts, 1))).astype(state.parameters.flat.dtype)
+
+
+def clip(gradient: Array, clip_norm: float) -> None:
+    """Scale `gradient` down, in place, to a norm of at most `clip_norm`; 0: leave it (Pascanu et al. 2013)."""
+    if clip_norm:
+        norm = float(np.linalg.norm(gradient))
+        if norm > clip_norm:
+            gradient *= clip_norm / norm
+
+
+def n_correct(logits: Array, labels: NDArray[np.integer]) -> int:
+    """Count the examples whose most probable class is their label; logits are (n_L, m), one row for sigmoid."""
+    predicted = logits[0] > 0 if len(logits) == 1 else labels_from(logits)
+    return int(np.count_nonzero(predicted == labels))
+
+
+def measure(
+    parameters: Parameters, config: NetworkConfig, source: BatchSource, workspace: Workspace | None = None
+) -> tuple[float, float]:
+    """Return the mean cost (without penalties or smoothing) and the accuracy of a network on a source."""
+    head, n_classes = HEADS[config.head], max(parameters.layer_dims[-1], 2)
+    cost = correct = total = 0.0
+    for X, labels, weights in source.batches(1024, None):
+        logits, _ = forward(X, parameters, config, workspace=workspace)
+        losses = head.losses(logits, head.targets(labels, n_classes, 0.0, logits.dtype))
+        cost += float(losses.sum() if weights is None else losses @ weights)
+        correct += n_correct(logits, labels)
+        total += len(labels)
+    return cost / total, correct / total
