@@ -1,0 +1,231 @@
+"""The data set: one HDF5 file of pictures of one geometry, with their labels, splits and origins.
+
+The file's layout (`format` = facette-dataset): `images` uint8 (m, height, width, channels), chunked by whole examples;
+`labels` int32 (m,), -1 where unlabelled; `split` uint8 (m,), indices of `pipeline.split.SPLITS`; `group` int32 (m,),
+equal where pictures may not be torn apart by a split, -1 where one stands alone; `classes`, `paths`; `sha256`
+(m, 32) of the source bytes; `sizes` int32 (m, 2), height and width of the source picture; `kind` (m,), an index of
+`kinds` such as ``JPEG RGB``; `rejected/{path,code,message}`. The attributes hold the geometry, the configuration and
+the counts, as JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from pipeline.config import Geometry
+from pipeline.errors import InputError
+from pipeline.listing import escape
+from pipeline.split import SPLITS
+
+FORMAT = "facette-dataset"
+VERSION = 1
+BLOCK_BYTES = 1 << 22
+
+
+class Dataset:
+    """An open data set; use it in a ``with`` statement.
+
+    Attributes
+    ----------
+    images : h5py.Dataset of shape (m, height, width, channels), uint8
+        On disk; index it to read, or use `read` or `X`.
+    labels : ndarray of shape (m,), int
+        Indices of `classes`; -1 where unlabelled.
+    split : ndarray of shape (m,), uint8
+        Indices of `pipeline.split.SPLITS`.
+    group : ndarray of shape (m,), int
+        Equal where pictures belong together; -1 where one stands alone.
+    classes : tuple of str
+    geometry : Geometry
+    fingerprint : str
+        Hexadecimal SHA-256 over classes, images, labels and split: equal where the data are.
+    """
+
+    def __init__(self, file: h5py.File) -> None:
+        self.file = file
+        self.images: Any = file["images"]
+        self.labels = file["labels"][:].astype(np.int64)
+        self.split = file["split"][:]
+        self.group = file["group"][:].astype(np.int64)
+        self.classes: tuple[str, ...] = tuple(file["classes"].asstr()[:])
+        self.geometry = Geometry.from_json(file.attrs["geometry"])
+        self.fingerprint = str(file.attrs["fingerprint"])
+        self.config: dict[str, Any] = json.loads(file.attrs["config"])
+        self.counts: dict[str, Any] = json.loads(file.attrs["counts"])
+
+    @classmethod
+    def open(cls, path: str | Path) -> Dataset:
+        """Open a data set file and check that it is whole.
+
+        Raises
+        ------
+        InputError
+            If the file is missing, is none of this project's data sets, is damaged, or comes from a newer version.
+        """
+        file = open_hdf5(path)
+        try:
+            _check(file, path)
+            return cls(file)
+        except InputError:
+            file.close()
+            raise
+        except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            file.close()
+            raise InputError(f"{escape(path)}: is a damaged data set ({error}); ingest the pictures again") from None
+
+    def __enter__(self) -> Dataset:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; arrays already read stay usable."""
+        self.file.close()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def paths(self) -> np.ndarray:
+        """Return where each picture came from, relative to the root given: ndarray of shape (m,), str objects."""
+        return self.file["paths"].asstr()[:]
+
+    @cached_property
+    def sha256(self) -> np.ndarray:
+        """Return the SHA-256 of the source bytes of each picture: ndarray of shape (m, 32), uint8."""
+        return self.file["sha256"][:]
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Return the (height, width) of each source picture: ndarray of shape (m, 2), int32."""
+        return self.file["sizes"][:]
+
+    @cached_property
+    def kinds(self) -> np.ndarray:
+        """Return format and colour mode of each source file, such as ``JPEG RGB``: ndarray of shape (m,), str."""
+        names = self.file["kinds"].asstr()[:]
+        return names[self.file["kind"][:]] if len(names) else np.empty(0, dtype=object)
+
+    @cached_property
+    def rejected(self) -> list[tuple[str, str, str]]:
+        """Return (path, code, message) of every file that was found but is no picture."""
+        table = self.file["rejected"]
+        return list(zip(*(table[name].asstr()[:] for name in ("path", "code", "message")), strict=True))
+
+    @cached_property
+    def X(self) -> np.ndarray:
+        """Return all pictures as columns: ndarray of shape (n_x, m), uint8, a view; read into memory once."""
+        return self.images[:].reshape(len(self), -1).T
+
+    def indices(self, split: str) -> np.ndarray:
+        """Return the indices of one split's pictures, ascending.
+
+        Raises
+        ------
+        InputError
+            If there is no split of this name.
+        """
+        if split not in SPLITS:
+            raise InputError(f"split {split!r} is unknown; choose one of {', '.join(SPLITS)}")
+        return np.flatnonzero(self.split == SPLITS.index(split))
+
+    def read(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Read one split into memory.
+
+        Returns
+        -------
+        images : ndarray of shape (m_split, height, width, channels), uint8
+        labels : ndarray of shape (m_split,), int
+            In the order of the file.
+        """
+        rows = self.indices(split)
+        return self.take(rows), self.labels[rows]
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Read the pictures of these ascending indices: ndarray of shape (len(rows), height, width, channels)."""
+        images = np.empty((len(rows), *self.geometry.shape), dtype=np.uint8)
+        for start, block in self.blocks():
+            low, high = np.searchsorted(rows, (start, start + len(block)))
+            images[low:high] = block[rows[low:high] - start]
+        return images
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (index of the first, pictures) for all pictures in order, a few megabytes at a time."""
+        step = max(1, BLOCK_BYTES // max(1, self.geometry.n_x))
+        for start in range(0, len(self), step):
+            yield start, self.images[start : start + step]
+
+
+def open_hdf5(path: str | Path) -> h5py.File:
+    """Open an HDF5 file for reading.
+
+    Raises
+    ------
+    InputError
+        If there is none, it may not be read, or it is no HDF5 file, or not all of one.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{escape(path)}: there is no such file")
+    try:
+        return h5py.File(path, "r")
+    except PermissionError:
+        raise InputError(f"{escape(path)}: may not be read by this user") from None
+    except OSError as error:
+        why = "is cut short: part of the file is missing" if "truncated" in str(error) else "is not an HDF5 file"
+        raise InputError(f"{escape(path)}: {why}") from None
+
+
+def is_dataset(path: str | Path) -> bool:
+    """Tell whether a path is a data set file of this project (of any version)."""
+    if not Path(path).is_file() or not h5py.is_hdf5(path):
+        return False
+    try:
+        with h5py.File(path, "r") as file:
+            return file.attrs.get("format") == FORMAT
+    except OSError:
+        return False
+
+
+def fingerprint(file: h5py.File) -> str:
+    """Return the hexadecimal SHA-256 over classes, images, labels and split of a data set file."""
+    digest = hashlib.sha256(json.dumps(list(file["classes"].asstr()[:])).encode())
+    step = max(1, BLOCK_BYTES // max(1, int(np.prod(file["images"].shape[1:]))))
+    for start in range(0, len(file["images"]), step):
+        digest.update(file["images"][start : start + step].tobytes())
+    digest.update(file["labels"][:].astype("<i4").tobytes())
+    digest.update(file["split"][:].tobytes())
+    return digest.hexdigest()
+
+
+def _check(file: h5py.File, path: str | Path) -> None:
+    where = escape(path)
+    found = file.attrs.get("format")
+    if found != FORMAT:
+        what = f"is a {found} file" if isinstance(found, str) else "is an HDF5 file of another program"
+        raise InputError(f"{where}: {what}, not a data set; make one with: facette ingest PICTURES OUT.h5")
+    version = int(file.attrs["version"])
+    if version > VERSION:
+        raise InputError(
+            f"{where}: is a data set of version {version}, and this program knows versions up to {VERSION}; "
+            "install a newer facette"
+        )
+    m = len(file["images"])
+    shape = Geometry.from_json(file.attrs["geometry"]).shape
+    if file["images"].shape[1:] != shape or file["images"].dtype != np.uint8:
+        raise InputError(f"{where}: is a damaged data set (images of {file['images'].shape[1:]}, geometry of {shape})")
+    for name in ("labels", "split", "group", "paths", "sha256", "sizes", "kind"):
+        if len(file[name]) != m:
+            raise InputError(f"{where}: is a damaged data set ({m} images but {len(file[name])} {name})")
+    labels = file["labels"][:]
+    if labels.size and (labels.min() < -1 or labels.max() >= len(file["classes"])):
+        raise InputError(f"{where}: is a damaged data set (labels beyond its {len(file['classes'])} classes)")

@@ -1,0 +1,37 @@
+"""Real pictures from installed packages, as the files a person would have."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(scope="session")
+def lfw_images():
+    """100 faces, then 100 other patches, of 25x25 pixels: uint8."""
+    from skimage.data import lfw_subset
+
+    return np.rint(lfw_subset() * 255).astype(np.uint8)
+
+
+@pytest.fixture
+def face_folder(tmp_path, lfw_images):
+    """Class folders `face` and `other`, 100 PNG each."""
+    return write_classes(tmp_path / "faces", {"face": lfw_images[:100], "other": lfw_images[100:]})
+
+
+@pytest.fixture(scope="session")
+def photo():
+    """A colour photograph, 640x427, as a picture."""
+    from sklearn.datasets import load_sample_image
+
+    return Image.fromarray(load_sample_image("china.jpg"))
+
+
+def write_classes(root: Path, classes, ending="png"):
+    for name, images in classes.items():
+        (root / name).mkdir(parents=True, exist_ok=True)
+        for i, image in enumerate(images):
+            Image.fromarray(image).save(root / name / f"{i:03d}.{ending}")
+    return root

@@ -1,0 +1,264 @@
+"""Ingestion: every file accounted for, pictures and labels right, one outcome for one input, nothing half-written."""
+
+import os
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.config import DataConfig
+from pipeline.dataset import Dataset
+from pipeline.errors import InputError
+from pipeline.images import ERROR_CODES
+from pipeline.ingest import ingest
+
+pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
+
+
+def counts(report):
+    return report.ingested + len(report.rejected) + sum(report.ignored.values())
+
+
+def test_pictures_arrive_bit_for_bit(face_folder, lfw_images, tmp_path):
+    report = ingest(face_folder, tmp_path / "faces.h5")
+    with Dataset.open(tmp_path / "faces.h5") as data:
+        assert data.classes == ("face", "other")
+        assert (data.geometry.height, data.geometry.width, data.geometry.color) == (25, 25, "gray")
+        expected = dict(zip((f"face/{i:03d}.png" for i in range(100)), lfw_images[:100], strict=True))
+        expected |= dict(zip((f"other/{i:03d}.png" for i in range(100)), lfw_images[100:], strict=True))
+        for i, path in enumerate(data.paths):
+            assert (data.images[i, ..., 0] == expected[path]).all()
+            assert data.classes[data.labels[i]] == path.split("/")[0]
+        assert data.X.shape == (625, 200)
+        assert data.X.flags.f_contiguous
+        assert (data.X[:, 3].reshape(25, 25) == data.images[3, ..., 0]).all()
+    assert report.found == report.ingested == 200
+    assert report.splits["train"] + report.splits["validation"] + report.splits["test"] == 200
+
+
+def test_reading_a_split_gives_its_own_pictures(face_folder, tmp_path):
+    ingest(face_folder, tmp_path / "faces.h5")
+    with Dataset.open(tmp_path / "faces.h5") as data:
+        images, labels = data.read("test")
+        assert (images.reshape(len(images), -1).T == data.X[:, data.indices("test")]).all()
+        assert (labels == data.labels[data.indices("test")]).all()
+        assert np.bincount(labels).tolist() == [15, 15]
+
+
+def test_any_number_of_workers_makes_the_same_file(face_folder, tmp_path):
+    (face_folder / "face" / "broken.png").write_bytes((face_folder / "face" / "000.png").read_bytes()[:100])
+    reports = [ingest(face_folder, tmp_path / f"{jobs}.h5", jobs=jobs) for jobs in (1, 4)]
+    assert reports[0].rejected == reports[1].rejected
+    with Dataset.open(tmp_path / "1.h5") as one, Dataset.open(tmp_path / "4.h5") as four:
+        assert one.fingerprint == four.fingerprint
+        assert (one.paths == four.paths).all()
+        assert (one.sha256 == four.sha256).all()
+
+
+def test_every_file_is_accounted_for(face_folder, tmp_path):
+    good = (face_folder / "face" / "000.png").read_bytes()
+    (face_folder / "face" / ".hidden.png").write_bytes(good)
+    (face_folder / "face" / "Thumbs.db").write_bytes(b"x")
+    (face_folder / ".git").mkdir()
+    (face_folder / ".git" / "a.png").write_bytes(good)
+    (face_folder / "face" / "text.jpg").write_text("this is no picture")
+    (face_folder / "face" / "empty.png").write_bytes(b"")
+    (face_folder / "other" / "cut.png").write_bytes(good[:200])
+    (face_folder / "other" / "wrong ending.jpg").write_bytes(good)
+    (face_folder / "other" / "nested").mkdir()
+    (face_folder / "other" / "nested" / "größe 1.png").write_bytes(good)
+    (face_folder / "stray.png").write_bytes(good)
+    report = ingest(face_folder, tmp_path / "out.h5")
+    assert report.found == counts(report) == 209
+    assert report.ignored == {"hidden": 2, "litter": 1}
+    assert {path: code for path, code, _ in report.rejected} == {
+        "face/text.jpg": "not_an_image",
+        "face/empty.png": "empty_file",
+        "other/cut.png": "truncated",
+    }
+    assert report.unlabelled == 1
+    with Dataset.open(tmp_path / "out.h5") as data:
+        assert data.rejected == list(report.rejected)
+        labels = dict(zip(data.paths, data.labels, strict=True))
+        assert labels["other/nested/größe 1.png"] == 1
+        assert labels["stray.png"] == -1
+
+
+@pytest.mark.parametrize("name", ["val", "valid", "validation", "dev"])
+def test_ready_made_splits_stay_as_given(face_folder, tmp_path, name):
+    root = tmp_path / "given"
+    for i, path in enumerate(sorted(face_folder.rglob("*.png"))):
+        part = ("train", "train", name, "test")[i % 4]
+        if part == "test" and path.parent.name == "other":
+            part = "train"  # a class missing from one split keeps its index
+        to = root / part / path.parent.name / path.name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, to)
+    report = ingest(root, tmp_path / "out.h5")
+    assert report.ready_made
+    with Dataset.open(tmp_path / "out.h5") as data:
+        assert data.classes == ("face", "other")
+        for split, folder in (("train", "train"), ("validation", name), ("test", "test")):
+            assert {path.split("/")[0] for path in data.paths[data.indices(split)]} == {folder}
+        assert set(data.labels[data.indices("test")]) == {0}
+    assert any("no test pictures of 'other'" in note for note in report.notes)
+
+
+def test_copies_stay_on_one_side_and_conflicts_are_named(face_folder, tmp_path):
+    for i in range(40):
+        shutil.copy(face_folder / "face" / f"{i:03d}.png", face_folder / "face" / f"copy {i}.png")
+    shutil.copy(face_folder / "face" / "050.png", face_folder / "other" / "face.png")
+    # the same pixels in another file format are a copy as well
+    Image.open(face_folder / "other" / "001.png").save(face_folder / "other" / "again.bmp")
+    report = ingest(face_folder, tmp_path / "out.h5")
+    assert report.duplicates == 42
+    assert report.conflicts == (("face/050.png", "other/face.png"),)
+    assert report.naive_leaks > 0
+    with Dataset.open(tmp_path / "out.h5") as data:
+        split = dict(zip(data.paths, data.split, strict=True))
+    for i in range(40):
+        assert split[f"face/{i:03d}.png"] == split[f"face/copy {i}.png"]
+    assert split["face/050.png"] == split["other/face.png"]
+    assert split["other/001.png"] == split["other/again.bmp"]
+
+
+def test_strict_stops_at_the_first_bad_file(face_folder, tmp_path):
+    (face_folder / "face" / "000.png").write_bytes(b"")
+    with pytest.raises(InputError, match="face/000.png: has no bytes"):
+        ingest(face_folder, tmp_path / "out.h5", DataConfig(strict=True))
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_interrupted_ingestion_leaves_nothing(face_folder, tmp_path):
+    def stop(done, total):
+        if done == 120:
+            raise KeyboardInterrupt
+
+    (tmp_path / "to").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        ingest(face_folder, tmp_path / "to" / "out.h5", jobs=2, progress=stop)
+    assert list((tmp_path / "to").iterdir()) == []
+
+
+def test_bad_folders_get_one_clear_message(tmp_path, lfw_images):
+    def say(folder):
+        with pytest.raises(InputError) as caught:
+            ingest(folder, tmp_path / "out.h5")
+        assert not (tmp_path / "out.h5").exists()
+        return str(caught.value)
+
+    def put(path, i=0):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(lfw_images[i]).save(path)
+
+    assert "no such file or folder" in say(tmp_path / "missing")
+    (tmp_path / "empty").mkdir()
+    assert "holds no pictures" in say(tmp_path / "empty")
+    put(tmp_path / "one" / "cats" / "1.png")
+    put(tmp_path / "one" / "cats" / "2.png", 1)
+    assert "only one class, 'cats'" in say(tmp_path / "one")
+    put(tmp_path / "one" / "dogs" / "1.png", 2)
+    assert "class 'dogs': one picture only" in say(tmp_path / "one")
+    put(tmp_path / "one" / "Cats" / "1.png", 2)
+    assert "'Cats' and 'cats' differ only in upper and lower case" in say(tmp_path / "one")
+    (tmp_path / "texts" / "a").mkdir(parents=True)
+    for i in range(3):
+        (tmp_path / "texts" / "a" / f"{i}.jpg").write_text("no picture")
+    shutil.copytree(tmp_path / "texts" / "a", tmp_path / "texts" / "b")
+    assert "none of the 6 files is a readable picture" in say(tmp_path / "texts")
+
+
+def test_pictures_without_class_folders_are_unlabelled(tmp_path, face_folder):
+    report = ingest(face_folder / "face", tmp_path / "out.h5")
+    assert report.unlabelled == 100
+    assert report.classes == {}
+    with Dataset.open(tmp_path / "out.h5") as data:
+        assert (data.labels == -1).all()
+
+
+def test_a_file_that_is_no_data_set_is_not_overwritten(face_folder, tmp_path):
+    (tmp_path / "thesis.h5").write_bytes(b"years of work")
+    with pytest.raises(InputError, match="not overwritten"):
+        ingest(face_folder, tmp_path / "thesis.h5")
+    assert (tmp_path / "thesis.h5").read_bytes() == b"years of work"
+    with pytest.raises(InputError, match="does not exist"):
+        ingest(face_folder, tmp_path / "nowhere" / "out.h5")
+    ingest(face_folder, tmp_path / "out.h5")
+    ingest(face_folder, tmp_path / "out.h5")  # a data set is replaced
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write and read everything")
+def test_permissions(face_folder, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(InputError, match="may not be written"):
+        ingest(face_folder, tmp_path / "locked" / "out.h5")
+    (face_folder / "face" / "000.png").chmod(0)
+    report = ingest(face_folder, tmp_path / "out.h5")
+    assert [(path, code) for path, code, _ in report.rejected] == [("face/000.png", "permission")]
+
+
+def test_names_that_are_not_utf8_survive(face_folder, tmp_path):
+    os.rename(os.fsencode(face_folder / "face" / "000.png"), os.fsencode(face_folder / "face") + b"/\xff\n.png")
+    ingest(face_folder, tmp_path / "out.h5")
+    with Dataset.open(tmp_path / "out.h5") as data:
+        assert "face/%FF%0A.png" in data.paths
+
+
+def test_links_out_of_the_folder_are_not_followed(face_folder, tmp_path, lfw_images):
+    Image.fromarray(lfw_images[0]).save(tmp_path / "outside.png")
+    (face_folder / "face" / "out.png").symlink_to(tmp_path / "outside.png")
+    (face_folder / "face" / "loop").symlink_to(face_folder)
+    (face_folder / "face" / "in.png").symlink_to(face_folder / "face" / "003.png")
+    os.mkfifo(face_folder / "face" / "pipe")
+    report = ingest(face_folder, tmp_path / "out.h5")
+    assert report.ignored == {"link": 2, "special": 1}
+    assert report.ingested == 201
+
+
+def test_foreign_damaged_and_newer_files_are_refused(face_folder, tmp_path):
+    path = tmp_path / "good.h5"
+    ingest(face_folder, path)
+
+    def say(change):
+        broken = tmp_path / "broken.h5"
+        shutil.copy(path, broken)
+        change(broken)
+        with pytest.raises(InputError) as caught:
+            Dataset.open(broken)
+        return str(caught.value)
+
+    def edit(action):
+        def change(broken):
+            with h5py.File(broken, "r+") as file:
+                action(file)
+
+        return change
+
+    assert "there is no such file" in say(lambda broken: broken.unlink())
+    assert "cut short" in say(lambda broken: os.truncate(broken, 60_000))
+    assert "not an HDF5 file" in say(lambda broken: broken.write_text("hello"))
+    assert "of another program" in say(edit(lambda file: file.attrs.__delitem__("format")))
+    assert "facette-model file" in say(edit(lambda file: file.attrs.__setitem__("format", "facette-model")))
+    assert "version 9" in say(edit(lambda file: file.attrs.__setitem__("version", 9)))
+    assert "damaged" in say(edit(lambda file: file.__delitem__("sha256")))
+    assert "200 images but 199 labels" in say(edit(shorten_labels))
+
+
+def shorten_labels(file):
+    labels = file["labels"][:199]
+    del file["labels"]
+    file["labels"] = labels
+
+
+def test_only_codes_of_the_vocabulary(face_folder, tmp_path):
+    rng = np.random.default_rng(0)
+    for i, path in enumerate(sorted(face_folder.glob("face/*.png"))[:60]):
+        data = bytearray(path.read_bytes())
+        for at in rng.integers(0, len(data), 1 + i % 8):
+            data[at] = rng.integers(256)
+        path.write_bytes(bytes(data))
+    report = ingest(face_folder, tmp_path / "out.h5")
+    assert report.rejected
+    assert {code for _, code, _ in report.rejected} <= set(ERROR_CODES)
