@@ -119,6 +119,17 @@ class Parameters:
         """Return the running statistics of layer l, or None where it has no batch normalisation."""
         return self._running[l - 1] if self.batch_norm and l < self.L else None
 
+    def __getstate__(self) -> dict[str, object]:
+        return {
+            "layer_dims": self.layer_dims,
+            "batch_norm": self.batch_norm,
+            "flat": self.flat,
+            "running": self.running,
+        }
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        Parameters.__init__(self, **state)  # type: ignore[arg-type]  # copied one by one, views would leave the vector
+
     def copy(self) -> Parameters:
         """Return an independent copy."""
         return self.like(self.flat.copy(), self.running.copy())
