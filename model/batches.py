@@ -42,7 +42,8 @@ class BatchSource(Protocol):
 def split_evenly(m: int, batch_size: int) -> list[slice]:
     """Cut range(m) into as few slices of at most `batch_size` as needed, whose sizes differ by 1 at most.
 
-    No left-over batch of one example comes out, on which a batch normalisation could not work.
+    No small left-over batch comes out; one of a single example, on which a batch normalisation could not work, only
+    where `batch_size` is 1, m is 1, or an odd m is cut by 2.
     """
     n_batches = -(-m // batch_size)
     edges = [m * k // n_batches for k in range(n_batches + 1)]
@@ -67,7 +68,9 @@ class ArrayBatches:
     """
 
     def __init__(self, X: Array, labels: NDArray[np.integer], weights: Array | None = None) -> None:
-        labels = np.asarray(labels)
+        X, labels = np.asarray(X), np.asarray(labels)
+        if labels.ndim != 1:
+            raise ValueError(f"labels have shape {labels.shape}; give one class number per example, shape (m,)")
         if X.ndim != 2 or X.shape[1] != len(labels):
             hint = "; examples are columns: is it transposed?" if X.shape[:1] == labels.shape else ""
             raise ValueError(f"X has shape {X.shape} and there are {len(labels)} labels, expected (n_x, m){hint}")
@@ -82,13 +85,17 @@ class ArrayBatches:
         self._labels = labels
         self._weights: Array | None = None
         if weights is not None:
+            weights = np.asarray(weights)
             if (
                 weights.shape != labels.shape
                 or not np.isfinite(weights).all()
                 or weights.min() < 0
                 or not weights.any()
             ):
-                raise ValueError(f"weights have shape {weights.shape}; give one of 0 or more per label, not all 0")
+                raise ValueError(
+                    f"weights have shape {weights.shape}; give a finite number of 0 or more for each of the "
+                    f"{len(labels)} examples, not all 0"
+                )
             self._weights = weights * (len(weights) / weights.sum())
         self._buffer = np.empty(0, X.dtype)
 

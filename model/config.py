@@ -49,20 +49,27 @@ def check_fields(config: Any) -> None:
         Naming the field, the value found and the values that are valid.
     """
     for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if value == "auto" and "Auto" in str(field.type):
+        value, kind = getattr(config, field.name), str(field.type)
+        if value == "auto" and "Auto" in kind:
             continue
         choices, check = field.metadata.get("choices", ()), field.metadata.get("check", "")
         if choices and value not in choices:
             raise ConfigError(f"{field.name}: {value!r} is unknown; choose one of {', '.join(choices)}")
+        if kind.startswith("bool") and not isinstance(value, bool):
+            raise ConfigError(f"{field.name}: {value!r} does not work; give True or False")
         if not check:
             continue
         is_valid, words = _CHECKS[check]
-        for number in value if isinstance(value, tuple) else (value,):
-            if isinstance(number, bool) or not isinstance(number, (int, float)):
-                raise ConfigError(f"{field.name}: {value!r} is not a number; give a number {words}")
+        is_tuple, types = kind.startswith("tuple"), (int, float) if "float" in kind else (int,)
+        noun = "number" if float in types else "whole number"
+        words = f"a tuple of {noun}s {words}" if is_tuple else f"a {noun} {words}"
+        if isinstance(value, tuple) != is_tuple:
+            raise ConfigError(f"{field.name}: {value!r} does not work; give {words}")
+        for number in value if is_tuple else (value,):
+            if isinstance(number, bool) or not isinstance(number, types):
+                raise ConfigError(f"{field.name}: {value!r} does not work; give {words}")
             if not math.isfinite(number) or not is_valid(number):
-                raise ConfigError(f"{field.name}: {value!r} does not work; give a number {words}")
+                raise ConfigError(f"{field.name}: {value!r} does not work; give {words}")
 
 
 @dataclass(frozen=True)
@@ -82,8 +89,6 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.hidden != "auto" and not all(isinstance(n, int) for n in self.hidden):
-            raise ConfigError(f"hidden: {self.hidden!r} does not work; give whole numbers of units")
 
     def layer_dims(self, n_x: int, n_classes: int) -> tuple[int, ...]:
         """Return (n_0, n_1, ..., n_L): n_0 = n_x inputs, the hidden layers, and the n_L outputs of the head."""
@@ -146,7 +151,7 @@ def resolve(
     ============== =====================================================================================
     hidden         256-128 up to 600 inputs, 512-256 above
     head           sigmoid for two classes, softmax for more
-    batch_norm     on (off where a batch would hold a single example)
+    batch_norm     on (off where a batch would hold a single example, or there is no hidden layer)
     batch_size     32 below 1,000 examples, 64 below 2,500, 128 below 10,000, 256 from there; at most m
     epochs         80, 40, 20, 12 at the same four sizes
     learning_rate  the optimiser's own rate at batch 256, times sqrt(batch_size / 256)
@@ -168,17 +173,26 @@ def resolve(
     ConfigError
         When the values asked for cannot work with this data.
     """
+    if m < 1 or n_x < 1:
+        raise ConfigError(f"there is nothing to train on: {m} training examples of {n_x} inputs")
+    if n_classes < 2:
+        raise ConfigError(f"n_classes: {n_classes}; a classifier needs examples of at least 2 classes")
     size = next((i for i, limit in enumerate(_SIZES) if m < limit), len(_SIZES))
     batch_size = min((32, 64, 128, 256)[size], m) if training.batch_size == "auto" else training.batch_size
     if batch_size > m:
         raise ConfigError(f"batch_size: {batch_size} is more than the {m} training examples; give at most {m}")
-    if network.batch_norm is True and batch_size < 2:
-        raise ConfigError("batch_norm: needs batches of 2 examples or more; raise batch_size or turn it off")
+    smallest_batch = m // -(-m // batch_size)  # of batches of even sizes, `model.batches.split_evenly`
+    if network.batch_norm is True and smallest_batch < 2:
+        raise ConfigError(
+            f"batch_norm: {m} examples in batches of at most {batch_size} leave a batch of a single example; "
+            "raise batch_size or turn batch_norm off"
+        )
+    hidden = ((256, 128) if n_x <= 600 else (512, 256)) if network.hidden == "auto" else network.hidden
     network = dataclasses.replace(
         network,
-        hidden=((256, 128) if n_x <= 600 else (512, 256)) if network.hidden == "auto" else network.hidden,
+        hidden=hidden,
         head=("sigmoid" if n_classes == 2 else "softmax") if network.head == "auto" else network.head,
-        batch_norm=batch_size > 1 if network.batch_norm == "auto" else network.batch_norm,
+        batch_norm=smallest_batch > 1 and bool(hidden) if network.batch_norm == "auto" else network.batch_norm,
     )
     rate = OPTIMIZERS[training.optimizer].rate_at_256 * math.sqrt(batch_size / 256)
     training = dataclasses.replace(
