@@ -222,7 +222,12 @@ class Run:
                 raise self._diverged("a weight", rate)
             validation_cost, validation_accuracy = math.nan, math.nan
             if validation is not None:
-                validation_cost, validation_accuracy = measure(state.current, state.network, validation, self.workspace)
+                with np.errstate(over="ignore", invalid="ignore"):
+                    validation_cost, validation_accuracy = measure(
+                        state.current, state.network, validation, self.workspace
+                    )
+                if not math.isfinite(validation_cost):
+                    raise self._diverged("the validation cost", rate)
         except BaseException:  # an interrupted epoch is undone too: a state is always that of a whole epoch
             parameters, moments, average, state.step = before
             state.parameters.assign(parameters)
@@ -231,7 +236,7 @@ class Run:
                 state.average.assign(average)
             raise
         m = len(source.labels)
-        best_so_far = min((r.validation_cost for r in state.history), default=math.inf)
+        best_so_far = min((r.validation_cost for r in state.history if r.is_best), default=math.inf)
         record = EpochRecord(
             epoch=state.epoch + 1,
             cost=cost / m,
@@ -297,6 +302,11 @@ class Run:
 
     def _diverged(self, what: str, rate: float) -> Diverged:
         state = self.state
+        if state.step == 0:
+            return Diverged(
+                f"{what} is NaN or infinite before the first step: no learning rate can help. The examples or the "
+                "weights to start from are too large; scale pixels to 0..1"
+            )
         return Diverged(
             f"training diverged: {what} became NaN or infinite at step {state.step + 1} (epoch {state.epoch + 1}, "
             f"learning rate {rate:.3g}). The weights from before this epoch are kept. Lower learning_rate, or set "
