@@ -17,9 +17,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        When the folder does not exist or cannot be written; the message names `path`.
+        When the folder does not exist or cannot be written; the message names it.
     """
     path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.parent}")
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")  # the ending tells writers the format
     try:
         yield temporary

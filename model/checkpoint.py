@@ -18,11 +18,17 @@ import numpy as np
 
 from model.atomic import replacing
 from model.config import NetworkConfig, TrainingConfig
+from model.optimizers import OPTIMIZERS
 from model.parameters import Parameters
 from model.training import EpochRecord, TrainingState
 
 CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "facette-checkpoint", 1
+_LAYER_ARRAYS = ("W", "b", "gamma", "running_mean", "running_variance")
 Config = TypeVar("Config")
+
+
+# What reading a file with bytes missing or changed can come to: every layer of h5py has its own way to give up.
+_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError)
 
 
 class FormatError(ValueError):
@@ -31,8 +37,11 @@ class FormatError(ValueError):
 
 @contextmanager
 def create(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
-    """Open a new HDF5 file of the given format; it appears at `path` when the block ends well."""
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    """Open a new HDF5 file of the given format; it appears at `path` when the block ends well.
+
+    HDF5 1.10's layout of the file has checksums of its own for everything that `write_array` has none for.
+    """
+    with replacing(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
         file.attrs["format"], file.attrs["version"] = format, version
         yield file
 
@@ -54,14 +63,19 @@ def opened(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
     except OSError as error:
         raise FormatError(f"{path}: not an HDF5 file, or damaged; a {format} file is needed") from error
     with file:
-        found, found_version = file.attrs.get("format"), file.attrs.get("version", 0)
-        if found != format:
-            raise FormatError(f"{path}: holds {found or 'foreign HDF5 data'}, a {format} file is needed")
-        if found_version > version:
-            raise FormatError(f"{path}: written by a newer version of Facette (format {found_version}); update Facette")
         try:
+            found, found_version = file.attrs.get("format"), file.attrs.get("version")
+            if not isinstance(found, str) or found != format:
+                what = found if isinstance(found, str) else "foreign HDF5 data"
+                raise FormatError(f"{path}: holds {what}, a {format} file is needed")
+            if int(found_version) > version:
+                raise FormatError(
+                    f"{path}: written by a newer version of Facette (format {found_version}); update Facette"
+                )
             yield file
-        except (KeyError, OSError, json.JSONDecodeError, TypeError, UnicodeDecodeError) as error:
+        except FormatError:
+            raise
+        except _DAMAGE as error:
             raise FormatError(f"{path}: damaged {format} file ({error})") from error
 
 
@@ -75,15 +89,23 @@ def read_json(group: h5py.Group, name: str) -> Any:
     return json.loads(group[name].asstr()[()])
 
 
+def write_array(group: h5py.Group, name: str, array: np.ndarray) -> None:
+    """Store an array with a checksum, so that a changed byte is noticed when it is read."""
+    if array.size:
+        group.create_dataset(name, data=array, chunks=array.shape, fletcher32=True)
+    else:
+        group[name] = array
+
+
 def write_layers(group: h5py.Group, parameters: Parameters) -> None:
     """Store a network as ``layers/1..L/{W, b}`` (and gamma, running_mean, running_variance where it has them)."""
     for l in range(1, parameters.L + 1):
         layer = group.create_group(f"layers/{l}")
         W, b, gamma = parameters[l]
-        layer["W"], layer["b"] = W, b
-        running = parameters.running_of(l)
-        if gamma is not None and running is not None:
-            layer["gamma"], layer["running_mean"], layer["running_variance"] = gamma, *running
+        running = parameters.running_of(l) or (None, None)
+        for name, view in zip(_LAYER_ARRAYS, (W, b, gamma, *running), strict=True):
+            if view is not None:
+                write_array(layer, name, view)
 
 
 def read_layers(group: h5py.Group) -> Parameters:
@@ -107,8 +129,7 @@ def read_layers(group: h5py.Group) -> Parameters:
     parameters = Parameters(layer_dims, batch_norm=batch_norm, dtype=dtype)
     for l, layer in enumerate(layers, start=1):
         running = parameters.running_of(l) or (None, None)
-        names = ("W", "b", "gamma", "running_mean", "running_variance")
-        for name, view in zip(names, (*parameters[l], *running), strict=True):
+        for name, view in zip(_LAYER_ARRAYS, (*parameters[l], *running), strict=True):
             if view is None:
                 continue
             if layer[name].shape != view.shape:
@@ -130,7 +151,7 @@ def config_from(kind: type[Config], stored: dict[str, Any]) -> Config:
 def write_history(group: h5py.Group, history: list[EpochRecord]) -> None:
     """Store the records of all epochs as one array per field under ``history``."""
     for field in dataclasses.fields(EpochRecord):
-        group[f"history/{field.name}"] = np.array([getattr(record, field.name) for record in history])
+        write_array(group, f"history/{field.name}", np.array([getattr(record, field.name) for record in history]))
 
 
 def read_history(group: h5py.Group) -> list[EpochRecord]:
@@ -146,7 +167,7 @@ def save_state(state: TrainingState, path: str | Path, extra: dict[str, Any] | N
         write_json(file, "training_config", asdict(state.training))
         write_json(file, "progress", {"n_classes": state.n_classes, "epoch": state.epoch, "step": state.step})
         write_json(file, "extra", extra or {})
-        file["moments"] = state.moments
+        write_array(file, "moments", state.moments)
         write_history(file, state.history)
         for name in ("parameters", "average", "best"):
             if getattr(state, name) is not None:
@@ -171,4 +192,18 @@ def load_state(path: str | Path) -> tuple[TrainingState, dict[str, Any]]:
             history=read_history(file),
             **read_json(file, "progress"),
         )
+        _check_state(state)
         return state, read_json(file, "extra")
+
+
+def _check_state(state: TrainingState) -> None:
+    """Refuse a run whose parts do not belong together."""
+    parameters = state.parameters
+    layer_dims = state.network.layer_dims(parameters.layer_dims[0], state.n_classes)
+    n_moments = OPTIMIZERS[state.training.optimizer].n_moments
+    if (
+        any(part is not None and part.layer_dims != layer_dims for part in (parameters, state.average, state.best))
+        or state.moments.shape != (n_moments, parameters.flat.size)
+        or state.epoch != len(state.history)
+    ):
+        raise ValueError("weights, optimiser, history and configuration do not fit one another")
