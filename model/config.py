@@ -149,7 +149,7 @@ def resolve(
     """Turn every "auto" into a value, by rules on the data alone.
 
     ============== =====================================================================================
-    hidden         256-128 up to 600 inputs, 512-256 above
+    hidden         256-128 up to 700 inputs, 512-256 above
     head           sigmoid for two classes, softmax for more
     batch_norm     on (off where a batch would hold a single example, or there is no hidden layer)
     batch_size     32 below 1,000 examples, 64 below 2,500, 128 below 10,000, 256 from there; at most m
@@ -187,7 +187,7 @@ def resolve(
             f"batch_norm: {m} examples in batches of at most {batch_size} leave a batch of a single example; "
             "raise batch_size or turn batch_norm off"
         )
-    hidden = ((256, 128) if n_x <= 600 else (512, 256)) if network.hidden == "auto" else network.hidden
+    hidden = ((256, 128) if n_x <= 700 else (512, 256)) if network.hidden == "auto" else network.hidden
     network = dataclasses.replace(
         network,
         hidden=hidden,

@@ -1,0 +1,169 @@
+"""Batches of preprocessed pictures for the training loop, from memory or, where they are too many, from the file.
+
+Pictures stay 8-bit; a batch becomes floating point only when it is its turn. Both sources yield every example once
+per epoch in an order that depends on the seed alone. From the file, whole chunks are read in random order into a
+window of bounded size and shuffled there, while a thread already fills the next window.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.batches import Batch, BatchSource, split_evenly
+from pipeline.dataset import Dataset
+from pipeline.preprocess import Preprocessor
+
+
+def picture_batches(
+    dataset: Dataset, split: str, preprocessor: Preprocessor, *, memory: int, dtype: str = "float32"
+) -> BatchSource:
+    """Return the batches of one split, held in memory where its pictures take at most `memory` bytes.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    split : str
+        Name of a split.
+    preprocessor : Preprocessor
+    memory : int
+        Bytes that the pictures may take.
+    dtype : str
+        Of X.
+    """
+    indices = dataset.indices(split)
+    if len(indices) * preprocessor.geometry.n_x <= memory:
+        images, labels = dataset.read(split)
+        return MemoryBatches(images, labels, preprocessor, dtype)
+    return FileBatches(dataset, indices, preprocessor, memory, dtype)
+
+
+class _Rows:
+    """Turns rows of 8-bit pixels into X in a buffer that every batch uses again."""
+
+    def __init__(self, preprocessor: Preprocessor, dtype: str) -> None:
+        self.preprocessor = preprocessor
+        self.dtype = dtype
+        self.buffer = np.empty((0, preprocessor.geometry.n_x), np.float32)
+
+    def to_X(self, rows: NDArray[np.uint8]) -> np.ndarray:
+        if len(self.buffer) < len(rows):
+            self.buffer = np.empty((len(rows), rows.shape[1]), np.float32)
+        return self.preprocessor.apply(rows, self.buffer[: len(rows)]).astype(self.dtype, copy=False)
+
+
+class MemoryBatches:
+    """Batches from pictures in memory.
+
+    Parameters
+    ----------
+    images : ndarray of shape (m, height, width, channels), uint8
+    labels : ndarray of shape (m,), integer
+    preprocessor : Preprocessor
+    dtype : str
+    """
+
+    def __init__(
+        self, images: np.ndarray, labels: NDArray[np.integer], preprocessor: Preprocessor, dtype: str = "float32"
+    ) -> None:
+        self.labels = labels
+        self.n_x = preprocessor.geometry.n_x
+        self._pixels = images.reshape(len(images), self.n_x)
+        self._rows = _Rows(preprocessor, dtype)
+        self._chosen = np.empty((0, self.n_x), np.uint8)
+
+    def batches(self, batch_size: int, order: Sequence[int] | None) -> Iterator[Batch]:
+        """Yield every picture once; see `model.batches.BatchSource`."""
+        m = len(self.labels)
+        if order is None:
+            for part in split_evenly(m, batch_size):
+                yield Batch(self._rows.to_X(self._pixels[part]), self.labels[part])
+            return
+        shuffled = np.random.default_rng(order).permutation(m)
+        if len(self._chosen) < batch_size:
+            self._chosen = np.empty((batch_size, self.n_x), np.uint8)
+        for part in split_evenly(m, batch_size):
+            chosen = shuffled[part]
+            pixels = self._chosen[: len(chosen)]
+            np.take(self._pixels, chosen, axis=0, out=pixels, mode="clip")
+            yield Batch(self._rows.to_X(pixels), self.labels[chosen])
+
+
+class FileBatches:
+    """Batches read from the data set file while training goes on.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Open for as long as batches are taken.
+    indices : ndarray of shape (m,)
+        Rows of the data set, ascending.
+    preprocessor : Preprocessor
+    memory : int
+        Bytes for pictures: the window in use, the one being read, and the copy between them.
+    dtype : str
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        indices: NDArray[np.integer],
+        preprocessor: Preprocessor,
+        memory: int,
+        dtype: str = "float32",
+    ) -> None:
+        self.labels = dataset.labels[indices]
+        self.n_x = preprocessor.geometry.n_x
+        self._images = dataset.images
+        self._indices = indices
+        self._rows = _Rows(preprocessor, dtype)
+        chunk = self._images.chunks[0] if self._images.chunks else 1024
+        edges = np.searchsorted(indices, np.arange(0, len(self._images) + chunk, chunk))
+        self._chunks = [slice(a, b) for a, b in itertools.pairwise(edges) if b > a]
+        self._per_window = max(1, memory // (3 * chunk * self.n_x))
+
+    def batches(self, batch_size: int, order: Sequence[int] | None) -> Iterator[Batch]:
+        """Yield every picture once; see `model.batches.BatchSource`."""
+        sizes = iter([part.stop - part.start for part in split_evenly(len(self.labels), batch_size)])
+        size = next(sizes)
+        pixels, labels = np.empty((0, self.n_x), np.uint8), self.labels[:0]
+        for window_pixels, window_labels in self._windows(order):
+            pixels, labels = np.concatenate([pixels, window_pixels]), np.concatenate([labels, window_labels])
+            at = 0
+            while len(labels) - at >= size:
+                yield Batch(self._rows.to_X(pixels[at : at + size]), labels[at : at + size])
+                at += size
+                size = next(sizes, len(labels) + 1)
+            pixels, labels = pixels[at:].copy(), labels[at:]
+
+    def _windows(self, order: Sequence[int] | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield (pixels, labels) of a few chunks at a time, the next ones being read meanwhile."""
+        rng = None if order is None else np.random.default_rng(order)
+        chunks = self._chunks if rng is None else [self._chunks[k] for k in rng.permutation(len(self._chunks))]
+        windows = [chunks[k : k + self._per_window] for k in range(0, len(chunks), self._per_window)]
+        sizes = [sum(chunk.stop - chunk.start for chunk in window) for window in windows]
+        orders = [np.arange(size) if rng is None else rng.permutation(size) for size in sizes]
+        with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
+            coming = thread.submit(self._read, windows[0], orders[0])
+            for window, window_order in zip(windows[1:], orders[1:], strict=True):
+                ready = coming.result()
+                coming = thread.submit(self._read, window, window_order)
+                yield ready
+            yield coming.result()
+
+    def _read(self, window: list[slice], places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Read chunks, the k-th picture of them going to places[k]."""
+        pixels, labels = np.empty((len(places), self.n_x), np.uint8), np.empty(len(places), self.labels.dtype)
+        at = 0
+        for chunk in window:
+            rows = self._indices[chunk]
+            first = int(rows[0])
+            read = self._images[first : int(rows[-1]) + 1].reshape(-1, self.n_x)
+            into = places[at : at + len(rows)]
+            pixels[into], labels[into] = read[rows - first], self.labels[chunk]
+            at += len(rows)
+        return pixels, labels

@@ -1,0 +1,165 @@
+"""The classifier that every part of Facette serves: one file holds the network and all it takes to use it.
+
+Train, evaluate, predict and the app load this file and call `ImageClassifier.probabilities`; none of them has
+preprocessing or mathematics of its own. The network inside is plain: batch normalisation and standardisation are
+folded into W and b, so that W1 acts on pixels from 0 to 1 and each of its rows can be looked at as a picture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model import checkpoint
+from model.activations import Array
+from model.checkpoint import FormatError, read_json, write_json
+from model.config import NetworkConfig, TrainingConfig
+from model.folding import fold_batch_norm
+from model.network import class_probabilities
+from model.parameters import Parameters
+from model.training import EpochRecord, TrainingState
+from pipeline.config import Geometry
+from pipeline.images import decode
+from pipeline.preprocess import Preprocessor
+
+MODEL_FORMAT, MODEL_VERSION = "facette-model", 1
+
+
+@dataclass(frozen=True)
+class ImageClassifier:
+    """A trained network with its preprocessing and its classes.
+
+    Attributes
+    ----------
+    preprocessor : Preprocessor
+    network : NetworkConfig
+    parameters : Parameters
+        Without batch normalisation.
+    classes : tuple of str
+        Name of each class, in the order of the probabilities.
+    training : TrainingConfig
+        How it was trained.
+    history : list of EpochRecord
+    provenance : dict
+        Where it comes from: data fingerprint, counts, versions, date, metrics. Plain JSON values.
+    seen : ndarray of shape (k,), uint64
+        First 8 bytes of the SHA-256 of every picture file that took part in the training, sorted: an evaluation must
+        not count them.
+    """
+
+    preprocessor: Preprocessor
+    network: NetworkConfig
+    parameters: Parameters
+    classes: tuple[str, ...]
+    training: TrainingConfig
+    history: list[EpochRecord] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    seen: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+
+    @classmethod
+    def from_state(cls, state: TrainingState, preprocessor: Preprocessor, classes: tuple[str, ...]) -> ImageClassifier:
+        """Fold a training run's result into a plain network."""
+        parameters, network = fold_batch_norm(state.result, state.network)
+        preprocessor, parameters = preprocessor.folded_into(parameters)
+        return cls(preprocessor, network, parameters, classes, state.training, list(state.history))
+
+    @property
+    def geometry(self) -> Geometry:
+        """Size and colour of the pictures that the network sees."""
+        return self.preprocessor.geometry
+
+    @cached_property
+    def model_id(self) -> str:
+        """Twelve hexadecimal digits that name this very network: other weights, classes or pixels, another name."""
+        digest = hashlib.sha256(self.parameters.flat.tobytes())
+        facts = [self.classes, asdict(self.network), self.geometry.to_json(), self.preprocessor.contrast]
+        digest.update(json.dumps(facts).encode())
+        return digest.hexdigest()[:12]
+
+    def probabilities(self, images: np.ndarray) -> Array:
+        """Return the probability of each class for pictures of the classifier's geometry.
+
+        Parameters
+        ----------
+        images : ndarray of shape (m, height, width, channels), uint8
+
+        Returns
+        -------
+        ndarray of shape (n_classes, m)
+            Columns sum to 1.
+
+        Raises
+        ------
+        ValueError
+            When the pictures have another shape; `decode` makes them fit.
+        """
+        return class_probabilities(self.preprocessor.apply(images), self.parameters, self.network)
+
+    def classify(self, picture: str | Path | bytes) -> dict[str, float]:
+        """Return the classes of one picture file (a path, or its bytes) with their probabilities, likeliest first.
+
+        Raises
+        ------
+        pipeline.images.PictureError
+            When it cannot be read as a picture; `code` and `message` say why.
+        """
+        data = picture if isinstance(picture, bytes) else Path(picture)
+        image = decode(data, self.geometry)
+        probabilities = self.probabilities(image[None])[:, 0]
+        return {self.classes[k]: float(probabilities[k]) for k in np.argsort(-probabilities, kind="stable")}
+
+    def has_seen(self, sha256: bytes) -> bool:
+        """Tell whether a picture file of this SHA-256 took part in the training."""
+        key = np.frombuffer(sha256[:8], ">u8").astype(np.uint64)
+        at = np.searchsorted(self.seen, key)
+        return bool(at[0] < len(self.seen) and self.seen[at[0]] == key[0])
+
+    def save(self, path: str | Path) -> None:
+        """Write the model file; it appears under its name complete or not at all."""
+        with checkpoint.create(path, MODEL_FORMAT, MODEL_VERSION) as file:
+            checkpoint.write_layers(file, self.parameters)
+            write_json(file, "network_config", asdict(self.network))
+            write_json(file, "training_config", asdict(self.training))
+            write_json(file, "geometry", asdict(self.geometry))
+            write_json(file, "contrast", self.preprocessor.contrast)
+            write_json(file, "classes", list(self.classes))
+            write_json(file, "provenance", self.provenance)
+            checkpoint.write_history(file, self.history)
+            file["seen"] = self.seen
+
+    @classmethod
+    def load(cls, path: str | Path) -> ImageClassifier:
+        """Read a model file.
+
+        Raises
+        ------
+        FileNotFoundError, FormatError
+            When there is no such file, or it is foreign, damaged, newer than this program or contradicts itself.
+        """
+        with checkpoint.opened(path, MODEL_FORMAT, MODEL_VERSION) as file:
+            parameters = checkpoint.read_layers(file)
+            geometry = Geometry(**read_json(file, "geometry"))
+            classes = tuple(read_json(file, "classes"))
+            network = checkpoint.config_from(NetworkConfig, read_json(file, "network_config"))
+            if network.layer_dims(geometry.n_x, len(classes)) != parameters.layer_dims:
+                raise FormatError(
+                    f"{path}: the weights are of a network {parameters.layer_dims}, which does not fit "
+                    f"{len(classes)} classes and pictures of {geometry.n_x} numbers"
+                )
+            return cls(
+                Preprocessor(geometry, contrast=bool(read_json(file, "contrast"))),
+                network,
+                parameters,
+                classes,
+                checkpoint.config_from(TrainingConfig, read_json(file, "training_config")),
+                checkpoint.read_history(file),
+                read_json(file, "provenance"),
+                file["seen"][()],
+            )

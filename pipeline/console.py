@@ -1,0 +1,162 @@
+"""What the command line shows: progress on stderr, and the plain-text forms of results. Nothing is computed here."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from model.training import EpochRecord
+    from pipeline.evaluate import Evaluation
+    from pipeline.ingest import IngestReport
+    from pipeline.train import TrainingResult, TrainingRun
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+def say(text: str = "") -> None:
+    """Write a message for the person at the keyboard: to stderr, which leaves stdout to results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function of (done, total) that draws a bar on a terminal, and now and then a line elsewhere."""
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        with tqdm(desc=what, unit=f" {unit}", leave=False) as bar:
+
+            def draw(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            yield draw
+        return
+    begin = last = time.monotonic()
+
+    def write(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= _SECONDS_BETWEEN_LINES:
+            last = now
+            rate = done / (now - begin)
+            say(f"{what}: {done:,} of {total:,} {unit}, {rate:,.0f}/s, {duration((total - done) / rate)} left")
+
+    yield write
+
+
+def duration(seconds: float) -> str:
+    """Write seconds the way people say them."""
+    if seconds < 1:
+        return "less than a second"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def percent(share: float) -> str:
+    """Write a share as a percentage with one digit."""
+    return f"{100 * share:.1f}%"
+
+
+def table(rows: Iterable[Sequence[Any]], indent: str = "  ") -> str:
+    """Align rows in columns: the first to the left, the others to the right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = (
+        [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        for row in cells
+    )
+    return "\n".join((indent + "  ".join(line)).rstrip() for line in lines)
+
+
+def describe_ingest(report: IngestReport) -> str:
+    """Say what was found and what became of it."""
+    passed = sum(report.ignored.values())
+    lines = [
+        f"Found {report.found:,} files: {report.ingested:,} pictures ingested, {len(report.rejected):,} rejected, "
+        f"{passed:,} passed over (hidden or system files)"
+    ]
+    shown = list(report.classes.items())
+    names = ", ".join(f"{name} {count:,}" for name, count in shown[:8])
+    more = f", and {len(shown) - 8} more" if len(shown) > 8 else ""
+    lines.append(f"Classes ({len(shown)}): {names}{more}" if shown else "No classes: all pictures are unlabelled")
+    geometry = report.geometry
+    lines.append(
+        f"Pictures: {geometry.height}x{geometry.width} {geometry.color}, fitted by {geometry.fit}; "
+        f"n_x = {geometry.n_x:,} numbers each"
+    )
+    how = "as given" if report.ready_made else "at random, stratified, copies kept together"
+    sizes = ", ".join(f"{name} {count:,}" for name, count in report.splits.items() if count)
+    lines.append(f"Split {how}: {sizes}")
+    lines += [f"Note: {note}" for note in report.notes]
+    lines += [f"Rejected: {path}: {message} ({code})" for path, code, message in report.rejected[:5]]
+    if len(report.rejected) > 5:
+        lines.append(f"Rejected: and {len(report.rejected) - 5:,} more")
+    return "\n".join(lines)
+
+
+def describe_plan(run: TrainingRun) -> str:
+    """Say what a training is about to do, and about how long it will take."""
+    network, training, state = run.state.network, run.state.training, run.state
+    dims = "-".join(map(str, state.parameters.layer_dims))
+    extras = [network.activation]
+    extras += ["batch normalisation"] if network.batch_norm else []
+    extras += [f"dropout {network.dropout:g}"] if network.dropout else []
+    schedule = training.schedule.replace("_", "-")
+    left = training.epochs - state.epoch if training.epochs != "auto" else 0
+    lines = [
+        f"Network {dims} ({', '.join(extras)}; {network.head}): {state.parameters.flat.size:,} parameters",
+        f"Training {left} epochs in batches of {training.batch_size}: {training.optimizer}, "
+        f"learning rate {training.learning_rate:.3g}, {schedule}, seed {training.seed}; "
+        f"about {duration(run.estimate_seconds())}",
+    ]
+    if run.validation_source is None:
+        lines.append(
+            "Note: there are no validation pictures: the last weights are kept, not the best, and nothing can tell "
+            "you when it starts to learn by heart"
+        )
+    return "\n".join(lines)
+
+
+def describe_epoch(record: EpochRecord, epochs: int) -> str:
+    """Say how one epoch went, in one line."""
+    number = f"{record.epoch:>{len(str(epochs))}}/{epochs}"
+    text = f"epoch {number}  cost {record.cost:.4f}  accuracy {percent(record.accuracy)}"
+    if record.validation_cost == record.validation_cost:
+        text += f"  validation {record.validation_cost:.4f} {percent(record.validation_accuracy)}"
+    return text + ("  *" if record.is_best else "")
+
+
+def describe_result(result: TrainingResult) -> str:
+    """Say how good it is, beside simple methods on the same pictures."""
+    rows: list[Sequence[Any]] = [("accuracy", "pictures", "", "95% interval")]
+    rows += [
+        (split, f"{found.m:,}", percent(found.accuracy), f"{percent(found.low)} to {percent(found.high)}")
+        for split, found in result.scores.items()
+    ]
+    lines = [table(rows), f"On the same {result.judged_on} pictures:"]
+    lines.append(table([(b.name, percent(b.accuracy), f"({b.note})") for b in result.baselines]))
+    if result.judged_on != "test":
+        lines.append(f"Note: there is no test split; figures on {result.judged_on} pictures flatter")
+    return "\n".join(lines)
+
+
+def describe_evaluation(found: Evaluation) -> str:
+    """Say what a classifier scored, class by class."""
+    rows: list[Sequence[Any]] = [("class", "pictures", "recall", "precision")]
+    rows += [
+        (name, f"{support:,}", percent(recall), percent(precision))
+        for name, support, recall, precision in zip(
+            found.classes, found.support, found.recall, found.precision, strict=True
+        )
+        if support or precision
+    ]
+    return (
+        f"Accuracy {percent(found.accuracy)} of {found.m:,} pictures "
+        f"(95% interval {percent(found.low)} to {percent(found.high)}), log loss {found.log_loss:.3f}\n" + table(rows)
+    )

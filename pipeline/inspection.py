@@ -1,0 +1,110 @@
+"""`facette inspect`: what is in a model or a data set, or what is installed, as plain text."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from model.parameters import shape_ledger
+from pipeline.classifier import ImageClassifier
+from pipeline.console import percent, table
+from pipeline.dataset import Dataset, is_dataset
+from pipeline.errors import InputError
+from pipeline.split import SPLITS
+
+_CORE = ("numpy", "pillow", "h5py", "scikit-learn", "scipy", "matplotlib", "jinja2", "tqdm")
+_EXTRAS = {"demo": "scikit-image", "app": "streamlit", "heic": "pillow-heif"}
+
+
+def describe(what: str | None) -> str:
+    """Describe a model file or run folder, a data set file, or, of None, the installation.
+
+    Raises
+    ------
+    InputError, FormatError, FileNotFoundError
+        When it is none of these.
+    """
+    if what is None:
+        return describe_installation()
+    path = Path(what)
+    if is_dataset(path):
+        with Dataset.open(path) as dataset:
+            return describe_dataset(dataset)
+    if path.is_dir():
+        if not (path / "model.h5").is_file():
+            raise InputError(f"{path}: is neither a run folder (it holds no model.h5), a model nor a data set")
+        path = path / "model.h5"
+    return describe_model(ImageClassifier.load(path))
+
+
+def describe_model(classifier: ImageClassifier) -> str:
+    """Say what a classifier is made of: the ledger of its matrices, its classes, its origin."""
+    geometry, origin = classifier.geometry, classifier.provenance
+    ledger = [("layer", "W", "b", "Z and A", "activation", "parameters")]
+    rows = shape_ledger(classifier.parameters, classifier.network)
+    ledger += [(f"{r.layer}", _shape(r.W), _shape(r.b), _shape(r.Z), r.activation, f"{r.n_parameters:,}") for r in rows]
+    pictures = ", ".join(f"{split} {count:,}" for split, count in origin.get("pictures", {}).items() if count)
+    accuracy = ", ".join(f"{split} {percent(share)}" for split, share in origin.get("accuracy", {}).items())
+    facts = [
+        ("source", origin.get("source", "")),
+        ("pictures", pictures),
+        ("accuracy", accuracy),
+        ("epochs", f"{origin.get('epochs_trained', '')} (best by validation kept)"),
+        ("optimizer", f"{classifier.training.optimizer}, learning rate {classifier.training.learning_rate:.3g}"),
+        ("seed", classifier.training.seed),
+        ("data", origin.get("data_fingerprint", "")[:16]),
+        ("made", origin.get("created", "")),
+        ("with", ", ".join(f"{name} {v}" for name, v in origin.get("versions", {}).items())),
+    ]
+    return "\n".join(
+        [
+            f"Model {classifier.model_id}: pictures of {geometry.height}x{geometry.width} {geometry.color} "
+            f"(n_x = {geometry.n_x:,}) -> {len(classifier.classes)} classes",
+            f"Classes: {', '.join(classifier.classes)}",
+            f"Network of L = {classifier.parameters.L} layers, {classifier.parameters.flat.size:,} parameters:",
+            table(ledger),
+            "Provenance:",
+            *(f"  {name:<10}{value}" for name, value in facts if value != ""),
+        ]
+    )
+
+
+def _shape(shape: tuple[int, str | int]) -> str:
+    return f"({shape[0]}, {shape[1]})"
+
+
+def describe_dataset(dataset: Dataset) -> str:
+    """Say what a data set holds."""
+    geometry = dataset.geometry
+    rows: list[tuple[str, ...]] = [("class", *SPLITS[:3], "all")]
+    for k, name in enumerate(dataset.classes):
+        of_class = dataset.labels == k
+        counts = [int((of_class & (dataset.split == s)).sum()) for s in range(3)]
+        rows.append((name, *(f"{count:,}" for count in counts), f"{int(of_class.sum()):,}"))
+    totals = [int((dataset.split == s).sum()) for s in range(3)]
+    rows.append(("all", *(f"{count:,}" for count in totals), f"{len(dataset):,}"))
+    return "\n".join(
+        [
+            f"Data set {dataset.fingerprint[:16]}: {len(dataset):,} pictures of {geometry.height}x{geometry.width} "
+            f"{geometry.color} (fitted by {geometry.fit}; n_x = {geometry.n_x:,}), {len(dataset.classes)} classes",
+            table(rows),
+            *(f"Rejected: {path}: {message} ({code})" for path, code, message in dataset.rejected[:20]),
+        ]
+    )
+
+
+def describe_installation() -> str:
+    """Say which versions are installed, and which extras are not."""
+    lines = [
+        f"Facette {version('facette')} on Python {platform.python_version()}, {platform.system()}, "
+        f"{os.cpu_count()} processor cores"
+    ]
+    lines += [f"  {name:<14}{version(name)}" for name in _CORE]
+    for extra, name in _EXTRAS.items():
+        try:
+            lines.append(f"  {name:<14}{version(name)}")
+        except PackageNotFoundError:
+            lines.append(f"  {name:<14}not installed; for it:  pip install 'facette[{extra}]'")
+    return "\n".join(lines)

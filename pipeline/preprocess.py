@@ -1,0 +1,108 @@
+"""From pictures to the columns of X: the only preprocessing there is, fitted on the training split alone.
+
+Pixels become numbers from 0 to 1. With `contrast`, every picture is then normalised by itself (mean 0, spread about
+1), which makes it the same picture in bright and in dim light. During training the inputs are also centred per pixel
+and divided by one overall spread; that part is affine and is folded into W1 and b1 when the network is saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from model.activations import Array
+from model.folding import fold_input
+from model.parameters import Parameters
+from pipeline.config import Geometry
+
+CONTRAST_FLOOR = 1e-3  # added to a picture's variance, so that flat pictures do not become noise
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """How a picture of the right geometry becomes a column of X.
+
+    Attributes
+    ----------
+    geometry : Geometry
+    contrast : bool
+        Normalise each picture by its own mean and spread.
+    shift : ndarray of shape (n_x, 1), float32, or None
+        Mean of each pixel over the training split; None once folded into the network.
+    scale : float
+        1 / overall standard deviation after the shift; 1 once folded.
+    """
+
+    geometry: Geometry
+    contrast: bool = False
+    shift: Array | None = None
+    scale: float = 1.0
+
+    def apply(self, images: np.ndarray, out: Array | None = None) -> Array:
+        """Turn pictures into columns.
+
+        Parameters
+        ----------
+        images : ndarray of shape (m, height, width, channels) or (m, n_x), uint8
+        out : ndarray of shape (m, n_x), float32, optional
+            C-ordered buffer to work in.
+
+        Returns
+        -------
+        X : ndarray of shape (n_x, m), float32
+            Fortran order; a view of `out` where given.
+
+        Raises
+        ------
+        ValueError
+            When the pictures do not have the geometry.
+        """
+        m, n_x = len(images), self.geometry.n_x
+        if images.dtype != np.uint8 or images[:1].size not in (0, n_x):
+            raise ValueError(
+                f"pictures have shape {images.shape[1:]} and dtype {images.dtype}, expected "
+                f"{self.geometry.shape} and uint8"
+            )
+        rows = np.multiply(images.reshape(m, n_x), np.float32(1 / 255), out=out, dtype=np.float32)
+        if self.contrast:
+            rows -= rows.mean(axis=1, keepdims=True)
+            variance = np.einsum("mx,mx->m", rows, rows)[:, None] / n_x
+            rows /= np.sqrt(variance + np.float32(CONTRAST_FLOOR))
+        if self.shift is not None:
+            rows -= self.shift.T
+        if self.scale != 1:
+            rows *= np.float32(self.scale)
+        return rows.T
+
+    def fitted(self, images: Iterable[np.ndarray]) -> Preprocessor:
+        """Return a preprocessor whose shift and scale come from pictures (the training split), seen once in parts.
+
+        Parameters
+        ----------
+        images : iterable of ndarray of shape (any, ...), uint8
+
+        Raises
+        ------
+        ValueError
+            When there are no pictures.
+        """
+        plain = replace(self, shift=None, scale=1.0)
+        total, squares, m = np.zeros(self.geometry.n_x), np.zeros(self.geometry.n_x), 0
+        for part in images:
+            X = plain.apply(part)
+            total += X.sum(axis=1, dtype=np.float64)
+            squares += np.einsum("xm,xm->x", X, X, dtype=np.float64)
+            m += len(part)
+        if not m:
+            raise ValueError("there are no pictures to fit the preprocessing on")
+        mean = total / m
+        spread = float(np.sqrt(max((squares / m - mean**2).mean(), 0)))
+        return replace(plain, shift=mean.astype(np.float32)[:, None], scale=1 / max(spread, 1e-3))
+
+    def folded_into(self, parameters: Parameters) -> tuple[Preprocessor, Parameters]:
+        """Return the preprocessing without shift and scale, and the network that makes up for it."""
+        if self.shift is None:
+            return self, parameters
+        return replace(self, shift=None, scale=1.0), fold_input(parameters, self.shift, np.array(self.scale))
