@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from model import optimizers
 from model.activations import Array
 from model.batches import Batch, BatchSource, split_evenly
-from model.config import NetworkConfig, TrainingConfig, resolve
+from model.config import ConfigError, NetworkConfig, TrainingConfig, resolve
 from model.heads import HEADS
 from model.network import Workspace, cost_and_gradients, forward, labels_from
 from model.parameters import DimensionError, Parameters, initialize
@@ -165,17 +165,30 @@ def train(state: TrainingState, source: BatchSource, validation: BatchSource | N
     ------
     Diverged
         When the cost is no longer finite; the message names the step.
-    ValueError
-        When the data does not fit: other n_x, labels outside the classes.
+    ConfigError, DimensionError, ValueError
+        From `check_sources`.
+    """
+    check_sources(state, source, validation)
+    run = Run(state, source.labels)
+    while not state.is_finished:
+        yield run.epoch(source, validation)
+
+
+def check_sources(state: TrainingState, source: BatchSource, validation: BatchSource | None) -> None:
+    """Make sure that a run can be trained on this data.
+
+    Raises
+    ------
+    ConfigError
+        When the run is to stop early, and there is nothing to validate on.
+    DimensionError, ValueError
+        When the data does not fit: other n_x, labels outside the classes, no examples.
     """
     for name, part in (("training", source), ("validation", validation)):
         if part is not None:
             _check_source(name, part, state)
     if validation is None and state.training.patience:
-        raise ValueError("patience: early stopping needs validation data; give some, or set patience to 0")
-    run = Run(state, source.labels)
-    while not state.is_finished:
-        yield run.epoch(source, validation)
+        raise ConfigError("patience: early stopping needs validation data; give some, or set patience to 0")
 
 
 def _check_source(name: str, source: BatchSource, state: TrainingState) -> None:

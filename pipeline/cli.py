@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from pipeline.console import progress_bar, say
 from pipeline.errors import InputError
@@ -21,8 +21,16 @@ if TYPE_CHECKING:
     from pipeline.classifier import ImageClassifier
     from pipeline.train import TrainingRun
 
-Parser = argparse.ArgumentParser
 Arguments = argparse.Namespace
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, like all others, instead of a page of flags and then a line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where the flags are explained."""
+        say(f"{self.prog}: {message.removeprefix('argument ')} (see {self.prog} --help)")
+        sys.exit(2)
 
 
 def _add_training_flags(parser: Parser) -> None:
@@ -110,24 +118,22 @@ def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
 
 def _run_to_the_end(run: TrainingRun) -> int:
     from model.training import Diverged
-    from pipeline.console import describe_epoch, describe_plan, describe_result
+    from pipeline.console import describe_plan, describe_result, show_epoch
 
     say(describe_plan(run))
     total = int(run.state.training.epochs)
-    every = 1 if total <= 20 else 10
     try:
-        with progress_bar("Training", "epochs") as progress:
-            for record in run.epochs():
-                progress(record.epoch, total)
-                if record.epoch % every == 0 or record.epoch in (1, total):
-                    say(describe_epoch(record, total))
+        for record in run.epochs():
+            show_epoch(record, total)
     except KeyboardInterrupt:
         return _interrupted(run)
     except Diverged as error:
         say(f"facette: {error}")
         if run.state.epoch:
             run.save_model()
-            say(f"The weights after epoch {run.state.epoch} are in {run.folder / 'model.h5'}")
+            say(f"The best weights of the {run.state.epoch} epochs before are in {run.folder / 'model.h5'}")
+        else:
+            run.discard()
         return 1
     say("Evaluating, and writing the report")
     result = run.finish()
@@ -401,7 +407,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parse(argv: list[str]) -> Arguments:
     from importlib.metadata import version
 
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="facette", description="Turn a folder of labelled pictures into a classifier you can look into."
     )
     parser.add_argument("--version", action="version", version=f"facette {version('facette')}")
@@ -410,6 +416,9 @@ def _parse(argv: list[str]) -> Arguments:
         sub = commands.add_parser(name, help=command.help, description=command.help)
         if name in argv:  # other commands' flags would only cost time
             command.add_flags(sub)
+    if not argv:
+        parser.print_help(sys.stderr)
+        sys.exit(2)
     return parser.parse_args(argv)
 
 

@@ -123,6 +123,15 @@ def describe_plan(run: TrainingRun) -> str:
     return "\n".join(lines)
 
 
+def show_epoch(record: EpochRecord, epochs: int) -> None:
+    """Write a line for about every tenth epoch; on a terminal, show those between in passing."""
+    text = describe_epoch(record, epochs)
+    if record.epoch in (1, epochs) or record.epoch % max(1, epochs // 10) == 0 or record.seconds > 5:
+        say(text)
+    elif sys.stderr.isatty():
+        print(text, end="\033[K\r", file=sys.stderr, flush=True)
+
+
 def describe_epoch(record: EpochRecord, epochs: int) -> str:
     """Say how one epoch went, in one line."""
     number = f"{record.epoch:>{len(str(epochs))}}/{epochs}"

@@ -29,7 +29,7 @@ from model.atomic import replacing
 from model.batches import BatchSource
 from model.checkpoint import load_state, save_state
 from model.config import NetworkConfig, TrainingConfig
-from model.training import EpochRecord, Run, TrainingState, start, train
+from model.training import EpochRecord, Run, TrainingState, check_sources, start, train
 from pipeline import report
 from pipeline.batches import picture_batches
 from pipeline.classifier import ImageClassifier
@@ -74,6 +74,7 @@ class TrainingRun:
         dtype = self.state.training.dtype
         self.train_source = self._batches("train", dtype)
         self.validation_source = self._batches("validation", dtype) if self.counts["validation"] else None
+        check_sources(self.state, self.train_source, self.validation_source)
 
     def _batches(self, split: str, dtype: str) -> BatchSource:
         return picture_batches(self.dataset, split, self.preprocessor, memory=self.memory, dtype=dtype)

@@ -1,0 +1,51 @@
+# Two commands do all the setting up: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+TEST_VENV := .venv-test
+RUN := $(TEST_VENV)/bin
+# one BLAS thread per test process: two processes share the cores
+TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.PHONY: demo install test test-fast lint format lock screenshots clean
+
+demo: install  ## install, then train on real faces and look around
+	$(VENV)/bin/facette demo
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml requirements/demo.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/demo.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+$(TEST_VENV)/installed: pyproject.toml requirements/dev.txt
+	$(PYTHON) -m venv $(TEST_VENV)
+	$(RUN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(RUN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+test: lint  ## everything, in a virtual environment of its own
+	$(TEST_ENV) $(RUN)/pytest -n 2 --dist worksteal
+
+test-fast: $(TEST_VENV)/installed  ## what fits into a coffee sip: no slow tests, no browser
+	$(TEST_ENV) $(RUN)/pytest -n 2 --dist worksteal -m "not slow and not browser"
+
+lint: $(TEST_VENV)/installed
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+
+format: $(TEST_VENV)/installed  ## put the code in order
+	$(RUN)/ruff check --fix .
+	$(RUN)/ruff format .
+
+lock:  ## pin all dependencies anew, with hashes (needs uv)
+	uv pip compile pyproject.toml --extra demo --extra app --upgrade $(LOCK) -o requirements/demo.txt
+	uv pip compile pyproject.toml --extra dev --upgrade $(LOCK) -o requirements/dev.txt
+LOCK := --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --quiet
+
+clean:
+	rm -rf $(VENV) $(TEST_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
