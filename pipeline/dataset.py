@@ -3,9 +3,10 @@
 The file's layout (`format` = facette-dataset): `images` uint8 (m, height, width, channels), chunked by whole examples;
 `labels` int32 (m,), -1 where unlabelled; `split` uint8 (m,), indices of `pipeline.split.SPLITS`; `group` int32 (m,),
 equal where pictures may not be torn apart by a split, -1 where one stands alone; `classes`, `paths`; `sha256`
-(m, 32) of the source bytes; `sizes` int32 (m, 2), height and width of the source picture; `kind` (m,), an index of
-`kinds` such as ``JPEG RGB``; `rejected/{path,code,message}`. The attributes hold the geometry, the configuration and
-the counts, as JSON.
+(m, 32) of the source bytes; `keys` (m,), the group each came with; `sizes` int32 (m, 2), height and width of the
+source picture; `kind` (m,), an index of `kinds` such as ``JPEG RGB``; `measures` float32 (m, 4) and `thumbnails` uint8
+(n, 32, 32) of the pictures `thumbnail_of` (n,), see `pipeline.looks`; `rejected/{path,code,message}`. The attributes
+hold the geometry, the configuration, and the counts of every ingestion into the file, as JSON.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Dataset:
         self.geometry = Geometry.from_json(file.attrs["geometry"])
         self.fingerprint = str(file.attrs["fingerprint"])
         self.config: dict[str, Any] = json.loads(file.attrs["config"])
-        self.counts: dict[str, Any] = json.loads(file.attrs["counts"])
+        self.counts: list[dict[str, Any]] = json.loads(file.attrs["counts"])
 
     @classmethod
     def open(cls, path: str | Path) -> Dataset:
@@ -114,6 +115,20 @@ class Dataset:
         """Return format and colour mode of each source file, such as ``JPEG RGB``: ndarray of shape (m,), str."""
         names = self.file["kinds"].asstr()[:]
         return names[self.file["kind"][:]] if len(names) else np.empty(0, dtype=object)
+
+    @cached_property
+    def keys(self) -> np.ndarray:
+        """Return the group key that each picture came with, empty where none: ndarray of shape (m,), str objects."""
+        return self.file["keys"].asstr()[:]
+
+    @cached_property
+    def measures(self) -> np.ndarray:
+        """Return the numbers of `pipeline.looks.MEASURES` of each picture: ndarray of shape (m, 4), float32."""
+        return self.file["measures"][:]
+
+    def thumbnails(self) -> dict[int, np.ndarray]:
+        """Return the thumbnails, of shape (32, 32), uint8, of the pictures that have one, by index."""
+        return dict(zip(self.file["thumbnail_of"][:].tolist(), self.file["thumbnails"][:], strict=True))
 
     @cached_property
     def rejected(self) -> list[tuple[str, str, str]]:
@@ -223,7 +238,7 @@ def _check(file: h5py.File, path: str | Path) -> None:
     shape = Geometry.from_json(file.attrs["geometry"]).shape
     if file["images"].shape[1:] != shape or file["images"].dtype != np.uint8:
         raise InputError(f"{where}: is a damaged data set (images of {file['images'].shape[1:]}, geometry of {shape})")
-    for name in ("labels", "split", "group", "paths", "sha256", "sizes", "kind"):
+    for name in ("labels", "split", "group", "paths", "sha256", "sizes", "kind", "keys", "measures"):
         if len(file[name]) != m:
             raise InputError(f"{where}: is a damaged data set ({m} images but {len(file[name])} {name})")
     labels = file["labels"][:]

@@ -86,7 +86,7 @@ _UNSUPPORTED = {
     "SVG": rb"\s*<(\?xml[^>]*>\s*<)?svg",
     "PDF": rb"%PDF",
     "PostScript": rb"%!PS|\xc5\xd0\xd3\xc6",
-    "icon": rb"\0\0[\1\2]\0",
+    "icon": rb"\0\0[\1\2]\0(?!\0\0)",
     "DDS": rb"DDS ",
     "OpenEXR": rb"v/1\x01",
     "QOI": rb"qoif",
@@ -237,8 +237,6 @@ def open_picture(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int
         raise
     except MemoryError:
         raise PictureError("too_large", "does not fit in memory") from None
-    except Image.DecompressionBombError as error:
-        raise PictureError("too_large", _words(error)) from None
     except Exception as error:  # a decoder may raise anything on broken bytes
         raise PictureError(*_diagnose(error, data)) from error
 
@@ -268,7 +266,8 @@ def render(image: Image.Image, geometry: Geometry) -> np.ndarray:
     -------
     ndarray of shape (height, width, channels), uint8
     """
-    image = image.convert("L" if geometry.color == "gray" else "RGB")
+    mode = "L" if geometry.color == "gray" else "RGB"
+    image = image if image.mode == mode else image.convert(mode)
     target = (geometry.width, geometry.height)
     if image.size != target:
         image = _FITS[geometry.fit](image, *target)
@@ -284,9 +283,9 @@ def is_gray(image: Image.Image) -> bool:
 
 
 def from_array(array: np.ndarray) -> Image.Image:
-    """Make a picture of an array of shape (height, width), (height, width, 1 or 3), uint8."""
+    """Make a picture of mode L or RGB of an array of shape (height, width[, 1, 3 or 4]), uint8."""
     array = np.ascontiguousarray(array)
-    return Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array)
+    return _to_8_bit(Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array))
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
@@ -324,6 +323,8 @@ def _register_heif() -> None:
 def _diagnose(error: Exception, data: bytes) -> tuple[str, str]:
     """Return the (code, message) of what a decoder raised."""
     words = _words(error)
+    if isinstance(error, Image.DecompressionBombError) or "too large" in words:
+        return "too_large", f"is refused ({words})"
     cut = isinstance(error, EOFError) or _CUT.search(words) is not None
     if data[:4] == b"RIFF":  # WebP: Pillow does not say why, but the file's own length does
         cut = cut or len(data) < int.from_bytes(data[4:8], "little") + 8

@@ -7,15 +7,18 @@ which takes the target's place only when it is whole.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import hashlib
+import io
 import json
 import os
+import shutil
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,16 +27,19 @@ import numpy as np
 
 from pipeline import split as splitting
 from pipeline.config import DataConfig, Geometry, Survey, resolve_geometry
-from pipeline.dataset import FORMAT, VERSION, fingerprint, is_dataset
-from pipeline.duplicates import conflicts, groups_of_equals, merge
+from pipeline.dataset import FORMAT, VERSION, Dataset, fingerprint, is_dataset
+from pipeline.division import Division, divide
 from pipeline.errors import InputError
 from pipeline.images import PictureError, from_array, is_gray, measure, open_picture, render
-from pipeline.listing import escape
-from pipeline.sources import Sample, Source, open_source
+from pipeline.listing import escape, safe_cell
+from pipeline.looks import MEASURES, THUMBNAIL_SIDE, Look, look_at
+from pipeline.samples import Sample, Source
+from pipeline.sources import open_source
 from pipeline.split import SPLITS
 
 SURVEYED = 200
 _CHUNK_BYTES = 1 << 20
+_DIGEST_BYTES = 16
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 Progress = Callable[[int, int], None]
@@ -41,7 +47,32 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What became of every file: `found` = `ingested` + ``len(rejected)`` + the sum of `ignored`."""
+    """What became of every file: `found` = `ingested` + ``len(rejected)`` + the sum of `ignored`.
+
+    Attributes
+    ----------
+    rejected : tuple of (path, code, message)
+    ignored : dict of str to int
+        How many were passed over, by reason.
+    classes, splits : dict of str to int
+        Pictures by class and by split, of the whole data set.
+    by_split : dict of str to dict of str to int
+        Pictures by split, then by class.
+    duplicates : int
+        Pictures that come to the same pixels as an earlier one.
+    near_duplicates : tuple of (path, path)
+        Confirmed pairs.
+    groups : int
+        Groups of pictures that were kept on one side.
+    naive_leaks : int
+        Held-out pictures that a random split, blind to groups, would have had a relative of in training.
+    leaks : tuple of tuples of str
+        Of a ready-made division: pictures that belong together on several sides, each as ``SPLIT: PATH``.
+    conflicts : tuple of tuples of str
+        Pictures of the same pixels with several labels, each as ``CLASS: PATH``.
+    notes : tuple of str
+        What else a person should know.
+    """
 
     target: str
     source: str
@@ -54,13 +85,17 @@ class IngestReport:
     classes: dict[str, int]
     unlabelled: int
     splits: dict[str, int]
+    by_split: dict[str, dict[str, int]]
     ready_made: bool
     duplicates: int
+    near_duplicates: tuple[tuple[str, str], ...]
+    groups: int
     naive_leaks: int
-    leaks: tuple[str, ...]
+    leaks: tuple[tuple[str, ...], ...]
     dropped: int
     conflicts: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
+    fingerprint: str
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON."""
@@ -76,6 +111,33 @@ class _Row:
     sha256: bytes
     size: tuple[int, int]
     kind: str
+    look: Look
+
+
+@dataclass
+class _Table:
+    """Everything about the pictures but their pixels, a list a column: small enough to stay in memory."""
+
+    samples: list[Sample] = field(default_factory=list)
+    sha256: list[bytes] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    measures: list[tuple[float, ...]] = field(default_factory=list)
+    thumbnails: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def add(self, row: _Row) -> None:
+        if row.look.thumbnail is not None:
+            self.thumbnails[len(self)] = row.look.thumbnail
+        self.samples.append(row.sample)
+        self.sha256.append(row.sha256)
+        self.digests.append(_digest(row.pixels))
+        self.sizes.append(row.size)
+        self.kinds.append(row.kind)
+        self.measures.append(tuple(getattr(row.look, name) for name in MEASURES))
 
 
 def ingest(
@@ -85,6 +147,8 @@ def ingest(
     *,
     geometry: Geometry | None = None,
     into: str = "",
+    append: bool = False,
+    dry_run: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> IngestReport:
@@ -101,7 +165,12 @@ def ingest(
     geometry : Geometry, optional
         Overrides the size, colour and fit of `config`: for evaluating a model on new pictures.
     into : str, optional
-        Put all labelled pictures into this split (``"test"``), instead of dividing them.
+        Put all labelled pictures into this split (``"test"``), instead of dividing them; one class is enough then.
+    append : bool
+        Add to the data set at `target`: it keeps its geometry, and its pictures their splits. A picture that is there
+        already, under the same path and with the same bytes, is passed over.
+    dry_run : bool
+        Do everything but put the file in its place: the report says what would happen.
     jobs : int
         Number of threads that decode. The result does not depend on it.
     progress : callable, optional
@@ -117,20 +186,31 @@ def ingest(
         If the source, the target or the split cannot work; nothing is left at the target then.
     """
     config = config or DataConfig()
+    if into and into not in SPLITS[:3]:
+        raise InputError(f"into: split {into!r} is unknown; choose one of {', '.join(SPLITS[:3])}")
     target = Path(target)
-    source = source if isinstance(source, Source) else open_source(source)
-    _check_target(target, source)
-    if not into:
+    _check_target(target, append)
+    source = source if isinstance(source, Source) else open_source(source, config.group_by)
+    if append:
+        with Dataset.open(target) as old:
+            geometry = old.geometry
+    elif not into:
         _check_early(source, config)
     geometry = geometry or resolve_geometry(config, survey(source, config.max_pixels))
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    os.close(descriptor)
+    name = _temporary(target, dry_run)
     try:
-        with h5py.File(name, "w") as file:
-            report = _fill(file, source, str(target), config, geometry, into, jobs, progress)
-        _settle(Path(name), target)
+        if append:
+            shutil.copyfile(target, name)
+        with h5py.File(name, "r+" if append else "w") as file:
+            table, known = _old_rows(file) if append else (_Table(), set())
+            done = _fill(file, table, known, source, geometry, config, jobs, progress)
+            report = _finish(file, table, source, done, geometry, config, into, str(target), append)
+        if dry_run:
+            name.unlink()
+        else:
+            _settle(name, target)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        name.unlink(missing_ok=True)
         raise
     return report
 
@@ -155,10 +235,33 @@ def survey(source: Source, max_pixels: int = DataConfig.max_pixels) -> Survey:
     return Survey(m, tuple(sorted(sizes)), gray)
 
 
-def _check_target(target: Path, source: Source) -> None:
+def write_rejected(report: IngestReport, path: str | Path) -> None:
+    """Write the rejected files as CSV with the columns path, error_code and error_message.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(("path", "error_code", "error_message"))
+    table.writerows((safe_cell(name), code, message) for name, code, message in report.rejected)
+    path = Path(path)
+    try:
+        part = _temporary(path, elsewhere=False)
+        part.write_text(text.getvalue(), encoding="utf-8", newline="")
+        _settle(part, path)
+    except OSError as error:
+        raise InputError(f"{escape(path)}: cannot be written ({error.strerror}); give another place") from None
+
+
+def _check_target(target: Path, append: bool) -> None:
     where = escape(target)
     if target.is_dir():
         raise InputError(f"{where}: is a folder; give the name of a file to make, such as {where}/data.h5")
+    if append and not target.exists():
+        raise InputError(f"{where}: there is no data set to append to; leave out append to make one")
     if target.exists() and not is_dataset(target):
         raise InputError(f"{where}: exists and is no data set, so it is not overwritten; give another name")
     folder = target.parent
@@ -177,51 +280,95 @@ def _check_early(source: Source, config: DataConfig) -> None:
         splitting.split(labels, names, validation=config.validation, test=config.test)
 
 
+@dataclass(frozen=True)
+class _Done:
+    """What became of the files of one source."""
+
+    ingested: int
+    rejected: tuple[tuple[str, str, str], ...]
+    ignored: dict[str, int]
+
+
+def _old_rows(file: h5py.File) -> tuple[_Table, set[tuple[str, bytes]]]:
+    """Return the rows of the data set that is appended to, and what of the source must not come in again."""
+    data = Dataset(file)
+    names = np.array(["", *data.classes], dtype=object)[data.labels + 1]
+    table = _Table(
+        samples=[
+            Sample(str(path), str(name), SPLITS[split], str(key))
+            for path, name, split, key in zip(data.paths, names, data.split, data.keys, strict=True)
+        ],
+        sha256=[row.tobytes() for row in data.sha256],
+        sizes=[(int(height), int(width)) for height, width in data.sizes],
+        kinds=[str(kind) for kind in data.kinds],
+        measures=[tuple(row) for row in data.measures.tolist()],
+        thumbnails=data.thumbnails(),
+    )
+    for _, block in data.blocks():
+        table.digests += [_digest(pixels) for pixels in block]
+    return table, {(sample.path, sha256) for sample, sha256 in zip(table.samples, table.sha256, strict=True)}
+
+
 def _fill(
     file: h5py.File,
+    table: _Table,
+    known: set[tuple[str, bytes]],
     source: Source,
-    target: str,
-    config: DataConfig,
     geometry: Geometry,
-    into: str,
+    config: DataConfig,
     jobs: int,
     progress: Progress | None,
-) -> IngestReport:
+) -> _Done:
+    """Decode every sample, write the pictures, and note the rest in the table."""
+
     def prepare(sample: Sample) -> _Row | tuple[str, str, str]:
         return _decode(source, sample, geometry, config.max_pixels)
 
-    total = len(source.samples)
-    images = file.create_dataset(
-        "images",
-        shape=(total, *geometry.shape),
-        maxshape=(None, *geometry.shape),
-        dtype=np.uint8,
-        chunks=(max(1, min(total, _CHUNK_BYTES // geometry.n_x)), *geometry.shape),
-    )
-    rejected = list(source.rejected)
-    rows: list[_Row] = []
-    columns: list[tuple[Sample, bytes, bytes, tuple[int, int], str]] = []
+    total, before = len(source.samples), len(table)
+    images = _image_dataset(file, before + total, geometry)
+    rejected, present = list(source.rejected), 0
+    waiting: list[np.ndarray] = []
     for done, result in enumerate(_map_in_order(prepare, source.samples, jobs), start=1):
-        if isinstance(result, _Row):
-            digest = hashlib.blake2b(result.pixels.tobytes(), digest_size=16).digest()
-            columns.append((result.sample, result.sha256, digest, result.size, result.kind))
-            rows.append(result)
-        elif config.strict:
-            raise InputError(f"{result[0]}: {result[2]} ({result[1]}); nothing was ingested, since strict is on")
-        else:
+        if not isinstance(result, _Row):
             rejected.append(result)
-        if len(rows) * geometry.n_x >= _CHUNK_BYTES:
-            _flush(images, rows, len(columns))
+        elif (result.sample.path, result.sha256) in known:
+            present += 1
+        else:
+            table.add(result)
+            waiting.append(result.pixels)
+        if rejected and config.strict:
+            path, code, message = rejected[0]
+            raise InputError(f"{path}: {message} ({code}); nothing was ingested, since strict is on")
+        if len(waiting) * geometry.n_x >= _CHUNK_BYTES:
+            _flush(images, waiting, len(table))
         if progress:
             progress(done, total)
-    _flush(images, rows, len(columns))
-    images.resize(len(columns), axis=0)
-    if not columns:
+    _flush(images, waiting, len(table))
+    images.resize(len(table), axis=0)
+    ingested = len(table) - before
+    if not ingested and not present:
         path, _code, message = rejected[0]
         raise InputError(
             f"{source.location}: none of the {len(rejected)} files is a readable picture; the first, {path}, {message}"
         )
-    return _finish(file, source, target, config, geometry, into, columns, rejected)
+    ignored = dict(source.ignored)
+    if present:
+        ignored["already in the data set"] = present
+    return _Done(ingested, tuple(rejected), ignored)
+
+
+def _image_dataset(file: h5py.File, m: int, geometry: Geometry) -> h5py.Dataset:
+    if "images" in file:
+        file["images"].resize(m, axis=0)
+        return file["images"]
+    chunk = max(1, min(m, _CHUNK_BYTES // geometry.n_x))
+    return file.create_dataset(
+        "images",
+        shape=(m, *geometry.shape),
+        maxshape=(None, *geometry.shape),
+        dtype=np.uint8,
+        chunks=(chunk, *geometry.shape),
+    )
 
 
 def _decode(source: Source, sample: Sample, geometry: Geometry, max_pixels: int) -> _Row | tuple[str, str, str]:
@@ -236,7 +383,12 @@ def _decode(source: Source, sample: Sample, geometry: Geometry, max_pixels: int)
     except PictureError as error:
         return (sample.path, error.code, str(error))
     size = (image.height, image.width)
-    return _Row(sample, render(image, geometry), hashlib.sha256(data).digest(), size, kind)
+    pixels = render(image, geometry)
+    return _Row(sample, pixels, hashlib.sha256(data).digest(), size, kind, look_at(image))
+
+
+def _digest(pixels: np.ndarray) -> bytes:
+    return hashlib.blake2b(pixels.tobytes(), digest_size=_DIGEST_BYTES).digest()
 
 
 def _map_in_order(function: Callable[[_T], _R], items: Iterable[_T], jobs: int) -> Iterator[_R]:
@@ -257,80 +409,169 @@ def _map_in_order(function: Callable[[_T], _R], items: Iterable[_T], jobs: int) 
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _flush(images: h5py.Dataset, rows: list[_Row], end: int) -> None:
-    if rows:
-        images[end - len(rows) : end] = np.stack([row.pixels for row in rows])
-        rows.clear()
+def _flush(images: h5py.Dataset, waiting: list[np.ndarray], end: int) -> None:
+    if waiting:
+        images[end - len(waiting) : end] = np.stack(waiting)
+        waiting.clear()
 
 
 def _finish(
     file: h5py.File,
+    table: _Table,
     source: Source,
-    target: str,
-    config: DataConfig,
+    done: _Done,
     geometry: Geometry,
+    config: DataConfig,
     into: str,
-    columns: list[tuple[Sample, bytes, bytes, tuple[int, int], str]],
-    rejected: list[tuple[str, str, str]],
+    target: str,
+    append: bool,
 ) -> IngestReport:
-    """Split what was decoded, and write everything but the images."""
-    samples, sha256, digests, sizes, kinds = zip(*columns, strict=True)
-    classes, labels, notes = _classes(source, samples)
-    equals = groups_of_equals(np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 16))
-    group = merge(len(labels), equals)
-    splits, leaks = _split(labels, classes, samples, group, source.ready_made, config, into)
-    paths = np.array([sample.path for sample in samples], dtype=object)
-    notes += _split_notes(splits, labels, classes)
-    report = IngestReport(
-        target=target,
-        source=source.location,
-        kind=source.kind,
-        found=len(samples) + len(rejected) + sum(source.ignored.values()),
-        ingested=len(samples),
-        rejected=tuple(rejected),
-        ignored=dict(source.ignored),
-        geometry=geometry,
-        classes={name: int((labels == c).sum()) for c, name in enumerate(classes)},
-        unlabelled=int((labels < 0).sum()),
-        splits={name: int((splits == code).sum()) for code, name in enumerate(SPLITS)},
-        ready_made=source.ready_made,
-        duplicates=int((equals >= 0).sum() - len(np.unique(equals[equals >= 0]))),
-        naive_leaks=_naive_leaks(labels, classes, group, config),
-        leaks=tuple(paths[leaks]),
-        dropped=int((splits == splitting.DROPPED).sum()),
-        conflicts=tuple(tuple(paths[rows]) for rows in conflicts(equals, labels)),
-        notes=(*source.notes, *notes),
+    """Divide what was decoded, and write everything but the images."""
+    first = tuple(file["classes"].asstr()[:]) if append else source.classes
+    classes, labels, notes = _classes(first, [sample.label for sample in source.samples], table.samples)
+    division = divide(
+        labels,
+        classes,
+        np.array([SPLITS.index(s.split) if s.split else splitting.OPEN for s in table.samples], dtype=np.uint8),
+        [sample.group for sample in table.samples],
+        np.frombuffer(b"".join(table.digests), dtype=np.uint8).reshape(-1, _DIGEST_BYTES),
+        table.thumbnails,
+        config,
+        into=into,
+        lenient=append,
     )
-    text = h5py.string_dtype("utf-8")
-    file.create_dataset("classes", data=classes, dtype=text, shape=(len(classes),))
-    file.create_dataset("labels", data=labels.astype(np.int32))
-    file.create_dataset("split", data=splits)
-    file.create_dataset("group", data=group.astype(np.int32))
-    file.create_dataset("paths", data=paths, dtype=text)
-    file.create_dataset("sha256", data=np.frombuffer(b"".join(sha256), dtype=np.uint8).reshape(-1, 32))
-    file.create_dataset("sizes", data=np.array(sizes, dtype=np.int32).reshape(-1, 2))
-    names, codes = np.unique(np.array(kinds, dtype=str), return_inverse=True)
-    file.create_dataset("kinds", data=names.astype(object), dtype=text)
-    file.create_dataset("kind", data=codes.astype(np.uint16))
-    for i, name in enumerate(("path", "code", "message")):
-        file.create_dataset(f"rejected/{name}", data=[row[i] for row in rejected], dtype=text, shape=(len(rejected),))
-    counts = {name: getattr(report, name) for name in ("found", "ingested", "ignored", "source", "kind", "ready_made")}
+    if not append:
+        notes += _split_notes(division.split, labels, classes)
+    _write(file, table, classes, labels, division, done, append)
+    counts = {
+        "found": done.ingested + len(done.rejected) + sum(done.ignored.values()),
+        "ingested": done.ingested,
+        "rejected": len(done.rejected),
+        "ignored": done.ignored,
+        "source": source.location,
+        "kind": source.kind,
+        "ready_made": source.ready_made,
+    }
+    history = json.loads(file.attrs["counts"]) if append else []
     file.attrs.update(
         format=FORMAT,
         version=VERSION,
         geometry=geometry.to_json(),
-        config=json.dumps(dataclasses.asdict(config)),
-        counts=json.dumps({**counts, "rejected": len(rejected)}),
+        config=file.attrs["config"] if append else json.dumps(dataclasses.asdict(config)),
+        counts=json.dumps([*history, counts][-100:]),
         fingerprint=fingerprint(file),
     )
-    return report
+    return _report(table, classes, labels, division, source, done, geometry, target, notes, file.attrs["fingerprint"])
 
 
-def _classes(source: Source, samples: Iterable[Sample]) -> tuple[list[str], np.ndarray, list[str]]:
-    """Number the classes that have pictures; return (names, labels of shape (m,), notes)."""
-    named = {sample.label for sample in source.samples if sample.label}
-    left = {sample.label for sample in samples if sample.label}
-    order = [name for name in source.classes if name in named] or sorted(named)
+def _report(
+    table: _Table,
+    classes: Sequence[str],
+    labels: np.ndarray,
+    division: Division,
+    source: Source,
+    done: _Done,
+    geometry: Geometry,
+    target: str,
+    notes: Sequence[str],
+    fingerprint: str,
+) -> IngestReport:
+    paths = [sample.path for sample in table.samples]
+    split, equal = division.split, division.equal
+    by_split = {
+        name: dict(
+            zip(
+                classes,
+                np.bincount(labels[(split == code) & (labels >= 0)], minlength=len(classes)).tolist(),
+                strict=True,
+            )
+        )
+        for code, name in enumerate(SPLITS)
+    }
+    return IngestReport(
+        target=target,
+        source=source.location,
+        kind=source.kind,
+        found=done.ingested + len(done.rejected) + sum(done.ignored.values()),
+        ingested=done.ingested,
+        rejected=done.rejected,
+        ignored=done.ignored,
+        geometry=geometry,
+        classes={name: int((labels == c).sum()) for c, name in enumerate(classes)},
+        unlabelled=int((labels < 0).sum()),
+        splits={name: int((split == code).sum()) for code, name in enumerate(SPLITS)},
+        by_split=by_split,
+        ready_made=source.ready_made,
+        duplicates=int((equal >= 0).sum() - len(np.unique(equal[equal >= 0]))),
+        near_duplicates=tuple((paths[i], paths[j]) for i, j in division.near),
+        groups=len(np.unique(division.group[division.group >= 0])),
+        naive_leaks=division.naive_leaks,
+        leaks=tuple(tuple(f"{SPLITS[_given(table, i)]}: {paths[i]}" for i in rows) for rows in division.leaks),
+        dropped=int((split == splitting.DROPPED).sum()),
+        conflicts=tuple(tuple(f"{classes[labels[i]]}: {paths[i]}" for i in rows) for rows in division.conflicts),
+        notes=(*source.notes, *notes),
+        fingerprint=fingerprint,
+    )
+
+
+def _given(table: _Table, i: int) -> int:
+    return SPLITS.index(table.samples[i].split or "train")
+
+
+def _write(
+    file: h5py.File,
+    table: _Table,
+    classes: Sequence[str],
+    labels: np.ndarray,
+    division: Division,
+    done: _Done,
+    append: bool,
+) -> None:
+    """Write all columns; those of a data set that is appended to are replaced."""
+    rejected = list(done.rejected)
+    if append:
+        old = file["rejected"]
+        rejected = [*zip(*(old[name].asstr()[:] for name in ("path", "code", "message")), strict=True), *rejected]
+    names, codes = np.unique(np.array(table.kinds, dtype=str), return_inverse=True)
+    text = h5py.string_dtype("utf-8")
+    columns: dict[str, tuple[Any, Any]] = {
+        "classes": (list(classes), text),
+        "labels": (labels, np.int32),
+        "split": (division.split, np.uint8),
+        "group": (division.group, np.int32),
+        "keys": ([sample.group for sample in table.samples], text),
+        "paths": ([sample.path for sample in table.samples], text),
+        "sha256": (np.frombuffer(b"".join(table.sha256), dtype=np.uint8).reshape(-1, 32), np.uint8),
+        "sizes": (np.array(table.sizes).reshape(-1, 2), np.int32),
+        "kinds": (names.astype(object), text),
+        "kind": (codes, np.uint16),
+        "measures": (np.array(table.measures).reshape(-1, len(MEASURES)), np.float32),
+        "thumbnails": (_stack(table.thumbnails), np.uint8),
+        "thumbnail_of": (np.array(list(table.thumbnails), dtype=np.int32), np.int32),
+    }
+    columns |= {
+        f"rejected/{n}": ([row[i] for row in rejected], text) for i, n in enumerate(("path", "code", "message"))
+    }
+    for name, (values, dtype) in columns.items():
+        if name in file:
+            del file[name]
+        shape = values.shape if isinstance(values, np.ndarray) else (len(values),)
+        file.create_dataset(name, data=values, dtype=dtype, shape=shape)
+
+
+def _stack(thumbnails: dict[int, np.ndarray]) -> np.ndarray:
+    if not thumbnails:
+        return np.empty((0, THUMBNAIL_SIDE, THUMBNAIL_SIDE), dtype=np.uint8)
+    return np.stack(list(thumbnails.values()))
+
+
+def _classes(
+    first: Sequence[str], named: Iterable[str], samples: Iterable[Sample]
+) -> tuple[list[str], np.ndarray, list[str]]:
+    """Number the classes that have pictures, those of `first` first; return (names, labels of shape (m,), notes)."""
+    left = {sample.label for sample in samples} - {""}
+    wanted = (set(named) | left) - {""}
+    order = [*(name for name in first if name in wanted), *sorted(wanted - set(first))]
     classes = [name for name in order if name in left]
     notes = [f"class {name!r} has no readable picture, and is left out" for name in order if name not in left]
     index = {name: i for i, name in enumerate(classes)}
@@ -340,56 +581,7 @@ def _classes(source: Source, samples: Iterable[Sample]) -> tuple[list[str], np.n
     return classes, labels, notes
 
 
-def _split(
-    labels: np.ndarray,
-    classes: list[str],
-    samples: Iterable[Sample],
-    group: np.ndarray,
-    ready_made: bool,
-    config: DataConfig,
-    into: str,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return (the split of every picture, the indices of training pictures that leak into a ready-made split)."""
-    nothing = np.empty(0, dtype=np.intp)
-    if not len(classes):
-        return np.full(len(labels), splitting.UNLABELLED, dtype=np.uint8), nothing
-    if into:
-        code = SPLITS.index(into)
-        return np.where(labels < 0, splitting.UNLABELLED, code).astype(np.uint8), nothing
-    shares: dict[str, Any] = {
-        "validation": config.validation,
-        "test": config.test,
-        "seed": config.split_seed,
-        "groups": group,
-    }
-    if not ready_made:
-        return splitting.split(labels, classes, **shares), nothing
-    given = np.array([SPLITS.index(sample.split or "train") for sample in samples], dtype=np.uint8)
-    given[labels < 0] = splitting.UNLABELLED
-    leaks = splitting.leaked(given, group)
-    if config.drop_leaks:
-        given[leaks] = splitting.DROPPED
-    return splitting.complete(given, labels, classes, **shares), leaks
-
-
-def _naive_leaks(labels: np.ndarray, classes: list[str], group: np.ndarray, config: DataConfig) -> int:
-    """Count the held-out pictures that a random split, blind to groups, would have leaked into training."""
-    if np.bincount(labels[labels >= 0], minlength=2).size < 2 or (group < 0).all():
-        return 0
-    naive = splitting.complete(
-        np.zeros(len(labels), dtype=np.uint8),
-        labels,
-        classes,
-        validation=config.validation,
-        test=config.test,
-        seed=config.split_seed,
-    )
-    trained = np.unique(group[(naive == splitting.TRAIN) & (group >= 0)])
-    held_out = (naive == splitting.VALIDATION) | (naive == splitting.TEST)
-    return int((held_out & np.isin(group, trained)).sum())
-
-
-def _split_notes(splits: np.ndarray, labels: np.ndarray, classes: list[str]) -> list[str]:
+def _split_notes(splits: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> list[str]:
     notes = []
     for part in (splitting.TRAIN, splitting.VALIDATION, splitting.TEST):
         lacking = splitting.classes_without(splits, labels, len(classes), part)
@@ -398,6 +590,14 @@ def _split_notes(splits: np.ndarray, labels: np.ndarray, classes: list[str]) -> 
             more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
             notes.append(f"no {SPLITS[part]} pictures of {shown}{more}")
     return notes
+
+
+def _temporary(target: Path, elsewhere: bool) -> Path:
+    """Make an empty file beside the target, or in the system's place for temporary files."""
+    folder = None if elsewhere else target.parent
+    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=folder)
+    os.close(descriptor)
+    return Path(name)
 
 
 def _settle(part: Path, target: Path) -> None:

@@ -110,6 +110,11 @@ def escape(path: Path | str) -> str:
     return re.sub(r"[\x00-\x1f\x7f]", lambda match: f"%{ord(match[0]):02X}", text)
 
 
+def safe_cell(path: str) -> str:
+    """Return a path as it may stand in a table: a spreadsheet would run one that begins like a formula."""
+    return f"./{path}" if path[:1] in ("=", "+", "-", "@", "\t", "\r") else path
+
+
 def _percent_escape(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeDecodeError)  # for the type checker; only `escape` uses this handler
     return "".join(f"%{byte:02X}" for byte in error.object[error.start : error.end]), error.end

@@ -16,6 +16,7 @@ from pipeline.errors import InputError
 # Unlabelled pictures have no class; dropped ones have, but are used for nothing.
 SPLITS = ("train", "validation", "test", "unlabelled", "dropped")
 TRAIN, VALIDATION, TEST, UNLABELLED, DROPPED = range(5)
+OPEN = 255  # not divided yet
 
 
 def split(
@@ -69,10 +70,51 @@ def split(
     return result
 
 
+def extend(
+    placed: np.ndarray,
+    labels: np.ndarray,
+    n_classes: int,
+    *,
+    validation: float,
+    test: float,
+    seed: int = 0,
+    groups: np.ndarray | None = None,
+) -> np.ndarray:
+    """Divide the examples that have no split yet; leave those that have where they are.
+
+    An example whose group already has a split joins it. No class is refused: one that is too small is in training.
+
+    Parameters
+    ----------
+    placed : ndarray of shape (m,), uint8
+        Indices of `SPLITS`; `OPEN` where an example has none yet.
+    labels, validation, test, seed, groups
+        As in `split`.
+
+    Returns
+    -------
+    ndarray of shape (m,), uint8
+    """
+    labels = np.asarray(labels)
+    result = placed.copy()
+    result[(placed == OPEN) & (labels < 0)] = UNLABELLED
+    keys = _keys(len(labels), groups)
+    settled = np.flatnonzero(result <= TEST)
+    if len(settled):
+        with_key, first = np.unique(keys[settled], return_index=True)
+        rows = np.flatnonzero(result == OPEN)
+        at = np.minimum(np.searchsorted(with_key, keys[rows]), len(with_key) - 1)
+        known = with_key[at] == keys[rows]
+        result[rows[known]] = result[settled[first[at[known]]]]
+    rows = np.flatnonzero(result == OPEN)
+    result[rows] = _assign(labels[rows], keys[rows], n_classes, (validation, test), seed)
+    return result
+
+
 def complete(
     given: np.ndarray,
     labels: np.ndarray,
-    classes: Sequence[str],
+    n_classes: int,
     *,
     validation: float,
     test: float,
@@ -85,23 +127,19 @@ def complete(
     ----------
     given : ndarray of shape (m,), uint8
         Indices of `SPLITS`.
-    labels, classes, validation, test, seed, groups
+    labels, validation, test, seed, groups
         As in `split`.
 
     Returns
     -------
     ndarray of shape (m,), uint8
     """
-    lacking = {
-        VALIDATION: 0.0 if (given == VALIDATION).any() else validation,
-        TEST: 0.0 if (given == TEST).any() else test,
-    }
+    validation = 0.0 if (given == VALIDATION).any() else validation
+    test = 0.0 if (given == TEST).any() else test
     result = np.where(np.asarray(labels) < 0, UNLABELLED, given).astype(np.uint8)
-    if not any(lacking.values()):
-        return result
     rows = np.flatnonzero(result == TRAIN)
     keys = _keys(len(result), groups)[rows]
-    result[rows] = _assign(np.asarray(labels)[rows], keys, len(classes), (lacking[VALIDATION], lacking[TEST]), seed)
+    result[rows] = _assign(np.asarray(labels)[rows], keys, n_classes, (validation, test), seed)
     return result
 
 
@@ -155,7 +193,7 @@ def _check_classes(labels: np.ndarray, keys: np.ndarray, classes: Sequence[str],
     if alone:
         raise InputError(
             f"{_list([classes[c] for c in alone])}: all its pictures belong to one group (or are copies of one "
-            "picture), so none are left to test on; group by something else, or add other pictures of it"
+            "picture), so none are left to test on; group by something else, or add other pictures"
         )
 
 

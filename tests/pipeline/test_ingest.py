@@ -42,7 +42,7 @@ def test_reading_a_split_gives_its_own_pictures(face_folder, tmp_path):
     ingest(face_folder, tmp_path / "faces.h5")
     with Dataset.open(tmp_path / "faces.h5") as data:
         images, labels = data.read("test")
-        assert (images.reshape(len(images), -1).T == data.X[:, data.indices("test")]).all()
+        assert (data.X[:, data.indices("test")] == images.reshape(len(images), -1).T).all()
         assert (labels == data.labels[data.indices("test")]).all()
         assert np.bincount(labels).tolist() == [15, 15]
 
@@ -114,7 +114,7 @@ def test_copies_stay_on_one_side_and_conflicts_are_named(face_folder, tmp_path):
     Image.open(face_folder / "other" / "001.png").save(face_folder / "other" / "again.bmp")
     report = ingest(face_folder, tmp_path / "out.h5")
     assert report.duplicates == 42
-    assert report.conflicts == (("face/050.png", "other/face.png"),)
+    assert report.conflicts == (("face: face/050.png", "other: other/face.png"),)
     assert report.naive_leaks > 0
     with Dataset.open(tmp_path / "out.h5") as data:
         split = dict(zip(data.paths, data.split, strict=True))
@@ -126,7 +126,7 @@ def test_copies_stay_on_one_side_and_conflicts_are_named(face_folder, tmp_path):
 
 def test_strict_stops_at_the_first_bad_file(face_folder, tmp_path):
     (face_folder / "face" / "000.png").write_bytes(b"")
-    with pytest.raises(InputError, match="face/000.png: has no bytes"):
+    with pytest.raises(InputError, match=r"face/000\.png: has no bytes"):
         ingest(face_folder, tmp_path / "out.h5", DataConfig(strict=True))
     assert not (tmp_path / "out.h5").exists()
 
@@ -200,7 +200,7 @@ def test_permissions(face_folder, tmp_path):
 
 
 def test_names_that_are_not_utf8_survive(face_folder, tmp_path):
-    os.rename(os.fsencode(face_folder / "face" / "000.png"), os.fsencode(face_folder / "face") + b"/\xff\n.png")
+    (face_folder / "face" / "000.png").rename(face_folder / "face" / os.fsdecode(b"\xff\n.png"))
     ingest(face_folder, tmp_path / "out.h5")
     with Dataset.open(tmp_path / "out.h5") as data:
         assert "face/%FF%0A.png" in data.paths

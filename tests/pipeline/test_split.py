@@ -92,10 +92,10 @@ def test_no_shares_means_all_in_training():
 def test_ready_made_parts_stay_and_what_lacks_comes_from_training():
     labels = np.tile([0, 1], 50)
     given_parts = np.repeat([TRAIN, VALIDATION, DROPPED], [60, 30, 10]).astype(np.uint8)
-    result = complete(given_parts, labels, names(2), validation=0.1, test=0.2)
+    result = complete(given_parts, labels, 2, validation=0.1, test=0.2)
     assert (result[60:] == given_parts[60:]).all()
     assert np.bincount(result[:60]).tolist() == [48, 0, 12]
-    assert (complete(given_parts, labels, names(2), validation=0.1, test=0) == given_parts).all()
+    assert (complete(given_parts, labels, 2, validation=0.1, test=0) == given_parts).all()
 
 
 def test_leaks_are_the_training_side():

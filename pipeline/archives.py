@@ -1,0 +1,139 @@
+"""A zip archive of class folders, ready-made splits or a manifest, read without unpacking anything to disk.
+
+Nothing that an archive says about itself is believed: members whose names lead out of it are not read, and no member
+is unpacked beyond `pipeline.images.MAX_BYTES`, or at all if it claims to have shrunk far more than pictures do.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.errors import InputError
+from pipeline.images import MAX_BYTES, PictureError, sniff
+from pipeline.listing import escape, reason_to_ignore_name, sort_key
+from pipeline.manifest import parse_manifest
+from pipeline.samples import Sample, Source, arrange
+
+_LARGEST_RATIO = 200
+_RATIO_FROM_BYTES = 1 << 24
+_ENCRYPTED = 0x1
+
+
+def open_zip(path: Path, group_by: str = "") -> Source:
+    """List the pictures in a zip archive.
+
+    Raises
+    ------
+    InputError
+        If it is no zip archive, is damaged, holds no pictures, or its manifest cannot work.
+    """
+    where = escape(path)
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise InputError(f"{where}: is not a zip archive, or is damaged ({error})") from None
+    members, ignored, rejected = _members(archive)
+    read = _reader(archive, members)
+    if not members:
+        archive.close()
+        raise InputError(f"{where}: holds no pictures; give an archive of one folder of pictures for each class")
+    tables = [name for name in members if name.lower().endswith((".csv", ".tsv"))]
+    if len(tables) == 1:
+        table = tables[0]
+        info = members.pop(table)
+        if info.file_size > MAX_BYTES:
+            raise InputError(f"{where}: its manifest {escape(table)} is too large")
+        samples, columns, doubles = parse_manifest(archive.read(info), f"{where}: {escape(table)}", group_by)
+        folder = posixpath.dirname(table)
+        samples = [
+            sample._replace(key=posixpath.normpath(posixpath.join(folder, str(sample.key)))) for sample in samples
+        ]
+        unnamed = len(members.keys() - {str(sample.key) for sample in samples})
+        ignored.update({"repeated row": doubles, "manifest": 1, "not in the manifest": unnamed})
+        notes: tuple[str, ...] = ()
+    else:
+        columns = ()
+        prefix = _common_folder(list(members))
+        samples, notes = arrange([name.removeprefix(prefix) for name in members], where)
+        samples = [sample._replace(key=prefix + str(sample.key)) for sample in samples]
+    return Source(
+        kind="zip",
+        location=where,
+        samples=samples,
+        read=read,
+        ignored={reason: n for reason, n in ignored.items() if n},
+        rejected=rejected,
+        columns=columns,
+        notes=notes,
+    )
+
+
+def _members(
+    archive: zipfile.ZipFile,
+) -> tuple[dict[str, zipfile.ZipInfo], Counter[str], list[tuple[str, str, str]]]:
+    """Return (members that may be pictures by name, sorted; how many were passed over, by reason; those refused)."""
+    members: dict[str, zipfile.ZipInfo] = {}
+    ignored: Counter[str] = Counter()
+    rejected: list[tuple[str, str, str]] = []
+    for info in archive.infolist():
+        name = info.filename
+        parts = name.split("/")
+        if info.is_dir():
+            continue
+        if name.startswith("/") or "\\" in name or ".." in parts or ":" in parts[0]:
+            rejected.append((escape(name), "permission", "its name leads out of the archive, so it is not read"))
+        elif name in members:
+            rejected.append((escape(name), "corrupt", "is in the archive twice; the first one is taken"))
+        else:
+            reason = next(filter(None, map(reason_to_ignore_name, parts)), "")
+            if reason:
+                ignored[reason] += 1
+            else:
+                members[name] = info
+    return dict(sorted(members.items(), key=lambda item: sort_key(item[0]))), ignored, rejected
+
+
+def _reader(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> Callable[[Sample], bytes]:
+    def read(sample: Sample) -> bytes:
+        info = members.get(str(sample.key))
+        if info is None:
+            raise PictureError("not_found", "is not in the archive")
+        _check_member(info)
+        try:
+            with archive.open(info) as file:
+                head = file.read(256)
+                sniff(head)
+                return head + file.read(MAX_BYTES)
+        except zipfile.BadZipFile as error:
+            raise PictureError("corrupt", f"is damaged in the archive ({error})") from None
+        except EOFError:
+            raise PictureError("truncated", "is cut short in the archive") from None
+        except (OSError, NotImplementedError, RuntimeError, ValueError, zlib.error) as error:
+            raise PictureError("io_error", f"cannot be unpacked ({error})") from None
+
+    return read
+
+
+def _check_member(info: zipfile.ZipInfo) -> None:
+    if info.flag_bits & _ENCRYPTED:
+        raise PictureError("permission", "is encrypted; unpack the archive with its password and give the folder")
+    if info.file_size > MAX_BYTES:
+        raise PictureError("too_large", f"unpacks to {info.file_size} bytes; at most {MAX_BYTES} are read")
+    if info.file_size > max(_RATIO_FROM_BYTES, _LARGEST_RATIO * info.compress_size):
+        raise PictureError("too_large", f"unpacks to more than {_LARGEST_RATIO} times its size, which no picture does")
+
+
+def _common_folder(names: list[str]) -> str:
+    """Return the folder(s) that everything lies in, where class folders come below: archives of a folder have one."""
+    prefix = ""
+    while True:
+        rest = [name.removeprefix(prefix) for name in names]
+        tops = {name.partition("/")[0] for name in rest}
+        if len(tops) != 1 or any(name.count("/") < 2 for name in rest):
+            return prefix
+        prefix += f"{tops.pop()}/"
