@@ -7,12 +7,12 @@ numbered grid. What can be said about them in numbers is computed in `model.filt
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from model.atomic import replacing
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -136,17 +136,11 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
         raise InputError(f"{path}: cannot draw into a file with this ending; use one of {endings}")
     if not path.parent.is_dir():
         raise InputError(f"{path}: the folder {path.parent} does not exist; create it or name another place")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            figure.savefig(file, format=kind)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format=kind)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return path
 
 

@@ -89,7 +89,7 @@ def test_a_failed_save_keeps_the_file_that_was_there(tmp_path):
 
     class Broken:
         def savefig(self, file, format):
-            file.write(b"half")
+            file.write_bytes(b"half")
             raise OSError(28, "No space left on device")
 
     with pytest.raises(InputError, match="No space left"):

@@ -1,0 +1,164 @@
+"""Pretraining: photographs give edges and noise does not, and the weights made of them are what they claim to be."""
+
+import numpy as np
+import pytest
+
+from model.config import ConfigError
+from model.filters import score_filters
+from model.pretraining import (
+    PRETRAINERS,
+    _Rica,
+    _SparseFiltering,
+    crop_shape_for,
+    enlarge_filters,
+    first_layer_weights,
+    learn_filters,
+    n_crops_for,
+    n_filters_for,
+    normalize_contrast,
+    whiten,
+)
+
+SHAPE = (16, 16, 1)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(5)
+
+
+@pytest.fixture(scope="module")
+def photograph_pieces():
+    """Pieces of 16x16 of the two photographs that come with scikit-learn, cut here without pipeline code."""
+    from sklearn.datasets import load_sample_images
+
+    rng = np.random.default_rng(0)
+    pieces = []
+    for image in load_sample_images().images:
+        gray = image.mean(axis=2) / 255
+        coarse = gray[: gray.shape[0] // 2 * 2].reshape(-1, 2, gray.shape[1]).mean(axis=1)
+        coarse = coarse.reshape(coarse.shape[0], -1, 2).mean(axis=2)
+        for scene in (gray, coarse):
+            windows = np.lib.stride_tricks.sliding_window_view(scene, (16, 16))
+            some = windows[rng.integers(windows.shape[0], size=3000), rng.integers(windows.shape[1], size=3000)]
+            pieces.append(some[some.std(axis=(1, 2)) > 0.03])
+    X = np.concatenate(pieces).reshape(-1, 256).astype(np.float32)
+    return X[rng.permutation(len(X))[:8000]].T
+
+
+def test_photographs_give_edges(photograph_pieces, rng):
+    filters, sparseness = learn_filters(photograph_pieces, 20, rng=rng)
+    assert filters.shape == (20, 256)
+    assert sparseness.min() > 0.25  # Gaussian answers have 0.2
+    np.testing.assert_allclose(filters.mean(axis=1), 0, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(filters, axis=1), 1)
+    assert score_filters(filters, SHAPE).edge.mean() >= 0.75
+
+
+@pytest.mark.parametrize("method", PRETRAINERS)
+def test_every_method_finds_more_edges_than_noise_holds(method, photograph_pieces, rng):
+    filters, _ = learn_filters(photograph_pieces, 40, method=method, rng=rng)
+    assert score_filters(filters, SHAPE).edge.mean() >= 0.5
+    noise = rng.uniform(size=(256, 4000)).astype(np.float32)
+    filters, _ = learn_filters(noise, 40, method=method, rng=rng)
+    assert score_filters(filters, SHAPE).edge.sum() == 0
+
+
+def test_the_same_seed_gives_the_same_filters(photograph_pieces):
+    pieces = photograph_pieces[:, :2000]
+    one, two, other = (learn_filters(pieces, 5, rng=np.random.default_rng(seed))[0] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, two)
+    assert np.abs(one - other).max() > 0.01
+
+
+def test_contrast_of_every_example_is_normalised_by_itself(rng):
+    X = rng.uniform(size=(50, 4)).astype(np.float32)
+    X[:, 1] = 0.3 * X[:, 0] + 0.4
+    X[:, 2] = 0.7
+    found = normalize_contrast(X)
+    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(found[:, [0, 3]].std(axis=0), 1, atol=0.02)
+    assert np.abs(found[:, 2]).max() < 1e-4  # flat: stays flat
+    np.testing.assert_allclose(found[:, 1], found[:, 0], atol=0.15)  # the same picture in dimmer light
+    assert found.dtype == np.float32
+
+
+def test_whitened_examples_are_uncorrelated_and_of_spread_one(rng):
+    X = (rng.normal(size=(12, 12)) @ rng.normal(size=(12, 500)) + 3).astype(np.float32)
+    Z, P = whiten(X, 8)
+    np.testing.assert_allclose(Z @ Z.T / 500, np.eye(8), atol=1e-4)
+    np.testing.assert_allclose(P @ (X - X.mean(axis=1, keepdims=True)), Z, atol=1e-4)
+    flat = np.repeat(X[:3], 4, axis=0)  # 12 rows of rank 3
+    assert whiten(flat, 8)[0].shape == (3, 500)
+
+
+def sparse_filtering_cost(W, Z):
+    """The paper's formula, in float64."""
+    features = np.sqrt((W @ Z) ** 2 + 1e-8)
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    features /= np.linalg.norm(features, axis=0, keepdims=True)
+    return features.sum()
+
+
+def rica_cost(W, Z):
+    W = W / np.linalg.norm(W, axis=1, keepdims=True)
+    answers = W @ Z
+    return (np.sqrt(answers**2 + 1e-2).sum() + 0.1 * ((W.T @ answers - Z) ** 2).sum()) / Z.shape[1]
+
+
+@pytest.mark.parametrize(("objective", "formula"), [(_SparseFiltering, sparse_filtering_cost), (_Rica, rica_cost)])
+def test_cost_is_the_formula_and_gradient_its_slope(objective, formula, rng):
+    Z, _ = whiten(rng.normal(size=(6, 2500)).astype(np.float32), 5)  # more than one piece of the cache
+    W = rng.normal(size=(4, 5))
+    cost, gradient = objective(Z)(W.ravel())
+    assert cost == pytest.approx(formula(W, Z.astype(np.float64)), rel=1e-5)
+    for i in range(20):
+        step = np.zeros(20)
+        step[i] = 1e-5
+        slope = (formula(W + step.reshape(4, 5), Z) - formula(W - step.reshape(4, 5), Z)) / 2e-5
+        assert gradient[i] == pytest.approx(slope, abs=0.005 * np.abs(gradient).max())
+
+
+def test_enlarging_agrees_with_pillow(rng):
+    from PIL import Image
+
+    small = rng.normal(size=(3, 20, 15))
+    found = enlarge_filters(small.reshape(3, -1), (20, 15, 1), (40, 33, 1)).reshape(3, 40, 33)
+    for picture, original in zip(found, small, strict=True):
+        pillow = Image.fromarray(original.astype(np.float32)).resize((33, 40), Image.Resampling.BICUBIC)
+        expected = np.asarray(pillow) - np.mean(pillow)
+        inner = np.s_[6:-6, 6:-6]  # Pillow treats the rim in another way
+        cosine = (picture * expected)[inner].sum() / np.sqrt((picture[inner] ** 2).sum() * (expected[inner] ** 2).sum())
+        assert cosine > 0.999
+
+
+def test_shapes_to_learn_at():
+    assert crop_shape_for((25, 25, 1)) == (25, 25, 1)
+    assert crop_shape_for((64, 64, 3)) == (32, 32, 3)
+    assert crop_shape_for((62, 47, 1)) == (32, 24, 1)
+    assert n_crops_for(10) == 8000
+    assert n_crops_for(1000) > 20_000
+
+
+@pytest.mark.parametrize(("activation", "n_1", "n_filters"), [("relu", 8, 4), ("relu", 7, 4), ("tanh", 7, 7)])
+def test_first_layer_answers_with_spread_one_and_pairs_for_relu(activation, n_1, n_filters, rng):
+    X = (rng.normal(size=(30, 500)) * 5).astype(np.float32)
+    assert n_filters_for(n_1, activation) == n_filters
+    filters = rng.normal(size=(n_filters, 30))
+    W1 = first_layer_weights(filters, X, n_1, activation)
+    assert W1.shape == (n_1, 30)
+    np.testing.assert_allclose((W1 @ X).std(axis=1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(W1[n_filters:], -W1[: n_1 - n_filters])
+    with pytest.raises(ValueError, match="expected"):
+        first_layer_weights(filters[:-1], X, n_1, activation)
+
+
+def test_what_cannot_work_is_refused(rng):
+    crops = rng.uniform(size=(16, 50)).astype(np.float32)
+    with pytest.raises(ConfigError, match="sparse_filtering, rica, ica"):
+        learn_filters(crops, 4, method="magic", rng=rng)
+    with pytest.raises(ConfigError, match="use sparse_filtering"):
+        learn_filters(crops, 40, method="ica", rng=rng)
+    crops[3, 3] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        learn_filters(crops, 4, rng=rng)
