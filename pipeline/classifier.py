@@ -136,13 +136,15 @@ class ImageClassifier:
 
     @classmethod
     def load(cls, path: str | Path) -> ImageClassifier:
-        """Read a model file.
+        """Read a model file, or the one in a run folder.
 
         Raises
         ------
         FileNotFoundError, FormatError
             When there is no such file, or it is foreign, damaged, newer than this program or contradicts itself.
         """
+        path = Path(path)
+        path = path / "model.h5" if path.is_dir() else path
         with checkpoint.opened(path, MODEL_FORMAT, MODEL_VERSION) as file:
             parameters = checkpoint.read_layers(file)
             geometry = Geometry(**read_json(file, "geometry"))

@@ -425,8 +425,7 @@ def _parse(argv: list[str]) -> Arguments:
 def _load(path: str | Path) -> ImageClassifier:
     from pipeline.classifier import ImageClassifier
 
-    path = Path(path)
-    return ImageClassifier.load(path / "model.h5" if path.is_dir() else path)
+    return ImageClassifier.load(path)
 
 
 @contextmanager

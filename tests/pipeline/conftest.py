@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model.config import NetworkConfig, TrainingConfig
+from pipeline.demo import write_demo
+from pipeline.train import prepare
+
 
 @pytest.fixture(scope="session")
 def lfw_images():
@@ -35,3 +39,26 @@ def write_classes(root: Path, classes, ending="png"):
         for i, image in enumerate(images):
             Image.fromarray(image).save(root / name / f"{i:03d}.{ending}")
     return root
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of 100 faces and 100 other pictures; tests leave it as it is."""
+    return write_demo("faces", tmp_path_factory.mktemp("data") / "faces")
+
+
+@pytest.fixture(scope="session")
+def small() -> dict:
+    """Return configurations that train in about a second."""
+    return {"network": NetworkConfig(hidden=(48, 16)), "training": TrainingConfig(epochs=15)}
+
+
+@pytest.fixture(scope="session")
+def run_path(faces: Path, small: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished run on the faces; tests leave it as it is."""
+    folder = tmp_path_factory.mktemp("runs") / "faces"
+    run = prepare(faces, folder, **small)
+    with run.dataset:
+        list(run.epochs())
+        run.finish()
+    return folder

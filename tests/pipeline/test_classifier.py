@@ -1,0 +1,145 @@
+"""The model file and what it serves."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.checkpoint import FormatError
+from model.network import class_probabilities
+from pipeline.classifier import ImageClassifier
+from pipeline.dataset import Dataset
+from pipeline.images import PictureError
+from pipeline.train import resume
+
+
+def test_saved_network_equals_the_trained_one_with_everything_folded(run_path):
+    classifier = ImageClassifier.load(run_path)
+    run = resume(run_path)
+    with run.dataset:
+        images, _ = run.dataset.read("test")
+        unfolded = class_probabilities(run.preprocessor.apply(images), run.state.result, run.state.network)
+
+    assert not classifier.network.batch_norm
+    assert classifier.preprocessor.shift is None
+    np.testing.assert_allclose(classifier.probabilities(images), unfolded, atol=2e-6)
+
+
+def test_round_trip_keeps_everything(run_path, tmp_path):
+    first = ImageClassifier.load(run_path)
+    first.save(tmp_path / "copy.h5")
+    second = ImageClassifier.load(tmp_path / "copy.h5")
+
+    assert second.model_id == first.model_id
+    for name in ("classes", "network", "training", "history", "provenance", "geometry"):
+        assert getattr(second, name) == getattr(first, name)
+    np.testing.assert_array_equal(second.parameters.flat, first.parameters.flat)
+    np.testing.assert_array_equal(second.seen, first.seen)
+
+
+def test_identity_follows_the_weights(run_path):
+    classifier = ImageClassifier.load(run_path)
+    parameters = classifier.parameters.copy()
+    parameters.flat[0] += 1
+    assert dataclasses.replace(classifier, parameters=parameters).model_id != classifier.model_id
+
+
+def test_one_picture_and_many_get_the_same_probabilities(run_path, faces):
+    classifier = ImageClassifier.load(run_path)
+    paths = sorted((faces / "face").iterdir())[:70]
+    images = np.stack([np.asarray(Image.open(path)) for path in paths])[..., None]
+    together = classifier.probabilities(images)
+
+    alone = [classifier.classify(path)["face"] for path in paths]
+
+    np.testing.assert_allclose(alone, together[classifier.classes.index("face")], atol=1e-6)
+    np.testing.assert_allclose(together.sum(axis=0), 1, atol=1e-6)
+
+
+def test_classify_takes_any_size_and_colour(run_path, faces):
+    classifier = ImageClassifier.load(run_path)
+    path = faces / "face" / "0003.png"
+    large = Image.open(path).resize((250, 250), Image.Resampling.NEAREST).convert("RGBA")
+
+    data = io.BytesIO()
+    large.save(data, "png")
+    ranked = classifier.classify(data.getvalue())
+
+    assert list(ranked) == sorted(ranked, key=ranked.get, reverse=True)
+    assert ranked["face"] == pytest.approx(classifier.classify(path)["face"], abs=0.05)
+
+
+def test_classify_says_why_not(run_path, tmp_path):
+    (tmp_path / "text.jpg").write_text("not a picture")
+    with pytest.raises(PictureError) as caught:
+        ImageClassifier.load(run_path).classify(tmp_path / "text.jpg")
+    assert caught.value.code == "not_an_image"
+
+
+def test_remembers_which_files_it_was_trained_on(run_path):
+    classifier = ImageClassifier.load(run_path)
+    with Dataset.open(run_path / "data.h5") as dataset:
+        seen = [classifier.has_seen(digest.tobytes()) for digest in dataset.sha256]
+        in_training = np.isin(np.arange(len(dataset)), dataset.indices("test"), invert=True)
+    np.testing.assert_array_equal(seen, in_training)
+
+
+def change(change_it):
+    def spoil(path):
+        with h5py.File(path, "r+") as file:
+            change_it(file)
+
+    return spoil
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:-2000])
+
+
+def poison(file):
+    file["layers/1/W"][0, 0] = np.nan
+
+
+def misfit(file):
+    b = file["layers/2/b"][:-1]
+    del file["layers/2/b"]
+    file["layers/2/b"] = b
+
+
+def lose_layer(file):
+    del file["layers/2"]
+
+
+def lose_class(file):
+    del file["classes"]
+    file["classes"] = '["face"]'
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (cut_short, "damaged"),
+        (lambda path: path.write_text("hello"), "not an HDF5 file"),
+        (change(lambda file: file.attrs.update(format="other")), "other"),
+        (change(lambda file: file.attrs.update(version=99)), "newer version"),
+        (change(poison), "NaN"),
+        (change(misfit), "shape"),
+        (change(lose_layer), "damaged|does not fit|missing"),
+        (change(lose_class), "damaged"),
+    ],
+)
+def test_damaged_files_are_refused_with_one_message(run_path, tmp_path, spoil, message):
+    path = tmp_path / "model.h5"
+    shutil.copy(run_path / "model.h5", path)
+    spoil(path)
+
+    with pytest.raises(FormatError, match=message) as caught:
+        ImageClassifier.load(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,253 @@
+"""The command line as a person meets it: output, messages, exit codes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.classifier import ImageClassifier
+from pipeline.cli import main
+
+QUICK = ["--hidden", "16", "--epochs", "2"]
+
+
+def run(capsys, *words):
+    code = main([str(word) for word in words])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_whole_walk(capsys, faces):
+    code, out, err = run(capsys, "ingest", faces, "faces.h5", "--size", "16", "--color", "gray")
+    assert code == 0
+    assert "Found 200 files: 200 pictures ingested, 0 rejected, 0 passed over" in out
+
+    code, out, err = run(capsys, "train", "faces.h5", "--hidden", "32,16", "--epochs", "5", "--name", "first")
+    assert code == 0
+    assert "256-32-16-1" in err
+    assert "epoch 5/5" in err
+    assert "majority class" in out
+    assert "logistic regression" in out
+
+    code, out, err = run(capsys, "predict", "runs/first/model.h5", faces, "-o", "predictions.csv", "--topk", "2")
+    with open("predictions.csv", newline="") as file:  # noqa: PTH123
+        rows = list(csv.DictReader(file))
+    assert code == 0
+    assert len(rows) == 200
+    assert out == ""
+    assert "200 files: 200 ok, 0 error" in err
+
+    code, out, err = run(capsys, "evaluate", "runs/first", "faces.h5", "--json")
+    assert code == 0
+    assert json.loads(out)["m"] == 30
+
+    code, out, err = run(capsys, "filters", "runs/first/model.h5", "-o", "filters.png")
+    assert code == 0
+    with Image.open("filters.png") as picture:
+        assert min(picture.size) > 100
+
+    code, out, err = run(capsys, "inspect", "runs/first/model.h5")
+    assert "(32, 256)" in out
+    assert "face, not-face" in out
+    code, out, err = run(capsys, "inspect", "faces.h5")
+    assert "200 pictures of 16x16 gray" in out
+    code, out, err = run(capsys, "inspect")
+    assert "numpy" in out
+
+
+def test_predict_writes_to_standard_output_and_tells_errors_by_the_exit_code(capsys, faces, run_path):
+    good = faces / "face" / "0000.png"
+    code, out, err = run(capsys, "predict", run_path, good, "nothing.jpg", "--format", "jsonl")
+
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 3
+    assert [row["status"] for row in rows] == ["ok", "error"]
+    assert "1 not_found" in err
+
+
+def test_find_learning_rate_draws_and_suggests(capsys, faces):
+    code, out, _ = run(capsys, "train", faces, "--find-learning-rate", "--name", "lr", "--hidden", "32")
+    assert code == 0
+    assert "--learning-rate" in out
+    assert os.path.getsize("runs/lr/learning_rate.png") > 5000  # noqa: PTH202
+
+
+def make_empty(path, faces):
+    path.mkdir()
+
+
+def make_flat(path, faces):
+    path.mkdir()
+    for i in range(5):
+        os.link(faces / "face" / f"{i:04d}.png", path / f"{i}.png")
+
+
+def make_classes(**counts):
+    def make(path, faces):
+        for name, count in counts.items():
+            (path / name).mkdir(parents=True)
+            for i in range(count):
+                os.link(faces / "face" / f"{i:04d}.png", path / name / f"{i}.png")
+
+    return make
+
+
+def make_all_bad(path, faces):
+    for name in ("a", "b"):
+        (path / name).mkdir(parents=True)
+        (path / name / "x.jpg").write_text("no picture")
+        (path / name / "y.jpg").write_text("no picture")
+
+
+def make_foreign(path, faces):
+    path.write_text("not HDF5")
+
+
+BAD_SOURCES = {
+    "missing": (lambda path, faces: None, "there is no such file or folder"),
+    "empty": (make_empty, "holds no pictures"),
+    "flat": (make_flat, "two classes"),
+    "one class": (make_classes(cats=4), "one class"),
+    "single picture": (make_classes(cats=4, dogs=1), "'dogs'"),
+    "case": (make_classes(Cat=4, cat=4), "differ only in upper and lower case"),
+    "all bad": (make_all_bad, "none of the 4 files is a readable picture"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_SOURCES)
+def test_bad_sources_get_one_message_and_leave_nothing(capsys, faces, tmp_path, name):
+    make, message = BAD_SOURCES[name]
+    make(tmp_path / "photos", faces)
+    code, out, err = run(capsys, "train", "photos", *QUICK)
+
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert out == ""
+    assert not list(tmp_path.glob("runs/*"))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train"], "SOURCE"),
+        (["train", "--resume", "runs/none"], "no checkpoint.h5"),
+        (["train", "{faces}", "--batch-size", "1000"], "batch_size: 1000 is more than the 140 training examples"),
+        (["train", "{faces}", "--layer-rates", "1,2"], "layer_rates"),
+        (["train", "{faces}", "--hidden", "0"], "hidden"),
+        (["train", "{faces}", "--validation", "0.6", "--test", "0.5"], "nothing to train on"),
+        (["train", "{faces}", "--size", "big"], "size"),
+        (["train", "{faces}", "--activation", "sinus"], "relu"),
+        (["train", "{faces}", "--config", "none.toml"], "none.toml"),
+        (["predict", "none.h5", "{faces}"], "none.h5: there is no such file"),
+        (["predict", "{foreign}", "{faces}"], "not an HDF5 file"),
+        (["predict", "{run}/data.h5", "{faces}"], "facette-dataset"),
+        (["predict", "{run}", "{faces}", "-o", "no/such/folder.csv"], "no/such"),
+        (["predict", "{run}", "{faces}", "-o", "out.xlsx"], "xlsx"),
+        (["evaluate", "{run}", "{empty}"], "no pictures"),
+        (["filters", "{run}", "-o", "no/such/filters.png"], "no/such"),
+        (["inspect", "{empty}"], "neither"),
+        (["ingest", "{faces}", "no/such/data.h5"], "no/such"),
+        (["demo", "cats"], "choose one of faces, digits"),
+    ],
+)
+def test_bad_usage_gets_one_message(capsys, faces, run_path, tmp_path, words, message):
+    (tmp_path / "foreign.h5").write_text("foreign")
+    (tmp_path / "empty").mkdir()
+    places = {"faces": faces, "run": run_path, "foreign": tmp_path / "foreign.h5", "empty": tmp_path / "empty"}
+    code, out, err = run(capsys, *(word.format(**places) for word in words))
+
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+    assert err.strip().count("\n") == 0
+    assert out == ""
+
+
+def test_wrong_flags_get_one_line(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["train", "x", "--hidden", "abc"])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_diverging_run_is_explained(capsys, faces, tmp_path):
+    wild = ["--optimizer", "sgd", "--learning-rate", "1e9", "--no-batch-norm", "--activation", "identity"]
+    code, _, err = run(capsys, "train", faces, *wild)
+    assert code == 1
+    assert "diverged" in err
+    assert "learning_rate" in err
+    assert not list(tmp_path.glob("runs/*/*"))
+
+
+def test_resume_refuses_other_settings(capsys, faces):
+    code, _, err = run(capsys, "train", "--resume", "runs/x", "--epochs", "3")
+    assert code == 2
+    assert "leave out --epochs" in err
+
+
+def test_closed_pipe_ends_quietly(faces, run_path):
+    command = [sys.executable, "-m", "pipeline.cli", "predict", str(run_path), *[str(faces)] * 40]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
+        assert child.stdout
+        assert child.stderr
+        child.stdout.readline()
+        child.stdout.close()
+        assert b"Traceback" not in child.stderr.read()
+        child.wait()
+
+
+def test_ctrl_c_keeps_what_was_trained_and_resumes_to_the_same_end(capsys, faces, tmp_path):
+    words = ["train", str(faces), "--hidden", "600,300", "--epochs", "150", "--name"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pipeline.train", *words[1:], "cut"]
+    seen = []
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as child:
+        assert child.stderr
+        for line in child.stderr:
+            seen.append(line)
+            if line.startswith("epoch   1/150"):  # the first epoch is over, the last far away
+                child.send_signal(signal.SIGINT)
+
+    assert child.returncode == 130, "".join(seen)
+    assert "facette train --resume runs/cut" in "".join(seen)
+    assert "Traceback" not in "".join(seen)
+    ImageClassifier.load(tmp_path / "runs" / "cut")  # usable as it is
+    for last in (["--resume", "runs/cut"], [*words[1:], "whole"]):
+        subprocess.run(
+            [sys.executable, "-m", "pipeline.train", *last], check=True, env=environment, capture_output=True
+        )
+    cut, whole = (ImageClassifier.load(tmp_path / "runs" / name) for name in ("cut", "whole"))
+    np.testing.assert_array_equal(cut.parameters.flat, whole.parameters.flat)
+
+
+def test_demo_does_it_all(capsys, tmp_path):
+    code, out, err = run(capsys, "demo", *QUICK)
+
+    assert code == 0
+    assert "200 pictures ingested" in err
+    assert "What next" in out
+    assert len((tmp_path / "runs" / "demo-faces" / "predictions.csv").read_text().splitlines()) == 201
+    assert len(list((tmp_path / "data" / "faces" / "face").iterdir())) == 100
+    code, _, _ = run(capsys, "demo", *QUICK)  # once more over the same folders
+    assert code == 0
+
+
+def test_digits_demo(capsys, tmp_path):
+    code, _, err = run(capsys, "demo", "digits", "--epochs", "3")
+    assert code == 0
+    assert "Classes (10)" in err
+    assert (tmp_path / "runs" / "demo-digits" / "report.html").exists()

@@ -1,0 +1,180 @@
+"""The training script, on real pictures."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import shutil
+import tomllib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.config import ConfigError, NetworkConfig, TrainingConfig
+from pipeline.classifier import ImageClassifier
+from pipeline.config import DataConfig
+from pipeline.dataset import Dataset
+from pipeline.errors import InputError
+from pipeline.flags import config_from_flags, read_toml
+from pipeline.train import prepare, resume, run_folder
+
+
+def train_in(folder, source, **options):
+    run = prepare(source, folder, **options)
+    with run.dataset:
+        list(run.epochs())
+        return run.finish()
+
+
+def test_beats_majority_and_chance_on_held_out_faces(faces, tmp_path):
+    result = train_in(tmp_path / "run", faces)
+
+    assert result.judged_on == "test"
+    assert result.scores["test"].accuracy > 0.85
+    majority = next(b for b in result.baselines if b.name == "majority class")
+    assert majority.accuracy == pytest.approx(0.5, abs=0.1)
+    assert result.scores["test"].low > majority.accuracy
+
+
+def test_run_folder_holds_what_is_promised(run_path):
+    assert {"model.h5", "checkpoint.h5", "data.h5", "config.toml", "history.csv", "metrics.json", "report.html",
+            "filters.png"} <= {path.name for path in run_path.iterdir()}  # fmt: skip
+    metrics = json.loads((run_path / "metrics.json").read_text())
+    with (run_path / "history.csv").open() as file:
+        history = list(csv.DictReader(file))
+    assert len(history) == 15
+    assert metrics["splits"]["test"]["m"] == 30
+    with Image.open(run_path / "filters.png") as picture:
+        assert np.asarray(picture.convert("L")).std() > 5  # something is drawn
+    assert not [path for path in run_path.iterdir() if path.name.startswith(".")]
+
+
+def test_same_seed_same_weights_other_seed_other_weights(faces, small, tmp_path):
+    def weights(name, seed):
+        training = dataclasses.replace(small["training"], seed=seed, epochs=3)
+        result = train_in(tmp_path / name, faces, network=small["network"], training=training)
+        return result.classifier.parameters.flat
+
+    first = weights("first", 1)
+    np.testing.assert_array_equal(first, weights("again", 1))
+    assert not np.array_equal(first, weights("other", 2))
+
+
+def test_stored_configuration_repeats_the_run(faces, run_path, tmp_path):
+    stored = read_toml(run_path / "config.toml")
+    nothing = __import__("argparse").Namespace()
+    kinds = {"data": DataConfig, "network": NetworkConfig, "training": TrainingConfig}
+    configs = {name: config_from_flags(kind, nothing, stored[name]) for name, kind in kinds.items()}
+
+    again = train_in(tmp_path / "again", faces, **configs).classifier
+
+    assert "auto" not in str(tomllib.loads((run_path / "config.toml").read_text()))
+    np.testing.assert_array_equal(again.parameters.flat, ImageClassifier.load(run_path).parameters.flat)
+
+
+def test_resumed_run_ends_like_an_undisturbed_one(faces, run_path, small, tmp_path):
+    run = prepare(faces, tmp_path / "run", **small)
+    with run.dataset:
+        for record in run.epochs():
+            if record.epoch == 6:
+                break
+    resumed = resume(tmp_path / "run")
+    with resumed.dataset:
+        assert resumed.state.epoch == 6
+        list(resumed.epochs())
+        found = resumed.finish().classifier
+
+    np.testing.assert_array_equal(found.parameters.flat, ImageClassifier.load(run_path).parameters.flat)
+
+
+def test_resume_refuses_other_data(faces, small, tmp_path):
+    run = prepare(faces, tmp_path / "run", **small)
+    with run.dataset:
+        next(run.epochs())
+        run.save_checkpoint()
+    (tmp_path / "run" / "data.h5").unlink()
+    other = prepare(faces, tmp_path / "other", data=DataConfig(split_seed=9), **small)
+    other.dataset.close()
+    shutil.copy(tmp_path / "other" / "data.h5", tmp_path / "run" / "data.h5")
+
+    with pytest.raises(InputError, match="has changed since"):
+        resume(tmp_path / "run")
+
+
+def test_trains_on_a_data_set_file_in_place(run_path, small, tmp_path):
+    result = train_in(tmp_path / "run", run_path / "data.h5", **small)
+
+    assert not (tmp_path / "run" / "data.h5").exists()
+    np.testing.assert_array_equal(result.classifier.parameters.flat, ImageClassifier.load(run_path).parameters.flat)
+
+
+def test_reading_from_the_file_is_as_good_as_from_memory(faces, small, tmp_path):
+    """200 pictures of 625 bytes are one chunk, so the window is shuffled as a whole: as random as in memory."""
+    from_file = train_in(tmp_path / "run", faces, memory=1000, **small)
+
+    assert from_file.scores["test"].accuracy > 0.85
+
+
+def test_without_validation_pictures(faces, small, tmp_path):
+    result = train_in(tmp_path / "run", faces, data=DataConfig(validation=0.0), **small)
+
+    assert "validation" not in result.scores
+    assert all(np.isnan(record.validation_cost) for record in result.classifier.history)
+
+
+def test_early_stopping_without_validation_leaves_nothing_behind(faces, tmp_path):
+    with pytest.raises(ConfigError, match="patience"):
+        prepare(faces, tmp_path / "run", data=DataConfig(validation=0.0), training=TrainingConfig(patience=3))
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_test_pictures_says_what_it_was_judged_on(faces, small, tmp_path):
+    result = train_in(tmp_path / "run", faces, data=DataConfig(test=0.0), **small)
+
+    assert result.judged_on == "validation"
+    assert "flatters" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_ready_made_splits_are_kept(faces, small, tmp_path):
+    source = tmp_path / "photos"
+    for split, numbers in (("train", range(60)), ("valid", range(60, 80)), ("test", range(80, 100))):
+        for label, first in (("face", 0), ("not-face", 100)):
+            (source / split / label).mkdir(parents=True)
+            for i in numbers:
+                shutil.copy(faces / label / f"{first + i:04d}.png", source / split / label)
+
+    result = train_in(tmp_path / "run", source, **small)
+
+    assert {split: found.m for split, found in result.scores.items()} == {"train": 120, "validation": 40, "test": 40}
+    with Dataset.open(tmp_path / "run" / "data.h5") as dataset:
+        assert all(str(dataset.paths[i]).startswith("test/") for i in dataset.indices("test"))
+
+
+def test_failure_in_the_source_leaves_nothing_behind(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no pictures"):
+        prepare(tmp_path / "empty", tmp_path / "runs" / "x")
+    assert not (tmp_path / "runs" / "x").exists()
+
+
+def test_names_of_runs(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "model.h5").touch()
+
+    assert run_folder(tmp_path, None, "a/photos/") == tmp_path / "photos-2"
+    with pytest.raises(InputError, match="holds a run already"):
+        run_folder(tmp_path, "photos", "x")
+    with pytest.raises(InputError, match="plain name"):
+        run_folder(tmp_path, "../escape", "x")
+    assert run_folder(tmp_path, "photos", "x", overwrite=True) == tmp_path / "photos"
+    assert not (tmp_path / "photos" / "model.h5").exists()
+
+
+def test_estimate_leaves_the_run_as_it_was(faces, small, run_path, tmp_path):
+    run = prepare(faces, tmp_path / "run", **small)
+    with run.dataset:
+        assert run.estimate_seconds() > 0
+        list(run.epochs())
+        np.testing.assert_array_equal(run.classifier().parameters.flat, ImageClassifier.load(run_path).parameters.flat)

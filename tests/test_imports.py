@@ -1,0 +1,75 @@
+"""The rule of the house: who may import whom, and what must not be loaded for nothing."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAVY = {"sklearn", "scipy", "streamlit", "pandas", "matplotlib", "skimage", "optuna"}
+ENTRY_POINTS = {"pipeline/cli.py", "pipeline/train.py", "app.py"}  # train.py: under `if __name__ == "__main__"` only
+
+
+def imports(path: Path) -> set[str]:
+    """Return the full names of the modules that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def files(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def within(names: set[str], package: str) -> set[str]:
+    return {name for name in names if name == package or name.startswith(package + ".")}
+
+
+@pytest.mark.parametrize("path", files("model"), ids=lambda path: path.name)
+def test_model_knows_arrays_only(path):
+    found = imports(path)
+    assert not within(found, "pipeline")
+    assert not within(found, "PIL")
+    assert not within(found, "streamlit")
+
+
+@pytest.mark.parametrize("path", files("pipeline"), ids=lambda path: path.name)
+def test_only_entry_points_import_the_command_line_and_only_pages_streamlit(path):
+    found, name = imports(path), path.relative_to(ROOT).as_posix()
+    if name not in ENTRY_POINTS:
+        assert not within(found, "pipeline.cli")
+    if "pages" not in name:
+        assert not within(found, "streamlit")
+        assert not within(found, "pipeline.pages")
+    assert not within(found, "app")
+
+
+def test_library_code_does_not_print():
+    talking = {"pipeline/cli.py", "pipeline/console.py"}
+    for path in files("model") + files("pipeline"):
+        calls = {node.func.id for node in ast.walk(ast.parse(path.read_text()))
+                 if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}  # fmt: skip
+        if path.relative_to(ROOT).as_posix() not in talking:
+            assert "print" not in calls, path
+
+
+def loaded_by(code: str) -> set[str]:
+    script = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return {name.partition(".")[0] for name in done.stderr.splitlines()[-1].split()}
+
+
+def test_help_loads_nothing_heavy():
+    assert not loaded_by("from pipeline.cli import main; main(['--help'])") & (HEAVY | {"h5py", "numpy", "PIL"})
+
+
+def test_predict_loads_nothing_heavy():
+    assert not loaded_by("import pipeline.predict, pipeline.classifier") & HEAVY
