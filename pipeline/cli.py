@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -54,6 +55,9 @@ def _train_flags(parser: Parser) -> None:
     parser.add_argument("source", nargs="?", help="folder with a sub-folder for each class, or a data set (.h5)")
     parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run, such as runs/first")
     parser.add_argument(
+        "--start-from", metavar="MODEL", help="train this model.h5 further, with its layers, classes and picture size"
+    )
+    parser.add_argument(
         "--find-learning-rate",
         action="store_true",
         help="try ever larger learning rates for a moment, draw the cost, and stop",
@@ -66,9 +70,12 @@ def _train(arguments: Arguments) -> int:
         raise InputError("train needs either a SOURCE of pictures or --resume RUN")
     with _threads(arguments.threads):
         if arguments.resume:
+            from model.config import NetworkConfig, TrainingConfig
+            from pipeline.config import DataConfig
             from pipeline.train import resume
 
-            _refuse_other_flags(arguments)
+            names = {field.name for kind in (DataConfig, NetworkConfig, TrainingConfig) for field in fields(kind)}
+            _refuse_flags(arguments, names, "--resume goes on with the configuration that the run began with")
             run = resume(arguments.resume)
             say(f"Resuming {run.folder} after epoch {run.state.epoch}")
         else:
@@ -79,17 +86,10 @@ def _train(arguments: Arguments) -> int:
             return _run_to_the_end(run)
 
 
-def _refuse_other_flags(arguments: Arguments) -> None:
-    from dataclasses import fields
-
-    from model.config import NetworkConfig, TrainingConfig
-    from pipeline.config import DataConfig
-
-    names = {field.name for kind in (DataConfig, NetworkConfig, TrainingConfig) for field in fields(kind)}
-    given = sorted(names & set(vars(arguments)))
+def _refuse_flags(arguments: Arguments, names: set[str], why: str) -> None:
+    given = [f"--{name.replace('_', '-')}" for name in sorted(names & set(vars(arguments)))]
     if given:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise InputError(f"--resume goes on with the configuration that the run began with; leave out {flags}")
+        raise InputError(f"{why}; leave out {', '.join(given)}")
 
 
 def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
@@ -99,6 +99,14 @@ def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
     from pipeline.flags import config_from_flags, read_toml
     from pipeline.train import prepare, run_folder
 
+    start_from = getattr(arguments, "start_from", None)
+    if start_from:
+        fixed = {field.name for field in fields(NetworkConfig)} - {"dropout", "input_dropout"}
+        _refuse_flags(arguments, fixed | {"size", "color", "fit"}, "--start-from keeps MODEL's layers and pictures")
+        say(
+            "Starting from the weights of a saved model: batch normalisation is folded into them and stays off, and the "
+            "optimiser starts anew"
+        )
     stored = read_toml(arguments.config) if arguments.config else {}
     with progress_bar("Reading pictures", "pictures") as progress:
         run = prepare(
@@ -107,6 +115,7 @@ def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
             data=config_from_flags(DataConfig, arguments, stored.get("data", {})),
             network=config_from_flags(NetworkConfig, arguments, stored.get("network", {})),
             training=config_from_flags(TrainingConfig, arguments, stored.get("training", {})),
+            start_from=start_from,
             memory=int(arguments.memory * 1e6),
             jobs=os.cpu_count() or 1,
             progress=progress,

@@ -150,6 +150,11 @@ def describe_result(result: TrainingResult) -> str:
     ]
     lines = [table(rows), f"On the same {result.judged_on} pictures:"]
     lines.append(table([(b.name, percent(b.accuracy), f"({b.note})") for b in result.baselines]))
+    if result.seen_before:
+        lines.append(
+            f"Note: {result.seen_before:,} of the {result.judged_on} pictures took part in the training of the model "
+            "it started from; the figure on them flatters"
+        )
     if result.judged_on != "test":
         lines.append(f"Note: there is no test split; figures on {result.judged_on} pictures flatter")
     return "\n".join(lines)

@@ -106,3 +106,9 @@ class Preprocessor:
         if self.shift is None:
             return self, parameters
         return replace(self, shift=None, scale=1.0), fold_input(parameters, self.shift, np.array(self.scale))
+
+    def unfolded_from(self, parameters: Parameters) -> Parameters:
+        """Return the network that does with this preprocessing what `parameters` do without shift and scale."""
+        if self.shift is None:
+            return parameters
+        return fold_input(parameters, -self.shift * self.scale, np.array(1 / self.scale))

@@ -17,13 +17,14 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.atomic import replacing
 from model.batches import BatchSource
@@ -49,12 +50,16 @@ _SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What came out of a run: the classifier, its scores by split, and the baselines on the split `judged_on`."""
+    """What came out of a run: the classifier, its scores by split, and the baselines on the split `judged_on`.
+
+    `seen_before` counts pictures of that split that took part in the training of the model this one started from.
+    """
 
     classifier: ImageClassifier
     scores: dict[str, Evaluation]
     baselines: list[Baseline]
     judged_on: str
+    seen_before: int
 
 
 @dataclass
@@ -68,6 +73,8 @@ class TrainingRun:
     preprocessor: Preprocessor
     state: TrainingState
     memory: int
+    started_from: str = ""
+    seen_before: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     ingested: IngestReport | None = None
 
     def __post_init__(self) -> None:
@@ -135,6 +142,8 @@ class TrainingRun:
             "shift": None if shift is None else shift[:, 0].tolist(),
             "scale": self.preprocessor.scale,
             "memory": self.memory,
+            "started_from": self.started_from,
+            "seen_before": self.seen_before.tolist(),
         }
         save_state(self.state, self.folder / "checkpoint.h5", extra)
 
@@ -144,13 +153,13 @@ class TrainingRun:
 
     def save_model(self, scores: dict[str, Evaluation] | None = None) -> ImageClassifier:
         """Write model.h5 from the best weights so far and return the classifier in it."""
-        seen = np.concatenate([self.dataset.indices("train"), self.dataset.indices("validation")])
-        keys = np.ascontiguousarray(self.dataset.sha256[np.sort(seen)][:, :8])
+        seen = [_keys(self.dataset, split) for split in ("train", "validation")]
         classifier = replace(
             self.classifier(),
             provenance={
                 "name": self.folder.name,
                 "source": self.source,
+                "started_from": self.started_from,
                 "data_fingerprint": self.dataset.fingerprint,
                 "pictures": self.counts,
                 "epochs_trained": self.state.epoch,
@@ -159,7 +168,7 @@ class TrainingRun:
                 "versions": {name: version(name) for name in ("facette", "numpy", "pillow", "h5py")},
                 "python": platform.python_version(),
             },
-            seen=np.unique(keys.view(">u8").astype(np.uint64)),
+            seen=np.unique(np.concatenate([*seen, self.seen_before])),
         )
         classifier.save(self.folder / "model.h5")
         return classifier
@@ -175,7 +184,10 @@ class TrainingRun:
             for split, (probabilities, labels, _) in predictions.items()
         }
         judged_on = next(split for split in ("test", "validation", "train") if split in scores)
-        result = TrainingResult(self.save_model(scores), scores, baselines(self.dataset, judged_on), judged_on)
+        seen_before = int(np.isin(_keys(self.dataset, judged_on), self.seen_before).sum())
+        result = TrainingResult(
+            self.save_model(scores), scores, baselines(self.dataset, judged_on), judged_on, seen_before
+        )
         self._write_tables(result)
         geometry = result.classifier.geometry
         W1 = result.classifier.parameters[1].W
@@ -290,6 +302,7 @@ def prepare(
     data: DataConfig | None = None,
     network: NetworkConfig | None = None,
     training: TrainingConfig | None = None,
+    start_from: str | Path | None = None,
     memory: int = DEFAULT_MEMORY,
     jobs: int = 1,
     progress: Callable[..., Any] | None = None,
@@ -304,6 +317,9 @@ def prepare(
         The run folder to make.
     data, network, training
         Configurations; None: the defaults.
+    start_from : str or Path, optional
+        A model file to train further, with its pictures' geometry, its classes and its layers; of `network` only the
+        dropout counts. Gone with the folding are its batch normalisation and its optimiser's moments.
     memory : int
         Bytes of pictures to hold in memory.
     jobs, progress
@@ -323,14 +339,16 @@ def prepare(
     except OSError as error:
         raise InputError(f"{folder}: the run folder cannot be made ({error.strerror})") from None
     data = data or DataConfig()
+    initial = ImageClassifier.load(start_from) if start_from else None
     ingested, data_path = None, source_path
     dataset = None
     try:
         if not is_dataset(source_path):
             data_path = folder / "data.h5"
-            ingested = ingest(source, data_path, data, jobs=jobs, progress=progress)
+            geometry = initial.geometry if initial else None
+            ingested = ingest(source, data_path, data, geometry=geometry, jobs=jobs, progress=progress)
         dataset = Dataset.open(data_path)
-        run = _start(folder, str(source), data_path, dataset, network, training, memory)
+        run = _start(folder, str(source), data_path, dataset, network, training, memory, initial)
         run.ingested = ingested
         run.write_config(data)
     except BaseException:
@@ -353,19 +371,43 @@ def _start(
     network: NetworkConfig | None,
     training: TrainingConfig | None,
     memory: int,
+    initial: ImageClassifier | None,
 ) -> TrainingRun:
     indices = dataset.indices("train")
     if not len(indices):
         raise InputError(f"{source}: has no labelled training pictures; a training needs some of two classes or more")
-    state = start(
-        network or NetworkConfig(),
-        training or TrainingConfig(),
-        n_x=dataset.geometry.n_x,
-        m=len(indices),
-        n_classes=len(dataset.classes),
-    )
-    preprocessor = Preprocessor(dataset.geometry).fitted(pictures(dataset, indices))
-    return TrainingRun(folder, source, data_path, dataset, preprocessor, state, memory)
+    network, training, parameters = network or NetworkConfig(), training or TrainingConfig(), None
+    preprocessor = Preprocessor(dataset.geometry, contrast=initial is not None and initial.preprocessor.contrast)
+    preprocessor = preprocessor.fitted(pictures(dataset, indices))
+    if initial:
+        _check_fits(initial, dataset, source)
+        network = replace(initial.network, dropout=network.dropout, input_dropout=network.input_dropout)
+        parameters = preprocessor.unfolded_from(initial.parameters)
+    n_x, n_classes = dataset.geometry.n_x, len(dataset.classes)
+    state = start(network, training, n_x=n_x, m=len(indices), n_classes=n_classes, parameters=parameters)
+    run = TrainingRun(folder, source, data_path, dataset, preprocessor, state, memory)
+    if initial:
+        run.started_from, run.seen_before = initial.model_id, initial.seen
+    return run
+
+
+def _check_fits(initial: ImageClassifier, dataset: Dataset, source: str) -> None:
+    """Refuse to train a model further on other classes or pictures of another shape."""
+    if dataset.classes != initial.classes:
+        raise InputError(
+            f"{source}: has the classes {', '.join(dataset.classes)}; the model to start from knows "
+            f"{', '.join(initial.classes)}, and these cannot change"
+        )
+    if dataset.geometry != initial.geometry:
+        raise InputError(
+            f"{source}: its pictures are {dataset.geometry.to_json()}, the model to start from takes "
+            f"{initial.geometry.to_json()}; give the folder of pictures instead"
+        )
+
+
+def _keys(dataset: Dataset, split: str) -> NDArray[np.uint64]:
+    """Return the first 8 bytes of the SHA-256 of the picture files of a split, as in `ImageClassifier.seen`."""
+    return np.ascontiguousarray(dataset.sha256[dataset.indices(split)][:, :8]).view(">u8")[:, 0].astype(np.uint64)
 
 
 def resume(folder: str | Path) -> TrainingRun:
@@ -389,7 +431,17 @@ def resume(folder: str | Path) -> TrainingRun:
         raise InputError(f"{data_path}: has changed since {path} was written; start the training anew")
     shift = np.array(extra["shift"], np.float32)[:, None]
     preprocessor = Preprocessor(Geometry(**extra["geometry"]), extra["contrast"], shift, extra["scale"])
-    return TrainingRun(folder, extra["source"], data_path, dataset, preprocessor, state, extra["memory"])
+    return TrainingRun(
+        folder,
+        extra["source"],
+        data_path,
+        dataset,
+        preprocessor,
+        state,
+        extra["memory"],
+        extra["started_from"],
+        np.array(extra["seen_before"], np.uint64),
+    )
 
 
 if __name__ == "__main__":

@@ -178,3 +178,27 @@ def test_estimate_leaves_the_run_as_it_was(faces, small, run_path, tmp_path):
         assert run.estimate_seconds() > 0
         list(run.epochs())
         np.testing.assert_array_equal(run.classifier().parameters.flat, ImageClassifier.load(run_path).parameters.flat)
+
+
+def test_training_further_starts_where_the_model_ended_and_remembers_its_pictures(faces, small, run_path, tmp_path):
+    before = ImageClassifier.load(run_path)
+    run = prepare(faces, tmp_path / "run", data=DataConfig(split_seed=5), training=TrainingConfig(epochs=2),
+                  start_from=run_path)  # fmt: skip
+    with run.dataset:
+        images, _ = run.dataset.read("test")
+        np.testing.assert_allclose(run.classifier().probabilities(images), before.probabilities(images), atol=2e-6)
+        list(run.epochs())
+        result = run.finish()
+
+    assert result.seen_before > 0  # another split: some of its test pictures were trained on
+    assert set(before.seen) <= set(result.classifier.seen)
+    assert result.classifier.provenance["started_from"] == before.model_id
+    assert "flatters" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_training_further_on_other_classes_is_refused(faces, run_path, tmp_path):
+    shutil.copytree(faces / "face", tmp_path / "photos" / "cat")
+    shutil.copytree(faces / "not-face", tmp_path / "photos" / "dog")
+    with pytest.raises(InputError, match="has the classes cat, dog; the model to start from knows face, not-face"):
+        prepare(tmp_path / "photos", tmp_path / "run", start_from=run_path)
+    assert not (tmp_path / "run").exists()
