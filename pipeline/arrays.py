@@ -49,10 +49,10 @@ def open_npz(path: Path, group_by: str = "") -> Source:
     """
     where = escape(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files if name in _known_names()}
             names = file.files
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, MemoryError) as error:
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, MemoryError) as error:
         raise InputError(f"{where}: cannot be read ({_reason(error)})") from None
     return _from_layout("npz", where, arrays, names)
 

@@ -250,8 +250,9 @@ def measure(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
         With one of `ERROR_CODES`.
     """
     try:
-        image, _ = _open(data, max_pixels)
-        turned = _orientation(image) >= 5
+        image, name = _open(data, max_pixels)
+        # Pillow gives the upright size of a TIFF already, and turns it while loading.
+        turned = name != "TIFF" and _orientation(image) >= 5
     except PictureError:
         raise
     except Exception as error:

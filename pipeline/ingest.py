@@ -576,8 +576,9 @@ def _classes(
     notes = [f"class {name!r} has no readable picture, and is left out" for name in order if name not in left]
     index = {name: i for i, name in enumerate(classes)}
     labels = np.array([index.get(sample.label, -1) for sample in samples], dtype=np.int64)
-    if not classes:
-        notes.append("no class folders: all pictures are unlabelled")
+    unlabelled = int((labels < 0).sum())
+    if unlabelled:
+        notes.append(f"{unlabelled if classes else 'all'} pictures are unlabelled: they lie in no class folder")
     return classes, labels, notes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,8 @@ def _lfw() -> Arrays:
 def _fetch(name: str, fetch: Callable[..., Any], **options: Any) -> Any:
     """Call one of scikit-learn's fetchers, which print, and raise many kinds of errors without a network."""
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             return fetch(**options)
     except Exception as error:
         raise InputError(

@@ -117,19 +117,14 @@ def arrange(paths: Sequence[str], location: str) -> tuple[list[Sample], tuple[st
             f"{location}: has the split folders {', '.join(sorted(split_tops))} but also {others}; move these away, "
             "or rename the split folders if they are classes"
         )
-    samples, stray = [], 0
+    samples = []
     for path in paths:
         folders = path.split("/")[:-1]
         split = SPLIT_NAMES[folders.pop(0).lower()] if ready_made and folders else ""
         label = escape(folders[0]) if folders and split != "unlabelled" else ""
-        stray += not label
         samples.append(Sample(escape(path), label, split, "", path))
-    notes = []
-    if ready_made:
-        notes.append(f"ready-made splits: {', '.join(sorted(split_tops))}")
-    if 0 < stray < len(samples):
-        notes.append(f"{stray} files lie in no class folder: those that are pictures are kept, unlabelled")
-    return samples, tuple(notes)
+    notes = (f"ready-made splits: {', '.join(sorted(split_tops))}",) if ready_made else ()
+    return samples, notes
 
 
 def group_samples(source: Source, group_by: str) -> Source:

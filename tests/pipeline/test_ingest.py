@@ -1,5 +1,6 @@
 """Ingestion: every file accounted for, pictures and labels right, one outcome for one input, nothing half-written."""
 
+import csv
 import os
 import shutil
 
@@ -8,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.config import DataConfig
+from model.config import ConfigError
+from pipeline.config import DataConfig, Geometry, Survey, resolve_geometry
 from pipeline.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.images import ERROR_CODES
-from pipeline.ingest import ingest
+from pipeline.ingest import ingest, write_rejected
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 
@@ -262,3 +264,147 @@ def test_only_codes_of_the_vocabulary(face_folder, tmp_path):
     report = ingest(face_folder, tmp_path / "out.h5")
     assert report.rejected
     assert {code for _, code, _ in report.rejected} <= set(ERROR_CODES)
+
+
+def test_appending_keeps_the_splits_of_the_old(face_folder, tmp_path):
+    later = [path for path in sorted(face_folder.rglob("*.png")) if int(path.stem) >= 70]
+    for path in later:
+        path.rename(tmp_path / f"{path.parent.name} {path.name}")
+    ingest(face_folder, tmp_path / "out.h5")
+    with Dataset.open(tmp_path / "out.h5") as data:
+        before = dict(zip(data.paths, data.split, strict=True))
+        old_images = data.images[:]
+    for path in later:
+        (tmp_path / f"{path.parent.name} {path.name}").rename(path)
+    shutil.copy(face_folder / "face" / "003.png", face_folder / "face" / "zz copy.png")
+    (face_folder / "new").mkdir()
+    Image.effect_noise((25, 25), 80).save(face_folder / "new" / "1.png")
+    report = ingest(face_folder, tmp_path / "out.h5", append=True)
+    assert report.ingested == 62
+    assert report.ignored == {"already in the data set": 140}
+    assert report.found == counts(report)
+    with Dataset.open(tmp_path / "out.h5") as data:
+        after = dict(zip(data.paths, data.split, strict=True))
+        assert len(data) == 202
+        assert (data.images[:140] == old_images).all()
+        assert data.classes == ("face", "other", "new")
+        added = np.array([after[path] for path in data.paths[140:]])
+        assert np.bincount(added, minlength=3).min() >= 8
+    assert {path: after[path] for path in before} == before
+    assert after["face/zz copy.png"] == after["face/003.png"]
+    assert after["new/1.png"] == 0
+    again = ingest(face_folder, tmp_path / "out.h5", append=True)
+    assert again.ingested == 0
+    assert again.fingerprint == report.fingerprint
+
+
+def test_a_failed_append_leaves_the_old_data_set(face_folder, tmp_path):
+    ingest(face_folder, tmp_path / "out.h5")
+    before = (tmp_path / "out.h5").read_bytes()
+    Image.effect_noise((30, 25), 80).save(face_folder / "face" / "more.png")
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ingest(face_folder, tmp_path / "out.h5", append=True, progress=stop)
+    assert (tmp_path / "out.h5").read_bytes() == before
+    with pytest.raises(InputError, match="no data set to append to"):
+        ingest(face_folder, tmp_path / "other.h5", append=True)
+
+
+def test_a_dry_run_says_what_would_happen_and_does_nothing(face_folder, tmp_path):
+    (face_folder / "face" / "000.png").write_bytes(b"")
+    (tmp_path / "to").mkdir()
+    dry = ingest(face_folder, tmp_path / "to" / "out.h5", dry_run=True)
+    assert list((tmp_path / "to").iterdir()) == []
+    assert dry == ingest(face_folder, tmp_path / "to" / "out.h5")
+
+
+def test_leaks_of_ready_made_splits_are_reported_and_dropped_on_demand(face_folder, tmp_path):
+    root = tmp_path / "given"
+    for i, path in enumerate(sorted(face_folder.rglob("*.png"))):
+        to = root / ("train", "train", "val", "test")[i % 4] / path.parent.name / path.name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, to)
+    shutil.copy(root / "test" / "face" / "003.png", root / "train" / "face" / "leak.png")
+    shutil.copy(root / "val" / "face" / "002.png", root / "test" / "face" / "shared.png")
+    report = ingest(root, tmp_path / "out.h5")
+    assert set(report.leaks) == {
+        ("train: train/face/leak.png", "test: test/face/003.png"),
+        ("validation: val/face/002.png", "test: test/face/shared.png"),
+    }
+    assert report.dropped == 0
+    report = ingest(root, tmp_path / "out.h5", DataConfig(drop_leaks=True))
+    assert report.dropped == 1
+    with Dataset.open(tmp_path / "out.h5") as data:
+        assert list(data.paths[data.indices("dropped")]) == ["train/face/leak.png"]
+        assert "train/face/leak.png" not in data.paths[data.indices("train")]
+
+
+def test_rejected_files_as_a_table(face_folder, tmp_path):
+    (face_folder / "face" / "text, with comma.jpg").write_text("x")
+    (face_folder / "=cmd.png").write_text("x")
+    report = ingest(face_folder, tmp_path / "out.h5")
+    write_rejected(report, tmp_path / "rejected.csv")
+    with (tmp_path / "rejected.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["path"], row["error_code"]) for row in rows] == [
+        ("./=cmd.png", "not_an_image"),
+        ("face/text, with comma.jpg", "not_an_image"),
+    ]
+    with pytest.raises(InputError, match="cannot be written"):
+        write_rejected(report, tmp_path / "nowhere" / "rejected.csv")
+
+
+def test_everything_into_one_split(face_folder, tmp_path):
+    shutil.rmtree(face_folder / "other")
+    report = ingest(face_folder, tmp_path / "out.h5", geometry=Geometry(16, 16, "rgb"), into="test")
+    assert report.splits["test"] == 100
+    with Dataset.open(tmp_path / "out.h5") as data:
+        assert data.images.shape == (100, 16, 16, 3)
+
+
+def test_a_class_without_a_readable_picture_is_left_out_and_said(face_folder, tmp_path):
+    (face_folder / "broken").mkdir()
+    for i in range(3):
+        (face_folder / "broken" / f"{i}.png").write_bytes(b"")
+    report = ingest(face_folder, tmp_path / "out.h5")
+    assert list(report.classes) == ["face", "other"]
+    assert any("class 'broken' has no readable picture" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "gray", "m", "expected"),
+    [
+        ([(25, 25)], True, 200, (25, 25, "gray")),  # small and all the same: kept
+        ([(400, 500), (640, 427)], False, 10_000, (64, 64, "rgb")),
+        ([(400, 500), (640, 427)], False, 398, (32, 32, "rgb")),  # too many inputs for so few pictures
+        ([(400, 500), (640, 427)], False, 8, (16, 16, "rgb")),
+        ([(112, 92)], True, 400, (64, 53, "gray")),  # one aspect is kept
+        ([(1200, 1600), (600, 800)], True, 10_000, (48, 64, "gray")),
+    ],
+)
+def test_the_stated_rules_for_auto(sizes, gray, m, expected):
+    geometry = resolve_geometry(DataConfig(), Survey(m, tuple(sizes), gray))
+    assert (geometry.height, geometry.width, geometry.color) == expected
+    assert geometry.fit == "crop"
+    assert Geometry.from_json(geometry.to_json()) == geometry
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": "64x"}, "size: '64x' does not work"),
+        ({"size": "0"}, "size: '0'"),
+        ({"size": "99999"}, "size: '99999'"),
+        ({"color": "grey"}, "color: 'grey' is unknown; choose one of auto, gray, rgb"),
+        ({"fit": "cut"}, "fit: 'cut' is unknown"),
+        ({"validation": 0.6, "test": 0.4}, "leave nothing to train on"),
+        ({"max_pixels": 10**12}, "max_pixels"),
+    ],
+)
+def test_options_that_cannot_work(options, message):
+    with pytest.raises(ConfigError) as caught:
+        DataConfig(**options)
+    assert message in str(caught.value)
