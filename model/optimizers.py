@@ -95,10 +95,10 @@ def _adam(w: Array, g: Array, moments: Array, rate: float, t: int, config: Train
 
 
 OPTIMIZERS: dict[str, Optimizer] = {
-    "sgd": Optimizer(_sgd, 0, 0.1),
-    "momentum": Optimizer(_momentum, 1, 0.02),
-    "nesterov": Optimizer(_nesterov, 1, 0.02),
-    "rmsprop": Optimizer(_rmsprop, 1, 0.001),
+    "sgd": Optimizer(_sgd, 0, 0.3),
+    "momentum": Optimizer(_momentum, 1, 0.05),
+    "nesterov": Optimizer(_nesterov, 1, 0.05),
+    "rmsprop": Optimizer(_rmsprop, 1, 0.003),
     "adam": Optimizer(_adam, 2, 0.004),
     "adamw": Optimizer(_adam, 2, 0.004),  # with weight decay apart from the gradient (Loshchilov, Hutter 2019)
 }
