@@ -31,7 +31,7 @@ Config = TypeVar("Config", NetworkConfig, TrainingConfig)
 RENAMED = {"seed": "random_state"}
 DIFFERENT_DEFAULTS: dict[str, Any] = {
     "batch_norm": False,  # the outcome for an example would depend on the batch it was trained in
-    "learning_rate": 0.001,  # "auto" depends on m: an example of weight 2 would not equal having it twice
+    "learning_rate": 0.002,  # "auto" depends on m: an example of weight 2 would not equal having it twice
     "class_weight": None,  # scikit-learn's word for "none"; a dictionary is possible as well
     "dtype": "auto",  # that of X, as everywhere in scikit-learn
     "random_state": None,
@@ -104,7 +104,7 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
         input_dropout=0.0,
         epochs="auto",
         batch_size="auto",
-        learning_rate=0.001,
+        learning_rate=0.002,
         optimizer="adamw",
         momentum=0.9,
         beta1=0.9,
