@@ -104,8 +104,8 @@ def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
         fixed = {field.name for field in fields(NetworkConfig)} - {"dropout", "input_dropout"}
         _refuse_flags(arguments, fixed | {"size", "color", "fit"}, "--start-from keeps MODEL's layers and pictures")
         say(
-            "Starting from the weights of a saved model: batch normalisation is folded into them and stays off, and the "
-            "optimiser starts anew"
+            "Starting from the weights of a saved model: its batch normalisation is folded into them and stays off, "
+            "and the optimiser starts anew"
         )
     stored = read_toml(arguments.config) if arguments.config else {}
     with progress_bar("Reading pictures", "pictures") as progress:

@@ -42,7 +42,7 @@ DEMOS = {
 }
 
 
-def write_demo(name: str, folder: Path) -> Path:
+def write_demo(name: str, folder: str | Path) -> Path:
     """Write the pictures of a demo as PNG files, a folder for each class, and return the folder.
 
     A folder that is there already and holds just these files is left as it is.
@@ -54,6 +54,7 @@ def write_demo(name: str, folder: Path) -> Path:
     """
     if name not in DEMOS:
         raise InputError(f"demo {name!r} is unknown; choose one of {', '.join(DEMOS)}")
+    folder = Path(folder)
     pictures, labels = DEMOS[name].load()
     files = [f"{label}/{i:04d}.png" for i, label in enumerate(labels)]
     if folder.is_dir() and sorted(files) == sorted(str(p.relative_to(folder)) for p in folder.rglob("*.*")):
