@@ -7,31 +7,50 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.errors import MissingExtra
+from pipeline.errors import InputError, MissingExtra
+
+MAX_UPLOAD_MEGABYTES = 25
+
+# What must hold wherever the app is installed, with or without .streamlit/config.toml (which adds the looks).
+SERVER_OPTIONS = {
+    "server.address": "localhost",
+    "server.enableXsrfProtection": "true",
+    "server.maxUploadSize": str(MAX_UPLOAD_MEGABYTES),
+    "browser.gatherUsageStats": "false",
+    "client.showErrorDetails": "none",
+    "client.toolbarMode": "minimal",
+}
 
 
-def launch(model: str | None, runs: str, port: int, *, browser: bool) -> int:
-    """Serve the app on this machine until it is interrupted; return its exit code.
+def command(model: str | None, runs: str, port: int, *, browser: bool) -> list[str]:
+    """Return the command line that serves the app on this machine.
 
     Raises
     ------
-    MissingExtra
-        When Streamlit is not installed.
+    MissingExtra, InputError
+        When Streamlit is not installed; when the port cannot be one.
     """
     app = importlib.util.find_spec("app")
     if importlib.util.find_spec("streamlit") is None or app is None or app.origin is None:
         raise MissingExtra("the app", "app")
-    options = {
-        "server.port": port,
-        "server.address": "localhost",
-        "server.headless": str(not browser).lower(),
-        "browser.gatherUsageStats": "false",
-    }
-    command = [sys.executable, "-m", "streamlit", "run", app.origin]
-    command += [f"--{name}={value}" for name, value in options.items()]
-    command += ["--", "--runs", str(Path(runs))]
-    command += ["--model", str(model)] if model else []
+    if not 0 < port < 65536:
+        raise InputError(f"--port {port} does not work; give 1 to 65535")
+    options = {**SERVER_OPTIONS, "server.port": port, "server.headless": str(not browser).lower()}
+    words = [sys.executable, "-m", "streamlit", "run", app.origin]
+    words += [f"--{name}={value}" for name, value in options.items()]
+    words += ["--", "--runs", str(Path(runs))]
+    return words + (["--model", str(model)] if model else [])
+
+
+def launch(model: str | None, runs: str, port: int, *, browser: bool) -> int:
+    """Serve the app until it is interrupted; return its exit code.
+
+    Raises
+    ------
+    MissingExtra, InputError
+        As `command`.
+    """
     try:
-        return subprocess.run(command, check=False).returncode
+        return subprocess.run(command(model, runs, port, browser=browser), check=False).returncode
     except KeyboardInterrupt:
         return 130

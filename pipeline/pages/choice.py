@@ -1,0 +1,91 @@
+"""Which model is looked at: the side bar's choice of a run, shared by all pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from model.checkpoint import FormatError
+from model.config import ConfigError
+from pipeline.classifier import ImageClassifier
+from pipeline.errors import InputError
+from pipeline.runs import RunSummary, list_runs, summarize
+
+PROBLEMS = (InputError, ConfigError, FormatError, OSError)
+KEY = "model"  # in the session and in the address: ?model=first
+_NEXT = "model-next"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The model chosen; without a classifier there is none yet, or there is a `problem` with it."""
+
+    runs: Path
+    run: RunSummary | None = None
+    classifier: ImageClassifier | None = None
+    problem: str = ""
+
+
+@st.cache_resource(max_entries=4, show_spinner="Reading the model")
+def load(path: str, written: float) -> ImageClassifier:
+    """Return the model of a file, read once for each time it is `written`."""
+    return ImageClassifier.load(path)
+
+
+def choose(runs: str | Path, given: str | Path | None = None) -> Chosen:
+    """Draw the choice of a run in the side bar, newest first (`given`, a model or a run folder, before all)."""
+    runs, options = Path(runs), {run.name: run for run in list_runs(runs)}
+    problem = ""
+    if given:
+        model = Path(given) / "model.h5" if Path(given).is_dir() else Path(given)
+        first = summarize(model)
+        if first is None:
+            problem = f"{model}: there is no such model"
+        else:
+            options = {first.name: first} | {name: run for name, run in options.items() if name != first.name}
+    if not options:
+        st.sidebar.caption("No model yet")
+        return Chosen(runs, problem=problem)
+    _follow(options)
+    name = st.sidebar.selectbox(
+        "Model", list(options), key=KEY, bind="query-params", help=f"The runs in {runs}, newest first"
+    )
+    run = options[name]
+    try:
+        classifier = load(str(run.model), run.modified)
+    except PROBLEMS as error:
+        return Chosen(runs, run, problem=str(error))
+    st.sidebar.caption(figures(run, classifier))
+    if problem:
+        st.sidebar.warning(problem)
+    return Chosen(runs, run, classifier)
+
+
+def show(name: str) -> None:
+    """Have the run of this name chosen when the page is drawn next."""
+    st.session_state[_NEXT] = name
+
+
+def _follow(options: dict[str, RunSummary]) -> None:
+    """Take up what `show` asked for; say so where the address names a run that is not there."""
+    wanted = st.session_state.pop(_NEXT, None)
+    if wanted in options:
+        st.session_state[KEY] = wanted
+    asked = st.query_params.get(KEY, "")
+    if asked and asked not in options:
+        st.sidebar.warning(f"There is no run “{asked}” any more; this is {next(iter(options))}.")
+    if st.session_state.get(KEY) not in options:
+        st.session_state.pop(KEY, None)
+
+
+def figures(run: RunSummary, classifier: ImageClassifier) -> str:
+    """Return a run's main figures as a few short lines."""
+    geometry = classifier.geometry
+    lines = [f"{len(classifier.classes)} classes · {geometry.width}×{geometry.height} {geometry.color}"]
+    if run.m:
+        right = round(run.accuracy * run.m)
+        lines.append(f"{right:,} of {run.m:,} {run.judged_on} pictures right ({100 * run.accuracy:.1f}%)")
+        lines += [f"{name}: {100 * accuracy:.1f}%" for name, accuracy in run.baselines]
+    return "  \n".join(lines)

@@ -1,0 +1,267 @@
+"""Classify pictures: what they are taken for, how surely, and why."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from pipeline.classifier import ImageClassifier
+from pipeline.gallery import data_of, held_out_pictures
+from pipeline.launch import MAX_UPLOAD_MEGABYTES
+from pipeline.occlusion import occlusion_map
+from pipeline.pages import drawing, train_demo
+from pipeline.pages.choice import PROBLEMS, Chosen
+from pipeline.predict import WRITERS
+from pipeline.uploads import Classified, Upload, classify_uploads, loss_by_fit
+from pipeline.wording import verdict
+
+MAX_PICTURES = 200
+MAX_PIXELS = 50_000_000
+SHOWN_CLASSES = 5
+_SIDE = 190
+
+
+def render(chosen: Chosen) -> None:
+    """Draw the page."""
+    classifier = train_demo.ready(chosen)
+    if classifier is None or chosen.run is None:
+        return
+    st.title("Classify pictures")
+    samples = _samples(str(chosen.run.model), chosen.run.modified, classifier)
+    uploads = _uploads(samples)
+    if not uploads:
+        classes = ", ".join(classifier.classes[:6]) + (" …" if len(classifier.classes) > 6 else "")
+        st.info(
+            f"Add a picture, and the model says which of its classes it is: {classes}.",
+            icon=":material/add_photo_alternate:",
+        )
+        return
+    results = _classified(classifier, uploads)
+    result = results[0] if len(results) == 1 else _table(results, classifier)
+    if result is not None:
+        _detail(chosen, classifier, result)
+
+
+# Where pictures come from
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _samples(model: str, written: float, _classifier: ImageClassifier) -> list[Upload]:
+    """Return pictures that the model was not trained on, read once for each time the model is `written`."""
+    data = data_of(model, _classifier)
+    try:
+        return held_out_pictures(data) if data else []
+    except PROBLEMS:
+        return []
+
+
+def _uploads(samples: list[Upload]) -> list[Upload]:
+    """Draw the ways to give pictures; return those given."""
+    ways = {"Samples": _from_samples, "Upload": _from_files, "Camera": _from_camera}
+    names = [name for name in ways if samples or name != "Samples"]
+    way = st.segmented_control(
+        "Pictures from",
+        names,
+        default=names[0],
+        required=True,
+        key="from",
+        bind="query-params",
+        label_visibility="collapsed",
+    )
+    return ways[way or names[0]](samples)
+
+
+def _from_samples(samples: list[Upload]) -> list[Upload]:
+    st.caption("Pictures that the model was not trained on. Choose one, or all.")
+    names = [f"{i}" for i in range(1, len(samples) + 1)]
+    with st.container(horizontal=True, gap="small"):
+        for name, sample in zip(names, samples, strict=True):
+            st.image(sample.data, width=72, caption=name, alt=f"sample {name}, {sample.true_label}")
+    choice = st.segmented_control(
+        "Sample", [*names, "All"], default=names[0], required=True, key="sample", bind="query-params"
+    )
+    return samples if choice == "All" else [samples[names.index(choice or names[0])]]
+
+
+def _from_files(_: list[Upload]) -> list[Upload]:
+    """Return the files uploaded; they are kept for this visitor, in memory, while other pages are looked at."""
+    files = st.file_uploader(
+        "Pictures",
+        accept_multiple_files=True,
+        max_upload_size=MAX_UPLOAD_MEGABYTES,
+        key="files",
+        on_change=lambda: st.session_state.pop("uploads", None),
+        help=f"JPEG, PNG, WebP, GIF, BMP, TIFF, PGM or AVIF; at most {MAX_PICTURES} pictures of "
+        f"{MAX_UPLOAD_MEGABYTES} MB each. They stay in memory, on this computer.",
+    )
+    if files:
+        st.session_state["uploads"] = [Upload(file.name, file.getvalue()) for file in files[:MAX_PICTURES]]
+        if len(files) > MAX_PICTURES:
+            st.warning(
+                f"{len(files)} pictures are too many for the app: the first {MAX_PICTURES} are classified. For all of "
+                "them, type  `facette predict MODEL FOLDER -o predictions.csv`  in a terminal."
+            )
+    uploads = st.session_state.get("uploads", [])
+    if uploads and not files:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption("Still here from before.")
+            if st.button("Clear", icon=":material/close:", type="tertiary"):
+                del st.session_state["uploads"]
+                st.rerun()
+    return uploads
+
+
+def _from_camera(_: list[Upload]) -> list[Upload]:
+    photo = st.camera_input("Take a picture", key="photo", width=480)
+    return [Upload(photo.name, photo.getvalue())] if photo else []
+
+
+def _classified(classifier: ImageClassifier, uploads: list[Upload]) -> list[Classified]:
+    """Classify what is new, and return the results of all; only those of the pictures given are kept."""
+    before: dict[tuple[str, Upload], Classified] = st.session_state.get("results", {})
+    keys = [(classifier.model_id, upload) for upload in uploads]
+    new = [key for key in dict.fromkeys(keys) if key not in before]
+    if new:
+        with st.spinner("Classifying …"):
+            done = classify_uploads(classifier, [upload for _, upload in new], max_pixels=MAX_PIXELS)
+        before = before | dict(zip(new, done, strict=True))
+    st.session_state["results"] = {key: before[key] for key in keys}
+    return [before[key] for key in keys]
+
+
+# Many pictures
+
+
+def _table(results: list[Classified], classifier: ImageClassifier) -> Classified | None:
+    """Draw all results as a table to sort, filter and download; return the one to look at."""
+    failed = [result for result in results if result.row.status == "error"]
+    counts = f"{len(results) - len(failed)} of {len(results)} pictures classified"
+    st.markdown(f"**{counts}**" + (f", {len(failed)} could not be read" if failed else ""))
+    groups = sorted({_group(result) for result in results}, key=lambda group: (group == _FAILED, group))
+    wanted = st.multiselect("Show only", groups, key="show-only", placeholder="everything")
+    shown = [result for result in results if not wanted or _group(result) in wanted]
+    columns: dict[str, list[Any]] = {
+        "picture": [drawing.thumbnail(r.shown) if r.shown else None for r in shown],
+        "file": [r.row.path for r in shown],
+        "class": [r.row.ranking[0][0] if r.row.ranking else None for r in shown],
+        "probability": [100 * r.row.ranking[0][1] if r.row.ranking else None for r in shown],
+        "true class": [r.row.true_label or None for r in shown],
+        "problem": [r.row.error_message or None for r in shown],
+    }
+    columns = {name: values for name, values in columns.items() if any(value is not None for value in values)}
+    config = st.column_config
+    event = st.dataframe(
+        columns,
+        column_config={
+            "picture": config.ImageColumn("Picture", width="small"),
+            "file": config.TextColumn("File"),
+            "class": config.TextColumn("Class"),
+            "probability": config.ProgressColumn("Probability", format="%.1f%%", min_value=0, max_value=100),
+            "true class": config.TextColumn("True class"),
+            "problem": config.TextColumn("Problem", width="large"),
+        },
+        on_select="rerun",
+        selection_mode="single-row",
+        hide_index=True,
+        row_height=44,
+        key="table",
+        alt=f"{counts}; a row for each file",
+    )
+    _downloads(shown, len(classifier.classes))
+    rows = [row for row in event.selection.rows if row < len(shown)]
+    if not rows:
+        st.caption("Choose a row to look at its picture.")
+        return None
+    return shown[rows[0]]
+
+
+_FAILED = "could not be read"
+
+
+def _group(result: Classified) -> str:
+    return result.row.ranking[0][0] if result.row.ranking else _FAILED
+
+
+def _downloads(results: Sequence[Classified], n_classes: int) -> None:
+    """Offer the rows shown as the files that `facette predict` writes."""
+    with st.container(horizontal=True):
+        for kind, write in WRITERS.items():
+            text = io.StringIO()
+            write((result.row for result in results), text, n_classes)
+            st.download_button(
+                f"Download {kind.upper()}",
+                text.getvalue(),
+                file_name=f"predictions.{kind}",
+                mime={"csv": "text/csv"}.get(kind, "application/x-ndjson"),
+                icon=":material/download:",
+                on_click="ignore",
+            )
+
+
+# One picture
+
+
+def _detail(chosen: Chosen, classifier: ImageClassifier, result: Classified) -> None:
+    """Draw one picture, its probabilities, and why."""
+    row = result.row
+    if result.shown is None or result.seen is None:
+        st.error(f"{row.path}: {row.error_message}.", icon=":material/broken_image:")
+        return
+    st.session_state["picture"] = (row.path, result.seen)
+    pictures, answer = st.columns([3, 2], gap="large")
+    with answer:
+        st.subheader(row.ranking[0][0], anchor=False)
+        st.markdown(verdict(row.ranking))
+        st.html(drawing.bars(row.ranking[:SHOWN_CLASSES]))
+        if len(row.ranking) > SHOWN_CLASSES:
+            rest = sum(probability for _, probability in row.ranking[SHOWN_CLASSES:])
+            st.caption(f"{len(row.ranking) - SHOWN_CLASSES} other classes: {drawing.percentage(rest)} together")
+        _notes(chosen, result)
+    with pictures:
+        _pictures(classifier, result)
+
+
+def _notes(chosen: Chosen, result: Classified) -> None:
+    """Draw what a person should know before believing the answer."""
+    row, run = result.row, chosen.run
+    if row.true_label:
+        right = row.true_label == row.ranking[0][0]
+        icon, word = (":material/check_circle:", "right") if right else (":material/cancel:", "wrong")
+        st.markdown(f"{icon} True class: **{row.true_label}** – the model is {word}.")
+    if result.known:
+        st.warning("This very file took part in the training, so the answer says little about new pictures.")
+    if run and run.m:
+        words = f"On {run.m:,} {run.judged_on} pictures it was right {100 * run.accuracy:.1f}% of the time."
+        st.caption(f"{words} The probabilities are the network's own opinion, and it knows no other classes.")
+
+
+def _pictures(classifier: ImageClassifier, result: Classified) -> None:
+    """Draw the picture, what the network sees of it, and which parts decided."""
+    row, geometry = result.row, classifier.geometry
+    assert result.shown is not None
+    assert result.seen is not None
+    label = row.ranking[0][0]
+    with st.spinner("Looking for the parts that decide …"):
+        evidence = occlusion_map(classifier, result.seen, classifier.classes.index(label))
+    seen = f"{geometry.width}×{geometry.height} {geometry.color}"
+    with st.container(horizontal=True, gap="medium"):
+        with st.container(width=_SIDE):
+            st.image(drawing.enlarged(np.asarray(result.shown)), width=_SIDE, alt=f"the picture {row.path}")
+            st.caption(f"**Picture**  \n{result.size[1]:,}×{result.size[0]:,} pixels")
+        with st.container(width=_SIDE):
+            st.image(drawing.enlarged(result.seen).squeeze(), width=_SIDE, alt=f"the same picture as {seen}")
+            st.caption(f"**What the network sees**  \n{seen}")
+        with st.container(width=_SIDE):
+            overlay = drawing.enlarged(drawing.overlaid(result.seen, evidence))
+            st.image(overlay, width=_SIDE, alt=f"map of the parts that speak for {label}")
+            st.caption(f"**Why {label}**  \nhiding these parts changes the answer")
+    st.html(drawing.legend([(drawing.FOR, f"speaks for {label}"), (drawing.AGAINST, "speaks against it")]))
+    if hint := loss_by_fit(result.size, classifier):
+        st.info(
+            f"{hint} The model was trained on pictures cut to its subject; cut this one likewise.",
+            icon=":material/crop:",
+        )

@@ -1,0 +1,107 @@
+"""Small pictures and tables in HTML, for the pages. Their colours are told apart by colour-blind people too."""
+
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.gallery import to_png
+
+FOR, AGAINST = (230, 159, 0), (0, 114, 178)  # orange and blue of Okabe & Ito 2008, "Color universal design"
+SIDE = 240  # pixels of a picture on a page
+
+STYLE = """<style>
+.facette-bars {width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums}
+.facette-bars th {text-align: left; font-weight: 400; padding: .3rem .75rem .3rem 0; max-width: 9rem;
+  overflow: hidden; text-overflow: ellipsis; white-space: nowrap}
+.facette-bars tr:first-child th, .facette-bars tr:first-child td:last-child {font-weight: 600}
+.facette-bars td:nth-child(2) {width: 70%}
+.facette-bars td:last-child {text-align: right; padding-left: .75rem; white-space: nowrap}
+.facette-track {background: rgba(128, 138, 150, .22); border-radius: .3rem; height: .8rem}
+.facette-bar {background: #0072b2; border-radius: .3rem; height: .8rem; min-width: 2px}
+.facette-tiles {display: grid; grid-template-columns: repeat(auto-fill, minmax(76px, 1fr)); gap: .7rem}
+.facette-tiles figure {margin: 0}
+.facette-tiles img {width: 100%; display: block; image-rendering: pixelated; border-radius: 2px}
+.facette-tiles figcaption {font-size: .75rem; line-height: 1.25; opacity: .75; padding-top: .15rem;
+  font-variant-numeric: tabular-nums}
+.facette-legend {display: flex; flex-wrap: wrap; gap: .25rem 1rem; font-size: .85rem; opacity: .85}
+.facette-legend span::before {content: ""; display: inline-block; width: .75rem; height: .75rem;
+  border-radius: 2px; margin-right: .35rem; vertical-align: -1px; background: var(--swatch)}
+</style>"""
+
+
+def percentage(share: float) -> str:
+    """Write a probability as a percentage that never rounds to certainty."""
+    if share > 0.999:
+        return "> 99.9%"
+    return "< 0.1%" if share < 0.001 else f"{100 * share:.1f}%"
+
+
+def bars(ranking: Sequence[tuple[str, float]]) -> str:
+    """Return class probabilities as bars: an HTML table, which reads well aloud."""
+    rows = "".join(
+        f"<tr><th scope='row' title='{html.escape(label)}'>{html.escape(label)}</th>"
+        f"<td><div class='facette-track'><div class='facette-bar' style='width:{100 * p:.2f}%'></div></div></td>"
+        f"<td>{html.escape(percentage(p))}</td></tr>"
+        for label, p in ranking
+    )
+    return f"{STYLE}<table class='facette-bars' aria-label='Probability of each class'>{rows}</table>"
+
+
+def tiles(pictures: Sequence[tuple[NDArray[np.uint8], str, str]]) -> str:
+    """Return pictures as a grid that fits any width: (picture, caption, alternative text) each."""
+    figures = "".join(
+        f"<figure><img src='{data_url(image)}' alt='{html.escape(alt)}'>"
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+        for image, caption, alt in pictures
+    )
+    return f"{STYLE}<div class='facette-tiles'>{figures}</div>"
+
+
+def legend(entries: Sequence[tuple[tuple[int, int, int], str]]) -> str:
+    """Return what colours mean, as a line of HTML."""
+    spans = "".join(f"<span style='--swatch:rgb{color}'>{html.escape(words)}</span>" for color, words in entries)
+    return f"{STYLE}<div class='facette-legend'>{spans}</div>"
+
+
+def data_url(image: NDArray[np.uint8]) -> str:
+    """Return a picture as a URL that holds it."""
+    return "data:image/png;base64," + base64.b64encode(to_png(image)).decode()
+
+
+def thumbnail(image: Image.Image, side: int = 88) -> str:
+    """Return a picture, made small, as a URL that holds it."""
+    small = image.copy()
+    small.thumbnail((side, side))
+    return data_url(np.asarray(small))
+
+
+def enlarged(image: NDArray[np.uint8], side: int = 2 * SIDE) -> NDArray[np.uint8]:
+    """Return a small picture with every pixel as a square, its longer side about `side` pixels."""
+    factor = max(1, round(side / max(image.shape[:2])))
+    return image.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def overlaid(image: NDArray[np.uint8], evidence: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Return a picture in gray with `FOR` where the evidence is above 0 and `AGAINST` where it is below.
+
+    Parameters
+    ----------
+    image : ndarray of shape (height, width, channels), uint8
+    evidence : ndarray of shape (height, width), float64
+        The strongest value, of either sign, gets the full colour.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), uint8
+    """
+    gray = np.asarray(Image.fromarray(image).convert("L") if image.shape[2] == 3 else image[:, :, 0], np.float64)
+    strongest = np.abs(evidence).max()
+    strength = 0.85 * np.abs(evidence)[..., None] / strongest if strongest > 0 else np.zeros((*gray.shape, 1))
+    color = np.where(evidence[..., None] > 0, np.array(FOR, float), np.array(AGAINST, float))
+    return np.rint((1 - strength) * gray[..., None] + strength * color).astype(np.uint8)

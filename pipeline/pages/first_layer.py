@@ -1,0 +1,223 @@
+"""The first layer: what each of its units looks for, as a picture, and in numbers."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from model.activations import ACTIVATIONS
+from model.filters import ORIENTATION_BINS, FilterScores, orientation_bins, score_filters
+from model.network import linear_forward
+from pipeline.classifier import ImageClassifier
+from pipeline.dataset import Dataset
+from pipeline.figures import draw_filters, filter_pictures
+from pipeline.gallery import data_of
+from pipeline.pages import drawing, train_demo
+from pipeline.pages.choice import PROBLEMS, Chosen
+
+UNITS_A_PAGE = 60
+PICTURES_LOOKED_AT = 2_000
+_EXCITING = 6
+
+# Words -> the key that sorts units, ascending.
+ORDERS: dict[str, Callable[[FilterScores, NDArray[np.floating]], np.ndarray]] = {
+    "edges first": lambda scores, W: np.argsort(scores.order, kind="stable"),
+    "unit number": lambda scores, W: np.arange(len(W)),
+    "edge score": lambda scores, W: -scores.r2,
+    "orientation": lambda scores, W: scores.orientation,
+    "frequency": lambda scores, W: scores.frequency,
+    "strength": lambda scores, W: -np.linalg.norm(W, axis=1),
+}
+# Words -> which units.
+KINDS: dict[str, Callable[[FilterScores], np.ndarray]] = {
+    "all units": lambda scores: np.ones(len(scores.r2), bool),
+    "edge detectors": lambda scores: scores.edge,
+    "other units": lambda scores: ~scores.edge,
+}
+
+
+def render(chosen: Chosen) -> None:
+    """Draw the page."""
+    classifier = train_demo.ready(chosen)
+    if classifier is None or chosen.run is None:
+        return
+    st.title("First layer")
+    layer = classifier.parameters[1]
+    if classifier.parameters.L == 1:
+        st.markdown("This network has no hidden layer: each picture below is what speaks for a class, or against it.")
+    else:
+        st.markdown(
+            f"Each of the {len(layer.W)} units multiplies a picture, pixel by pixel, with its weights. They "
+            "are drawn as pictures here: the unit answers to what is **light where they are light and dark where they are "
+            "dark**."
+        )
+    if not np.isfinite(layer.W).all():
+        st.error("The weights hold numbers that are not finite. Train the model again, with a lower learning rate.")
+        return
+    scores = _scores(str(chosen.run.model), chosen.run.modified, classifier)
+    grid, unit = st.columns([3, 2], gap="large")
+    with grid:
+        _grid(chosen, classifier, scores)
+    with unit:
+        _unit(chosen, classifier, scores)
+
+
+@st.cache_data(max_entries=8, show_spinner="Measuring the units")
+def _scores(model: str, written: float, _classifier: ImageClassifier) -> FilterScores:
+    """Return the scores of the units, measured once for each time the model is `written`."""
+    return score_filters(_classifier.parameters[1].W, _classifier.geometry.shape)
+
+
+def _grid(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> None:
+    """Draw the units asked for, a page at a time."""
+    W, shape = classifier.parameters[1].W, classifier.geometry.shape
+    st.subheader(scores.sentence(), anchor=False)
+    left, right = st.columns(2)
+    kind = left.selectbox("Show", list(KINDS), key="show", bind="query-params")
+    order = right.selectbox("Sort by", list(ORDERS), key="sort", bind="query-params")
+    units = np.flatnonzero(KINDS[kind](scores))
+    units = units[np.argsort(ORDERS[order](scores, W)[units], kind="stable")]
+    if not len(units):
+        st.info(f"This layer has no {kind}.")
+        return
+    n_pages = -(-len(units) // UNITS_A_PAGE)
+    page = st.pagination(n_pages, key="page") if n_pages > 1 else 1
+    on_page = units[(page - 1) * UNITS_A_PAGE : page * UNITS_A_PAGE]
+    pictures = np.rint(255 * filter_pictures(W[on_page], shape)).astype(np.uint8)
+    st.html(
+        drawing.tiles(
+            [
+                (picture, f"{i + 1}", f"weights of unit {i + 1}: {describe(scores, i)}")
+                for i, picture in zip(on_page, pictures, strict=True)
+            ]
+        )
+    )
+    st.caption("Each on its own scale: mid-gray is a weight of 0.")
+    st.download_button(
+        "Download as PNG",
+        lambda: _png(chosen, classifier),
+        file_name="filters.png",
+        mime="image/png",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def _png(chosen: Chosen, classifier: ImageClassifier) -> bytes:
+    """Return the picture that `facette filters` draws."""
+    name = chosen.run.name if chosen.run else "the model"
+    W = classifier.parameters[1].W
+    figure = draw_filters(W, classifier.geometry.shape, title=f"First layer of {name}", max_units=len(W))
+    data = io.BytesIO()
+    figure.savefig(data, format="png")
+    return data.getvalue()
+
+
+def describe(scores: FilterScores, i: int) -> str:
+    """Say what a unit looks for, in a few words."""
+    if not scores.edge[i]:
+        return "no edge detector"
+    degrees = round(np.degrees(scores.orientation[i])) % 180
+    return f"an edge at {degrees}°"
+
+
+def _unit(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> None:
+    """Draw one unit: its weights, its measures, what excites it, how it answers to the picture chosen."""
+    W, shape = classifier.parameters[1].W, classifier.geometry.shape
+    number = st.number_input("Look at unit", 1, len(W), 1 + int(scores.order[0]), key="unit", bind="query-params")
+    i = int(number) - 1
+    picture = np.rint(255 * filter_pictures(W[i : i + 1], shape)[0]).astype(np.uint8)
+    with st.container(horizontal=True, gap="medium"):
+        with st.container(width=190):
+            st.image(drawing.enlarged(picture), width=190, alt=f"weights of unit {number}: {describe(scores, i)}")
+        with st.container(width=190):
+            st.markdown(f"**Unit {number}: {describe(scores, i)}**")
+            st.markdown(
+                f"One edge explains {100 * scores.r2[i]:.0f}% of it.  \n"
+                f"90% of its energy lies in {100 * scores.area90[i]:.0f}% of its area.  \n"
+                f"Selectivity for direction: {scores.selectivity[i]:.2f}.",
+                help="An edge detector is explained by one Gabor function to at least 50%, holds 90% of its energy in "
+                "at most 30% of its area, and has a selectivity of at least 0.3.",
+            )
+    _answer(classifier, i)
+    _exciting(chosen, classifier, i)
+    _orientations(scores)
+
+
+def _answer(classifier: ImageClassifier, i: int) -> None:
+    """Say how the unit answers to the picture looked at last on the Classify page."""
+    name, seen = st.session_state.get("picture", ("", None))
+    if seen is None or seen.shape != classifier.geometry.shape:
+        return
+    A = activations(classifier, seen[None])[:, 0]
+    rank = int((A[i] < A).sum()) + 1
+    answer = f"{A[i]:.2f}, the {ordinal(rank)} strongest of {len(A)}" if A[i] > 0 else f"{A[i]:.2f}: it is silent"
+    st.markdown(f"Its answer to *{name}*, the picture classified last: **{answer}**")
+
+
+def activations(classifier: ImageClassifier, images: NDArray[np.uint8]) -> NDArray[np.floating]:
+    """Return A of layer 1, shape (n_1, m), for pictures (m, height, width, channels), uint8."""
+    layer = classifier.parameters[1]
+    Z, _ = linear_forward(classifier.preprocessor.apply(images), layer.W, layer.b)
+    if classifier.parameters.L == 1:
+        return Z
+    return ACTIVATIONS[classifier.network.activation].forward(Z, np.empty_like(Z))
+
+
+def ordinal(n: int) -> str:
+    """Write 1 as 1st, 2 as 2nd, 11 as 11th."""
+    ending = "th" if n % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"
+
+
+@st.cache_data(max_entries=4, show_spinner="Looking for the pictures that excite the units")
+def _strongest(model: str, written: float, _classifier: ImageClassifier) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return training pictures, and for each unit the indices of those it answers to most, (n_1, _EXCITING)."""
+    data = data_of(model, _classifier)
+    if data is None:
+        return None
+    with Dataset.open(data) as dataset:
+        indices = dataset.indices("train")[:PICTURES_LOOKED_AT]
+        images = np.stack([dataset.images[i] for i in indices])
+    A = activations(_classifier, images)
+    best = np.argsort(-A, axis=1, kind="stable")[:, :_EXCITING]
+    used, places = np.unique(best, return_inverse=True)
+    return images[used], places.reshape(best.shape)
+
+
+def _exciting(chosen: Chosen, classifier: ImageClassifier, i: int) -> None:
+    """Draw the training pictures that the unit answers to most."""
+    assert chosen.run is not None
+    try:
+        strongest = _strongest(str(chosen.run.model), chosen.run.modified, classifier)
+    except (*PROBLEMS, ValueError):
+        strongest = None
+    st.markdown("**Training pictures it answers to most**")
+    if strongest is None:
+        st.caption("The data set of this model is not there any more.")
+        return
+    images, best = strongest
+    st.html(drawing.tiles([(images[k], "", f"training picture {n}") for n, k in enumerate(best[i], start=1)]))
+
+
+def _orientations(scores: FilterScores) -> None:
+    """Draw how many edge detectors look in which direction."""
+    if not scores.edge.any():
+        return
+    counts = np.bincount(orientation_bins(scores.orientation[scores.edge]), minlength=ORIENTATION_BINS)
+    degrees = [f"{180 * k / ORIENTATION_BINS:g}°" for k in range(ORIENTATION_BINS)]
+    st.markdown("**Directions of the edge detectors**")
+    st.bar_chart(
+        {"direction": degrees, "units": counts},
+        x="direction",
+        y="units",
+        sort=False,
+        color="#0072b2",
+        height=180,
+        alt="Edge detectors by direction: " + ", ".join(f"{d} {n}" for d, n in zip(degrees, counts, strict=True)),
+    )
+    st.caption("0° is a horizontal edge, 90° an upright one.")

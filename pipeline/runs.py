@@ -1,0 +1,80 @@
+"""The runs in a folder, newest first, with their main figures: read from their small files, no model is loaded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run that has a model: its main figures, as far as they are known.
+
+    Attributes
+    ----------
+    name : str
+        Of its folder.
+    model : Path
+        Its model.h5.
+    modified : float
+        When the model was written, in seconds since the epoch.
+    judged_on : str
+        The split of the figures below; empty where nothing was measured (an interrupted run).
+    m : int
+        Pictures in that split.
+    accuracy, low, high : float
+        Share of them that are right, and its 95% interval.
+    baselines : tuple of (str, float)
+        Accuracy of simple methods on the same pictures.
+    """
+
+    name: str
+    model: Path
+    modified: float
+    judged_on: str = ""
+    m: int = 0
+    accuracy: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    baselines: tuple[tuple[str, float], ...] = ()
+
+
+def list_runs(runs: str | Path) -> list[RunSummary]:
+    """Return the runs below a folder that have a model, newest first; none where the folder cannot be read."""
+    try:
+        folders = [folder for folder in Path(runs).iterdir() if not folder.name.startswith(".")]
+    except OSError:
+        return []
+    found = (summary for folder in folders if (summary := summarize(folder / "model.h5")))
+    return sorted(found, key=lambda run: (-run.modified, run.name))
+
+
+def summarize(model: str | Path) -> RunSummary | None:
+    """Return what is known of a model file without opening it; None where there is no such file.
+
+    The figures come from the metrics.json beside it. Where that is missing or damaged, there are none.
+    """
+    model = Path(model)
+    try:
+        modified = model.stat().st_mtime
+    except OSError:
+        return None
+    name = model.resolve().parent.name if model.name == "model.h5" else model.stem
+    try:
+        metrics = json.loads((model.parent / "metrics.json").read_text(encoding="utf-8"))
+        judged_on = metrics["judged_on"]
+        figures = metrics["splits"][judged_on]
+        return RunSummary(
+            name,
+            model,
+            modified,
+            str(judged_on),
+            int(figures["m"]),
+            float(figures["accuracy"]),
+            float(figures["low"]),
+            float(figures["high"]),
+            tuple((str(b["name"]), float(b["accuracy"])) for b in metrics["baselines"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return RunSummary(name, model, modified)

@@ -1,0 +1,120 @@
+"""Classify pictures that are in memory, keeping what a person wants to look at: each becomes one row, as in `predict`.
+
+One decoding serves both the picture shown and the picture that the network sees.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.classifier import ImageClassifier
+from pipeline.images import MAX_PIXELS, PictureError, open_picture, render
+from pipeline.predict import Row, _safe
+
+SHOWN_SIDE = 640  # longest side, in pixels, of the picture kept for showing
+FAR_FROM_ASPECT = 1.25  # a cut that loses more than a fifth of the picture is worth a hint
+
+
+class Upload(NamedTuple):
+    """A picture in memory: the name to call it by, its bytes, and its class where it is known."""
+
+    name: str
+    data: bytes
+    true_label: str = ""
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What became of an upload.
+
+    Attributes
+    ----------
+    row : Row
+        With every class in its ranking, likeliest first; an error has none.
+    size : (height, width)
+        Of the upright picture; (0, 0) for an error.
+    shown : Image.Image or None
+        The picture, at most `SHOWN_SIDE` pixels a side.
+    seen : ndarray of shape (height, width, channels), uint8, or None
+        The picture as the network sees it.
+    known : bool
+        Whether this very file took part in the training.
+    """
+
+    row: Row
+    size: tuple[int, int] = (0, 0)
+    shown: Image.Image | None = None
+    seen: NDArray[np.uint8] | None = None
+    known: bool = False
+
+
+def classify_uploads(
+    classifier: ImageClassifier, uploads: Sequence[Upload], *, max_pixels: int = MAX_PIXELS
+) -> list[Classified]:
+    """Classify pictures in memory, in order; one that cannot be read becomes a row that says why.
+
+    Parameters
+    ----------
+    classifier : ImageClassifier
+    uploads : sequence of Upload
+    max_pixels : int
+        A picture of more pixels is an error.
+    """
+    opened = [_open(classifier, upload, max_pixels) for upload in uploads]
+    good = [seen for _, seen, _ in opened if seen is not None]
+    ranked: Iterator[np.ndarray] = iter(classifier.probabilities(np.stack(good)).T if good else ())
+    results = []
+    for upload, (image, seen, error) in zip(uploads, opened, strict=True):
+        digest = hashlib.sha256(upload.data)
+        code, message = (error.code, str(error)) if error else ("", "")
+        common = (upload.true_label, code, message, digest.hexdigest(), classifier.model_id)
+        if image is None or seen is None:
+            results.append(Classified(Row(_safe(upload.name), "error", (), *common)))
+            continue
+        probabilities = next(ranked)
+        order = np.argsort(-probabilities, kind="stable")
+        ranking = tuple((classifier.classes[k], float(probabilities[k])) for k in order)
+        size = (image.height, image.width)
+        image.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+        row = Row(_safe(upload.name), "ok", ranking, *common)
+        results.append(Classified(row, size, image, seen, classifier.has_seen(digest.digest())))
+    return results
+
+
+Opened = tuple[Image.Image | None, NDArray[np.uint8] | None, PictureError | None]
+
+
+def _open(classifier: ImageClassifier, upload: Upload, max_pixels: int) -> Opened:
+    try:
+        image = open_picture(upload.data, max_pixels=max_pixels).image
+        return image, render(image, classifier.geometry), None
+    except PictureError as error:
+        return None, None, error
+
+
+def loss_by_fit(size: tuple[int, int], classifier: ImageClassifier) -> str:
+    """Say in a sentence what bringing a picture of this (height, width) to the model's shape does to it.
+
+    Empty where the shapes are near enough for it not to matter.
+    """
+    geometry = classifier.geometry
+    wider = (size[1] / size[0]) / (geometry.width / geometry.height)
+    if max(wider, 1 / wider) < FAR_FROM_ASPECT:
+        return ""
+    kept, direction = min(wider, 1 / wider), "wide" if wider > 1 else "tall"
+    what = f"This picture is too {direction} for the model, which takes {geometry.width}×{geometry.height} pixels: "
+    return (
+        what
+        + {
+            "crop": f"only its middle {100 * kept:.0f}% is seen.",
+            "pad": "it is seen with black bars.",
+            "stretch": "it is seen distorted.",
+        }[geometry.fit]
+    )
