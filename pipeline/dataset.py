@@ -4,7 +4,7 @@ The file's layout (`format` = facette-dataset): `images` uint8 (m, height, width
 `labels` int32 (m,), -1 where unlabelled; `split` uint8 (m,), indices of `pipeline.split.SPLITS`; `group` int32 (m,),
 equal where pictures may not be torn apart by a split, -1 where one stands alone; `classes`, `paths`; `sha256`
 (m, 32) of the source bytes; `keys` (m,), the group each came with; `sizes` int32 (m, 2), height and width of the
-source picture; `kind` (m,), an index of `kinds` such as ``JPEG RGB``; `measures` float32 (m, 4) and `thumbnails` uint8
+source picture; `kind` (m,), an index of `kinds` such as ``JPEG RGB``; `measures` float32 (m, 5) and `thumbnails` uint8
 (n, 32, 32) of the pictures `thumbnail_of` (n,), see `pipeline.looks`; `rejected/{path,code,message}`. The attributes
 hold the geometry, the configuration, and the counts of every ingestion into the file, as JSON.
 """
@@ -123,7 +123,7 @@ class Dataset:
 
     @cached_property
     def measures(self) -> np.ndarray:
-        """Return the numbers of `pipeline.looks.MEASURES` of each picture: ndarray of shape (m, 4), float32."""
+        """Return the numbers of `pipeline.looks.MEASURES` of each picture: ndarray of shape (m, 5), float32."""
         return self.file["measures"][:]
 
     def thumbnails(self) -> dict[int, np.ndarray]:

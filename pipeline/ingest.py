@@ -134,7 +134,7 @@ class _Table:
             self.thumbnails[len(self)] = row.look.thumbnail
         self.samples.append(row.sample)
         self.sha256.append(row.sha256)
-        self.digests.append(_digest(row.pixels))
+        self.digests.append(digest(row.pixels))
         self.sizes.append(row.size)
         self.kinds.append(row.kind)
         self.measures.append(tuple(getattr(row.look, name) for name in MEASURES))
@@ -305,7 +305,7 @@ def _old_rows(file: h5py.File) -> tuple[_Table, set[tuple[str, bytes]]]:
         thumbnails=data.thumbnails(),
     )
     for _, block in data.blocks():
-        table.digests += [_digest(pixels) for pixels in block]
+        table.digests += [digest(pixels) for pixels in block]
     return table, {(sample.path, sha256) for sample, sha256 in zip(table.samples, table.sha256, strict=True)}
 
 
@@ -387,7 +387,8 @@ def _decode(source: Source, sample: Sample, geometry: Geometry, max_pixels: int)
     return _Row(sample, pixels, hashlib.sha256(data).digest(), size, kind, look_at(image))
 
 
-def _digest(pixels: np.ndarray) -> bytes:
+def digest(pixels: np.ndarray) -> bytes:
+    """Return 16 bytes that are equal where pixels are."""
     return hashlib.blake2b(pixels.tobytes(), digest_size=_DIGEST_BYTES).digest()
 
 
@@ -509,9 +510,31 @@ def _report(
         leaks=tuple(tuple(f"{SPLITS[_given(table, i)]}: {paths[i]}" for i in rows) for rows in division.leaks),
         dropped=int((split == splitting.DROPPED).sum()),
         conflicts=tuple(tuple(f"{classes[labels[i]]}: {paths[i]}" for i in rows) for rows in division.conflicts),
-        notes=(*source.notes, *notes),
+        notes=(*source.notes, *notes, *_findings(division, len(classes))),
         fingerprint=fingerprint,
     )
+
+
+def _findings(division: Division, n_classes: int) -> list[str]:
+    """Say in words what was found about pictures that belong together."""
+    equal = division.equal[division.equal >= 0]
+    lines = []
+    if len(equal):
+        lines.append(f"{len(equal) - len(np.unique(equal))} pictures are copies of others")
+    if len(division.near):
+        lines.append(f"{len(division.near)} pairs of pictures are nearly identical")
+    if division.naive_leaks and n_classes:
+        lines.append(
+            f"pictures that belong together are kept on one side of the split; a purely random one would have put "
+            f"{division.naive_leaks} validation or test pictures next to a relative in training"
+        )
+    if division.conflicts:
+        lines.append(f"{len(division.conflicts)} sets of identical pictures have several labels")
+    if division.leaks:
+        dropped = int((division.split == splitting.DROPPED).sum())
+        remedy = f"; {dropped} training pictures are dropped" if dropped else "; drop_leaks leaves them out of training"
+        lines.append(f"the ready-made splits share {len(division.leaks)} sets of identical or related pictures{remedy}")
+    return lines
 
 
 def _given(table: _Table, i: int) -> int:
