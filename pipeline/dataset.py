@@ -11,8 +11,11 @@ hold the geometry, the configuration, and the counts of every ingestion into the
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import io
 import json
+import tempfile
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +24,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from pipeline.config import Geometry
+from pipeline.config import DataConfig, Geometry
 from pipeline.errors import InputError
 from pipeline.listing import escape
 from pipeline.split import SPLITS
@@ -29,6 +32,7 @@ from pipeline.split import SPLITS
 FORMAT = "facette-dataset"
 VERSION = 1
 BLOCK_BYTES = 1 << 22
+COURSE = {"train_set_x", "test_set_x"}
 
 
 class Dataset:
@@ -66,12 +70,17 @@ class Dataset:
     def open(cls, path: str | Path) -> Dataset:
         """Open a data set file and check that it is whole.
 
+        A file in the course's layout is ingested into a temporary data set with the defaults of `DataConfig`.
+
         Raises
         ------
         InputError
             If the file is missing, is none of this project's data sets, is damaged, or comes from a newer version.
         """
         file = open_hdf5(path)
+        if COURSE & set(file):
+            file.close()
+            return _open_course(path)
         try:
             _check(file, path)
             return cls(file)
@@ -153,6 +162,17 @@ class Dataset:
             raise InputError(f"split {split!r} is unknown; choose one of {', '.join(SPLITS)}")
         return np.flatnonzero(self.split == SPLITS.index(split))
 
+    def naive_split(self) -> np.ndarray:
+        """Return the split that a program blind to copies and groups would have made: ndarray of shape (m,), uint8.
+
+        With the same shares and seed as the split of this data set; for comparing accuracies, never for training.
+        """
+        from pipeline.division import naive_split
+
+        names = {field.name for field in dataclasses.fields(DataConfig)}
+        config = DataConfig(**{name: value for name, value in self.config.items() if name in names})
+        return naive_split(self.labels, len(self.classes), config)
+
     def read(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Read one split into memory.
 
@@ -198,6 +218,16 @@ def open_hdf5(path: str | Path) -> h5py.File:
     except OSError as error:
         why = "is cut short: part of the file is missing" if "truncated" in str(error) else "is not an HDF5 file"
         raise InputError(f"{escape(path)}: {why}") from None
+
+
+def _open_course(path: str | Path) -> Dataset:
+    """Ingest a file in the course's layout, and keep the result in an open file that is on no disk's folder."""
+    from pipeline.ingest import ingest
+
+    with tempfile.TemporaryDirectory(prefix="facette-") as folder:
+        target = Path(folder) / "course.h5"
+        ingest(path, target)
+        return Dataset(h5py.File(io.BytesIO(target.read_bytes()), "r"))
 
 
 def is_dataset(path: str | Path) -> bool:

@@ -408,3 +408,19 @@ def test_options_that_cannot_work(options, message):
     with pytest.raises(ConfigError) as caught:
         DataConfig(**options)
     assert message in str(caught.value)
+
+
+def test_the_naive_split_shows_what_grouping_prevents(face_folder, tmp_path):
+    for i in range(60):
+        shutil.copy(face_folder / "face" / f"{i:03d}.png", face_folder / "face" / f"copy {i}.png")
+    report = ingest(face_folder, tmp_path / "out.h5", DataConfig(validation=0.2, test=0.2))
+    with Dataset.open(tmp_path / "out.h5") as data:
+        naive = data.naive_split()
+        assert np.bincount(naive).tolist() == [156, 52, 52]
+
+        def shared(split):
+            trained = set(data.group[split == 0]) - {-1}
+            return sum(group in trained for group in data.group[(split == 1) | (split == 2)])
+
+        assert shared(naive) == report.naive_leaks > 10
+        assert shared(data.split) == 0

@@ -238,6 +238,9 @@ def test_the_layout_of_the_course(tmp_path, lfw_images):
             assert (data.labels == labels).all()
             assert (data.images[..., 0] == lfw_images).all()
             assert (data.split[160:] == 2).all()
+    with Dataset.open(folder / "train_catvnoncat.h5") as course, Dataset.open(tmp_path / "out.h5") as data:
+        assert course.fingerprint == data.fingerprint
+        assert (course.X == data.X).all()
     with h5py.File(folder / "test_catvnoncat.h5", "r+") as file:
         del file["test_set_y"]
         file["test_set_y"] = np.zeros(3)
