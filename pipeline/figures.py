@@ -19,16 +19,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from model.filters import FilterScores
+
 FIGURE_FORMATS = ("png", "svg", "pdf")
 
 _TILES = 0.62, 1.3  # smallest and largest longer side of a filter's picture, in inches
 _WIDTH = 6.5  # inches the grid is to be wide, where the sizes above allow it
 _GAP = 0.10  # white space between tiles, in tiles
+_EDGE_COLOR = "#0072B2"  # blue of Okabe and Ito 2008, which colour-blind people tell apart
 _LABEL = 0.26  # height of the line that holds the unit's number, in tiles
 
 
 def draw_filters(
-    W: np.ndarray, geometry_shape: tuple[int, int, int], *, title: str, max_units: int = 100
+    W: np.ndarray,
+    geometry_shape: tuple[int, int, int],
+    *,
+    title: str,
+    scores: FilterScores | None = None,
+    max_units: int = 100,
 ) -> Figure:
     """Draw first-layer weights as a labelled grid of pictures.
 
@@ -43,6 +51,9 @@ def draw_filters(
         Shape of the pictures the network takes; 1 channel is gray, 3 are RGB.
     title : str
         Line above the grid.
+    scores : model.filters.FilterScores, optional
+        Of these weights. With them, units stand in the order of their orientation and frequency, the edge units
+        first and in a thin frame, and below stands what share they are and a rose of their orientations.
     max_units : int
         At most so many units are drawn, the first ones; the caption says when units are left out.
 
@@ -56,22 +67,32 @@ def draw_filters(
         If W's width does not fit the geometry, or the channels are neither 1 nor 3.
     """
     pictures = filter_pictures(W[:max_units], geometry_shape)
+    units = np.arange(len(pictures))
+    if scores is not None:
+        units = scores.order[scores.order < len(pictures)]  # of the units drawn: the choice is not by score
     height, width, _ = geometry_shape
-    n_drawn = len(pictures)
-    n_columns = math.ceil(math.sqrt(n_drawn * height / width)) or 1
-    n_rows = math.ceil(n_drawn / n_columns)
+    n_columns = math.ceil(math.sqrt(len(units) * height / width)) or 1
+    n_rows = math.ceil(len(units) / n_columns)
     tile_height, tile_width = height / max(height, width), width / max(height, width)
     pitch_x, pitch_y = tile_width + _GAP, tile_height + _GAP + _LABEL
     grid_width, grid_height = n_columns * pitch_x - _GAP, n_rows * pitch_y - _GAP
 
-    caption = _caption(n_drawn, len(W), geometry_shape)
-    figure, axes = _grid_figure(grid_width, grid_height, title, caption)
-    for i, picture in enumerate(pictures):
-        x, y = (i % n_columns) * pitch_x, (i // n_columns) * pitch_y + _LABEL
-        axes.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=(x, x + tile_width, y + tile_height, y))
-        axes.text(x, y - 0.03, str(i + 1), fontsize=6, color="0.25", ha="left", va="bottom")
-    axes.set_xlim(0, grid_width)  # imshow moves the limits to its own picture
-    axes.set_ylim(grid_height, 0)
+    caption = _caption(len(units), len(W), geometry_shape, scores)
+    figure, axes = _grid_figure(grid_width, grid_height, title, caption, scores)
+    for place, unit in enumerate(units):
+        x, y = (place % n_columns) * pitch_x, (place // n_columns) * pitch_y + _LABEL
+        extent = (x, x + tile_width, y + tile_height, y)
+        axes.imshow(pictures[unit], cmap="gray", vmin=0, vmax=1, extent=extent)
+        axes.text(x, y - 0.04, str(unit + 1), fontsize=6, color="0.25", ha="left", va="bottom")
+        if scores is not None and scores.edge[unit]:
+            axes.plot(
+                [x, x + tile_width, x + tile_width, x, x],
+                [y, y, y + tile_height, y + tile_height, y],
+                color=_EDGE_COLOR,
+                linewidth=0.9,
+            )
+    axes.set_xlim(-0.02, grid_width + 0.02)  # imshow moves the limits to its own picture; room for a frame's line
+    axes.set_ylim(grid_height + 0.02, -0.02)
     return figure
 
 
@@ -144,21 +165,37 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     return path
 
 
-def _caption(n_drawn: int, n_all: int, geometry_shape: tuple[int, int, int]) -> str:
+def _caption(n_drawn: int, n_all: int, geometry_shape: tuple[int, int, int], scores: FilterScores | None) -> str:
     """Say what is drawn and how to read it."""
     height, width, channels = geometry_shape
     some = f"{n_drawn} units" if n_drawn == n_all else f"the first {n_drawn} of {n_all} units"
     zero = "mid-gray is a weight of 0" + (", white positive, black negative" if channels == 1 else "")
-    return f"{some}, {width}x{height} {'gray' if channels == 1 else 'RGB'}\neach on its own scale: {zero}"
+    lines = [
+        f"{some}, {width}x{height} {'gray' if channels == 1 else 'RGB'}",
+        f"each on its own scale: {zero}",
+    ]
+    if scores is not None:
+        lines += [
+            scores.sentence(),
+            f"{scores.strict.sum()} by the strict measure; orientations covered: {scores.coverage:.0%}; "
+            f"distinct filters: {scores.distinct_share:.0%}",
+        ]
+        if scores.edge.any():
+            lines.append("thin frame: edge detectors, sorted by orientation and frequency")
+            lines.append("rose: how many edges run in each direction")
+    return "\n".join(lines)
 
 
-def _grid_figure(width: float, height: float, title: str, caption: str) -> tuple[Figure, Axes]:
-    """Make a figure with one bare axes of the given size in tiles, y downwards, a title and a caption."""
+def _grid_figure(
+    width: float, height: float, title: str, caption: str, scores: FilterScores | None
+) -> tuple[Figure, Axes]:
+    """Make a figure with one bare axes of the given size in tiles, y downwards; a title, a caption, and a rose."""
     from matplotlib.figure import Figure
 
+    has_rose = scores is not None and scores.edge.any()
     tile = float(np.clip(_WIDTH / width, *_TILES))
-    margin, head, foot = 0.25, 0.55, 0.6  # inches
-    size = max(width * tile, 4.5) + 2 * margin, height * tile + head + foot
+    margin, head, foot = 0.25, 0.55, 1.35 if has_rose else 0.35 + 0.13 * (1 + caption.count("\n"))  # inches
+    size = max(width * tile, 5.6 if has_rose else 4.5) + 2 * margin, height * tile + head + foot
     figure = Figure(figsize=size, dpi=150, facecolor="white")
     box = margin / size[0], foot / size[1], width * tile / size[0], height * tile / size[1]
     axes = figure.add_axes(box)
@@ -166,4 +203,21 @@ def _grid_figure(width: float, height: float, title: str, caption: str) -> tuple
     left = margin / size[0]
     figure.text(left, 1 - 0.2 / size[1], title, fontsize=10, va="top", wrap=True)
     figure.text(left, (foot - 0.12) / size[1], caption, fontsize=7, color="0.25", va="top")
+    if scores is not None and has_rose:
+        side = 1.0
+        rose_box = 1 - (margin + side) / size[0], 0.15 / size[1], side / size[0], side / size[1]
+        _draw_rose(figure.add_axes(rose_box, projection="polar"), scores)
     return figure, axes
+
+
+def _draw_rose(axes: Axes, scores: FilterScores) -> None:
+    """Draw how many edge units have each orientation; an edge runs both ways, so each bar stands twice."""
+    from model.filters import ORIENTATION_BINS, orientation_bins
+
+    counts = np.bincount(orientation_bins(scores.orientation[scores.edge]), minlength=ORIENTATION_BINS)
+    angles = np.arange(2 * ORIENTATION_BINS) * np.pi / ORIENTATION_BINS
+    axes.bar(angles, np.tile(counts, 2), width=0.9 * np.pi / ORIENTATION_BINS, color=_EDGE_COLOR)
+    axes.set_xticks(np.arange(4) * np.pi / 2, [])
+    axes.set_yticks([])
+    axes.spines["polar"].set_linewidth(0.4)
+    axes.grid(linewidth=0.3)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model.filters import score_filters
 from pipeline.errors import InputError
 from pipeline.figures import draw_filters, filter_pictures, save_figure
 
@@ -72,6 +73,39 @@ def test_every_drawn_unit_has_its_own_numbered_tile(rng, tmp_path, n, shape):
     written = save_figure(figure, tmp_path / "filters.png")
     with Image.open(written) as image:
         assert min(image.size) > 100
+
+
+def test_scores_sort_and_frame_the_edge_units_and_add_a_rose(rng):
+    rows, columns = np.mgrid[:20, :20]
+    hill = np.exp(-((rows - 9) ** 2 + (columns - 11) ** 2) / 18)
+    upright, lying = np.sin(columns) * hill, np.sin(rows) * hill
+    W = np.stack([rng.normal(size=(20, 20)), upright, lying, rng.normal(size=(20, 20))]).reshape(4, -1)
+    scores = score_filters(W, (20, 20, 1))
+    figure = draw_filters(W, (20, 20, 1), title="four", scores=scores)
+    numbers = [text.get_text() for text in figure.axes[0].texts]
+    assert numbers[:2] == ["3", "2"]  # horizontal first
+    assert sorted(numbers) == ["1", "2", "3", "4"]
+    np.testing.assert_array_equal(tiles(figure)[0], filter_pictures(W, (20, 20, 1))[2])
+    frames = [line.get_xydata()[0] for line in figure.axes[0].lines]
+    corners = [(image.get_extent()[0], image.get_extent()[3]) for image in figure.axes[0].images[:2]]
+    np.testing.assert_allclose(frames, corners)
+    assert any("2 of 4 first-layer units are edge detectors" in text.get_text() for text in figure.texts)
+    bars = [bar.get_height() for bar in figure.axes[1].patches]
+    assert bars == [1, 0, 0, 0, 1, 0, 0, 0] * 2  # each direction both ways
+
+
+def test_without_edges_there_is_no_rose(rng):
+    W = rng.normal(size=(4, 100))
+    figure = draw_filters(W, (10, 10, 1), title="noise", scores=score_filters(W, (10, 10, 1)))
+    assert len(figure.axes) == 1
+    assert not figure.axes[0].lines
+    assert any("0 of 4" in text.get_text() for text in figure.texts)
+
+
+def test_units_left_out_are_not_chosen_by_score(rng):
+    W = rng.normal(size=(6, 100))
+    figure = draw_filters(W, (10, 10, 1), title="", scores=score_filters(W, (10, 10, 1)), max_units=4)
+    assert sorted(text.get_text() for text in figure.axes[0].texts) == ["1", "2", "3", "4"]
 
 
 def test_save_refuses_unknown_endings_and_missing_folders(rng, tmp_path):
