@@ -9,9 +9,10 @@ brings edges out is to ask for sparse answers to many small, whitened pieces of 
 3. a method of `PRETRAINERS` finds directions in which the answers are sparse;
 4. whitening is folded into these directions, so that each is a picture again; somewhat more are learned than are
    needed, and the sparsest are kept (`learn_filters`);
-5. the pictures become rows of W1, in pairs w, -w where the activation cuts off one side (`first_layer_weights`).
+5. they are brought to the size and colours of the pictures to be classified (`fit_filters`), and become rows of W1,
+   in pairs w, -w where the activation cuts off one side (`first_layer_weights`).
 
-The network then has to see pictures normalised as in step 1. Nothing here is fitted to what `model.filters` scores:
+`pretrain_first_layer` does all of it. The network then has to see pictures normalised as in step 1. Nothing here is fitted to what `model.filters` scores:
 no Gabor function is put in anywhere.
 """
 
@@ -258,36 +259,40 @@ def n_filters_for(n_1: int, activation: str) -> int:
     return math.ceil(n_1 / 2) if activation in ONE_SIDED else n_1
 
 
-def crop_shape_for(geometry_shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Return the (height, width, channels) of the crops to learn from: the pictures' own, or at most `LEARNING_SIDE`.
+def crop_shape_for(geometry_shape: tuple[int, int, int], *, in_color: bool = False) -> tuple[int, int, int]:
+    """Return the (height, width, channels) of the crops to learn from.
 
-    Larger pictures have their aspect kept; `enlarge_filters` brings what was learned back to their size.
+    They are as large as the pictures, but at most `LEARNING_SIDE` a side, with the pictures' aspect; and gray unless
+    `in_color`: in colour a third of the filters come out as wide fields of opponent colours (as in Hoyer & Hyvärinen
+    2000) instead of edges.
     """
     height, width, channels = geometry_shape
     share = min(1.0, LEARNING_SIDE / max(height, width))
-    return max(1, round(height * share)), max(1, round(width * share)), channels
+    return max(1, round(height * share)), max(1, round(width * share)), channels if in_color else 1
 
 
-def enlarge_filters(filters: Array, crop_shape: tuple[int, int, int], geometry_shape: tuple[int, int, int]) -> Array:
-    """Resize filters to the pictures' size by cubic convolution (Keys 1981), and bring rows to mean 0, length 1.
+def fit_filters(filters: Array, crop_shape: tuple[int, int, int], geometry_shape: tuple[int, int, int]) -> Array:
+    """Bring filters to the pictures' shape: sizes by cubic convolution (Keys 1981), gray filters on all colours alike.
 
     Parameters
     ----------
     filters : ndarray of shape (n, height * width * channels of the crops), float
     crop_shape, geometry_shape : (height, width, channels)
-        Same channels.
+        Same channels, or one in the crops.
 
     Returns
     -------
     ndarray of shape (n, height * width * channels of the pictures), float64
+        Every row has mean 0 and length 1.
     """
     if crop_shape == geometry_shape:
         return filters
     rows, columns = (_resizing(crop_shape[axis], geometry_shape[axis]) for axis in (0, 1))
     pictures = filters.reshape(-1, *crop_shape)
-    enlarged = np.einsum("Hh,nhwc,Ww->nHWc", rows, pictures, columns, optimize=True).reshape(len(filters), -1)
-    enlarged -= enlarged.mean(axis=1, keepdims=True)
-    return enlarged / np.linalg.norm(enlarged, axis=1, keepdims=True)
+    resized = np.einsum("Hh,nhwc,Ww->nHWc", rows, pictures, columns, optimize=True)
+    fitted = np.broadcast_to(resized, (*resized.shape[:3], geometry_shape[2])).reshape(len(filters), -1)
+    fitted = fitted - fitted.mean(axis=1, keepdims=True)
+    return fitted / np.linalg.norm(fitted, axis=1, keepdims=True)
 
 
 def _resizing(n_from: int, n_to: int) -> Array:
@@ -331,3 +336,43 @@ def first_layer_weights(filters: Array, X: Array, n_1: int, activation: str) -> 
     spread = (filters @ X).std(axis=1, keepdims=True)
     scaled = filters / np.where(spread > 1e-6, spread, 1)
     return np.concatenate([scaled, -scaled[: n_1 - wanted]])
+
+
+def pretrain_first_layer(
+    crops: Array,
+    crop_shape: tuple[int, int, int],
+    geometry_shape: tuple[int, int, int],
+    X: Array,
+    n_1: int,
+    activation: str,
+    *,
+    method: str = "sparse_filtering",
+    rng: np.random.Generator,
+) -> Array:
+    """Learn W1 from crops of photographs.
+
+    Parameters
+    ----------
+    crops : ndarray of shape (n of crop_shape, m), float, 0 to 1
+        Of `crop_shape_for`'s shape, about ``n_crops_for(n_filters_for(n_1, activation))`` of them.
+    crop_shape, geometry_shape : (height, width, channels)
+    X : ndarray of shape (n_x, m), float
+        Training examples as the network will see them, normalised for contrast; a sample will do.
+    n_1 : int
+        Units of layer 1.
+    activation : str
+    method : str
+        A name in `PRETRAINERS`.
+    rng : Generator
+
+    Returns
+    -------
+    W1 : ndarray of shape (n_1, n_x), float64
+
+    Raises
+    ------
+    ConfigError, ValueError
+        As `learn_filters` and `first_layer_weights` do.
+    """
+    filters, _ = learn_filters(crops, n_filters_for(n_1, activation), method=method, rng=rng)
+    return first_layer_weights(fit_filters(filters, crop_shape, geometry_shape), X, n_1, activation)

@@ -10,12 +10,13 @@ from model.pretraining import (
     _Rica,
     _SparseFiltering,
     crop_shape_for,
-    enlarge_filters,
+    fit_filters,
     first_layer_weights,
     learn_filters,
     n_crops_for,
     n_filters_for,
     normalize_contrast,
+    pretrain_first_layer,
     whiten,
 )
 
@@ -123,7 +124,7 @@ def test_enlarging_agrees_with_pillow(rng):
     from PIL import Image
 
     small = rng.normal(size=(3, 20, 15))
-    found = enlarge_filters(small.reshape(3, -1), (20, 15, 1), (40, 33, 1)).reshape(3, 40, 33)
+    found = fit_filters(small.reshape(3, -1), (20, 15, 1), (40, 33, 1)).reshape(3, 40, 33)
     for picture, original in zip(found, small, strict=True):
         pillow = Image.fromarray(original.astype(np.float32)).resize((33, 40), Image.Resampling.BICUBIC)
         expected = np.asarray(pillow) - np.mean(pillow)
@@ -132,9 +133,29 @@ def test_enlarging_agrees_with_pillow(rng):
         assert cosine > 0.999
 
 
+def test_gray_filters_answer_to_all_colours_alike(rng):
+    gray = rng.normal(size=(2, 16))
+    gray -= gray.mean(axis=1, keepdims=True)
+    found = fit_filters(gray, (4, 4, 1), (4, 4, 3)).reshape(2, 16, 3)
+    for channel in range(3):
+        expected = gray / np.linalg.norm(gray, axis=1, keepdims=True) / np.sqrt(3)
+        np.testing.assert_allclose(found[:, :, channel], expected, atol=1e-12)
+
+
+def test_one_call_gives_a_first_layer_of_edges(photograph_pieces, rng):
+    X = normalize_contrast(rng.uniform(size=(24 * 24 * 3, 50)).astype(np.float32))
+    W1 = pretrain_first_layer(photograph_pieces, SHAPE, (24, 24, 3), X, 31, "relu", rng=rng)
+    assert W1.shape == (31, 24 * 24 * 3)
+    scores = score_filters(W1, (24, 24, 3))
+    assert scores.edge.mean() >= 0.75
+    assert (scores.partner >= 0).sum() == 15
+    np.testing.assert_allclose((W1 @ X).std(axis=1), 1, rtol=1e-5)
+
+
 def test_shapes_to_learn_at():
     assert crop_shape_for((25, 25, 1)) == (25, 25, 1)
-    assert crop_shape_for((64, 64, 3)) == (32, 32, 3)
+    assert crop_shape_for((64, 64, 3)) == (32, 32, 1)
+    assert crop_shape_for((64, 64, 3), in_color=True) == (32, 32, 3)
     assert crop_shape_for((62, 47, 1)) == (32, 24, 1)
     assert n_crops_for(10) == 8000
     assert n_crops_for(1000) > 20_000
