@@ -12,8 +12,8 @@ brings edges out is to ask for sparse answers to many small, whitened pieces of 
 5. they are brought to the size and colours of the pictures to be classified (`fit_filters`), and become rows of W1,
    in pairs w, -w where the activation cuts off one side (`first_layer_weights`).
 
-`pretrain_first_layer` does all of it. The network then has to see pictures normalised as in step 1. Nothing here is fitted to what `model.filters` scores:
-no Gabor function is put in anywhere.
+`pretrain_first_layer` does all of it. The network then has to see pictures normalised as in step 1. Nothing here is
+fitted to what `model.filters` scores: no Gabor function is put in anywhere.
 """
 
 from __future__ import annotations
