@@ -3,12 +3,19 @@
 import argparse
 import logging
 import sys
-from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
 
-from pipeline.pages import choice, classify, first_layer, model, train_demo
+from pipeline.pages import choice, classify, drawing, first_layer, model, train_demo
+
+# Of each page: how to draw it, its title, its icon, its place in the address.
+PAGES = (
+    (classify.render, "Classify", "image_search", ""),
+    (first_layer.render, "First layer", "grid_view", "first-layer"),
+    (model.render, "Model", "hub", "model"),
+    (train_demo.render, "Train a demo", "model_training", "train"),
+)
 
 
 def main(argv: list[str]) -> None:
@@ -17,40 +24,24 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--runs", default="runs", help="folder of runs to choose from (default: runs)")
     parser.add_argument("--model", help="model.h5 to start with (default: the newest in runs)")
     arguments = parser.parse_args(argv)
-    st.set_page_config(page_title="Facette", page_icon=":material/diamond:", layout="wide")
+    st.set_page_config(page_title="Facette", page_icon=drawing.icon(), layout="wide")
+    st.logo(drawing.LOGO, size="large")
     chosen = choice.choose(arguments.runs, arguments.model)
     pages = [
         st.Page(
-            partial(guarded, classify.render, chosen), title="Classify", icon=":material/image_search:", default=True
-        ),
-        st.Page(
-            partial(guarded, first_layer.render, chosen),
-            title="First layer",
-            icon=":material/grid_view:",
-            url_path="first-layer",
-        ),
-        st.Page(partial(guarded, model.render, chosen), title="Model", icon=":material/hub:", url_path="model"),
-        st.Page(
-            partial(guarded, train_demo.render, arguments.runs),
-            title="Train a demo",
-            icon=":material/model_training:",
-            url_path="train",
-        ),
+            partial(render, chosen), title=title, icon=f":material/{icon}:", url_path=place or None, default=not place
+        )
+        for render, title, icon, place in PAGES
     ]
     st.navigation(pages).run()
 
 
-def guarded(render: Callable[..., None], *arguments: object) -> None:
-    """Draw a page; a mistake of the program becomes a sentence here and a traceback in the terminal."""
-    try:
-        render(*arguments)
-    except Exception:
-        logging.getLogger("facette").exception("the page failed")
-        st.error(
-            "Something went wrong on this page, and it is the program's fault. Reload the page; the terminal that "
-            "runs the app says more.",
-            icon=":material/error:",
-        )
-
-
-main(sys.argv[1:])
+try:
+    main(sys.argv[1:])
+except Exception:  # a mistake of the program: a sentence for the person, the traceback for the terminal
+    logging.getLogger("facette").exception("the page failed")
+    st.error(
+        "Something went wrong on this page, and it is the program's fault. Reload the page; the terminal that runs "
+        "the app says more.",
+        icon=":material/error:",
+    )

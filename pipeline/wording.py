@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-SURE, RATHER_SURE, CLOSE = 0.95, 0.75, 0.15
+SURE, FAIRLY_SURE, CLOSE = 0.95, 0.75, 0.15
 
 
 def verdict(ranking: Sequence[tuple[str, float]]) -> str:
@@ -20,6 +20,6 @@ def verdict(ranking: Sequence[tuple[str, float]]) -> str:
         return "The model is sure."
     if p - q < CLOSE:
         return f"The model cannot decide between {first} and {second}."
-    if p >= RATHER_SURE:
-        return f"The model is rather sure; otherwise it would be {second}."
+    if p >= FAIRLY_SURE:
+        return "The model is fairly sure."
     return f"The model leans towards {first}, but {second} is possible."

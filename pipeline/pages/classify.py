@@ -6,7 +6,6 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import streamlit as st
 
 from pipeline.classifier import ImageClassifier
@@ -22,7 +21,6 @@ from pipeline.wording import verdict
 MAX_PICTURES = 200
 MAX_PIXELS = 50_000_000
 SHOWN_CLASSES = 5
-_SIDE = 190
 
 
 def render(chosen: Chosen) -> None:
@@ -82,7 +80,13 @@ def _from_samples(samples: list[Upload]) -> list[Upload]:
         for name, sample in zip(names, samples, strict=True):
             st.image(sample.data, width=72, caption=name, alt=f"sample {name}, {sample.true_label}")
     choice = st.segmented_control(
-        "Sample", [*names, "All"], default=names[0], required=True, key="sample", bind="query-params"
+        "Sample",
+        [*names, "All"],
+        default=names[0],
+        required=True,
+        key="sample",
+        bind="query-params",
+        label_visibility="collapsed",
     )
     return samples if choice == "All" else [samples[names.index(choice or names[0])]]
 
@@ -140,9 +144,12 @@ def _table(results: list[Classified], classifier: ImageClassifier) -> Classified
     """Draw all results as a table to sort, filter and download; return the one to look at."""
     failed = [result for result in results if result.row.status == "error"]
     counts = f"{len(results) - len(failed)} of {len(results)} pictures classified"
-    st.markdown(f"**{counts}**" + (f", {len(failed)} could not be read" if failed else ""))
+    head, choice = st.columns(2, vertical_alignment="center")
+    head.markdown(f"**{counts}**" + (f", {len(failed)} could not be read" if failed else ""))
     groups = sorted({_group(result) for result in results}, key=lambda group: (group == _FAILED, group))
-    wanted = st.multiselect("Show only", groups, key="show-only", placeholder="everything")
+    wanted = choice.multiselect(
+        "Show only", groups, key="show-only", placeholder="Show everything", label_visibility="collapsed"
+    )
     shown = [result for result in results if not wanted or _group(result) in wanted]
     columns: dict[str, list[Any]] = {
         "picture": [drawing.thumbnail(r.shown) if r.shown else None for r in shown],
@@ -212,9 +219,9 @@ def _detail(chosen: Chosen, classifier: ImageClassifier, result: Classified) -> 
         st.error(f"{row.path}: {row.error_message}.", icon=":material/broken_image:")
         return
     st.session_state["picture"] = (row.path, result.seen)
-    pictures, answer = st.columns([3, 2], gap="large")
+    answer, pictures = st.columns([2, 3], gap="large")
     with answer:
-        st.subheader(row.ranking[0][0], anchor=False)
+        st.header(row.ranking[0][0], anchor=False)
         st.markdown(verdict(row.ranking))
         st.html(drawing.bars(row.ranking[:SHOWN_CLASSES]))
         if len(row.ranking) > SHOWN_CLASSES:
@@ -245,23 +252,22 @@ def _pictures(classifier: ImageClassifier, result: Classified) -> None:
     assert result.shown is not None
     assert result.seen is not None
     label = row.ranking[0][0]
-    with st.spinner("Looking for the parts that decide …"):
-        evidence = occlusion_map(classifier, result.seen, classifier.classes.index(label))
-    seen = f"{geometry.width}×{geometry.height} {geometry.color}"
-    with st.container(horizontal=True, gap="medium"):
-        with st.container(width=_SIDE):
-            st.image(drawing.enlarged(np.asarray(result.shown)), width=_SIDE, alt=f"the picture {row.path}")
-            st.caption(f"**Picture**  \n{result.size[1]:,}×{result.size[0]:,} pixels")
-        with st.container(width=_SIDE):
-            st.image(drawing.enlarged(result.seen).squeeze(), width=_SIDE, alt=f"the same picture as {seen}")
-            st.caption(f"**What the network sees**  \n{seen}")
-        with st.container(width=_SIDE):
-            overlay = drawing.enlarged(drawing.overlaid(result.seen, evidence))
-            st.image(overlay, width=_SIDE, alt=f"map of the parts that speak for {label}")
-            st.caption(f"**Why {label}**  \nhiding these parts changes the answer")
+    evidence = occlusion_map(classifier, result.seen, classifier.classes.index(label))
+    size, seen = f"{result.size[1]:,}×{result.size[0]:,} pixels", f"{geometry.width}×{geometry.height} {geometry.color}"
+    st.html(
+        drawing.views(
+            [
+                (drawing.photo_url(result.shown), "Picture", size, f"the picture {row.path}"),
+                (drawing.data_url(result.seen), "What the network sees", seen, f"the same picture as {seen}"),
+                (
+                    drawing.data_url(drawing.overlaid(result.seen, evidence)),
+                    f"Why {label}",
+                    "the parts that decide",
+                    f"map of the parts that speak for {label}",
+                ),
+            ]
+        )
+    )
     st.html(drawing.legend([(drawing.FOR, f"speaks for {label}"), (drawing.AGAINST, "speaks against it")]))
     if hint := loss_by_fit(result.size, classifier):
-        st.info(
-            f"{hint} The model was trained on pictures cut to its subject; cut this one likewise.",
-            icon=":material/crop:",
-        )
+        st.info(f"{hint} Cut it as the training pictures are cut.", icon=":material/crop:")

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from pipeline.gallery import to_png
 
 FOR, AGAINST = (230, 159, 0), (0, 114, 178)  # orange and blue of Okabe & Ito 2008, "Color universal design"
 SIDE = 240  # pixels of a picture on a page
+_SMALL = 128  # pixels a side
+
+LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 168 40" width="168" height="40">
+<path d="M4 15 12 5h16l8 10-16 20z" fill="#56b4e9"/><path d="M12 5h16l-8 10z" fill="#9bd4f5"/>
+<path d="M4 15h16v20z" fill="#2f8fcb"/><path d="M20 15h16L20 35z" fill="#0072b2"/>
+<text x="46" y="29" font-family="Source Sans, Source Sans Pro, sans-serif" font-size="26" font-weight="600"
+fill="#2f8fcb">Facette</text></svg>"""
 
 STYLE = """<style>
 .facette-bars {width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums}
@@ -29,6 +37,8 @@ STYLE = """<style>
 .facette-tiles img {width: 100%; display: block; image-rendering: pixelated; border-radius: 2px}
 .facette-tiles figcaption {font-size: .75rem; line-height: 1.25; opacity: .75; padding-top: .15rem;
   font-variant-numeric: tabular-nums}
+.facette-views {grid-template-columns: repeat(3, minmax(0, 15rem)); gap: 1rem}
+.facette-views img {border-radius: .4rem}
 .facette-legend {display: flex; flex-wrap: wrap; gap: .25rem 1rem; font-size: .85rem; opacity: .85}
 .facette-legend span::before {content: ""; display: inline-block; width: .75rem; height: .75rem;
   border-radius: 2px; margin-right: .35rem; vertical-align: -1px; background: var(--swatch)}
@@ -63,6 +73,16 @@ def tiles(pictures: Sequence[tuple[NDArray[np.uint8], str, str]]) -> str:
     return f"{STYLE}<div class='facette-tiles'>{figures}</div>"
 
 
+def views(pictures: Sequence[tuple[str, str, str, str]]) -> str:
+    """Return a few pictures side by side: (URL, title, caption, alternative text) each."""
+    figures = "".join(
+        f"<figure><img src='{url}' alt='{html.escape(alt)}'>"
+        f"<figcaption><b>{html.escape(title)}</b><br>{html.escape(caption)}</figcaption></figure>"
+        for url, title, caption, alt in pictures
+    )
+    return f"{STYLE}<div class='facette-tiles facette-views'>{figures}</div>"
+
+
 def legend(entries: Sequence[tuple[tuple[int, int, int], str]]) -> str:
     """Return what colours mean, as a line of HTML."""
     spans = "".join(f"<span style='--swatch:rgb{color}'>{html.escape(words)}</span>" for color, words in entries)
@@ -74,11 +94,35 @@ def data_url(image: NDArray[np.uint8]) -> str:
     return "data:image/png;base64," + base64.b64encode(to_png(image)).decode()
 
 
+def photo_url(image: Image.Image) -> str:
+    """Return a photograph as a URL that holds it: JPEG, unless it is so small that its pixels are to be seen."""
+    if max(image.size) <= _SMALL:
+        return data_url(np.asarray(image))
+    data = io.BytesIO()
+    image.save(data, format="jpeg", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
+
+
 def thumbnail(image: Image.Image, side: int = 88) -> str:
     """Return a picture, made small, as a URL that holds it."""
     small = image.copy()
     small.thumbnail((side, side))
     return data_url(np.asarray(small))
+
+
+def icon(side: int = 64) -> Image.Image:
+    """Return the cut stone of the logo, for the browser's tab."""
+    image, scale = Image.new("RGBA", (4 * side, 4 * side)), 4 * side / 40
+    facets = {
+        "#56b4e9": [(4, 15), (12, 5), (28, 5), (36, 15), (20, 35)],
+        "#9bd4f5": [(12, 5), (28, 5), (20, 15)],
+        "#2f8fcb": [(4, 15), (20, 15), (20, 35)],
+        "#0072b2": [(20, 15), (36, 15), (20, 35)],
+    }
+    draw = ImageDraw.Draw(image)
+    for color, corners in facets.items():
+        draw.polygon([(x * scale, y * scale) for x, y in corners], fill=color)
+    return image.resize((side, side), Image.Resampling.LANCZOS)
 
 
 def enlarged(image: NDArray[np.uint8], side: int = 2 * SIDE) -> NDArray[np.uint8]:

@@ -52,8 +52,8 @@ def render(chosen: Chosen) -> None:
     else:
         st.markdown(
             f"Each of the {len(layer.W)} units multiplies a picture, pixel by pixel, with its weights. They "
-            "are drawn as pictures here: the unit answers to what is **light where they are light and dark where they are "
-            "dark**."
+            "are drawn as pictures here: a unit answers to what is **light where its weights are light and dark where "
+            "they are dark**."
         )
     if not np.isfinite(layer.W).all():
         st.error("The weights hold numbers that are not finite. Train the model again, with a lower learning rate.")

@@ -55,7 +55,7 @@ def _ledger(classifier: ImageClassifier) -> None:
     st.dataframe(
         [
             {
-                "layer": row.layer,
+                "layer": str(row.layer),
                 "W": _shape(row.W),
                 "b": _shape(row.b),
                 "Z and A": _shape(row.Z),

@@ -24,11 +24,11 @@ def _current() -> dict[str, DemoTraining]:
     return {}
 
 
-def render(runs: str | Path) -> None:
+def render(chosen: Chosen) -> None:
     """Draw the page."""
     st.title("Train a demo")
     st.markdown("Train a model here, in a few seconds, on real pictures that come with the installation.")
-    panel(Path(runs))
+    panel(chosen.runs)
     st.subheader("Your own pictures")
     st.markdown("Sort them into one sub-folder for each class, and type this in a terminal; then reload this page.")
     st.code("facette train YOUR_PHOTOS/", language="shell")

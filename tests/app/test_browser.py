@@ -1,0 +1,181 @@
+"""What a person does, in a real browser without a window."""
+
+import csv
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("streamlit")
+playwright = pytest.importorskip("playwright.sync_api")
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PHONE = {"width": 390, "height": 844}
+SECONDS = 60
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; install the system's package chromium"),
+]
+
+
+def serve(folder, *arguments):
+    """Start the app in a folder; return the process and its address once it answers."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "pipeline.cli", "app", "--port", str(port), "--no-browser", *arguments]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+    url = f"http://localhost:{port}"
+    for _ in range(SECONDS * 5):
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health") as answer:
+                if answer.status == 200:
+                    return process, url
+        except OSError:
+            if process.poll() is not None:
+                break
+            with pytest.raises(subprocess.TimeoutExpired):  # wait a little, or until it ends
+                process.wait(0.2)
+    stop(process)
+    raise AssertionError(f"the app does not answer:\n{(folder / 'server.log').read_text()}")
+
+
+def stop(process):
+    import signal
+
+    os.killpg(process.pid, signal.SIGTERM)  # the command and the server that it started
+    process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def url(trained):
+    process, url = serve(trained)
+    yield url
+    stop(process)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("browser")
+    with playwright.sync_playwright() as run:
+        context = run.chromium.launch_persistent_context(
+            folder, executable_path=CHROMIUM, headless=True, args=FLAGS, viewport={"width": 1280, "height": 900}
+        )
+        yield context
+        context.close()
+
+
+@pytest.fixture
+def page(browser):
+    page = browser.new_page()
+    page.set_default_timeout(SECONDS * 1000)
+    elsewhere = []
+    page.on("request", lambda request: elsewhere.append(request.url) if _leaves(request.url) else None)
+    yield page
+    page.close()
+    assert elsewhere == [], "the page asks other machines"
+
+
+def _leaves(url):
+    return url.startswith("http") and not url.startswith("http://localhost:")
+
+
+def no_wider_than_the_screen(page):
+    return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+def test_classify_a_sample(url, page):
+    page.goto(url)
+    page.get_by_role("heading", name="Classify pictures").wait_for()
+    page.get_by_role("radio", name="2", exact=True).click()
+    table = page.get_by_role("table", name="Probability of each class")
+    assert table.get_by_role("row").count() == 2
+    page.get_by_text("True class: not-face").wait_for()
+    assert page.get_by_alt_text("map of the parts that speak for").count() == 1
+    assert "sample=2" in page.url
+
+
+def test_upload_good_and_bad_files_and_download_the_rows(url, page, photo, face, tmp_path):
+    page.goto(f"{url}/?from=Upload")
+    page.locator("input[type=file]").set_input_files(
+        [
+            {"name": "face.png", "mimeType": "image/png", "buffer": face},
+            {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo},
+            {"name": "words.jpg", "mimeType": "image/jpeg", "buffer": b"some words"},
+        ]
+    )
+    page.get_by_text("2 of 3 pictures classified").wait_for()
+    page.get_by_text("1 could not be read").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    download.value.save_as(tmp_path / "app.csv")
+    rows = list(csv.DictReader((tmp_path / "app.csv").read_text(encoding="utf-8").splitlines()))
+    assert [(row["path"], row["status"]) for row in rows] == [
+        ("face.png", "ok"),
+        ("photo.jpg", "ok"),
+        ("words.jpg", "error"),
+    ]
+
+
+def test_look_at_a_unit_of_the_first_layer(url, page):
+    page.goto(url)
+    page.get_by_role("link", name="First layer").click()
+    page.get_by_role("heading", name="First layer", exact=True).wait_for()
+    page.get_by_alt_text("weights of unit 32:").first.wait_for()
+    assert page.locator(".facette-tiles").first.locator("img").count() == 32
+    page.get_by_label("Look at unit").fill("7")
+    page.keyboard.press("Enter")
+    page.get_by_text("Unit 7:").wait_for()
+    page.get_by_text("the picture classified last").wait_for()  # the sample shown on the page before
+
+
+def test_a_phone(url, page):
+    page.set_viewport_size(PHONE)
+    for place, title in (("", "Classify pictures"), ("first-layer", "First layer"), ("model", "The model")):
+        page.goto(f"{url}/{place}")
+        page.get_by_role("heading", name=title, exact=True).wait_for()
+        page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
+        assert no_wider_than_the_screen(page), title
+
+
+def test_every_page_can_be_reached_by_keyboard(url, page):
+    page.goto(url)
+    page.get_by_role("heading", name="Classify pictures").wait_for()
+    reached = set()
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.innerText.trim() || document.activeElement.ariaLabel"))
+    assert any("First layer" in (words or "") for words in reached), reached
+    assert any("Upload" in (words or "") for words in reached), reached
+
+
+def test_train_the_demo_where_there_is_no_model(page, tmp_path):
+    process, url = serve(tmp_path)
+    try:
+        page.goto(url)
+        page.get_by_role("heading", name="No model yet").wait_for()
+        page.get_by_role("button", name="Train the demo model").click()
+        page.get_by_role("heading", name="Classify pictures").wait_for()
+        page.get_by_role("table", name="Probability of each class").wait_for()
+        assert (tmp_path / "runs" / "demo-faces" / "report.html").is_file()
+    finally:
+        stop(process)

@@ -1,0 +1,298 @@
+"""The pages' logic, driven without a browser."""
+
+import csv
+import io
+import shutil
+
+import numpy as np
+import pytest
+
+pytest.importorskip("streamlit")
+from streamlit.testing.v1 import AppTest
+
+from pipeline.classifier import ImageClassifier
+from pipeline.cli import main
+
+PAGES = ("classify", "first_layer", "model", "train_demo")
+
+
+def show_page(page, runs, model=None):
+    from importlib import import_module
+
+    from pipeline.pages import choice
+
+    import_module(f"pipeline.pages.{page}").render(choice.choose(runs, model))
+
+
+@pytest.fixture(autouse=True)
+def _no_memory_of_other_tests():
+    import streamlit as st
+
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+@pytest.fixture
+def runs(trained, tmp_path):
+    """A copy of the run, free to be damaged."""
+    return shutil.copytree(trained / "runs", tmp_path / "runs")
+
+
+def page(name, runs, given=None, **query):
+    at = AppTest.from_function(show_page, args=(name, str(runs), given), default_timeout=60)
+    for key, value in query.items():
+        at.query_params[key] = value
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
+def upload(at, *files):
+    at.file_uploader[0].set_value([(name, data, "image/png") for name, data in files])
+    at.run()
+    assert not at.exception, at.exception
+    return at
+
+
+def words(at):
+    """All that a person reads on the page."""
+    kinds = (at.title, at.header, at.subheader, at.markdown, at.caption, at.info, at.warning, at.error, at.html)
+    return " ".join(str(element.value) for kind in kinds for element in kind)
+
+
+def results(at):
+    return list(at.session_state["results"].values())
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_draws_a_model(name, trained):
+    at = page(name, trained / "runs")
+    assert not at.error
+    assert at.sidebar.selectbox[0].value == "faces"
+    assert "test pictures right" in at.sidebar.caption[0].value
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_without_a_model_every_page_offers_to_train_the_demo(name, tmp_path):
+    at = page(name, tmp_path / "runs")
+    assert [button.label for button in at.button] == ["Train the demo model"]
+    assert at.radio[0].options == ["faces", "digits"]
+
+
+@pytest.mark.parametrize("name", PAGES[:3])
+@pytest.mark.parametrize("damage", [b"", b"no HDF5 at all", None])
+def test_a_corrupt_model_is_one_message(name, damage, runs):
+    model = runs / "faces" / "model.h5"
+    model.write_bytes(model.read_bytes()[:3000] if damage is None else damage)
+    at = page(name, runs)
+    assert len(at.error) == 1
+    assert "model.h5" in at.error[0].value
+    assert "Traceback" not in words(at)
+
+
+def test_damaged_metrics_do_not_hide_the_model(runs):
+    (runs / "faces" / "metrics.json").write_text("{")
+    at = page("model", runs)
+    assert "has not been measured" in at.info[0].value
+
+
+def test_runs_are_listed_newest_first_and_can_be_chosen(runs, trained):
+    import os
+
+    shutil.copytree(runs / "faces", runs / "older")
+    shutil.copytree(runs / "faces", runs / "newer")
+    for name, seconds in (("older", 1_000), ("faces", 2_000), ("newer", 3_000)):
+        os.utime(runs / name / "model.h5", (seconds, seconds))
+    at = page("model", runs)
+    assert at.sidebar.selectbox[0].options == ["newer", "faces", "older"]
+    assert page("model", runs, model="older").sidebar.selectbox[0].value == "older"
+    gone = page("model", runs, model="gone")
+    assert gone.sidebar.selectbox[0].value == "newer"
+    assert "gone" in gone.sidebar.warning[0].value
+
+
+def test_a_model_given_comes_first(runs, tmp_path):
+    elsewhere = tmp_path / "elsewhere.h5"
+    shutil.copy(runs / "faces" / "model.h5", elsewhere)
+    at = page("model", runs, str(elsewhere))
+    assert at.sidebar.selectbox[0].options == ["elsewhere", "faces"]
+    assert "missing.h5" in page("model", tmp_path / "none", str(tmp_path / "missing.h5")).error[0].value
+
+
+def test_a_run_that_vanishes_is_followed_by_the_next(runs):
+    shutil.copytree(runs / "faces", runs / "second")
+    at = page("model", runs)
+    shutil.rmtree(runs / at.sidebar.selectbox[0].value)
+    at.run()
+    assert not at.exception
+    assert len(at.sidebar.selectbox[0].options) == 1
+    assert not at.error
+
+
+def test_samples_were_not_trained_on_and_their_truth_is_told(trained):
+    at = page("classify", trained / "runs")
+    at.segmented_control(key="sample").set_value("All").run()
+    assert not at.exception
+    found = results(at)
+    assert {result.row.true_label for result in found} == {"face", "not-face"}
+    assert not any(result.known for result in found)
+    table = at.dataframe[0].value
+    assert list(table["true class"]) == [result.row.true_label for result in found]
+
+
+def test_python_command_line_and_app_give_the_same_probabilities(trained, tmp_path, photo, face):
+    files = {"photo.jpg": photo, "face.png": face}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    model = trained / "runs" / "faces" / "model.h5"
+    classifier = ImageClassifier.load(model)
+    output = tmp_path / "out.csv"
+    assert main(["predict", str(model), *(str(tmp_path / n) for n in files), "-o", str(output), "--topk", "2"]) == 0
+    rows = list(csv.DictReader(output.read_text(encoding="utf-8").splitlines()))
+    at = page("classify", trained / "runs", **{"from": "Upload"})
+    found = results(upload(at, *files.items()))
+    for data, row, result in zip(files.values(), rows, found, strict=True):
+        in_python = classifier.classify(data)
+        in_app = dict(result.row.ranking)
+        in_cli = {row["label"]: float(row["probability"]), row["label_2"]: float(row["probability_2"])}
+        assert list(in_python) == list(in_app) == list(in_cli)
+        np.testing.assert_allclose(list(in_app.values()), list(in_python.values()), atol=1e-6)
+        np.testing.assert_allclose(list(in_app.values()), list(in_cli.values()), atol=1e-6)
+        assert (result.row.sha256, result.row.model_id) == (row["sha256"], row["model_id"])
+
+
+def test_bad_files_stand_beside_good_ones(trained, face, photo):
+    at = page("classify", trained / "runs", **{"from": "Upload"})
+    bad = {"notes.jpg": b"some words", "empty.png": b"", "cut.jpg": photo[:5000]}
+    upload(at, ("face.png", face), *bad.items())
+    assert "1 of 4 pictures classified" in words(at)
+    assert "3 could not be read" in words(at)
+    found = {result.row.path: result.row for result in results(at)}
+    assert {name: found[name].error_code for name in bad} == {
+        "notes.jpg": "not_an_image",
+        "empty.png": "empty_file",
+        "cut.jpg": "truncated",
+    }
+    assert found["face.png"].status == "ok"
+    at.multiselect(key="show-only").set_value(["could not be read"]).run()
+    assert sorted(at.dataframe[0].value["file"]) == sorted(bad)
+
+
+def test_a_single_bad_file_says_why(trained):
+    at = page("classify", trained / "runs", **{"from": "Upload"})
+    upload(at, ("notes.jpg", b"some words"))
+    assert "notes.jpg" in at.error[0].value
+    assert "not a picture" in at.error[0].value
+
+
+def test_names_are_text_not_markup(trained, face):
+    at = page("classify", trained / "runs", **{"from": "Upload"})
+    upload(at, ("<script>alert(1)</script>'.png", face))
+    assert "<script>" not in " ".join(element.value for element in at.html)
+
+
+def test_a_wide_picture_gets_a_hint_a_square_one_none(trained, face, photo):
+    at = page("classify", trained / "runs", **{"from": "Upload"})
+    assert "too wide" in upload(at, ("photo.jpg", photo)).info[0].value
+    assert not upload(at, ("face.png", face)).info
+
+
+def test_a_picture_of_the_training_is_recognised(trained, tmp_path):
+    from pipeline.dataset import Dataset
+
+    with Dataset.open(trained / "runs" / "faces" / "data.h5") as dataset:
+        name = dataset.paths[dataset.indices("train")[0]]
+    at = page("classify", trained / "runs", **{"from": "Upload"})
+    upload(at, ("known.png", (trained / "data" / "faces" / name).read_bytes()))
+    assert "took part in the training" in at.warning[0].value
+
+
+def test_no_picture_yet_tells_what_to_do(trained):
+    at = page("classify", trained / "runs", **{"from": "Upload"})
+    assert "Add a picture" in at.info[0].value
+    assert "face, not-face" in at.info[0].value
+
+
+def test_without_the_data_set_there_are_no_samples_but_all_else(runs, face):
+    (runs / "faces" / "data.h5").unlink()
+    at = page("classify", runs)
+    assert at.segmented_control[0].options == ["Upload", "Camera"]
+    upload(at, ("face.png", face))
+    assert results(at)[0].row.status == "ok"
+    assert "not there any more" in words(page("first_layer", runs))
+
+
+def test_camera(trained, photo):
+    at = page("classify", trained / "runs", **{"from": "Camera"})
+    at.camera_input[0].set_value(("shot.jpg", photo, "image/jpeg"))
+    at.run()
+    assert not at.exception
+    assert results(at)[0].row.status == "ok"
+
+
+def test_first_layer_shows_each_unit_once_and_sorts(trained):
+    at = page("first_layer", trained / "runs")
+    grid = at.html[0].value
+    assert grid.count("<figure>") == 32
+    assert "0 of 32" in words(at) or "of 32 first-layer units" in words(at)
+    at.selectbox(key="sort").set_value("unit number").run()
+    captions = [part.split("<")[0] for part in at.html[0].value.split("<figcaption>")[1:]]
+    assert captions == [str(i) for i in range(1, 33)]
+    at.number_input(key="unit").set_value(7).run()
+    assert "Unit 7" in words(at)
+
+
+def test_first_layer_download_is_the_command_line_picture(trained):
+    from PIL import Image
+
+    from pipeline.pages import choice, first_layer
+
+    chosen = choice.Chosen(trained / "runs")
+    classifier = ImageClassifier.load(trained / "runs" / "faces" / "model.h5")
+    with Image.open(io.BytesIO(first_layer._png(chosen, classifier))) as image:
+        assert image.format == "PNG"
+        assert min(image.size) > 200
+
+
+def test_a_unit_answers_most_to_what_it_looks_for(trained):
+    """The pictures shown as exciting do excite the unit more than the mean of all training pictures."""
+    from pipeline.dataset import Dataset
+    from pipeline.pages import first_layer
+
+    model = trained / "runs" / "faces" / "model.h5"
+    classifier = ImageClassifier.load(model)
+    images, best = first_layer._strongest(str(model), 0.0, classifier)
+    with Dataset.open(model.with_name("data.h5")) as dataset:
+        everything, _ = dataset.read("train")
+    A_all = first_layer.activations(classifier, everything)
+    A = first_layer.activations(classifier, images)
+    for i in range(32):
+        np.testing.assert_allclose(A[i, best[i, 0]], A_all[i].max(), rtol=1e-5)
+
+
+def test_training_the_demo_ends_with_its_model_on_the_page(tmp_path, monkeypatch):
+    from pipeline.pages import train_demo
+
+    monkeypatch.chdir(tmp_path)
+    at = page("classify", tmp_path / "runs")
+    at.button[0].click().run()
+    assert not at.exception
+    train_demo._current()["training"].wait(60)
+    at.run()
+    assert not at.exception
+    assert at.title[0].value == "Classify pictures"
+    assert at.sidebar.selectbox[0].value == "demo-faces"
+
+
+def test_a_training_that_fails_says_why_and_can_be_tried_again(tmp_path, monkeypatch):
+    from pipeline.pages import train_demo
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").write_text("a file where the folder of the pictures should be")
+    at = page("train_demo", tmp_path / "runs")
+    at.button[0].click().run()
+    train_demo._current()["training"].wait(60)
+    at.run()
+    assert not at.exception
+    assert "data" in at.error[0].value
+    assert [button.label for button in at.button] == ["Train the demo model"]

@@ -1,0 +1,101 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.config import NetworkConfig, TrainingConfig
+from pipeline.classifier import ImageClassifier
+from pipeline.dataset import Dataset
+from pipeline.gallery import data_of, held_out_pictures, to_png
+from pipeline.predict import Item, predict
+from pipeline.train import prepare
+from pipeline.uploads import SHOWN_SIDE, Upload, classify_uploads, loss_by_fit
+from pipeline.wording import verdict
+
+
+@pytest.fixture
+def model(face_folder, tmp_path):
+    run = prepare(face_folder, tmp_path / "run", network=NetworkConfig(hidden=(8,)), training=TrainingConfig(epochs=1))
+    with run.dataset:
+        list(run.epochs())
+        run.save_model()
+    return tmp_path / "run" / "model.h5"
+
+
+def test_rows_are_those_of_predict(model, photo, tmp_path):
+    classifier = ImageClassifier.load(model)
+    data = io.BytesIO()
+    photo.save(data, format="jpeg")
+    files = {"good.jpg": data.getvalue(), "cut.jpg": data.getvalue()[:9000], "words.png": b"words", "empty.gif": b""}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    expected = list(predict(classifier, [Item(tmp_path / name, name) for name in files], topk=2))
+    results = classify_uploads(classifier, [Upload(name, content) for name, content in files.items()])
+    for row, result in zip(expected, results, strict=True):
+        assert result.row.to_dict() | {"sha256": ""} == row.to_dict() | {"sha256": ""}
+        assert (result.shown is None) == (row.status == "error")
+    assert results[0].size == (photo.height, photo.width)
+    assert max(results[0].shown.size) <= SHOWN_SIDE
+    assert results[0].seen.shape == classifier.geometry.shape
+
+
+def test_too_many_pixels_are_refused(model, photo):
+    data = io.BytesIO()
+    photo.save(data, format="png")
+    (result,) = classify_uploads(ImageClassifier.load(model), [Upload("p.png", data.getvalue())], max_pixels=1000)
+    assert result.row.error_code == "too_large"
+
+
+def test_nothing_to_classify(model):
+    assert classify_uploads(ImageClassifier.load(model), []) == []
+
+
+@pytest.mark.parametrize(("size", "word"), [((25, 25), ""), ((25, 28), ""), ((25, 50), "wide"), ((50, 25), "tall")])
+def test_a_picture_far_from_the_models_shape_gets_a_hint(size, word, model):
+    hint = loss_by_fit(size, ImageClassifier.load(model))
+    assert word in hint
+    assert bool(hint) == bool(word)
+    assert not word or "50%" in hint
+
+
+def test_the_gallery_shows_held_out_pictures_of_every_class(model):
+    classifier = ImageClassifier.load(model)
+    data = data_of(model, classifier)
+    pictures = held_out_pictures(data, limit=5)
+    assert [picture.true_label for picture in pictures] == ["face", "other", "face", "other", "face"]
+    with Dataset.open(data) as dataset:
+        images, labels = dataset.read("test")
+    for picture in pictures:
+        shown = np.asarray(Image.open(io.BytesIO(picture.data)))[..., None]
+        (match,) = np.flatnonzero((images == shown).all(axis=(1, 2, 3)))
+        assert classifier.classes[labels[match]] == picture.true_label
+
+
+def test_a_data_set_that_has_changed_is_not_the_models(model):
+    classifier = ImageClassifier.load(model)
+    data = model.with_name("data.h5")
+    assert data_of(model, classifier) == data
+    data.write_bytes(data.read_bytes()[:5000])
+    assert data_of(model, classifier) is None
+    data.unlink()
+    assert data_of(model, classifier) is None
+
+
+def test_png_keeps_every_pixel():
+    image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(to_png(image)))), image)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "words"),
+    [
+        ((0.99, 0.01), "is sure"),
+        ((0.8, 0.2), "fairly sure"),
+        ((0.6, 0.4), "leans towards a"),
+        ((0.52, 0.48), "cannot decide between a and b"),
+        ((0.3, 0.28, 0.2), "cannot decide"),
+    ],
+)
+def test_verdict(probabilities, words):
+    assert words in verdict(list(zip("abc", probabilities, strict=False)))
