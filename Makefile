@@ -17,13 +17,13 @@ install: $(VENV)/installed
 $(VENV)/installed: pyproject.toml requirements/demo.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/demo.txt
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(VENV)/bin/pip install -qq --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 $(TEST_VENV)/installed: pyproject.toml requirements/dev.txt
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(RUN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(RUN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	$(RUN)/pip install -qq --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 test: lint  ## everything, in a virtual environment of its own

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +31,19 @@ from pipeline.images import decode
 from pipeline.preprocess import Preprocessor
 
 MODEL_FORMAT, MODEL_VERSION = "facette-model", 1
+
+
+def is_model(path: str | Path) -> bool:
+    """Tell whether a path is a model file of this project (of any version), or a run folder that holds one."""
+    path = Path(path)
+    path = path / "model.h5" if path.is_dir() else path
+    if not path.is_file() or not h5py.is_hdf5(path):
+        return False
+    try:
+        with h5py.File(path, "r") as file:
+            return file.attrs.get("format") == MODEL_FORMAT
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -5,38 +5,15 @@ from __future__ import annotations
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 from model.parameters import shape_ledger
 from pipeline.classifier import ImageClassifier
 from pipeline.console import percent, table
-from pipeline.dataset import Dataset, is_dataset
-from pipeline.errors import InputError
+from pipeline.dataset import Dataset
 from pipeline.split import SPLITS
 
 _CORE = ("numpy", "pillow", "h5py", "scikit-learn", "scipy", "matplotlib", "jinja2", "tqdm")
 _EXTRAS = {"demo": "scikit-image", "app": "streamlit", "heic": "pillow-heif"}
-
-
-def describe(what: str | None) -> str:
-    """Describe a model file or run folder, a data set file, or, of None, the installation.
-
-    Raises
-    ------
-    InputError, FormatError, FileNotFoundError
-        When it is none of these.
-    """
-    if what is None:
-        return describe_installation()
-    path = Path(what)
-    if is_dataset(path):
-        with Dataset.open(path) as dataset:
-            return describe_dataset(dataset)
-    if path.is_dir():
-        if not (path / "model.h5").is_file():
-            raise InputError(f"{path}: is neither a run folder (it holds no model.h5), a model nor a data set")
-        path = path / "model.h5"
-    return describe_model(ImageClassifier.load(path))
 
 
 def describe_model(classifier: ImageClassifier) -> str:

@@ -78,6 +78,30 @@ def test_predict_writes_to_standard_output_and_tells_errors_by_the_exit_code(cap
     assert "1 not_found" in err
 
 
+def test_inspect_looks_through_pictures(capsys, faces, tmp_path):
+    code, out, _ = run(capsys, "inspect", faces, "--html", "audit.html", "--contact-sheet", "sheet.png")
+    assert code == 0
+    assert "200 pictures" in out
+    assert (tmp_path / "audit.html").exists()
+    assert (tmp_path / "sheet.png").exists()
+    code, out, _ = run(capsys, "inspect", faces, "--json")
+    assert json.loads(out)["m"] == 200
+
+
+def test_ingest_dry_run_append_and_rejected(capsys, faces, tmp_path):
+    make_classes(cats=6, dogs=6)(tmp_path / "photos", faces)
+    (tmp_path / "photos" / "cats" / "bad.jpg").write_text("no picture")
+    code, out, _ = run(capsys, "ingest", "photos", "p.h5", "--dry-run", "--rejected", "rejected.csv")
+    assert code == 0
+    assert "dry run" in out
+    assert not (tmp_path / "p.h5").exists()
+    assert "cats/bad.jpg,not_an_image" in (tmp_path / "rejected.csv").read_text()
+    assert run(capsys, "ingest", "photos", "p.h5")[0] == 0
+    code, out, _ = run(capsys, "ingest", "photos", "p.h5", "--append", "--json")
+    assert code == 0
+    assert json.loads(out)["ingested"] == 0  # all there already
+
+
 def test_find_learning_rate_draws_and_suggests(capsys, faces):
     code, out, _ = run(capsys, "train", faces, "--find-learning-rate", "--name", "lr", "--hidden", "32")
     assert code == 0
@@ -159,7 +183,8 @@ def test_bad_sources_get_one_message_and_leave_nothing(capsys, faces, tmp_path, 
         (["predict", "{run}", "{faces}", "-o", "out.xlsx"], "xlsx"),
         (["evaluate", "{run}", "{empty}"], "no pictures"),
         (["filters", "{run}", "-o", "no/such/filters.png"], "no/such"),
-        (["inspect", "{empty}"], "neither"),
+        (["inspect", "{empty}"], "holds no pictures"),
+        (["inspect", "{run}", "--html", "x.html"], "for pictures"),
         (["ingest", "{faces}", "no/such/data.h5"], "no/such"),
         (["demo", "cats"], "choose one of faces, digits"),
     ],

@@ -1,0 +1,106 @@
+"""`facette ingest` and `facette inspect`."""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import ArgumentParser as Parser
+from argparse import Namespace as Arguments
+
+from pipeline.console import progress_bar
+from pipeline.errors import InputError
+
+
+def ingest_flags(parser: Parser) -> None:
+    """Add the flags of `ingest`."""
+    from pipeline.config import DataConfig
+    from pipeline.flags import add_flags
+
+    parser.add_argument(
+        "source", help="folder with a sub-folder for each class, a manifest, an archive, arrays, or a known set"
+    )
+    parser.add_argument("target", help="data set file to make, such as faces.h5")
+    parser.add_argument(
+        "--append", action="store_true", help="add new pictures to the data set TARGET; the old keep their splits"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="say what would happen, and write nothing")
+    parser.add_argument("--rejected", metavar="FILE", help="write the rejected files and why, as CSV")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="decoding threads (default: all cores)")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    add_flags(parser, DataConfig, "data")
+
+
+def ingest(arguments: Arguments) -> int:
+    """Turn pictures into a data set file."""
+    from pipeline import ingest as ingesting
+    from pipeline.config import DataConfig
+    from pipeline.console import describe_ingest
+    from pipeline.flags import config_from_flags
+
+    with progress_bar("Reading pictures", "pictures") as progress:
+        report = ingesting.ingest(
+            arguments.source,
+            arguments.target,
+            config_from_flags(DataConfig, arguments, {}),
+            append=arguments.append,
+            dry_run=arguments.dry_run,
+            jobs=arguments.jobs,
+            progress=progress,
+        )
+    if arguments.rejected:
+        ingesting.write_rejected(report, arguments.rejected)
+    print(json.dumps(report.to_dict(), indent=2) if arguments.json else describe_ingest(report))
+    if arguments.dry_run and not arguments.json:
+        print("Nothing was written: this was a dry run")
+    elif not arguments.json:
+        print(f"The data set is in {arguments.target}. Train on it with:  facette train {arguments.target}")
+    return 0
+
+
+def inspect_flags(parser: Parser) -> None:
+    """Add the flags of `inspect`."""
+    parser.add_argument(
+        "what", nargs="?", help="a folder of pictures, a data set, a model or a run; nothing: the installation"
+    )
+    parser.add_argument("--json", action="store_true", help="of pictures: print the findings as JSON")
+    parser.add_argument("--html", metavar="FILE", help="of pictures: write the findings as a page")
+    parser.add_argument("--contact-sheet", metavar="FILE", help="of pictures: write examples of the findings as a PNG")
+    parser.add_argument("--group-by", default="", metavar="KEY", help="of pictures: as in `facette ingest`")
+
+
+def inspect(arguments: Arguments) -> int:
+    """Describe a model, look through pictures, or describe the installation."""
+    from pipeline.classifier import ImageClassifier, is_model
+    from pipeline.inspection import describe_installation, describe_model
+
+    if arguments.what and not is_model(arguments.what):
+        return _audit(arguments)
+    if arguments.json or arguments.html or arguments.contact_sheet:
+        raise InputError("--json, --html and --contact-sheet are for pictures: name a folder or a data set")
+    print(describe_model(ImageClassifier.load(arguments.what)) if arguments.what else describe_installation())
+    return 0
+
+
+def _audit(arguments: Arguments) -> int:
+    from model.atomic import replacing
+    from pipeline.audit import audit
+    from pipeline.config import DataConfig
+    from pipeline.dataset import Dataset, is_dataset
+    from pipeline.inspection import describe_dataset
+
+    config = DataConfig(group_by=arguments.group_by)
+    with progress_bar("Looking at pictures", "pictures") as progress:
+        report = audit(arguments.what, config=config, jobs=os.cpu_count() or 1, progress=progress)
+    if arguments.html:
+        with replacing(arguments.html) as temporary:
+            temporary.write_text(report.to_html(), encoding="utf-8")
+    if arguments.contact_sheet:
+        report.write_contact_sheet(arguments.contact_sheet)
+    if arguments.json:
+        print(report.to_json())
+        return 0
+    if is_dataset(arguments.what):
+        with Dataset.open(arguments.what) as dataset:
+            print(describe_dataset(dataset))
+    print(report.to_text())
+    return 0

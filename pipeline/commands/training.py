@@ -1,0 +1,221 @@
+"""`facette train` and `facette demo`."""
+
+from __future__ import annotations
+
+import os
+from argparse import ArgumentParser as Parser
+from argparse import Namespace as Arguments
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.console import progress_bar, say
+from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from pipeline.train import TrainingRun
+
+
+def _add_training_flags(parser: Parser) -> None:
+    from model.config import NetworkConfig, TrainingConfig
+    from pipeline.config import DataConfig
+    from pipeline.flags import add_flags
+
+    group = parser.add_argument_group("run")
+    group.add_argument("--name", help="of the run: results go to RUNS/NAME (default: from the source)")
+    group.add_argument("--runs", default="runs", help="folder of all runs (default: runs)")
+    group.add_argument("--overwrite", action="store_true", help="replace a run of this name")
+    group.add_argument("--config", help="TOML file with [data], [network], [training], such as a run's config.toml")
+    group.add_argument("--memory", type=float, default=1000, help="MB of pictures to hold in memory (default: 1000)")
+    group.add_argument("--threads", type=int, help="processor threads (default: all)")
+    add_flags(parser, DataConfig, "data")
+    add_flags(parser, NetworkConfig, "network")
+    add_flags(parser, TrainingConfig, "training")
+
+
+def train_flags(parser: Parser) -> None:
+    """Add the flags of `train`."""
+    parser.add_argument("source", nargs="?", help="folder with a sub-folder for each class, or a data set (.h5)")
+    parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run, such as runs/first")
+    parser.add_argument(
+        "--start-from", metavar="MODEL", help="train this model.h5 further, with its layers, classes and picture size"
+    )
+    parser.add_argument(
+        "--find-learning-rate",
+        action="store_true",
+        help="try ever larger learning rates for a moment, draw the cost, and stop",
+    )
+    _add_training_flags(parser)
+
+
+def train(arguments: Arguments) -> int:
+    """Train, resume, or look for a learning rate."""
+    if bool(arguments.source) == bool(arguments.resume):
+        raise InputError("train needs either a SOURCE of pictures or --resume RUN")
+    with _threads(arguments.threads):
+        if arguments.resume:
+            from model.config import NetworkConfig, TrainingConfig
+            from pipeline.config import DataConfig
+            from pipeline.train import resume
+
+            names = {field.name for kind in (DataConfig, NetworkConfig, TrainingConfig) for field in fields(kind)}
+            _refuse_flags(arguments, names, "--resume goes on with the configuration that the run began with")
+            run = resume(arguments.resume)
+            say(f"Resuming {run.folder} after epoch {run.state.epoch}")
+        else:
+            run = _prepare(arguments, arguments.source, arguments.overwrite)
+        with run.dataset:
+            if arguments.find_learning_rate:
+                return _find_learning_rate(run)
+            return _run_to_the_end(run)
+
+
+def _refuse_flags(arguments: Arguments, names: set[str], why: str) -> None:
+    given = [f"--{name.replace('_', '-')}" for name in sorted(names & set(vars(arguments)))]
+    if given:
+        raise InputError(f"{why}; leave out {', '.join(given)}")
+
+
+def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
+    from model.config import NetworkConfig, TrainingConfig
+    from pipeline.config import DataConfig
+    from pipeline.console import describe_ingest
+    from pipeline.flags import config_from_flags, read_toml
+    from pipeline.train import prepare, run_folder
+
+    start_from = getattr(arguments, "start_from", None)
+    if start_from:
+        fixed = {field.name for field in fields(NetworkConfig)} - {"dropout", "input_dropout"}
+        _refuse_flags(arguments, fixed | {"size", "color", "fit"}, "--start-from keeps MODEL's layers and pictures")
+        say(
+            "Starting from the weights of a saved model: its batch normalisation is folded into them and stays off, "
+            "and the optimiser starts anew"
+        )
+    stored = read_toml(arguments.config) if arguments.config else {}
+    with progress_bar("Reading pictures", "pictures") as progress:
+        run = prepare(
+            source,
+            run_folder(arguments.runs, arguments.name, source, overwrite=overwrite),
+            data=config_from_flags(DataConfig, arguments, stored.get("data", {})),
+            network=config_from_flags(NetworkConfig, arguments, stored.get("network", {})),
+            training=config_from_flags(TrainingConfig, arguments, stored.get("training", {})),
+            start_from=start_from,
+            memory=int(arguments.memory * 1e6),
+            jobs=os.cpu_count() or 1,
+            progress=progress,
+        )
+    if run.ingested:
+        say(describe_ingest(run.ingested))
+    return run
+
+
+def _run_to_the_end(run: TrainingRun) -> int:
+    from model.training import Diverged
+    from pipeline.console import describe_plan, describe_result, show_epoch
+
+    say(describe_plan(run))
+    total = int(run.state.training.epochs)
+    try:
+        for record in run.epochs():
+            show_epoch(record, total)
+    except KeyboardInterrupt:
+        return _interrupted(run)
+    except Diverged as error:
+        say(f"facette: {error}")
+        if run.state.epoch:
+            run.save_model()
+            say(f"The best weights of the {run.state.epoch} epochs before are in {run.folder / 'model.h5'}")
+        else:
+            run.discard()
+        return 1
+    say("Evaluating, and writing the report")
+    result = run.finish()
+    print(describe_result(result))
+    print(f"The run is in {run.folder}: model.h5, report.html, filters.png, metrics.json, history.csv, config.toml")
+    return 0
+
+
+def _interrupted(run: TrainingRun) -> int:
+    if not run.state.epoch:
+        run.discard()
+        say("Interrupted before the first epoch was done: nothing is kept")
+        return 130
+    run.save_model()
+    say(
+        f"Interrupted after epoch {run.state.epoch}; {run.folder / 'model.h5'} holds the best weights so far.\n"
+        f"Go on with:  facette train --resume {run.folder}"
+    )
+    return 130
+
+
+def _find_learning_rate(run: TrainingRun) -> int:
+    from model.rate_range import find_learning_rate, suggest
+    from pipeline.figures import save_figure
+    from pipeline.report import draw_rate_range
+
+    points = list(find_learning_rate(run.state, run.train_source))
+    rates, costs = [rate for rate, _ in points], [cost for _, cost in points]
+    path = run.folder / "learning_rate.png"
+    try:
+        rate = suggest(rates, costs)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    save_figure(draw_rate_range(rates, costs, rate), path)
+    print(f"A good peak learning rate is about {rate:.2g}: the cost falls steepest there ({path})")
+    print(f"Train with:  facette train {run.source} --learning-rate {rate:.2g} --name NAME")
+    return 0
+
+
+def demo_flags(parser: Parser) -> None:
+    """Add the flags of `demo`."""
+    parser.add_argument("demo", nargs="?", default="faces", help="faces or digits (default: faces)")
+    parser.add_argument("--data", default="data", help="folder for the demo's pictures (default: data)")
+    _add_training_flags(parser)
+
+
+def demo(arguments: Arguments) -> int:
+    """Write the demo's pictures, train on them and classify them."""
+    from pipeline.classifier import ImageClassifier
+    from pipeline.commands.use import write_rows
+    from pipeline.demo import DEMOS, write_demo
+    from pipeline.predict import find_items, predict, write_csv
+
+    folder = write_demo(arguments.demo, Path(arguments.data) / arguments.demo)
+    say(f"Demo: {DEMOS[arguments.demo].about}\nThe pictures are in {folder}, a folder for each class.")
+    arguments.name = arguments.name or f"demo-{arguments.demo}"
+    say(f"\n$ facette train {folder} --name {arguments.name}")
+    with _threads(arguments.threads):
+        run = _prepare(arguments, str(folder), overwrite=True)
+        with run.dataset:
+            code = _run_to_the_end(run)
+    if code:
+        return code
+    output, model = run.folder / "predictions.csv", run.folder / "model.h5"
+    say(f"\n$ facette predict {model} {folder} -o {output}")
+    classifier = ImageClassifier.load(model)
+    items, _ = find_items([str(folder)], classifier.classes)
+    code = write_rows(classifier, predict(classifier, items), str(output), write_csv, topk=1)
+    print(
+        f"\nWhat next:\n"
+        f"  look at {run.folder / 'report.html'} and {run.folder / 'filters.png'}\n"
+        f"  facette app {model}\n"
+        f"  facette train YOUR_PHOTOS/      (a folder with one sub-folder for each class)\n"
+        f"  facette predict {model} PICTURES/ -o predictions.csv"
+    )
+    return code
+
+
+@contextmanager
+def _threads(n: int | None) -> Iterator[None]:
+    if n is None:
+        yield
+        return
+    if n < 1:
+        raise InputError("--threads: give 1 or more")
+    import numpy as np  # noqa: F401  (its BLAS has to be loaded to be limited)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(n):
+        yield
