@@ -86,8 +86,7 @@ def audit(
     look = DataConfig(size=_SIDE, fit="pad", validation=0, test=0, max_pixels=config.max_pixels)
     with TemporaryDirectory(prefix="facette-") as folder:
         target = Path(folder) / "audit.h5"
-        into = "" if opened.ready_made else "train"
-        ingest(opened, target, look, into=into, jobs=jobs, progress=progress)
+        ingest(opened, target, look, into="given", jobs=jobs, progress=progress)
         with Dataset.open(target) as data:
             return _audit(data, opened.location, divided=opened.ready_made, smallest=_smallest(opened))
 

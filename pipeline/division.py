@@ -16,6 +16,7 @@ import numpy as np
 from pipeline import split as splitting
 from pipeline.config import DataConfig
 from pipeline.duplicates import candidate_pairs, confirm, conflicts, groups_of_equals, merge, star_groups
+from pipeline.errors import InputError
 from pipeline.split import SPLITS
 
 
@@ -79,7 +80,7 @@ def divide(
         Of the pictures large enough to be compared, by index.
     config : DataConfig
     into : str
-        Put everything labelled into this split.
+        Put everything labelled into this split, or leave it in the one ``"given"``.
     lenient : bool
         Do not refuse classes that are too small to divide (pictures are added to a set that was divided before).
 
@@ -112,7 +113,7 @@ def near_pairs(equal: np.ndarray, thumbnails: dict[int, np.ndarray]) -> np.ndarr
         return np.empty((0, 2), dtype=np.intp)
     stack = np.stack([thumbnails[i] for i in rows])
     pairs = candidate_pairs(stack)
-    step = 1 << 14
+    step = 1 << 11  # pairs at a time: about 30 MB
     kept = [confirm(stack[p[:, 0]], stack[p[:, 1]]) for p in (pairs[i : i + step] for i in range(0, len(pairs), step))]
     return rows[pairs[np.concatenate(kept)]] if kept else np.empty((0, 2), dtype=np.intp)
 
@@ -145,6 +146,9 @@ def _place(
     lenient: bool,
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Return the split of every picture, and the groups that a ready-made division tears."""
+    if into == "given":
+        split = np.where(placed == splitting.OPEN, splitting.TRAIN, placed)
+        return np.where(labels < 0, splitting.UNLABELLED, split).astype(np.uint8), []
     if into:
         return np.where(labels < 0, splitting.UNLABELLED, SPLITS.index(into)).astype(np.uint8), []
     if not len(classes):
@@ -164,6 +168,11 @@ def _place(
     if lenient:
         return splitting.extend(split, labels, len(classes), **how), torn
     split[split == splitting.OPEN] = splitting.TRAIN
+    if len(np.unique(labels[split == splitting.TRAIN])) < 2:
+        raise InputError(
+            "the training split has fewer than two classes; a classifier needs at least two: one folder of pictures "
+            "for each, in the folder train"
+        )
     return splitting.complete(split, labels, len(classes), **how), torn
 
 

@@ -31,7 +31,7 @@ from pipeline.dataset import FORMAT, VERSION, Dataset, fingerprint, is_dataset
 from pipeline.division import Division, divide
 from pipeline.errors import InputError
 from pipeline.images import PictureError, from_array, is_gray, measure, open_picture, render
-from pipeline.listing import escape, safe_cell
+from pipeline.listing import count, escape, safe_cell
 from pipeline.looks import MEASURES, THUMBNAIL_SIDE, Look, look_at
 from pipeline.samples import Sample, Source
 from pipeline.sources import open_source
@@ -165,7 +165,8 @@ def ingest(
     geometry : Geometry, optional
         Overrides the size, colour and fit of `config`: for evaluating a model on new pictures.
     into : str, optional
-        Put all labelled pictures into this split (``"test"``), instead of dividing them; one class is enough then.
+        Put all labelled pictures into this split (``"test"``), instead of dividing them; ``"given"``: leave all in the
+        split they come with, and those that have none in training. One class is enough then.
     append : bool
         Add to the data set at `target`: it keeps its geometry, and its pictures their splits. A picture that is there
         already, under the same path and with the same bytes, is passed over.
@@ -186,8 +187,8 @@ def ingest(
         If the source, the target or the split cannot work; nothing is left at the target then.
     """
     config = config or DataConfig()
-    if into and into not in SPLITS[:3]:
-        raise InputError(f"into: split {into!r} is unknown; choose one of {', '.join(SPLITS[:3])}")
+    if into and into not in (*SPLITS[:3], "given"):
+        raise InputError(f"into: {into!r} is unknown; choose one of {', '.join(SPLITS[:3])}, given")
     target = Path(target)
     _check_target(target, append)
     source = source if isinstance(source, Source) else open_source(source, config.group_by)
@@ -198,21 +199,66 @@ def ingest(
         _check_early(source, config)
     geometry = geometry or resolve_geometry(config, survey(source, config.max_pixels))
     name = _temporary(target, dry_run)
+    stream = _Stream(name, "r+b")
+
+    def tick(done: int, total: int) -> None:
+        stream.check()
+        if progress:
+            progress(done, total)
+
     try:
-        if append:
-            shutil.copyfile(target, name)
-        with h5py.File(name, "r+" if append else "w") as file:
-            table, known = _old_rows(file) if append else (_Table(), set())
-            done = _fill(file, table, known, source, geometry, config, jobs, progress)
-            report = _finish(file, table, source, done, geometry, config, into, str(target), append)
+        with stream:
+            if append:
+                with target.open("rb") as old_file:
+                    shutil.copyfileobj(old_file, stream)
+            with h5py.File(stream, "r+" if append else "w") as file:
+                table, known = _old_rows(file) if append else (_Table(), set())
+                done = _fill(file, table, known, source, geometry, config, jobs, tick)
+                report = _finish(file, table, source, done, geometry, config, into, str(target), append)
+            stream.check()
         if dry_run:
             name.unlink()
         else:
             _settle(name, target)
-    except BaseException:
+    except BaseException as error:
         name.unlink(missing_ok=True)
-        raise
+        failed = stream.error or (error if isinstance(error, OSError) else None)
+        if failed is None or isinstance(error, KeyboardInterrupt):
+            raise
+        why = failed.strerror or failed
+        raise InputError(f"{escape(target)}: cannot be written ({why}); make room, or give another place") from None
     return report
+
+
+class _Stream(io.FileIO):
+    """A file that keeps the first error of writing for `check` to raise, and swallows it and all later ones.
+
+    HDF5 takes the whole process down where the disk is full: it cannot close a file that it cannot write.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        written = 0
+        while written < len(view) and self.error is None:
+            try:
+                written += super().write(view[written:]) or 0
+            except OSError as error:
+                self.error = error
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+    def check(self) -> None:
+        """Raise what went wrong, if anything did."""
+        if self.error:
+            raise self.error
 
 
 def survey(source: Source, max_pixels: int = DataConfig.max_pixels) -> Survey:
@@ -317,7 +363,7 @@ def _fill(
     geometry: Geometry,
     config: DataConfig,
     jobs: int,
-    progress: Progress | None,
+    progress: Progress,
 ) -> _Done:
     """Decode every sample, write the pictures, and note the rest in the table."""
 
@@ -341,8 +387,7 @@ def _fill(
             raise InputError(f"{path}: {message} ({code}); nothing was ingested, since strict is on")
         if len(waiting) * geometry.n_x >= _CHUNK_BYTES:
             _flush(images, waiting, len(table))
-        if progress:
-            progress(done, total)
+        progress(done, total)
     _flush(images, waiting, len(table))
     images.resize(len(table), axis=0)
     ingested = len(table) - before
@@ -510,30 +555,32 @@ def _report(
         leaks=tuple(tuple(f"{SPLITS[_given(table, i)]}: {paths[i]}" for i in rows) for rows in division.leaks),
         dropped=int((split == splitting.DROPPED).sum()),
         conflicts=tuple(tuple(f"{classes[labels[i]]}: {paths[i]}" for i in rows) for rows in division.conflicts),
-        notes=(*source.notes, *notes, *_findings(division, len(classes))),
+        notes=(*source.notes, *notes, *_findings(division, len(classes), source.ready_made)),
         fingerprint=fingerprint,
     )
 
 
-def _findings(division: Division, n_classes: int) -> list[str]:
+def _findings(division: Division, n_classes: int, ready_made: bool) -> list[str]:
     """Say in words what was found about pictures that belong together."""
     equal = division.equal[division.equal >= 0]
     lines = []
     if len(equal):
-        lines.append(f"{len(equal) - len(np.unique(equal))} pictures are copies of others")
+        lines.append(f"copies of other pictures: {len(equal) - len(np.unique(equal)):,}")
     if len(division.near):
-        lines.append(f"{len(division.near)} pairs of pictures are nearly identical")
-    if division.naive_leaks and n_classes:
+        lines.append(f"nearly identical: {count(len(division.near), 'pair')} of pictures")
+    if division.naive_leaks and n_classes and not ready_made:
         lines.append(
-            f"pictures that belong together are kept on one side of the split; a purely random one would have put "
-            f"{division.naive_leaks} validation or test pictures next to a relative in training"
+            "pictures that belong together are on one side of the split; a purely random one would have tested or "
+            f"validated on {count(division.naive_leaks, 'picture')} with a relative in training"
         )
     if division.conflicts:
-        lines.append(f"{len(division.conflicts)} sets of identical pictures have several labels")
+        lines.append(f"identical pictures with several labels: {count(len(division.conflicts), 'set')}")
     if division.leaks:
         dropped = int((division.split == splitting.DROPPED).sum())
-        remedy = f"; {dropped} training pictures are dropped" if dropped else "; drop_leaks leaves them out of training"
-        lines.append(f"the ready-made splits share {len(division.leaks)} sets of identical or related pictures{remedy}")
+        remedy = f"dropped from training: {dropped:,}" if dropped else "drop_leaks leaves them out of training"
+        lines.append(
+            f"the ready-made splits share identical or related pictures: {count(len(division.leaks), 'set')}; {remedy}"
+        )
     return lines
 
 
@@ -601,7 +648,7 @@ def _classes(
     labels = np.array([index.get(sample.label, -1) for sample in samples], dtype=np.int64)
     unlabelled = int((labels < 0).sum())
     if unlabelled:
-        notes.append(f"{unlabelled if classes else 'all'} pictures are unlabelled: they lie in no class folder")
+        notes.append(f"{count(unlabelled, 'picture') if classes else 'all pictures'} without a class: unlabelled")
     return classes, labels, notes
 
 
@@ -619,7 +666,10 @@ def _split_notes(splits: np.ndarray, labels: np.ndarray, classes: Sequence[str])
 def _temporary(target: Path, elsewhere: bool) -> Path:
     """Make an empty file beside the target, or in the system's place for temporary files."""
     folder = None if elsewhere else target.parent
-    descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=folder)
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=folder)
+    except OSError as error:
+        raise InputError(f"{escape(target)}: cannot be written ({error.strerror}); give another place") from None
     os.close(descriptor)
     return Path(name)
 

@@ -115,6 +115,11 @@ def safe_cell(path: str) -> str:
     return f"./{path}" if path[:1] in ("=", "+", "-", "@", "\t", "\r") else path
 
 
+def count(n: int, noun: str) -> str:
+    """Return a number with its noun: 1 picture, 2 pictures."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def _percent_escape(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeDecodeError)  # for the type checker; only `escape` uses this handler
     return "".join(f"%{byte:02X}" for byte in error.object[error.start : error.end]), error.end

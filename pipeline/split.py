@@ -188,11 +188,11 @@ def _check_classes(labels: np.ndarray, keys: np.ndarray, classes: Sequence[str],
     if lonely:
         raise InputError(
             f"{_list(lonely)}: one picture only, which cannot both train and test a classifier; "
-            "add pictures of it, or take the class away"
+            "add pictures, or take the class away"
         )
     if alone:
         raise InputError(
-            f"{_list([classes[c] for c in alone])}: all its pictures belong to one group (or are copies of one "
+            f"{_list([classes[c] for c in alone])}: all pictures belong to one group (or are copies of one "
             "picture), so none are left to test on; group by something else, or add other pictures"
         )
 

@@ -3,6 +3,8 @@
 import csv
 import os
 import shutil
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -424,3 +426,29 @@ def test_the_naive_split_shows_what_grouping_prevents(face_folder, tmp_path):
 
         assert shared(naive) == report.naive_leaks > 10
         assert shared(data.split) == 0
+
+
+def test_a_full_disk_is_one_message(face_folder, tmp_path):
+    script = (
+        "import resource, sys; from pipeline.ingest import ingest; from pipeline.errors import InputError\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))\n"
+        "try: ingest(sys.argv[1], sys.argv[2])\n"
+        "except InputError as error: print(error)"
+    )
+    (tmp_path / "to").mkdir()
+    command = [sys.executable, "-c", script, face_folder, tmp_path / "to" / "out.h5"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "out.h5: cannot be written" in result.stdout
+    assert "Traceback" not in result.stderr
+    assert list((tmp_path / "to").iterdir()) == []
+
+
+def test_ready_made_splits_of_one_class_are_refused(face_folder, tmp_path):
+    (tmp_path / "given" / "train").mkdir(parents=True)
+    (tmp_path / "given" / "val").mkdir()
+    shutil.copytree(face_folder / "face", tmp_path / "given" / "train" / "face")
+    shutil.copytree(face_folder / "other", tmp_path / "given" / "val" / "other")
+    with pytest.raises(InputError, match="the training split has fewer than two classes"):
+        ingest(tmp_path / "given", tmp_path / "out.h5")
+    report = ingest(tmp_path / "given", tmp_path / "out.h5", into="given")
+    assert (report.splits["train"], report.splits["validation"]) == (100, 100)

@@ -319,7 +319,7 @@ def test_groups_by_folder_and_by_pattern(face_folder, tmp_path):
 
 
 def test_groupings_that_cannot_work(face_folder, manifest, tmp_path):
-    assert "all its pictures belong to one group" in say(face_folder, tmp_path, group_by="folder")
+    assert "all pictures belong to one group" in say(face_folder, tmp_path, group_by="folder")
     assert "is found in no path" in say(face_folder, tmp_path, group_by="person")
     assert "is not a pattern" in say(face_folder, tmp_path, group_by="(")
     assert "columns of the manifest: path, label" in say(manifest(), tmp_path, group_by="person")

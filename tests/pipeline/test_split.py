@@ -73,7 +73,7 @@ def test_unlabelled_stay_out():
         ([0, 0, 0], None, "only one class, 'class 0'"),
         ([-1, -1], None, "no labelled pictures"),
         ([0, 0, 0, 1], None, "class 'class 1': one picture only"),
-        ([0, 0, 1, 1], [5, 5, 6, 6], "classes 'class 0', 'class 1': all its pictures belong to one group"),
+        ([0, 0, 1, 1], [5, 5, 6, 6], "classes 'class 0', 'class 1': all pictures belong to one group"),
         # every class has two groups, but the groups span both classes in the one way that cannot be divided
         ([0, 0, 1, 1, 1], [1, 2, 3, 3, 3], "class 'class 1'"),
     ],
