@@ -304,6 +304,12 @@ def write_rejected(report: IngestReport, path: str | Path) -> None:
 
 def _check_target(target: Path, append: bool) -> None:
     where = escape(target)
+    try:
+        target.stat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise InputError(f"{where}: cannot be written ({error.strerror}); give another place") from None
     if target.is_dir():
         raise InputError(f"{where}: is a folder; give the name of a file to make, such as {where}/data.h5")
     if append and not target.exists():

@@ -41,9 +41,13 @@ def list_pictures(root: Path | str) -> Listing:
         If there is nothing at `root`, or it may not be read.
     """
     root = Path(root)
-    if not root.exists():
-        raise InputError(f"{escape(root)}: there is no such file or folder")
-    if not root.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(root.stat().st_mode)
+    except FileNotFoundError:
+        raise InputError(f"{escape(root)}: there is no such file or folder") from None
+    except OSError as error:
+        raise InputError(f"{escape(root)}: cannot be read ({error.strerror})") from None
+    if not is_folder:
         return Listing(root.parent, (root.name,), {}, (), ())
     files: list[str] = []
     unreadable: list[str] = []

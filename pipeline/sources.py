@@ -44,6 +44,12 @@ def open_source(location: str | Path, group_by: str = "") -> Source:
         If there is nothing there, nothing recognises it, or it holds no pictures.
     """
     path = Path(location)
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass  # it may be the name of a known set
+    except OSError as error:
+        raise InputError(f"{escape(path)}: cannot be read ({error.strerror})") from None
     for kind in SOURCES:
         if kind.recognise(path):
             source = kind.open(path, group_by)
