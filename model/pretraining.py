@@ -32,7 +32,7 @@ CONTRAST_FLOOR = 1e-3  # added to a piece's variance, so that flat pieces do not
 LEARNING_SIDE = 32  # filters for larger pictures are learned on pieces of this size and enlarged
 N_CROPS = 8_000
 MAX_ITERATIONS = 50
-ONE_SIDED = ("relu",)  # activations that answer to w or to -w, but not to both
+ONE_SIDED = ("relu", "leaky_relu", "elu", "gelu", "softplus")  # answer to w or to -w, but hardly to both
 _SPARE = 1.1  # share of filters learned; a few always stay noise, and answer least sparsely
 
 
