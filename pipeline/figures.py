@@ -7,8 +7,9 @@ numbered grid. What can be said about them in numbers is computed in `model.filt
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -93,6 +94,58 @@ def draw_filters(
             )
     axes.set_xlim(-0.02, grid_width + 0.02)  # imshow moves the limits to its own picture; room for a frame's line
     axes.set_ylim(grid_height + 0.02, -0.02)
+    return figure
+
+
+class LayerPictures(NamedTuple):
+    """One layer's part of a hierarchy: what to write above it, how its pictures were made, and one row a unit."""
+
+    name: str
+    made_by: str
+    pictures: np.ndarray
+
+
+def draw_hierarchy(
+    layers: Sequence[LayerPictures], geometry_shape: tuple[int, int, int], *, title: str, per_row: int = 12
+) -> Figure:
+    """Draw some units of several layers below each other, every layer labelled with how its pictures were made.
+
+    Parameters
+    ----------
+    layers : sequence of LayerPictures
+        First layer first; `pictures` of shape (n, n_x), each drawn on its own scale about zero.
+    geometry_shape : (height, width, channels)
+    title : str
+    per_row : int
+        Units side by side; a layer takes as many rows as it needs.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If pictures do not fit the geometry.
+    """
+    height, width, _ = geometry_shape
+    tile_height, tile_width = height / max(height, width), width / max(height, width)
+    pitch_x, pitch_y, heading = tile_width + _GAP, tile_height + _GAP, 0.75
+    n_rows = [math.ceil(len(layer.pictures) / per_row) for layer in layers]
+    grid_width, grid_height = per_row * pitch_x - _GAP, sum(n_rows) * pitch_y + len(layers) * heading
+    caption = "each picture on its own scale; mid-gray is zero"
+    figure, axes = _grid_figure(grid_width, grid_height, title, caption, None)
+    y = 0.0
+    for layer, rows in zip(layers, n_rows, strict=True):
+        axes.text(0, y + 0.32, layer.name, fontsize=8, va="bottom", weight="bold")
+        axes.text(0, y + 0.36, layer.made_by, fontsize=6.5, color="0.25", va="top")
+        y += heading
+        for place, picture in enumerate(filter_pictures(layer.pictures, geometry_shape)):
+            x, top = (place % per_row) * pitch_x, y + (place // per_row) * pitch_y
+            axes.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=(x, x + tile_width, top + tile_height, top))
+        y += rows * pitch_y
+    axes.set_xlim(0, grid_width)
+    axes.set_ylim(grid_height, 0)
     return figure
 
 

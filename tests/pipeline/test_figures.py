@@ -6,7 +6,7 @@ from PIL import Image
 
 from model.filters import score_filters
 from pipeline.errors import InputError
-from pipeline.figures import draw_filters, filter_pictures, save_figure
+from pipeline.figures import LayerPictures, draw_filters, draw_hierarchy, filter_pictures, save_figure
 
 
 @pytest.fixture
@@ -106,6 +106,22 @@ def test_units_left_out_are_not_chosen_by_score(rng):
     W = rng.normal(size=(6, 100))
     figure = draw_filters(W, (10, 10, 1), title="", scores=score_filters(W, (10, 10, 1)), max_units=4)
     assert sorted(text.get_text() for text in figure.axes[0].texts) == ["1", "2", "3", "4"]
+
+
+def test_hierarchy_shows_every_layer_and_says_how_its_pictures_were_made(rng, tmp_path):
+    layers = [
+        LayerPictures("edges", "rows of W1", rng.normal(size=(14, 48))),
+        LayerPictures("larger", "means", rng.normal(size=(3, 48))),
+    ]
+    figure = draw_hierarchy(layers, (8, 6, 1), title="two layers", per_row=12)
+    drawn = tiles(figure)
+    assert len(drawn) == 17
+    np.testing.assert_array_equal(drawn[14], filter_pictures(layers[1].pictures, (8, 6, 1))[0])
+    words = texts(figure)
+    assert {"edges", "rows of W1", "larger", "means"} <= set(words)
+    tops = [image.get_extent()[3] for image in figure.axes[0].images]
+    assert tops[0] == tops[11] < tops[12] < tops[14]
+    save_figure(figure, tmp_path / "hierarchy.png")
 
 
 def test_save_refuses_unknown_endings_and_missing_folders(rng, tmp_path):
