@@ -90,6 +90,16 @@ def test_one_record_per_epoch_with_figures_that_can_be_measured_again(digits):
     assert [r.epoch for r in state.history] == list(range(1, 7))
 
 
+def test_cost_and_accuracy_of_an_epoch_are_means_over_its_examples():
+    X, labels = small(m=43)
+    source = ArrayBatches(X, labels)  # in batches of 8 and 7
+    state = begin(source, NO_NORM, n_classes=2, batch_size=8, layer_rates=(0.0, 0.0), dtype="float64")
+    record = next(train(state, source))
+    cost, accuracy = measure(state.parameters, state.network, source)
+    assert record.cost == pytest.approx(cost, rel=1e-12)
+    assert record.accuracy == accuracy
+
+
 def test_the_penalty_is_in_the_cost_and_shrinks_the_weights(digits):
     source, _ = digits
     without, with_l2 = (run(source, optimizer="adam", l2=l2) for l2 in (0.0, 0.01))
@@ -174,6 +184,28 @@ def test_stopping_after_any_epoch_and_going_on_changes_nothing(digits):
         np.testing.assert_array_equal(getattr(parts, name).flat, getattr(whole, name).flat)
 
 
+def test_every_epoch_has_an_order_of_its_own(digits):
+    source, orders = digits[0], []
+
+    class Noting(ArrayBatches):
+        def batches(self, batch_size, order):
+            orders.append(tuple(order))
+            return super().batches(batch_size, order)
+
+    run(Noting(next(source.batches(600, None)).X, source.labels), seed=7)
+    assert orders == [(7, epoch) for epoch in range(6)]
+
+
+@pytest.mark.parametrize("which", ["dropout", "input_dropout"])
+def test_every_step_silences_other_units(digits, which):
+    source, _ = digits
+    network = NetworkConfig(hidden=(24, 16), batch_norm=False, **{which: 0.5})
+    state = begin(source, network, layer_rates=(0.0, 0.0, 0.0))  # nothing is learnt: only the masks can change the cost
+    loop, batch = Run(state, source.labels), next(source.batches(32, None))
+    costs = [loop.step(batch, 0.1)[0] for _ in range(5)]
+    assert len(set(costs)) == 5
+
+
 # Weights of examples and classes.
 
 FULL_BATCH = {"epochs": 10, "optimizer": "nesterov", "learning_rate": 0.05, "dtype": "float64"}
@@ -210,6 +242,9 @@ def test_a_class_without_examples_does_not_disturb_the_balance(digits):
     source = ArrayBatches(X[:, labels != 1], labels[labels != 1])
     state = run(source, network=NO_NORM, n_classes=3, epochs=1, class_weight="balanced", batch_size=8)
     assert np.isfinite(state.parameters.flat).all()
+    weights = Run(state, source.labels).class_weights[source.labels]
+    assert weights.mean() == pytest.approx(1)
+    assert weights[source.labels == 0].sum() == pytest.approx(weights[source.labels == 2].sum())
 
 
 def test_label_smoothing_keeps_the_network_from_being_sure(digits):
