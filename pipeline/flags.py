@@ -54,6 +54,13 @@ def _reader(hint: Any) -> Callable[[str], Any]:
     return read
 
 
+def positive(text: str) -> int:
+    """Read a whole number of 1 or more."""
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} does not work; give a whole number of 1 or more")
+    return int(text)
+
+
 def config_from_flags(kind: type[Config], arguments: argparse.Namespace, stored: dict[str, Any]) -> Config:
     """Build a configuration from values of a file (`stored`), overridden by the flags given.
 

@@ -14,11 +14,14 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import os
 import platform
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -45,6 +48,7 @@ from pipeline.preprocess import Preprocessor
 
 DEFAULT_MEMORY = 1_000_000_000  # bytes of pictures held in memory before training reads from the file instead
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
+_WORTH_SHARING = 50_000_000  # multiplications in a training step below which a second thread costs more than it gives
 _SPLITS = ("train", "validation", "test")
 
 
@@ -73,6 +77,7 @@ class TrainingRun:
     preprocessor: Preprocessor
     state: TrainingState
     memory: int
+    threads: int
     started_from: str = ""
     seen_before: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     ingested: IngestReport | None = None
@@ -93,6 +98,19 @@ class TrainingRun:
 
     def estimate_seconds(self) -> float:
         """Time a few training steps on a throw-away copy, and return seconds for all that remain."""
+        with self._limited_threads():
+            return self._estimate_seconds()
+
+    @cached_property
+    def _thread_pools(self) -> Any:
+        from threadpoolctl import ThreadpoolController
+
+        return ThreadpoolController()
+
+    def _limited_threads(self) -> AbstractContextManager:
+        return self._thread_pools.limit(limits=self.threads)
+
+    def _estimate_seconds(self) -> float:
         state = self.state
         trial = start(
             state.network,
@@ -120,8 +138,13 @@ class TrainingRun:
             The checkpoint then holds the last good weights.
         """
         written = time.monotonic()
+        records = train(self.state, self.train_source, self.validation_source)
         try:
-            for record in train(self.state, self.train_source, self.validation_source):
+            while True:
+                with self._limited_threads():  # given back while the caller has its turn
+                    record = next(records, None)
+                if record is None:
+                    break
                 if time.monotonic() - written > _SECONDS_BETWEEN_CHECKPOINTS:
                     self.save_checkpoint()
                     written = time.monotonic()
@@ -142,6 +165,7 @@ class TrainingRun:
             "shift": None if shift is None else shift[:, 0].tolist(),
             "scale": self.preprocessor.scale,
             "memory": self.memory,
+            "threads": self.threads,
             "started_from": self.started_from,
             "seen_before": self.seen_before.tolist(),
         }
@@ -304,6 +328,7 @@ def prepare(
     training: TrainingConfig | None = None,
     start_from: str | Path | None = None,
     memory: int = DEFAULT_MEMORY,
+    threads: int | None = None,
     jobs: int = 1,
     progress: Callable[..., Any] | None = None,
 ) -> TrainingRun:
@@ -322,6 +347,9 @@ def prepare(
         dropout counts. Gone with the folding are its batch normalisation and its optimiser's moments.
     memory : int
         Bytes of pictures to hold in memory.
+    threads : int, optional
+        That the matrix products are shared by; by default all cores, or one where the network is small. The same number
+        on the same machine gives the same weights, bit for bit.
     jobs, progress
         As in `pipeline.ingest.ingest`.
 
@@ -348,7 +376,7 @@ def prepare(
             geometry = initial.geometry if initial else None
             ingested = ingest(source, data_path, data, geometry=geometry, jobs=jobs, progress=progress)
         dataset = Dataset.open(data_path)
-        run = _start(folder, str(source), data_path, dataset, network, training, memory, initial)
+        run = _start(folder, str(source), data_path, dataset, network, training, memory, threads, initial)
         run.ingested = ingested
         run.write_config(data)
     except BaseException:
@@ -371,6 +399,7 @@ def _start(
     network: NetworkConfig | None,
     training: TrainingConfig | None,
     memory: int,
+    threads: int | None,
     initial: ImageClassifier | None,
 ) -> TrainingRun:
     indices = dataset.indices("train")
@@ -385,10 +414,17 @@ def _start(
         parameters = preprocessor.unfolded_from(initial.parameters)
     n_x, n_classes = dataset.geometry.n_x, len(dataset.classes)
     state = start(network, training, n_x=n_x, m=len(indices), n_classes=n_classes, parameters=parameters)
-    run = TrainingRun(folder, source, data_path, dataset, preprocessor, state, memory)
+    run = TrainingRun(folder, source, data_path, dataset, preprocessor, state, memory, threads or _threads_for(state))
     if initial:
         run.started_from, run.seen_before = initial.model_id, initial.seen
     return run
+
+
+def _threads_for(state: TrainingState) -> int:
+    """Return all cores, or 1 where a step has too little work to share: waiting for one another would take longer."""
+    assert state.training.batch_size != "auto"
+    products = 3 * state.training.batch_size * sum(n * n_prev for n_prev, n in state.parameters.shapes())
+    return 1 if products < _WORTH_SHARING else os.cpu_count() or 1
 
 
 def _check_fits(initial: ImageClassifier, dataset: Dataset, source: str) -> None:
@@ -410,8 +446,8 @@ def _keys(dataset: Dataset, split: str) -> NDArray[np.uint64]:
     return np.ascontiguousarray(dataset.sha256[dataset.indices(split)][:, :8]).view(">u8")[:, 0].astype(np.uint64)
 
 
-def resume(folder: str | Path) -> TrainingRun:
-    """Take up a run where its checkpoint.h5 left it.
+def resume(folder: str | Path, *, threads: int | None = None) -> TrainingRun:
+    """Take up a run where its checkpoint.h5 left it, with as many threads unless told otherwise.
 
     Raises
     ------
@@ -439,6 +475,7 @@ def resume(folder: str | Path) -> TrainingRun:
         preprocessor,
         state,
         extra["memory"],
+        threads or extra["threads"],
         extra["started_from"],
         np.array(extra["seen_before"], np.uint64),
     )

@@ -14,7 +14,7 @@ from pipeline.errors import InputError
 def ingest_flags(parser: Parser) -> None:
     """Add the flags of `ingest`."""
     from pipeline.config import DataConfig
-    from pipeline.flags import add_flags
+    from pipeline.flags import add_flags, positive
 
     parser.add_argument(
         "source", help="folder with a sub-folder for each class, a manifest, an archive, arrays, or a known set"
@@ -25,7 +25,9 @@ def ingest_flags(parser: Parser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="say what would happen, and write nothing")
     parser.add_argument("--rejected", metavar="FILE", help="write the rejected files and why, as CSV")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="decoding threads (default: all cores)")
+    parser.add_argument(
+        "--jobs", type=positive, default=os.cpu_count() or 1, help="decoding threads (default: all cores)"
+    )
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     add_flags(parser, DataConfig, "data")
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 def _add_training_flags(parser: Parser) -> None:
     from model.config import NetworkConfig, TrainingConfig
     from pipeline.config import DataConfig
-    from pipeline.flags import add_flags
+    from pipeline.flags import add_flags, positive
 
     group = parser.add_argument_group("run")
     group.add_argument("--name", help="of the run: results go to RUNS/NAME (default: from the source)")
@@ -29,7 +27,7 @@ def _add_training_flags(parser: Parser) -> None:
     group.add_argument("--overwrite", action="store_true", help="replace a run of this name")
     group.add_argument("--config", help="TOML file with [data], [network], [training], such as a run's config.toml")
     group.add_argument("--memory", type=float, default=1000, help="MB of pictures to hold in memory (default: 1000)")
-    group.add_argument("--threads", type=int, help="processor threads (default: all)")
+    group.add_argument("--threads", type=positive, help="processor threads (default: all; 1 for a small network)")
     add_flags(parser, DataConfig, "data")
     add_flags(parser, NetworkConfig, "network")
     add_flags(parser, TrainingConfig, "training")
@@ -54,22 +52,21 @@ def train(arguments: Arguments) -> int:
     """Train, resume, or look for a learning rate."""
     if bool(arguments.source) == bool(arguments.resume):
         raise InputError("train needs either a SOURCE of pictures or --resume RUN")
-    with _threads(arguments.threads):
-        if arguments.resume:
-            from model.config import NetworkConfig, TrainingConfig
-            from pipeline.config import DataConfig
-            from pipeline.train import resume
+    if arguments.resume:
+        from model.config import NetworkConfig, TrainingConfig
+        from pipeline.config import DataConfig
+        from pipeline.train import resume
 
-            names = {field.name for kind in (DataConfig, NetworkConfig, TrainingConfig) for field in fields(kind)}
-            _refuse_flags(arguments, names, "--resume goes on with the configuration that the run began with")
-            run = resume(arguments.resume)
-            say(f"Resuming {run.folder} after epoch {run.state.epoch}")
-        else:
-            run = _prepare(arguments, arguments.source, arguments.overwrite)
-        with run.dataset:
-            if arguments.find_learning_rate:
-                return _find_learning_rate(run)
-            return _run_to_the_end(run)
+        names = {field.name for kind in (DataConfig, NetworkConfig, TrainingConfig) for field in fields(kind)}
+        _refuse_flags(arguments, names, "--resume goes on with the configuration that the run began with")
+        run = resume(arguments.resume, threads=arguments.threads)
+        say(f"Resuming {run.folder} after epoch {run.state.epoch}")
+    else:
+        run = _prepare(arguments, arguments.source, arguments.overwrite)
+    with run.dataset:
+        if arguments.find_learning_rate:
+            return _find_learning_rate(run)
+        return _run_to_the_end(run)
 
 
 def _refuse_flags(arguments: Arguments, names: set[str], why: str) -> None:
@@ -102,6 +99,7 @@ def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
             network=config_from_flags(NetworkConfig, arguments, stored.get("network", {})),
             training=config_from_flags(TrainingConfig, arguments, stored.get("training", {})),
             start_from=start_from,
+            threads=arguments.threads,
             memory=int(arguments.memory * 1e6),
             jobs=os.cpu_count() or 1,
             progress=progress,
@@ -186,10 +184,9 @@ def demo(arguments: Arguments) -> int:
     say(f"Demo: {DEMOS[arguments.demo].about}\nThe pictures are in {folder}, a folder for each class.")
     arguments.name = arguments.name or f"demo-{arguments.demo}"
     say(f"\n$ facette train {folder} --name {arguments.name}")
-    with _threads(arguments.threads):
-        run = _prepare(arguments, str(folder), overwrite=True)
-        with run.dataset:
-            code = _run_to_the_end(run)
+    run = _prepare(arguments, str(folder), overwrite=True)
+    with run.dataset:
+        code = _run_to_the_end(run)
     if code:
         return code
     output, model = run.folder / "predictions.csv", run.folder / "model.h5"
@@ -205,17 +202,3 @@ def demo(arguments: Arguments) -> int:
         f"  facette predict {model} PICTURES/ -o predictions.csv"
     )
     return code
-
-
-@contextmanager
-def _threads(n: int | None) -> Iterator[None]:
-    if n is None:
-        yield
-        return
-    if n < 1:
-        raise InputError("--threads: give 1 or more")
-    import numpy as np  # noqa: F401  (its BLAS has to be loaded to be limited)
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(n):
-        yield
