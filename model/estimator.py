@@ -184,17 +184,18 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
         goes_on = self.warm_start and hasattr(self, "_state")
         if goes_on and not np.array_equal(classes, self.classes_):
             raise ValueError(f"warm_start: y has the classes {classes}, the last fit had {self.classes_}; keep them")
-        counting = sample_weight != 0
-        X, labels, sample_weight = X[counting], labels[counting], sample_weight[counting]
-        if len(np.unique(labels)) < 2:
+        counting = np.flatnonzero(sample_weight)
+        n_present = len(np.unique(labels[counting]))
+        if n_present < 2:
             raise ValueError(
                 f"{type(self).__name__} tells classes apart and needs two or more; y (where sample_weight is not 0) "
-                f"has {len(np.unique(labels))} class"
+                f"has {n_present} class"
             )
         weights = sample_weight * _class_weights(self.class_weight, classes, labels, sample_weight)[labels]
         network, training = self._configs(X.dtype)
-        chosen, held_out = self._set_aside(labels, training.seed)
-        source = ArrayBatches(X[chosen].T, labels[chosen], weights[chosen])
+        chosen, held_out = self._set_aside(counting, labels, training.seed)
+        examples = X if len(chosen) == len(X) else X[chosen]  # not copied where all of them are used
+        source = ArrayBatches(examples.T, labels[chosen], weights[chosen])
         validation = ArrayBatches(X[held_out].T, labels[held_out], sample_weight[held_out]) if len(held_out) else None
         state = start(
             network,
@@ -288,16 +289,16 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
         given |= {"seed": seed, "dtype": dtype.name, "class_weight": "none"}  # class weights become example weights
         return _config_from(NetworkConfig, given), _config_from(TrainingConfig, given)
 
-    def _set_aside(self, labels: Labels, seed: int) -> tuple[Labels, Labels]:
-        """Split the numbers of all examples into those to train on and those to validate on."""
-        everything, share = np.arange(len(labels)), _plain(self.validation_fraction)
+    def _set_aside(self, counting: Labels, labels: Labels, seed: int) -> tuple[Labels, Labels]:
+        """Split the numbers of the examples that count into those to train on and those to validate on."""
+        share = _plain(self.validation_fraction)
         if not isinstance(share, (int, float)) or not 0 <= share < 1:
             raise ConfigError(f"validation_fraction: {share!r} does not work; give a number at least 0 and below 1")
         if not share:
             if self.patience:
                 raise ConfigError("patience: early stopping needs examples to validate on; set validation_fraction")
-            return everything, everything[:0]
-        return train_test_split(everything, test_size=share, stratify=labels, random_state=seed % 2**32)
+            return counting, counting[:0]
+        return train_test_split(counting, test_size=share, stratify=labels[counting], random_state=seed % 2**32)
 
     def _adopt(self, state: TrainingState, records: list[Any], *, forget: bool) -> None:
         """Take over the outcome of a training; scikit-learn's names for what came of it."""

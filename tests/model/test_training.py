@@ -272,6 +272,12 @@ def test_the_moving_average_is_that_of_the_weights_after_every_step():
     assert state.result is state.average
 
 
+def test_the_average_normalises_by_the_statistics_of_the_run(digits):
+    state = run(digits[0], average=0.9)
+    assert not np.array_equal(state.average.running, begin(digits[0]).parameters.running)
+    np.testing.assert_array_equal(state.average.running, state.parameters.running)
+
+
 def test_clipping_bounds_what_one_step_can_do():
     X, labels = small()
     for clip_norm, bound in ((0.001, 0.001), (0.0, np.inf)):
