@@ -186,11 +186,14 @@ class Dataset:
         return self.take(rows), self.labels[rows]
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """Read the pictures of these ascending indices: ndarray of shape (len(rows), height, width, channels)."""
+        """Read the pictures of these indices, in their order: ndarray of shape (len(rows), height, width, channels)."""
+        rows = np.asarray(rows)
+        order = np.argsort(rows, kind="stable")
+        ascending = rows[order]
         images = np.empty((len(rows), *self.geometry.shape), dtype=np.uint8)
         for start, block in self.blocks():
-            low, high = np.searchsorted(rows, (start, start + len(block)))
-            images[low:high] = block[rows[low:high] - start]
+            low, high = np.searchsorted(ascending, (start, start + len(block)))
+            images[order[low:high]] = block[ascending[low:high] - start]
         return images
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:

@@ -49,6 +49,7 @@ def test_reading_a_split_gives_its_own_pictures(face_folder, tmp_path):
         assert (data.X[:, data.indices("test")] == images.reshape(len(images), -1).T).all()
         assert (labels == data.labels[data.indices("test")]).all()
         assert np.bincount(labels).tolist() == [15, 15]
+        assert (data.take(np.array([150, 3, 77, 3]))[:, :, :, 0] == data.images[:][[150, 3, 77, 3], :, :, 0]).all()
 
 
 def test_any_number_of_workers_makes_the_same_file(face_folder, tmp_path):
