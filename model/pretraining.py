@@ -26,7 +26,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.activations import Array
-from model.config import ConfigError
 
 CONTRAST_FLOOR = 1e-3  # added to a piece's variance, so that flat pieces do not become noise
 LEARNING_SIDE = 32  # filters for larger pictures are learned on pieces of this size and enlarged
@@ -222,13 +221,12 @@ def learn_filters(
 
     Raises
     ------
-    ConfigError
-        When the method is unknown, or n is more than the crops have dimensions for (ica).
     ValueError
-        When there are no crops, or they hold NaN or infinity.
+        When the method is unknown; n is more than the crops have dimensions for (ica); there are no crops, or they
+        hold NaN or infinity.
     """
     if method not in PRETRAINERS:
-        raise ConfigError(f"pretrain: {method!r} is unknown; choose one of {', '.join(PRETRAINERS)}")
+        raise ValueError(f"pretrain: {method!r} is unknown; choose one of {', '.join(PRETRAINERS)}")
     if not crops.size or not np.isfinite(crops).all():
         raise ValueError(f"crops of shape {crops.shape} are empty or hold NaN or infinity")
     pretrainer, n_learned = PRETRAINERS[method], math.ceil(_SPARE * n)
@@ -237,7 +235,7 @@ def learn_filters(
     Z, P = whiten(normalize_contrast(crops), min(pretrainer.n_components(n_learned), largest))
     directions = pretrainer.learn(Z, n_learned, rng)
     if len(directions) < n:
-        raise ConfigError(
+        raise ValueError(
             f"pretrain: {method} finds at most {len(directions)} filters in these crops, {n} are wanted; "
             "use sparse_filtering, fewer units or larger pictures"
         )
@@ -371,7 +369,7 @@ def pretrain_first_layer(
 
     Raises
     ------
-    ConfigError, ValueError
+    ValueError
         As `learn_filters` and `first_layer_weights` do.
     """
     filters, _ = learn_filters(crops, n_filters_for(n_1, activation), method=method, rng=rng)

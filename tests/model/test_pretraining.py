@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from model.config import ConfigError
 from model.filters import score_filters
 from model.pretraining import (
     PRETRAINERS,
@@ -176,9 +175,9 @@ def test_first_layer_answers_with_spread_one_and_pairs_for_relu(activation, n_1,
 
 def test_what_cannot_work_is_refused(rng):
     crops = rng.uniform(size=(16, 50)).astype(np.float32)
-    with pytest.raises(ConfigError, match="sparse_filtering, rica, ica"):
+    with pytest.raises(ValueError, match="sparse_filtering, rica, ica"):
         learn_filters(crops, 4, method="magic", rng=rng)
-    with pytest.raises(ConfigError, match="use sparse_filtering"):
+    with pytest.raises(ValueError, match="use sparse_filtering"):
         learn_filters(crops, 40, method="ica", rng=rng)
     crops[3, 3] = np.nan
     with pytest.raises(ValueError, match="NaN"):

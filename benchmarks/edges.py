@@ -1,0 +1,339 @@
+"""Edges, measured: is the pretrained first layer a bank of edge detectors, what do controls give, what does it cost.
+
+    python benchmarks/edges.py goals                 # five seeds of each size; about two minutes on one core
+    python benchmarks/edges.py controls              # the same method fed noise; random weights; a plain trained net
+    python benchmarks/edges.py accuracy              # on scikit-image's lfw_subset, 5-fold x 3
+    python benchmarks/edges.py accuracy --data DIR   # and on DIR/orl_faces (class folders of PGM), 5/5 pictures x 3
+    python benchmarks/edges.py few                   # 5 to 50 labelled pictures a class of lfw_subset
+    python benchmarks/edges.py layers                # receptive fields and selectivity of layers 1 to 3
+
+Needs scikit-image (pip install 'facette[demo]'). Set OMP_NUM_THREADS=1 for timings of one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from model.activations import Array
+from model.batches import ArrayBatches, Batch, split_evenly
+from model.config import NetworkConfig, TrainingConfig
+from model.filters import FilterScores, energy_area, score_filters
+from model.folding import fold_batch_norm
+from model.hierarchy import layer_answers, receptive_fields, unit_auc
+from model.network import class_probabilities, labels_from
+from model.parameters import Parameters
+from model.pretraining import (
+    crop_shape_for,
+    fit_filters,
+    learn_filters,
+    n_crops_for,
+    n_filters_for,
+    normalize_contrast,
+    pretrain_first_layer,
+)
+from model.training import start, train
+from pipeline.crops import Photographs, embedded_photographs, take_crops
+
+Shape = tuple[int, int, int]
+Split = tuple[np.ndarray, np.ndarray]
+SIZES: list[tuple[Shape, int]] = [((25, 25, 1), 100), ((16, 16, 1), 20), ((64, 64, 1), 256), ((32, 32, 3), 100)]
+METHODS = ("sparse_filtering", "rica", "ica")
+
+
+def learn(photographs: Photographs, shape: Shape, n: int, seed: int, method: str) -> tuple[FilterScores, list[float]]:
+    """Learn n filters; return their scores, and CPU seconds of cutting crops, of learning and of scoring."""
+    rng, crop_shape = np.random.default_rng(seed), crop_shape_for(shape)
+    times = [time.process_time()]
+    crops = take_crops(photographs, crop_shape, n_crops_for(n), rng)
+    times.append(time.process_time())
+    filters = fit_filters(learn_filters(crops, n, method=method, rng=rng)[0], crop_shape, shape)
+    times.append(time.process_time())
+    scores = score_filters(filters, shape)
+    times.append(time.process_time())
+    return scores, list(np.diff(times))
+
+
+def row(name: str, scores: Sequence[FilterScores], seconds: Sequence[list[float]] = ()) -> None:
+    """Print the mean over seeds, and in brackets the worst seed."""
+    facts = {
+        "edge": [s.edge.mean() for s in scores],
+        "strict": [s.strict.mean() for s in scores],
+        "distinct": [s.distinct_share for s in scores],
+        "coverage": [s.coverage for s in scores],
+    }
+    words = "  ".join(f"{fact} {np.mean(values):.3f} ({np.min(values):.3f})" for fact, values in facts.items())
+    if seconds:
+        words += "  CPU s: crops {:.2f} learn {:.2f} score {:.2f}".format(*np.mean(seconds, axis=0))
+    print(f"{name:38s} {words}", flush=True)
+
+
+def goals(seeds: int) -> None:
+    """Score what is learned, for the sizes and methods there are."""
+    photographs = embedded_photographs()
+    print(photographs.origin)
+    for shape, n in SIZES:
+        for method in METHODS if n == 100 and shape[2] == 1 else METHODS[:1]:
+            results = [learn(photographs, shape, n, seed, method) for seed in range(seeds)]
+            name = f"{shape[1]}x{shape[0]}x{shape[2]} {n} {method}"
+            row(name, [scores for scores, _ in results], [seconds for _, seconds in results])
+
+
+def noise_scenes(exponent: float, rng: np.random.Generator, amplitudes: Sequence[np.ndarray] = ()) -> Photographs:
+    """Return pictures of random phase, with the amplitudes given, or with amplitudes 1 / frequency^exponent."""
+    if not amplitudes:
+        frequency = np.hypot(np.fft.fftfreq(400)[:, None], np.fft.fftfreq(400)[None, :])
+        frequency[0, 0] = 1
+        amplitudes = [frequency**-exponent] * 11
+    images = []
+    for amplitude in amplitudes:
+        phases = np.exp(1j * np.angle(np.fft.fft2(rng.normal(size=amplitude.shape))))
+        scene = np.fft.ifft2(amplitude * phases).real
+        scene = 128 + 50 * (scene - scene.mean()) / scene.std()
+        images.append(Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8)))
+    return Photographs(images, "noise")
+
+
+def controls(seeds: int) -> None:
+    """Score what the same method makes of pictures without edges, and layers that never saw a photograph."""
+    shape, n = (25, 25, 1), 100
+    photographs = embedded_photographs()
+    spectra = [np.abs(np.fft.fft2(np.asarray(image.convert("L"), float))) for image in photographs.images]
+    rngs = [np.random.default_rng([7, seed]) for seed in range(seeds)]
+    for name, scenes in (
+        ("photographs", [photographs] * seeds),
+        ("white noise", [noise_scenes(0, rng) for rng in rngs]),
+        ("1/f noise", [noise_scenes(1, rng) for rng in rngs]),
+        ("photographs with random phases", [noise_scenes(0, rng, spectra) for rng in rngs]),
+    ):
+        row(name, [learn(some, shape, n, seed, METHODS[0])[0] for seed, some in enumerate(scenes)])
+    row("random weights", [score_filters(rng.normal(size=(n, 625)), shape) for rng in rngs])
+    crops = [take_crops(photographs, shape, n, rng) for rng in rngs]
+    row("the crops themselves", [score_filters((X - X.mean(axis=0)).T, shape) for X in crops])
+    data = lfw_subset()
+    plain = Recipe("plain", network={"hidden": (100, 50)})
+    row("plain net trained on lfw_subset", [fit(data, data.splits[seed], plain, seed).scores for seed in range(seeds)])
+
+
+@dataclass(frozen=True)
+class Data:
+    """Pictures as columns, 0 to 1, and the (train, test) splits to judge recipes on."""
+
+    name: str
+    X: Array
+    labels: np.ndarray
+    shape: Shape
+    splits: list[Split]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A way of training: pretrained, normalised for contrast, moved by up to `shift` pixels and mirrored, or not."""
+
+    name: str
+    pretrain: bool = False
+    contrast: bool = False
+    rate: float = 0.1
+    shift: int = 0
+    network: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Test accuracy, scores of layer 1, and how far W1 moved in training (of its length; NaN without pretraining).
+
+    Then the network itself, batch normalisation folded away, and the held-out pictures as it takes them.
+    """
+
+    accuracy: float
+    scores: FilterScores
+    change: float
+    network: NetworkConfig
+    parameters: Parameters
+    X_held_out: Array
+
+
+def lfw_subset() -> Data:
+    """Return the 100 faces and 100 other patches that come with scikit-image, and three times five folds."""
+    from skimage.data import lfw_subset as load
+    from sklearn.model_selection import StratifiedKFold
+
+    X = np.rint(load() * 255).astype(np.float32).reshape(200, -1).T / 255
+    labels = np.repeat([0, 1], 100)
+    splits = [
+        split
+        for repeat in range(3)
+        for split in StratifiedKFold(5, shuffle=True, random_state=repeat).split(X.T, labels)
+    ]
+    return Data("lfw_subset", X, labels, (25, 25, 1), splits)
+
+
+def orl_faces(folder: Path) -> Data:
+    """Return 10 pictures of each of 40 people at 32x32, and three times two halves of 5 + 5 pictures each."""
+    columns, labels, splits = [], [], []
+    for person, path in enumerate(sorted((folder / "orl_faces").glob("s*"))):
+        for file in sorted(path.glob("*.pgm")):
+            picture = Image.open(file).resize((32, 32), Image.Resampling.BICUBIC, reducing_gap=3)
+            columns.append(np.asarray(picture, np.float32).ravel() / 255)
+            labels.append(person)
+    for repeat in range(3):
+        rng = np.random.default_rng(repeat)
+        order = np.concatenate([rng.permutation(np.flatnonzero(np.array(labels) == person)) for person in set(labels)])
+        first = np.arange(len(labels)) % 10 < 5
+        splits += [(order[first], order[~first]), (order[~first], order[first])]
+    return Data("orl_faces", np.array(columns).T, np.array(labels), (32, 32, 1), splits)
+
+
+class ShiftedBatches:
+    """Pictures moved by up to `shift` pixels each way and mirrored at random, then prepared for the network."""
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray, shift: int, prepare: Any) -> None:
+        self._padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
+        self._size, self._shift, self._prepare = images.shape[1:3], shift, prepare
+        self.labels, self.n_x = labels, images[0].size
+
+    def batches(self, batch_size: int, order: Sequence[int] | None) -> Iterator[Batch]:
+        """Yield every picture once, each moved in a way of its own."""
+        rng = np.random.default_rng(order)
+        shuffled = rng.permutation(len(self.labels))
+        windows = np.lib.stride_tricks.sliding_window_view(self._padded, self._size, axis=(1, 2))
+        for part in split_evenly(len(shuffled), batch_size):
+            chosen = shuffled[part]
+            down, right = rng.integers(2 * self._shift + 1, size=(2, len(chosen)))
+            images = windows[chosen, down, right].transpose(0, 2, 3, 1)
+            mirrored = rng.random(len(chosen)) < 0.5
+            images[mirrored] = images[mirrored, :, ::-1]
+            yield Batch(self._prepare(images.reshape(len(chosen), -1).T), self.labels[chosen])
+
+
+def fit(data: Data, split: Split, recipe: Recipe, seed: int) -> Outcome:
+    """Train by the recipe on one split and judge on its other part."""
+    chosen, held_out = split
+    contrast = normalize_contrast if recipe.contrast else np.asarray
+    X = contrast(data.X[:, chosen])
+    mean = X.mean(axis=1, keepdims=True)
+    spread = np.sqrt(((X - mean) ** 2).mean())
+
+    def prepare(X: Array) -> Array:
+        return np.asfortranarray((contrast(X) - mean) / spread)
+
+    X, labels = prepare(data.X[:, chosen]), data.labels[chosen]
+    network, training = NetworkConfig(**recipe.network), TrainingConfig(seed=seed, **recipe.training)
+    state = start(network, training, n_x=len(X), m=X.shape[1], n_classes=int(data.labels.max()) + 1)
+    W1, before = state.parameters[1].W, None
+    if recipe.pretrain:
+        rng, crop_shape, activation = np.random.default_rng([seed, 1]), crop_shape_for(data.shape), network.activation
+        n_crops = n_crops_for(n_filters_for(len(W1), activation))
+        crops = take_crops(embedded_photographs(), crop_shape, n_crops, rng)
+        W1[:] = pretrain_first_layer(crops, crop_shape, data.shape, X, len(W1), activation, rng=rng)
+        before = W1.copy()
+        state.training = replace(state.training, layer_rates=(recipe.rate, *[1.0] * (state.parameters.L - 1)))
+    images = data.X[:, chosen].T.reshape(-1, *data.shape)
+    source = ShiftedBatches(images, labels, recipe.shift, prepare) if recipe.shift else ArrayBatches(X, labels)
+    for _ in train(state, source):
+        pass
+    X_held_out = prepare(data.X[:, held_out])
+    found = labels_from(class_probabilities(X_held_out, state.result, state.network))
+    folded, plain_network = fold_batch_norm(state.result, state.network)
+    change = float("nan") if before is None else np.linalg.norm(state.result[1].W - before) / np.linalg.norm(before)
+    accuracy = float((found == data.labels[held_out]).mean())
+    scores = score_filters(folded[1].W, data.shape)
+    return Outcome(accuracy, scores, float(change), plain_network, folded, X_held_out)
+
+
+def compare(data: Data, recipes: Sequence[Recipe], splits: Sequence[Split], title: str) -> None:
+    """Print accuracy by recipe, with 95 % intervals, and the difference to the first on the same splits."""
+    print(f"\n{title}: {len(splits)} splits")
+    first: np.ndarray | None = None
+    for recipe in recipes:
+        outcomes = [fit(data, split, recipe, seed) for seed, split in enumerate(splits)]
+        accuracy = np.array([outcome.accuracy for outcome in outcomes])
+        first = accuracy if first is None else first
+        gain, half = 100 * (accuracy - first), 1.96 / np.sqrt(len(splits))
+        edges = [outcome.scores.edge.mean() for outcome in outcomes]
+        print(
+            f"{recipe.name:30s} accuracy {accuracy.mean():.4f} ± {half * accuracy.std(ddof=1):.4f}  against the first "
+            f"{gain.mean():+.2f} ± {half * gain.std(ddof=1):.2f} points  edges {np.mean(edges):.3f} "
+            f"({np.min(edges):.3f})  W1 changed by {np.mean([outcome.change for outcome in outcomes]):.0%}",
+            flush=True,
+        )
+
+
+def accuracy(folder: Path | None) -> None:
+    """Compare recipes with and without pretraining at the same widths, on the same splits."""
+    moved: dict[str, Any] = {"shift": 2, "training": {"epochs": 160}}
+    recipes = [
+        Recipe("plain"),
+        Recipe("pretrained", pretrain=True),
+        Recipe("plain, contrast", contrast=True),
+        Recipe("pretrained, contrast", pretrain=True, contrast=True),
+    ]
+    recipes += [replace(recipe, name=recipe.name + ", moved", **moved) for recipe in recipes]
+    for data in (lfw_subset(), *([orl_faces(folder)] if folder else [])):
+        compare(data, recipes[:4], data.splits, data.name)
+        compare(data, recipes[4:], data.splits, f"{data.name}, pictures moved and mirrored in training")
+
+
+def layers(seeds: int) -> None:
+    """Measure, layer by layer, how much of the picture a unit sees and how well one unit alone tells faces."""
+    data = lfw_subset()
+    widths: dict[str, Any] = {"network": {"hidden": (128, 64, 32)}}
+    moved: dict[str, Any] = {"shift": 2, "training": {"epochs": 160}}
+    recipes = [
+        Recipe("plain", **moved, **widths),
+        Recipe("pretrained", pretrain=True, **moved, **widths),
+        Recipe("untrained", training={"epochs": 1, "learning_rate": 1e-12}, **widths),
+        Recipe("pretrained layer 1 only", pretrain=True, training={"epochs": 1, "learning_rate": 1e-12}, **widths),
+    ]
+    print("median over the units of a layer, mean over splits; AUC on held-out pictures")
+    for recipe in recipes:
+        areas, aucs = [], []
+        for seed, split in enumerate(data.splits[:seeds]):
+            outcome = fit(data, split, recipe, seed)
+            X, parameters, network = outcome.X_held_out, outcome.parameters, outcome.network
+            fields = [receptive_fields(l, X, parameters, network) for l in (1, 2, 3)]
+            areas.append([np.median(energy_area(field[:, :, None])) for field in fields])
+            answers = layer_answers(X, parameters, network)[:3]
+            aucs.append([np.median(unit_auc(A, data.labels[split[1]])) for A in answers])
+        area, auc = np.mean(areas, axis=0), np.mean(aucs, axis=0)
+        print(f"{recipe.name:24s} area of layers 1-3: {area.round(2)}  AUC: {auc.round(3)}", flush=True)
+
+
+def few(seeds: int) -> None:
+    """Compare with few labelled pictures: the rest of lfw_subset is the test."""
+    data = lfw_subset()
+    for n in (5, 10, 20, 50):
+        splits = []
+        for seed in range(seeds):
+            rng = np.random.default_rng([n, seed])
+            chosen = np.concatenate([rng.choice(np.flatnonzero(data.labels == k), n, replace=False) for k in (0, 1)])
+            splits.append((chosen, np.setdiff1d(np.arange(200), chosen)))
+        compare(data, [Recipe("plain"), Recipe("pretrained", pretrain=True)], splits, f"{n} pictures a class")
+
+
+def main() -> None:
+    """Run one of the measurements."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("goals", "controls", "accuracy", "few", "layers"))
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--data", type=Path, help="folder that holds orl_faces/")
+    arguments = parser.parse_args()
+    {
+        "goals": lambda: goals(arguments.seeds),
+        "controls": lambda: controls(arguments.seeds),
+        "accuracy": lambda: accuracy(arguments.data),
+        "few": lambda: few(2 * arguments.seeds),
+        "layers": lambda: layers(arguments.seeds),
+    }[arguments.what]()
+
+
+if __name__ == "__main__":
+    main()
