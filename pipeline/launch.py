@@ -19,6 +19,7 @@ SERVER_OPTIONS = {
     "browser.gatherUsageStats": "false",
     "client.showErrorDetails": "none",
     "client.toolbarMode": "minimal",
+    "server.fileWatcherType": "none",  # an installed program does not change under its own feet
 }
 
 

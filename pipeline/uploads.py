@@ -6,7 +6,8 @@ One decoding serves both the picture shown and the picture that the network sees
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,7 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.classifier import ImageClassifier
+from pipeline.config import Geometry
 from pipeline.images import MAX_PIXELS, PictureError, open_picture, render
+from pipeline.listing import LITTER
 from pipeline.predict import Row, _safe
 
 SHOWN_SIDE = 640  # longest side, in pixels, of the picture kept for showing
@@ -28,6 +31,32 @@ class Upload(NamedTuple):
     name: str
     data: bytes
     true_label: str = ""
+
+
+def from_folder(files: Iterable[tuple[str, bytes]], classes: Sequence[str]) -> tuple[list[Upload], int]:
+    """Take the files of a folder as `predict` takes them: sorted, hidden ones and litter passed over.
+
+    Parameters
+    ----------
+    files : iterable of (path, bytes)
+        Paths begin with the folder's own name and have ``/`` between their parts.
+    classes : sequence of str
+        Where a folder below bears the name of one, that is the true label.
+
+    Returns
+    -------
+    uploads : list of Upload
+    passed_over : int
+        How many files were left out.
+    """
+    files = list(files)
+    uploads = []
+    for path, data in sorted(files):
+        *folders, name = path.split("/")
+        if any(part.startswith(".") or part.lower() in LITTER for part in (*folders, name)):
+            continue
+        uploads.append(Upload(path, data, next((part for part in folders[1:] if part in classes), "")))
+    return uploads, len(files) - len(uploads)
 
 
 @dataclass(frozen=True)
@@ -97,6 +126,46 @@ def _open(classifier: ImageClassifier, upload: Upload, max_pixels: int) -> Opene
         return image, render(image, classifier.geometry), None
     except PictureError as error:
         return None, None, error
+
+
+def part_box(
+    size: tuple[int, int], geometry: Geometry, share: float, across: float, down: float
+) -> tuple[int, int, int, int]:
+    """Return a part of a picture, with the aspect of the model's pictures.
+
+    Parameters
+    ----------
+    size : (height, width)
+        Of the picture.
+    geometry : Geometry
+    share : float, 0 to 1
+        Size of the part; 1 is the largest that fits.
+    across, down : float, 0 to 1
+        Where it lies: 0 at the left or top, 1 at the right or bottom.
+
+    Returns
+    -------
+    (left, top, right, bottom)
+        In pixels; at least one pixel wide and high.
+    """
+    height, width = size
+    scale = share * min(height / geometry.height, width / geometry.width)
+    high, wide = (max(1, min(round(scale * side), most)) for side, most in zip(geometry.shape, size, strict=False))
+    left, top = round(across * (width - wide)), round(down * (height - high))
+    return left, top, left + wide, top + high
+
+
+def cut(upload: Upload, box: tuple[int, int, int, int], *, max_pixels: int = MAX_PIXELS) -> Upload:
+    """Return a part (left, top, right, bottom) of a picture as a picture of its own, pixel by pixel the same.
+
+    Raises
+    ------
+    PictureError
+        When the picture cannot be read.
+    """
+    data = io.BytesIO()
+    open_picture(upload.data, max_pixels=max_pixels).image.crop(box).save(data, format="bmp")
+    return Upload(f"part of {upload.name}", data.getvalue(), upload.true_label)
 
 
 def loss_by_fit(size: tuple[int, int], classifier: ImageClassifier) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -15,8 +16,8 @@ from pipeline.occlusion import occlusion_map
 from pipeline.pages import drawing, train_demo
 from pipeline.pages.choice import PROBLEMS, Chosen
 from pipeline.predict import WRITERS
-from pipeline.uploads import Classified, Upload, classify_uploads, loss_by_fit
-from pipeline.wording import verdict
+from pipeline.uploads import Classified, Upload, classify_uploads, cut, from_folder, loss_by_fit, part_box
+from pipeline.wording import headline, verdict
 
 MAX_PICTURES = 200
 MAX_PIXELS = 50_000_000
@@ -30,7 +31,7 @@ def render(chosen: Chosen) -> None:
         return
     st.title("Classify pictures")
     samples = _samples(str(chosen.run.model), chosen.run.modified, classifier)
-    uploads = _uploads(samples)
+    uploads = _uploads(samples, classifier)
     if not uploads:
         classes = ", ".join(classifier.classes[:6]) + (" …" if len(classifier.classes) > 6 else "")
         st.info(
@@ -39,6 +40,9 @@ def render(chosen: Chosen) -> None:
         )
         return
     results = _classified(classifier, uploads)
+    if len(results) == 1 and results[0].shown and not uploads[0].true_label:
+        part = _part(uploads[0], results[0], classifier)
+        results = _classified(classifier, [part]) if part else results
     result = results[0] if len(results) == 1 else _table(results, classifier)
     if result is not None:
         _detail(chosen, classifier, result)
@@ -57,9 +61,14 @@ def _samples(model: str, written: float, _classifier: ImageClassifier) -> list[U
         return []
 
 
-def _uploads(samples: list[Upload]) -> list[Upload]:
+def _uploads(samples: list[Upload], classifier: ImageClassifier) -> list[Upload]:
     """Draw the ways to give pictures; return those given."""
-    ways = {"Samples": _from_samples, "Upload": _from_files, "Camera": _from_camera}
+    ways: dict[str, Callable[[list[Upload]], list[Upload]]] = {
+        "Samples": _from_samples,
+        "Upload": partial(_from_files, "files", classifier),
+        "Folder": partial(_from_files, "folder", classifier),
+        "Camera": _from_camera,
+    }
     names = [name for name in ways if samples or name != "Samples"]
     way = st.segmented_control(
         "Pictures from",
@@ -76,9 +85,10 @@ def _uploads(samples: list[Upload]) -> list[Upload]:
 def _from_samples(samples: list[Upload]) -> list[Upload]:
     st.caption("Pictures that the model was not trained on. Choose one, or all.")
     names = [f"{i}" for i in range(1, len(samples) + 1)]
-    with st.container(horizontal=True, gap="small"):
-        for name, sample in zip(names, samples, strict=True):
-            st.image(sample.data, width=72, caption=name, alt=f"sample {name}, {sample.true_label}")
+    shown = [
+        (drawing.png_url(sample.data), name, f"sample {name}") for name, sample in zip(names, samples, strict=True)
+    ]
+    st.html(drawing.tiles(shown, small=True))
     choice = st.segmented_control(
         "Sample",
         [*names, "All"],
@@ -91,30 +101,36 @@ def _from_samples(samples: list[Upload]) -> list[Upload]:
     return samples if choice == "All" else [samples[names.index(choice or names[0])]]
 
 
-def _from_files(_: list[Upload]) -> list[Upload]:
+def _from_files(kind: str, classifier: ImageClassifier, _: list[Upload]) -> list[Upload]:
     """Return the files uploaded; they are kept for this visitor, in memory, while other pages are looked at."""
     files = st.file_uploader(
-        "Pictures",
-        accept_multiple_files=True,
+        "Pictures" if kind == "files" else "A folder of pictures",
+        accept_multiple_files=True if kind == "files" else "directory",
         max_upload_size=MAX_UPLOAD_MEGABYTES,
-        key="files",
-        on_change=lambda: st.session_state.pop("uploads", None),
+        key=kind,
+        on_change=lambda: st.session_state.pop(f"uploads-{kind}", None),
         help=f"JPEG, PNG, WebP, GIF, BMP, TIFF, PGM or AVIF; at most {MAX_PICTURES} pictures of "
         f"{MAX_UPLOAD_MEGABYTES} MB each. They stay in memory, on this computer.",
     )
     if files:
-        st.session_state["uploads"] = [Upload(file.name, file.getvalue()) for file in files[:MAX_PICTURES]]
-        if len(files) > MAX_PICTURES:
+        given = [(file.name, file.getvalue()) for file in files]
+        uploads, passed_over = (
+            from_folder(given, classifier.classes) if kind == "folder" else ([Upload(*one) for one in given], 0)
+        )
+        st.session_state[f"uploads-{kind}"] = uploads[:MAX_PICTURES]
+        if passed_over:
+            st.caption(f"{passed_over} hidden or system files passed over.")
+        if len(uploads) > MAX_PICTURES:
             st.warning(
-                f"{len(files)} pictures are too many for the app: the first {MAX_PICTURES} are classified. For all of "
-                "them, type  `facette predict MODEL FOLDER -o predictions.csv`  in a terminal."
+                f"{len(uploads)} pictures are too many for the app: the first {MAX_PICTURES} are classified. For "
+                "all of them, type  `facette predict MODEL FOLDER -o predictions.csv`  in a terminal."
             )
-    uploads = st.session_state.get("uploads", [])
+    uploads = st.session_state.get(f"uploads-{kind}", [])
     if uploads and not files:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.caption("Still here from before.")
             if st.button("Clear", icon=":material/close:", type="tertiary"):
-                del st.session_state["uploads"]
+                del st.session_state[f"uploads-{kind}"]
                 st.rerun()
     return uploads
 
@@ -137,6 +153,29 @@ def _classified(classifier: ImageClassifier, uploads: list[Upload]) -> list[Clas
     return [before[key] for key in keys]
 
 
+def _part(upload: Upload, whole: Classified, classifier: ImageClassifier) -> Upload | None:
+    """Draw the choice of a part of a picture; return the part, or None where the whole is to be classified."""
+    geometry = classifier.geometry
+    if min(whole.size) <= max(geometry.height, geometry.width) or whole.shown is None:
+        return None
+    with st.expander("Classify a part of the picture", icon=":material/crop:"):
+        st.caption("The model knows pictures cut to their subject, and does not search for it.")
+        sliders, preview = st.columns(2, gap="large")
+        with sliders:
+            size = st.slider("Size, % of the largest part", 5, 100, 100, 5, key="part-size")
+            across = st.slider("Left to right, %", 0, 100, 50, 1, key="part-across")
+            down = st.slider("Top to bottom, %", 0, 100, 50, 1, key="part-down")
+        shares = size / 100, across / 100, down / 100
+        is_whole = shares == (1.0, 0.5, 0.5)
+        shown = part_box((whole.shown.height, whole.shown.width), geometry, *shares)
+        if is_whole and geometry.fit != "crop":
+            shown = (0, 0, whole.shown.width, whole.shown.height)
+        preview.image(drawing.framed(whole.shown, shown), width=320, alt="the picture with the part in a frame")
+    if is_whole:
+        return None
+    return cut(upload, part_box(whole.size, geometry, *shares), max_pixels=MAX_PIXELS)
+
+
 # Many pictures
 
 
@@ -145,7 +184,13 @@ def _table(results: list[Classified], classifier: ImageClassifier) -> Classified
     failed = [result for result in results if result.row.status == "error"]
     counts = f"{len(results) - len(failed)} of {len(results)} pictures classified"
     head, choice = st.columns(2, vertical_alignment="center")
-    head.markdown(f"**{counts}**" + (f", {len(failed)} could not be read" if failed else ""))
+    labelled = [result.row for result in results if result.row.true_label and result.row.ranking]
+    right = sum(row.true_label == row.ranking[0][0] for row in labelled)
+    head.markdown(
+        f"**{counts}**"
+        + (f", {len(failed)} could not be read" if failed else "")
+        + (f". {right} of {len(labelled)} whose class is known are right" if labelled else "")
+    )
     groups = sorted({_group(result) for result in results}, key=lambda group: (group == _FAILED, group))
     wanted = choice.multiselect(
         "Show only", groups, key="show-only", placeholder="Show everything", label_visibility="collapsed"
@@ -174,6 +219,7 @@ def _table(results: list[Classified], classifier: ImageClassifier) -> Classified
         on_select="rerun",
         selection_mode="single-row",
         hide_index=True,
+        placeholder="",
         row_height=44,
         key="table",
         alt=f"{counts}; a row for each file",
@@ -221,7 +267,7 @@ def _detail(chosen: Chosen, classifier: ImageClassifier, result: Classified) -> 
     st.session_state["picture"] = (row.path, result.seen)
     answer, pictures = st.columns([2, 3], gap="large")
     with answer:
-        st.header(row.ranking[0][0], anchor=False)
+        st.header(headline(row.ranking), anchor=False)
         st.markdown(verdict(row.ranking))
         st.html(drawing.bars(row.ranking[:SHOWN_CLASSES]))
         if len(row.ranking) > SHOWN_CLASSES:
@@ -270,4 +316,4 @@ def _pictures(classifier: ImageClassifier, result: Classified) -> None:
     )
     st.html(drawing.legend([(drawing.FOR, f"speaks for {label}"), (drawing.AGAINST, "speaks against it")]))
     if hint := loss_by_fit(result.size, classifier):
-        st.info(f"{hint} Cut it as the training pictures are cut.", icon=":material/crop:")
+        st.info(f"{hint} A part of it can be chosen above.", icon=":material/crop:")

@@ -37,6 +37,8 @@ STYLE = """<style>
 .facette-tiles img {width: 100%; display: block; image-rendering: pixelated; border-radius: 2px}
 .facette-tiles figcaption {font-size: .75rem; line-height: 1.25; opacity: .75; padding-top: .15rem;
   font-variant-numeric: tabular-nums}
+.facette-small {grid-template-columns: repeat(auto-fill, 3.9rem)}
+.facette-small figcaption {text-align: center}
 .facette-views {grid-template-columns: repeat(3, minmax(0, 15rem)); gap: 1rem}
 .facette-views img {border-radius: .4rem}
 .facette-legend {display: flex; flex-wrap: wrap; gap: .25rem 1rem; font-size: .85rem; opacity: .85}
@@ -63,14 +65,13 @@ def bars(ranking: Sequence[tuple[str, float]]) -> str:
     return f"{STYLE}<table class='facette-bars' aria-label='Probability of each class'>{rows}</table>"
 
 
-def tiles(pictures: Sequence[tuple[NDArray[np.uint8], str, str]]) -> str:
-    """Return pictures as a grid that fits any width: (picture, caption, alternative text) each."""
+def tiles(pictures: Sequence[tuple[str, str, str]], *, small: bool = False) -> str:
+    """Return pictures as a grid that fits any width: (URL, caption, alternative text) each."""
     figures = "".join(
-        f"<figure><img src='{data_url(image)}' alt='{html.escape(alt)}'>"
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-        for image, caption, alt in pictures
+        f"<figure><img src='{url}' alt='{html.escape(alt)}'><figcaption>{html.escape(caption)}</figcaption></figure>"
+        for url, caption, alt in pictures
     )
-    return f"{STYLE}<div class='facette-tiles'>{figures}</div>"
+    return f"{STYLE}<div class='facette-tiles{' facette-small' * small}'>{figures}</div>"
 
 
 def views(pictures: Sequence[tuple[str, str, str, str]]) -> str:
@@ -91,7 +92,12 @@ def legend(entries: Sequence[tuple[tuple[int, int, int], str]]) -> str:
 
 def data_url(image: NDArray[np.uint8]) -> str:
     """Return a picture as a URL that holds it."""
-    return "data:image/png;base64," + base64.b64encode(to_png(image)).decode()
+    return png_url(to_png(image))
+
+
+def png_url(data: bytes) -> str:
+    """Return the bytes of a PNG file as a URL that holds them."""
+    return "data:image/png;base64," + base64.b64encode(data).decode()
 
 
 def photo_url(image: Image.Image) -> str:
@@ -101,6 +107,16 @@ def photo_url(image: Image.Image) -> str:
     data = io.BytesIO()
     image.save(data, format="jpeg", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
+
+
+def framed(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
+    """Return a picture with everything outside a box faded, and a frame around the box."""
+    rgb = image.convert("RGB")
+    faded = Image.blend(rgb, Image.new("RGB", rgb.size, (128, 128, 128)), 0.6)
+    faded.paste(rgb.crop(box), box[:2])
+    left, top, right, bottom = box
+    ImageDraw.Draw(faded).rectangle((left, top, right - 1, bottom - 1), outline=FOR, width=max(1, image.width // 200))
+    return faded
 
 
 def thumbnail(image: Image.Image, side: int = 88) -> str:

@@ -91,7 +91,7 @@ def _grid(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> 
     st.html(
         drawing.tiles(
             [
-                (picture, f"{i + 1}", f"weights of unit {i + 1}: {describe(scores, i)}")
+                (drawing.data_url(picture), f"{i + 1}", f"weights of unit {i + 1}: {describe(scores, i)}")
                 for i, picture in zip(on_page, pictures, strict=True)
             ]
         )
@@ -201,7 +201,11 @@ def _exciting(chosen: Chosen, classifier: ImageClassifier, i: int) -> None:
         st.caption("The data set of this model is not there any more.")
         return
     images, best = strongest
-    st.html(drawing.tiles([(images[k], "", f"training picture {n}") for n, k in enumerate(best[i], start=1)]))
+    st.html(
+        drawing.tiles(
+            [(drawing.data_url(images[k]), "", f"training picture {n}") for n, k in enumerate(best[i], start=1)]
+        )
+    )
 
 
 def _orientations(scores: FilterScores) -> None:

@@ -178,6 +178,58 @@ def test_bad_files_stand_beside_good_ones(trained, face, photo):
     assert sorted(at.dataframe[0].value["file"]) == sorted(bad)
 
 
+def test_a_folder_tells_the_true_classes_and_what_was_passed_over(trained, face):
+    at = page("classify", trained / "runs", **{"from": "Folder"})
+    files = ("photos/not-face/b.png", face), ("photos/face/a.png", face), ("photos/face/.DS_Store", b"litter")
+    upload(at, *files)
+    assert [result.row.path for result in results(at)] == ["photos/face/a.png", "photos/not-face/b.png"]
+    assert [result.row.true_label for result in results(at)] == ["face", "not-face"]
+    assert "1 hidden or system files passed over" in words(at)
+    assert "1 of 2 whose class is known are right" in words(at)
+
+
+def test_a_part_of_a_picture_can_be_classified(trained, photo):
+    import io
+
+    from PIL import Image
+
+    at = page("classify", trained / "runs", **{"from": "Upload"})
+    (whole,) = results(upload(at, ("photo.jpg", photo)))
+    at.slider(key="part-size").set_value(50)
+    at.slider(key="part-across").set_value(0)
+    at.slider(key="part-down").set_value(100)
+    at.run()
+    assert not at.exception
+    (part,) = results(at)
+    assert part.row.path == "part of photo.jpg"
+    with Image.open(io.BytesIO(photo)) as image:
+        side = part.size[0]
+        assert side == pytest.approx(image.height / 2, abs=1)
+        expected = np.asarray(image.crop((0, image.height - side, side, image.height)))
+    assert part.size == (side, side)
+    np.testing.assert_array_equal(np.asarray(part.shown), expected)
+    assert part.row.ranking != whole.row.ranking
+
+
+def test_more_pictures_than_the_app_takes(trained, face, monkeypatch):
+    from pipeline.pages import classify
+
+    monkeypatch.setattr(classify, "MAX_PICTURES", 2)
+    at = page("classify", trained / "runs", **{"from": "Upload"})
+    upload(at, *((f"{i}.png", face) for i in range(3)))
+    assert "3 pictures are too many" in at.warning[0].value
+    assert len(results(at)) == 2
+
+
+def test_uploads_are_still_there_after_another_page(trained, face):
+    at = page("classify", trained / "runs", **{"from": "Upload"})
+    upload(at, ("face.png", face))
+    at.segmented_control(key="from").set_value("Samples").run()
+    at.segmented_control(key="from").set_value("Upload").run()
+    assert not at.exception
+    assert [result.row.path for result in results(at)] == ["face.png"]
+
+
 def test_a_single_bad_file_says_why(trained):
     at = page("classify", trained / "runs", **{"from": "Upload"})
     upload(at, ("notes.jpg", b"some words"))
@@ -216,7 +268,7 @@ def test_no_picture_yet_tells_what_to_do(trained):
 def test_without_the_data_set_there_are_no_samples_but_all_else(runs, face):
     (runs / "faces" / "data.h5").unlink()
     at = page("classify", runs)
-    assert at.segmented_control[0].options == ["Upload", "Camera"]
+    assert at.segmented_control[0].options == ["Upload", "Folder", "Camera"]
     upload(at, ("face.png", face))
     assert results(at)[0].row.status == "ok"
     assert "not there any more" in words(page("first_layer", runs))

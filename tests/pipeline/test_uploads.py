@@ -6,12 +6,13 @@ from PIL import Image
 
 from model.config import NetworkConfig, TrainingConfig
 from pipeline.classifier import ImageClassifier
+from pipeline.config import Geometry
 from pipeline.dataset import Dataset
 from pipeline.gallery import data_of, held_out_pictures, to_png
 from pipeline.predict import Item, predict
 from pipeline.train import prepare
-from pipeline.uploads import SHOWN_SIDE, Upload, classify_uploads, loss_by_fit
-from pipeline.wording import verdict
+from pipeline.uploads import SHOWN_SIDE, Upload, classify_uploads, loss_by_fit, part_box
+from pipeline.wording import headline, verdict
 
 
 @pytest.fixture
@@ -59,6 +60,18 @@ def test_a_picture_far_from_the_models_shape_gets_a_hint(size, word, model):
     assert not word or "50%" in hint
 
 
+@pytest.mark.parametrize("share", [1, 0.5, 0.01])
+@pytest.mark.parametrize(("across", "down"), [(0, 0), (1, 1), (0.5, 0.2)])
+def test_a_part_lies_inside_the_picture_and_has_the_models_aspect(share, across, down):
+    left, top, right, bottom = part_box((300, 700), Geometry(20, 40), share, across, down)
+    assert 0 <= left < right <= 700
+    assert 0 <= top < bottom <= 300
+    assert (right - left) == pytest.approx(2 * (bottom - top), abs=1)
+    assert bottom - top == max(1, round(300 * share))
+    assert (left == 0) == (across == 0)
+    assert (right == 700) == (across == 1)
+
+
 def test_the_gallery_shows_held_out_pictures_of_every_class(model):
     classifier = ImageClassifier.load(model)
     data = data_of(model, classifier)
@@ -93,9 +106,11 @@ def test_png_keeps_every_pixel():
         ((0.99, 0.01), "is sure"),
         ((0.8, 0.2), "fairly sure"),
         ((0.6, 0.4), "leans towards a"),
-        ((0.52, 0.48), "cannot decide between a and b"),
+        ((0.52, 0.48), "cannot decide"),
         ((0.3, 0.28, 0.2), "cannot decide"),
     ],
 )
 def test_verdict(probabilities, words):
-    assert words in verdict(list(zip("abc", probabilities, strict=False)))
+    ranking = list(zip("abc", probabilities, strict=False))
+    assert words in verdict(ranking)
+    assert headline(ranking) == ("a or b?" if words == "cannot decide" else "a")
