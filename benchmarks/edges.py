@@ -6,6 +6,7 @@
     python benchmarks/edges.py accuracy --data DIR   # and on DIR/orl_faces (class folders of PGM), 5/5 pictures x 3
     python benchmarks/edges.py few                   # 5 to 50 labelled pictures a class of lfw_subset
     python benchmarks/edges.py layers                # receptive fields and selectivity of layers 1 to 3
+    python benchmarks/edges.py figures               # writes docs/images/edges.png and docs/images/hierarchy.png
 
 Needs scikit-image (pip install 'facette[demo]'). Set OMP_NUM_THREADS=1 for timings of one core.
 """
@@ -27,7 +28,7 @@ from model.batches import ArrayBatches, Batch, split_evenly
 from model.config import NetworkConfig, TrainingConfig
 from model.filters import FilterScores, energy_area, score_filters
 from model.folding import fold_batch_norm
-from model.hierarchy import layer_answers, receptive_fields, unit_auc
+from model.hierarchy import layer_answers, maximise_activation, most_exciting_mean, receptive_fields, unit_auc
 from model.network import class_probabilities, labels_from
 from model.parameters import Parameters
 from model.pretraining import (
@@ -41,6 +42,7 @@ from model.pretraining import (
 )
 from model.training import start, train
 from pipeline.crops import Photographs, embedded_photographs, take_crops
+from pipeline.figures import LayerPictures, draw_filters, draw_hierarchy, save_figure
 
 Shape = tuple[int, int, int]
 Split = tuple[np.ndarray, np.ndarray]
@@ -140,7 +142,7 @@ class Recipe:
     name: str
     pretrain: bool = False
     contrast: bool = False
-    rate: float = 0.1
+    rate: float = 0.5
     shift: int = 0
     network: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -307,6 +309,31 @@ def layers(seeds: int) -> None:
         print(f"{recipe.name:24s} area of layers 1-3: {area.round(2)}  AUC: {auc.round(3)}", flush=True)
 
 
+def figures() -> None:
+    """Train one network on lfw_subset and draw its first layer, and some units of its three hidden layers."""
+    data, images = lfw_subset(), Path(__file__).parents[1] / "docs" / "images"
+    recipe = Recipe("", pretrain=True, shift=2, training={"epochs": 160}, network={"hidden": (128, 64, 32)})
+    outcome = fit(data, data.splits[0], recipe, 0)
+    parameters, network, X = outcome.parameters, outcome.network, outcome.X_held_out
+    W1, n = parameters[1].W, 24
+    title = "Layer 1 of a network trained to tell faces from other patches"
+    save_figure(draw_filters(W1, data.shape, title=title, scores=outcome.scores), images / "edges.png")
+    pairs = outcome.scores.order[outcome.scores.partner[outcome.scores.order] < 0]  # one of each on/off pair
+    shown = pairs[np.linspace(0, len(pairs) - 1, n).astype(int)]
+    panels = [LayerPictures("Layer 1", f"{n} of {len(W1)} units: rows of W1. {outcome.scores.sentence()}", W1[shown])]
+    answers = layer_answers(X, parameters, network)
+    for l in (2, 3):
+        fields = receptive_fields(l, X, parameters, network)
+        means = most_exciting_mean(X, answers[l - 1], fields, n_pictures=8)[:n]
+        made = maximise_activation(l, parameters, network, np.random.default_rng(0))[:n]
+        some = f"the first {n} of {len(fields)} units"
+        how = "mean of the 8 held-out pictures each answers to most, times its receptive field"
+        panels.append(LayerPictures(f"Layer {l}", f"{some}: {how}", means))
+        panels.append(LayerPictures("", "the same units: pictures made to excite them, by gradient ascent", made))
+    title = "One trained network, layer by layer"
+    save_figure(draw_hierarchy(panels, data.shape, title=title), images / "hierarchy.png")
+
+
 def few(seeds: int) -> None:
     """Compare with few labelled pictures: the rest of lfw_subset is the test."""
     data = lfw_subset()
@@ -322,7 +349,7 @@ def few(seeds: int) -> None:
 def main() -> None:
     """Run one of the measurements."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("goals", "controls", "accuracy", "few", "layers"))
+    parser.add_argument("what", choices=("goals", "controls", "accuracy", "few", "layers", "figures"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--data", type=Path, help="folder that holds orl_faces/")
     arguments = parser.parse_args()
@@ -332,6 +359,7 @@ def main() -> None:
         "accuracy": lambda: accuracy(arguments.data),
         "few": lambda: few(2 * arguments.seeds),
         "layers": lambda: layers(arguments.seeds),
+        "figures": figures,
     }[arguments.what]()
 
 
