@@ -322,6 +322,7 @@ def test_a_dry_run_says_what_would_happen_and_does_nothing(face_folder, tmp_path
     dry = ingest(face_folder, tmp_path / "to" / "out.h5", dry_run=True)
     assert list((tmp_path / "to").iterdir()) == []
     assert dry == ingest(face_folder, tmp_path / "to" / "out.h5")
+    assert [path.name for path in (tmp_path / "to").iterdir()] == ["out.h5"]
 
 
 def test_leaks_of_ready_made_splits_are_reported_and_dropped_on_demand(face_folder, tmp_path):
