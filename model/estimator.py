@@ -249,9 +249,10 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
         assert state.training.batch_size != "auto"
         if state.network.batch_norm and len(y) // len(split_evenly(len(y), state.training.batch_size)) < 2:
             raise ConfigError("batch_norm: partial_fit needs 2 examples or more at a time, or batch_norm off")
-        state.training = dataclasses.replace(
-            state.training, epochs=state.epoch + 1, schedule="constant", warmup=0.0, patience=0
-        )
+        one_pass: dict[str, Any] = {"epochs": state.epoch + 1, "schedule": "constant", "warmup": 0.0, "patience": 0}
+        if training.learning_rate != "auto":
+            one_pass["learning_rate"] = training.learning_rate
+        state.training = dataclasses.replace(state.training, **one_pass)
         state.best = None
         source = ArrayBatches(X.T.astype(state.parameters.flat.dtype, copy=False), labels, weights)
         records = list(train(state, source))
