@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from model.training import EpochRecord
     from pipeline.evaluate import Evaluation
     from pipeline.ingest import IngestReport
-    from pipeline.train import TrainingResult, TrainingRun
+    from pipeline.run import TrainingResult, TrainingRun
 
 _SECONDS_BETWEEN_LINES = 10.0
 

@@ -20,7 +20,7 @@ from pipeline.figures import draw_filters
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from pipeline.train import TrainingResult
+    from pipeline.run import TrainingResult
 
 _LARGEST_CONFUSION_TABLE = 12  # classes; more are shown as a list of the most frequent mix-ups
 _UNITS_SHOWN = 64

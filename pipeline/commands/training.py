@@ -13,11 +13,12 @@ from pipeline.console import progress_bar, say
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
-    from pipeline.train import TrainingRun
+    from pipeline.run import TrainingRun
 
 
 def _add_training_flags(parser: Parser) -> None:
     from model.config import NetworkConfig, TrainingConfig
+    from pipeline.augment import AugmentConfig
     from pipeline.config import DataConfig
     from pipeline.flags import add_flags, positive
 
@@ -25,12 +26,13 @@ def _add_training_flags(parser: Parser) -> None:
     group.add_argument("--name", help="of the run: results go to RUNS/NAME (default: from the source)")
     group.add_argument("--runs", default="runs", help="folder of all runs (default: runs)")
     group.add_argument("--overwrite", action="store_true", help="replace a run of this name")
-    group.add_argument("--config", help="TOML file with [data], [network], [training], such as a run's config.toml")
+    group.add_argument("--config", help="TOML file of settings, such as a run's config.toml")
     group.add_argument("--memory", type=float, default=1000, help="MB of pictures to hold in memory (default: 1000)")
     group.add_argument("--threads", type=positive, help="processor threads (default: all; 1 for a small network)")
     add_flags(parser, DataConfig, "data")
     add_flags(parser, NetworkConfig, "network")
     add_flags(parser, TrainingConfig, "training")
+    add_flags(parser, AugmentConfig, "augmentation")
 
 
 def train_flags(parser: Parser) -> None:
@@ -54,10 +56,12 @@ def train(arguments: Arguments) -> int:
         raise InputError("train needs either a SOURCE of pictures or --resume RUN")
     if arguments.resume:
         from model.config import NetworkConfig, TrainingConfig
+        from pipeline.augment import AugmentConfig
         from pipeline.config import DataConfig
         from pipeline.train import resume
 
-        names = {field.name for kind in (DataConfig, NetworkConfig, TrainingConfig) for field in fields(kind)}
+        kinds = (DataConfig, NetworkConfig, TrainingConfig, AugmentConfig)
+        names = {field.name for kind in kinds for field in fields(kind)}
         _refuse_flags(arguments, names, "--resume goes on with the configuration that the run began with")
         run = resume(arguments.resume, threads=arguments.threads)
         say(f"Resuming {run.folder} after epoch {run.state.epoch}")
@@ -77,6 +81,7 @@ def _refuse_flags(arguments: Arguments, names: set[str], why: str) -> None:
 
 def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
     from model.config import NetworkConfig, TrainingConfig
+    from pipeline.augment import AugmentConfig
     from pipeline.config import DataConfig
     from pipeline.console import describe_ingest
     from pipeline.flags import config_from_flags, read_toml
@@ -98,6 +103,7 @@ def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
             data=config_from_flags(DataConfig, arguments, stored.get("data", {})),
             network=config_from_flags(NetworkConfig, arguments, stored.get("network", {})),
             training=config_from_flags(TrainingConfig, arguments, stored.get("training", {})),
+            augmentation=config_from_flags(AugmentConfig, arguments, stored.get("augmentation", {})),
             start_from=start_from,
             threads=arguments.threads,
             memory=int(arguments.memory * 1e6),

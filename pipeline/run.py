@@ -1,0 +1,277 @@
+"""A training run tied to its folder: trains, saves what can be resumed, and at the end evaluates and reports."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.atomic import replacing
+from model.batches import BatchSource
+from model.checkpoint import save_state
+from model.training import EpochRecord, Run, TrainingState, check_sources, start, train
+from pipeline import report
+from pipeline.augment import AugmentConfig
+from pipeline.batches import picture_batches
+from pipeline.classifier import ImageClassifier
+from pipeline.config import DataConfig
+from pipeline.dataset import Dataset
+from pipeline.evaluate import Baseline, Evaluation, baselines, score, split_probabilities
+from pipeline.figures import draw_filters, save_figure
+from pipeline.flags import to_toml
+from pipeline.ingest import IngestReport
+from pipeline.preprocess import Preprocessor
+
+_SECONDS_BETWEEN_CHECKPOINTS = 5.0
+_SPLITS = ("train", "validation", "test")
+RUN_FILES = (
+    "model.h5",
+    "checkpoint.h5",
+    "data.h5",
+    "config.toml",
+    "history.csv",
+    "metrics.json",
+    "report.html",
+    "filters.png",
+    "learning_rate.png",
+    "predictions.csv",
+)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What came out of a run: the classifier, its scores by split, and the baselines on the split `judged_on`.
+
+    `seen_before` counts pictures of that split that took part in the training of the model this one started from.
+    """
+
+    classifier: ImageClassifier
+    scores: dict[str, Evaluation]
+    baselines: list[Baseline]
+    judged_on: str
+    seen_before: int
+
+
+@dataclass
+class TrainingRun:
+    """A prepared run: data, preprocessing and the state of the training, tied to its folder."""
+
+    folder: Path
+    source: str
+    data_path: Path
+    dataset: Dataset
+    preprocessor: Preprocessor
+    state: TrainingState
+    augmentation: AugmentConfig
+    memory: int
+    threads: int
+    started_from: str = ""
+    seen_before: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    ingested: IngestReport | None = None
+
+    def __post_init__(self) -> None:
+        self.train_source = self._batches("train", self.augmentation)
+        self.validation_source = self._batches("validation") if self.counts["validation"] else None
+        check_sources(self.state, self.train_source, self.validation_source)
+
+    def _batches(self, split: str, augmentation: AugmentConfig | None = None) -> BatchSource:
+        return picture_batches(
+            self.dataset,
+            split,
+            self.preprocessor,
+            memory=self.memory,
+            augmentation=augmentation,
+            dtype=self.state.training.dtype,
+        )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Pictures in each split."""
+        return {split: len(self.dataset.indices(split)) for split in _SPLITS}
+
+    def estimate_seconds(self) -> float:
+        """Time a few training steps on a throw-away copy, and return seconds for all that remain."""
+        with self._limited_threads():
+            return self._estimate_seconds()
+
+    @cached_property
+    def _thread_pools(self) -> Any:
+        from threadpoolctl import ThreadpoolController
+
+        return ThreadpoolController()
+
+    def _limited_threads(self) -> AbstractContextManager:
+        return self._thread_pools.limit(limits=self.threads)
+
+    def _estimate_seconds(self) -> float:
+        state = self.state
+        trial = start(
+            state.network,
+            state.training,
+            n_x=self.train_source.n_x,
+            m=len(self.train_source.labels),
+            n_classes=state.n_classes,
+            parameters=state.parameters,
+        )
+        run, seconds = Run(trial, self.train_source.labels), []
+        for batch in self.train_source.batches(run.batch_size, [0]):
+            begin = time.perf_counter()
+            run.step(batch, 0.0)
+            seconds.append(time.perf_counter() - begin)
+            if len(seconds) >= 4:
+                break
+        return min(seconds) * 1.3 * (run.n_steps - state.step)
+
+    def epochs(self) -> Iterator[EpochRecord]:
+        """Train to the end, or until the caller stops; the checkpoint on disk is at most seconds old.
+
+        Raises
+        ------
+        model.training.Diverged
+            The checkpoint then holds the last good weights.
+        """
+        written = time.monotonic()
+        records = train(self.state, self.train_source, self.validation_source)
+        try:
+            while True:
+                with self._limited_threads():  # given back while the caller has its turn
+                    record = next(records, None)
+                if record is None:
+                    break
+                if time.monotonic() - written > _SECONDS_BETWEEN_CHECKPOINTS:
+                    self.save_checkpoint()
+                    written = time.monotonic()
+                yield record
+        finally:
+            if self.state.epoch:
+                self.save_checkpoint()
+
+    def save_checkpoint(self) -> None:
+        """Write checkpoint.h5, from which `resume` goes on exactly."""
+        shift = self.preprocessor.shift
+        extra = {
+            "source": self.source,
+            "data": str(self.data_path.resolve()),
+            "fingerprint": self.dataset.fingerprint,
+            "geometry": asdict(self.preprocessor.geometry),
+            "contrast": self.preprocessor.contrast,
+            "shift": None if shift is None else shift[:, 0].tolist(),
+            "scale": self.preprocessor.scale,
+            "augmentation": asdict(self.augmentation),
+            "memory": self.memory,
+            "threads": self.threads,
+            "started_from": self.started_from,
+            "seen_before": self.seen_before.tolist(),
+        }
+        save_state(self.state, self.folder / "checkpoint.h5", extra)
+
+    def classifier(self) -> ImageClassifier:
+        """Return the classifier with the best weights so far."""
+        return ImageClassifier.from_state(self.state, self.preprocessor, self.dataset.classes)
+
+    def save_model(self, scores: dict[str, Evaluation] | None = None) -> ImageClassifier:
+        """Write model.h5 from the best weights so far and return the classifier in it."""
+        seen = [_keys(self.dataset, split) for split in ("train", "validation")]
+        classifier = replace(
+            self.classifier(),
+            provenance={
+                "name": self.folder.name,
+                "source": self.source,
+                "started_from": self.started_from,
+                "data_fingerprint": self.dataset.fingerprint,
+                "pictures": self.counts,
+                "epochs_trained": self.state.epoch,
+                "augmentation": {name: value for name, value in asdict(self.augmentation).items() if value},
+                "accuracy": {split: found.accuracy for split, found in (scores or {}).items()},
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "versions": {name: version(name) for name in ("facette", "numpy", "pillow", "h5py")},
+                "python": platform.python_version(),
+            },
+            seen=np.unique(np.concatenate([*seen, self.seen_before])),
+        )
+        classifier.save(self.folder / "model.h5")
+        return classifier
+
+    def finish(self) -> TrainingResult:
+        """Evaluate, and write everything that belongs into the run folder."""
+        classifier = self.classifier()
+        predictions = {
+            split: split_probabilities(classifier, self.dataset, split) for split, count in self.counts.items() if count
+        }
+        scores = {
+            split: score(probabilities, labels, classifier.classes)
+            for split, (probabilities, labels, _) in predictions.items()
+        }
+        judged_on = next(split for split in ("test", "validation", "train") if split in scores)
+        seen_before = int(np.isin(_keys(self.dataset, judged_on), self.seen_before).sum())
+        result = TrainingResult(
+            self.save_model(scores), scores, baselines(self.dataset, judged_on), judged_on, seen_before
+        )
+        self._write_tables(result)
+        geometry = result.classifier.geometry
+        W1 = result.classifier.parameters[1].W
+        title = f"First layer of {self.folder.name}: one picture per unit"
+        save_figure(draw_filters(W1, geometry.shape, title=title), self.folder / "filters.png")
+        mistakes = report.find_mistakes(self.dataset, *predictions[judged_on])
+        with replacing(self.folder / "report.html") as temporary:
+            temporary.write_text(report.render(self.folder.name, result, mistakes), encoding="utf-8")
+        return result
+
+    def _write_tables(self, result: TrainingResult) -> None:
+        metrics = {
+            "judged_on": result.judged_on,
+            "splits": {split: found.to_json() for split, found in result.scores.items()},
+            "baselines": [asdict(baseline) for baseline in result.baselines],
+            "seconds": sum(record.seconds for record in self.state.history),
+        }
+        with replacing(self.folder / "metrics.json") as temporary:
+            temporary.write_text(json.dumps(metrics, indent=2), encoding="utf-8")
+        with replacing(self.folder / "history.csv") as temporary, temporary.open("w", newline="") as file:
+            rows = [asdict(record) for record in self.state.history]
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def discard(self) -> None:
+        """Take back a run that has not finished an epoch: close its data and leave no files."""
+        self.dataset.close()
+        for file in RUN_FILES:
+            (self.folder / file).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty: something else lies there
+            self.folder.rmdir()
+
+    def write_config(self, data: DataConfig) -> None:
+        """Write config.toml: the configuration with every "auto" resolved, which can be given to `--config`."""
+        geometry = self.preprocessor.geometry
+        resolved = {
+            **asdict(data),
+            "size": f"{geometry.height}x{geometry.width}",
+            "color": geometry.color,
+            "fit": geometry.fit,
+        }
+        sections: dict[str, dict[str, Any]] = {
+            "data": resolved,
+            "network": asdict(self.state.network),
+            "training": asdict(self.state.training),
+            "augmentation": asdict(self.augmentation),
+        }
+        with replacing(self.folder / "config.toml") as temporary:
+            temporary.write_text(to_toml(sections), encoding="utf-8")
+
+
+def _keys(dataset: Dataset, split: str) -> NDArray[np.uint64]:
+    """Return the first 8 bytes of the SHA-256 of the picture files of a split, as in `ImageClassifier.seen`."""
+    return np.ascontiguousarray(dataset.sha256[dataset.indices(split)][:, :8]).view(">u8")[:, 0].astype(np.uint64)
