@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -40,7 +39,7 @@ def serving(folder: Path) -> Iterator[str]:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "pipeline.cli", "app", "--port", str(port), "--no-browser"]
-    server = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, start_new_session=True)
+    server = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
     try:
         url, end = f"http://localhost:{port}", time.monotonic() + SECONDS
         while True:
@@ -53,7 +52,7 @@ def serving(folder: Path) -> Iterator[str]:
                 time.sleep(0.2)
         yield url
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        server.terminate()
         server.wait()
 
 

@@ -1,8 +1,9 @@
-"""Starts the Streamlit app in a process of its own."""
+"""Starts the Streamlit app."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,12 +47,20 @@ def command(model: str | None, runs: str, port: int, *, browser: bool) -> list[s
 def launch(model: str | None, runs: str, port: int, *, browser: bool) -> int:
     """Serve the app until it is interrupted; return its exit code.
 
+    On POSIX systems this process becomes the server, so that a signal sent to it reaches the server, and it does not
+    return.
+
     Raises
     ------
     MissingExtra, InputError
         As `command`.
     """
+    words = command(model, runs, port, browser=browser)
+    if os.name == "posix":
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execv(words[0], words)
     try:
-        return subprocess.run(command(model, runs, port, browser=browser), check=False).returncode
+        return subprocess.run(words, check=False).returncode
     except KeyboardInterrupt:
         return 130

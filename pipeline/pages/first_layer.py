@@ -66,7 +66,7 @@ def render(chosen: Chosen) -> None:
         _unit(chosen, classifier, scores)
 
 
-@st.cache_data(max_entries=8, show_spinner="Measuring the units")
+@st.cache_data(max_entries=8, show_spinner="Measuring the units, some seconds, once for each model")
 def _scores(model: str, written: float, _classifier: ImageClassifier) -> FilterScores:
     """Return the scores of the units, measured once for each time the model is `written`."""
     return score_filters(_classifier.parameters[1].W, _classifier.geometry.shape)

@@ -43,7 +43,7 @@ def serve(folder, *arguments):
     command = [sys.executable, "-m", "pipeline.cli", "app", "--port", str(port), "--no-browser", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     url = f"http://localhost:{port}"
     for _ in range(SECONDS * 5):
         try:
@@ -60,10 +60,15 @@ def serve(folder, *arguments):
 
 
 def stop(process):
-    import signal
-
-    os.killpg(process.pid, signal.SIGTERM)  # the command and the server that it started
+    process.terminate()
     process.wait(20)
+
+
+def test_the_command_takes_its_server_with_it(tmp_path):
+    process, url = serve(tmp_path)
+    stop(process)
+    with pytest.raises(OSError, match="refused"):
+        urllib.request.urlopen(url)
 
 
 @pytest.fixture(scope="module")
