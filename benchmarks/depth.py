@@ -176,8 +176,13 @@ def main() -> int:
     parser.add_argument("--bits", type=int, nargs="+", default=[4, 6, 8, 10, 12], help="n of the trained networks")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each network and learning rate")
     parser.add_argument("--steps", type=int, default=4000, help="training steps of each run")
-    parser.add_argument("--output", type=Path, default=Path("docs/images/depth.png"), help="where the plot goes")
+    plot = Path(__file__).resolve().parents[1] / "docs" / "images" / "depth.png"
+    parser.add_argument("--output", type=Path, default=plot, help="where the plot goes")
     arguments = parser.parse_args()
+    if not arguments.output.parent.is_dir():
+        parser.error(f"--output: there is no folder {arguments.output.parent}")
+    if min(arguments.bits) < 2 or min(arguments.seeds, arguments.steps) < 1:
+        parser.error("--bits takes numbers of 2 or more, --seeds and --steps of 1 or more")
 
     print("By hand: hidden units (hidden layers), and how many of all 2^n inputs come out wrong")
     wrong = 0
