@@ -142,7 +142,7 @@ class Recipe:
     name: str
     pretrain: bool = False
     contrast: bool = False
-    rate: float = 0.5
+    rate: float = 0.3
     shift: int = 0
     network: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)

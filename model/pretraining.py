@@ -12,8 +12,9 @@ brings edges out is to ask for sparse answers to many small, whitened pieces of 
 5. they are brought to the size and colours of the pictures to be classified (`fit_filters`), and become rows of W1,
    in pairs w, -w where the activation cuts off one side (`first_layer_weights`).
 
-`pretrain_first_layer` does all of it. The network then has to see pictures normalised as in step 1. Nothing here is
-fitted to what `model.filters` scores: no Gabor function is put in anywhere.
+`pretrain_first_layer` does all of it. The network itself may see pictures as they are: rows of W1 have mean 0, so a
+picture's mean does not matter, and its contrast only scales the answers. Nothing here is fitted to what `model.filters`
+scores: no Gabor function is put in anywhere.
 """
 
 from __future__ import annotations
@@ -215,7 +216,7 @@ def learn_filters(
     Returns
     -------
     filters : ndarray of shape (n, n_x), float64
-        For pictures that went through `normalize_contrast`. Every row has mean 0 and length 1.
+        Whitening folded in: they apply to pictures. Every row has mean 0 and length 1.
     sparseness : ndarray of shape (n,), float64, 0 to 1
         Of each filter's answers to the crops: 1 - mean size / root mean square. 0.2 is noise's (Gaussian answers).
 
@@ -355,7 +356,7 @@ def pretrain_first_layer(
         Of `crop_shape_for`'s shape, about ``n_crops_for(n_filters_for(n_1, activation))`` of them.
     crop_shape, geometry_shape : (height, width, channels)
     X : ndarray of shape (n_x, m), float
-        Training examples as the network will see them, normalised for contrast; a sample will do.
+        Training examples as the network will see them (centred, or normalised for contrast); a sample will do.
     n_1 : int
         Units of layer 1.
     activation : str
