@@ -135,6 +135,8 @@ def make_report(
         )
         for code, name in enumerate(SPLITS)
     }
+    leaks = tuple(tuple(f"{SPLITS[_given(table, i)]}: {paths[i]}" for i in rows) for rows in division.leaks)
+    conflicts = tuple(tuple(f"{classes[labels[i]]}: {paths[i]}" for i in rows) for rows in division.conflicts)
     return IngestReport(
         target=target,
         source=source.location,
@@ -153,15 +155,21 @@ def make_report(
         near_duplicates=tuple((paths[i], paths[j]) for i, j in division.near),
         groups=len(np.unique(division.group[division.group >= 0])),
         naive_leaks=division.naive_leaks,
-        leaks=tuple(tuple(f"{SPLITS[_given(table, i)]}: {paths[i]}" for i in rows) for rows in division.leaks),
+        leaks=leaks,
         dropped=int((split == splitting.DROPPED).sum()),
-        conflicts=tuple(tuple(f"{classes[labels[i]]}: {paths[i]}" for i in rows) for rows in division.conflicts),
-        notes=(*source.notes, *notes, *_findings(division, len(classes), source.ready_made)),
+        conflicts=conflicts,
+        notes=(*source.notes, *notes, *_findings(division, len(classes), source.ready_made, leaks, conflicts)),
         fingerprint=fingerprint,
     )
 
 
-def _findings(division: Division, n_classes: int, ready_made: bool) -> list[str]:
+def _findings(
+    division: Division,
+    n_classes: int,
+    ready_made: bool,
+    leaks: Sequence[tuple[str, ...]],
+    conflicts: Sequence[tuple[str, ...]],
+) -> list[str]:
     """Say in words what was found about pictures that belong together."""
     equal = division.equal[division.equal >= 0]
     lines = []
@@ -174,15 +182,22 @@ def _findings(division: Division, n_classes: int, ready_made: bool) -> list[str]
             "pictures that belong together are on one side of the split; a purely random one would have tested or "
             f"validated on {count(division.naive_leaks, 'picture')} with a relative in training"
         )
-    if division.conflicts:
-        lines.append(f"identical pictures with several labels: {count(len(division.conflicts), 'set')}")
-    if division.leaks:
+    if conflicts:
+        lines.append(f"identical pictures with several labels: {count(len(conflicts), 'set')}; {_first(conflicts)}")
+    if leaks:
         dropped = int((division.split == splitting.DROPPED).sum())
         remedy = f"dropped from training: {dropped:,}" if dropped else "drop_leaks leaves them out of training"
         lines.append(
-            f"the ready-made splits share identical or related pictures: {count(len(division.leaks), 'set')}; {remedy}"
+            f"the ready-made splits share identical or related pictures: {count(len(leaks), 'set')}; {remedy}; "
+            f"{_first(leaks)}"
         )
     return lines
+
+
+def _first(sets: Sequence[tuple[str, ...]]) -> str:
+    """Return the first three sets of files as text."""
+    shown = "; ".join(" = ".join(names[:3]) for names in sets[:3])
+    return shown + (f"; and {len(sets) - 3:,} more" if len(sets) > 3 else "")
 
 
 def _given(table: Table, i: int) -> int:
