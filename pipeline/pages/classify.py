@@ -35,7 +35,7 @@ def render(chosen: Chosen) -> None:
     if not uploads:
         classes = ", ".join(classifier.classes[:6]) + (" …" if len(classifier.classes) > 6 else "")
         st.info(
-            f"Add a picture, and the model says which of its classes it is: {classes}.",
+            f"Add a picture, and the model says which of its classes it is: {drawing.plain(classes)}.",
             icon=":material/add_photo_alternate:",
         )
         return
@@ -262,13 +262,13 @@ def _detail(chosen: Chosen, classifier: ImageClassifier, result: Classified) -> 
     """Draw one picture, its probabilities, and why."""
     row = result.row
     if result.shown is None or result.seen is None:
-        st.error(f"{row.path}: {row.error_message}.", icon=":material/broken_image:")
+        st.error(drawing.plain(f"{row.path}: {row.error_message}."), icon=":material/broken_image:")
         return
     st.session_state["picture"] = (row.path, result.seen)
     answer, pictures = st.columns([2, 3], gap="large")
     with answer:
-        st.header(headline(row.ranking), anchor=False)
-        st.markdown(verdict(row.ranking))
+        st.header(drawing.plain(headline(row.ranking)), anchor=False)
+        st.markdown(drawing.plain(verdict(row.ranking)))
         st.html(drawing.bars(row.ranking[:SHOWN_CLASSES]))
         if len(row.ranking) > SHOWN_CLASSES:
             rest = sum(probability for _, probability in row.ranking[SHOWN_CLASSES:])
@@ -284,7 +284,7 @@ def _notes(chosen: Chosen, result: Classified) -> None:
     if row.true_label:
         right = row.true_label == row.ranking[0][0]
         icon, word = (":material/check_circle:", "right") if right else (":material/cancel:", "wrong")
-        st.markdown(f"{icon} True class: **{row.true_label}** – the model is {word}.")
+        st.markdown(f"{icon} True class: **{drawing.plain(row.true_label)}** – the model is {word}.")
     if result.known:
         st.warning("This very file took part in the training, so the answer says little about new pictures.")
     if run and run.m:

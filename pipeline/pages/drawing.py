@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -45,6 +46,11 @@ STYLE = """<style>
 .facette-legend span::before {content: ""; display: inline-block; width: .75rem; height: .75rem;
   border-radius: 2px; margin-right: .35rem; vertical-align: -1px; background: var(--swatch)}
 </style>"""
+
+
+def plain(text: str) -> str:
+    """Return text that Markdown shows as it is: names of files and classes are not ours."""
+    return re.sub(r"([\\`*_\[\]$:~#<>|!])", r"\\\1", text)
 
 
 def percentage(share: float) -> str:

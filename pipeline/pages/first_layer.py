@@ -156,7 +156,7 @@ def _answer(classifier: ImageClassifier, i: int) -> None:
     A = activations(classifier, seen[None])[:, 0]
     rank = int((A[i] < A).sum()) + 1
     answer = f"{A[i]:.2f}, the {ordinal(rank)} strongest of {len(A)}" if A[i] > 0 else f"{A[i]:.2f}: it is silent"
-    st.markdown(f"Its answer to *{name}*, the picture classified last: **{answer}**")
+    st.markdown(f"Its answer to {drawing.plain(name)}, the picture classified last: **{answer}**")
 
 
 def activations(classifier: ImageClassifier, images: NDArray[np.uint8]) -> NDArray[np.floating]:

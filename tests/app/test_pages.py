@@ -241,6 +241,8 @@ def test_names_are_text_not_markup(trained, face):
     at = page("classify", trained / "runs", **{"from": "Upload"})
     upload(at, ("<script>alert(1)</script>'.png", face))
     assert "<script>" not in " ".join(element.value for element in at.html)
+    upload(at, ("__bold__[link](x).png", b"no picture"))
+    assert at.error[0].value.startswith(r"\_\_bold\_\_\[link\](x).png")
 
 
 def test_a_wide_picture_gets_a_hint_a_square_one_none(trained, face, photo):
