@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from model import checkpoint
 from model.activations import Array
+from model.calibration import Calibration, answers
 from model.checkpoint import FormatError, read_json, write_json
 from model.config import NetworkConfig, TrainingConfig
 from model.folding import fold_batch_norm
@@ -27,6 +28,7 @@ from model.network import class_probabilities
 from model.parameters import Parameters
 from model.training import EpochRecord, TrainingState
 from pipeline.config import Geometry
+from pipeline.errors import InputError
 from pipeline.images import decode
 from pipeline.preprocess import Preprocessor
 
@@ -66,6 +68,8 @@ class ImageClassifier:
     seen : ndarray of shape (k,), uint64
         First 8 bytes of the SHA-256 of every picture file that took part in the training, sorted: an evaluation must
         not count them.
+    calibration : Calibration or None
+        What the validation pictures taught about its answers; None where there were none, or nobody asked them.
     """
 
     preprocessor: Preprocessor
@@ -76,6 +80,7 @@ class ImageClassifier:
     history: list[EpochRecord] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
     seen: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    calibration: Calibration | None = None
 
     @classmethod
     def from_state(cls, state: TrainingState, preprocessor: Preprocessor, classes: tuple[str, ...]) -> ImageClassifier:
@@ -116,6 +121,50 @@ class ImageClassifier:
         """
         return class_probabilities(self.preprocessor.apply(images), self.parameters, self.network)
 
+    def answers(self, images: np.ndarray) -> tuple[Array, Array, Array]:
+        """Return probabilities, logits and last hidden layer of pictures; see `model.calibration.answers`."""
+        return answers(self.preprocessor.apply(images), self.parameters, self.network)
+
+    def judge(self, images: np.ndarray) -> tuple[Array, NDArray[np.float64]]:
+        """Return the probabilities of pictures and how doubtful they are.
+
+        Parameters
+        ----------
+        images : ndarray of shape (m, height, width, channels), uint8
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_classes, m)
+        doubt : ndarray of shape (m,), float64
+            0 and up; above 1 is more doubtful than any validation picture was.
+
+        Raises
+        ------
+        InputError
+            When the classifier is not calibrated.
+        """
+        calibration = self._calibration()
+        probabilities, _, hidden = self.answers(images)
+        return probabilities, calibration.doubts(probabilities, hidden)
+
+    def doubt_limit(self, rate: float) -> float:
+        """Return the doubt above which a share `rate` of the validation pictures lies.
+
+        Raises
+        ------
+        InputError
+            When the classifier is not calibrated.
+        """
+        return self._calibration().limit(rate)
+
+    def _calibration(self) -> Calibration:
+        if self.calibration is None:
+            raise InputError(
+                "this model does not know its doubts: it was trained without validation pictures, or by an earlier "
+                "version of Facette; train it again with some"
+            )
+        return self.calibration
+
     def classify(self, picture: str | Path | bytes) -> dict[str, float]:
         """Return the classes of one picture file (a path, or its bytes) with their probabilities, likeliest first.
 
@@ -147,6 +196,8 @@ class ImageClassifier:
             write_json(file, "provenance", self.provenance)
             checkpoint.write_history(file, self.history)
             file["seen"] = self.seen
+            if self.calibration:
+                write_calibration(file.create_group("calibration"), self.calibration)
 
     @classmethod
     def load(cls, path: str | Path) -> ImageClassifier:
@@ -169,6 +220,9 @@ class ImageClassifier:
                     f"{path}: the weights are of a network {parameters.layer_dims}, which does not fit "
                     f"{len(classes)} classes and pictures of {geometry.n_x} numbers"
                 )
+            calibration = read_calibration(file["calibration"]) if "calibration" in file else None
+            if calibration:
+                calibration.check(parameters.layer_dims[-2], len(classes))
             return cls(
                 Preprocessor(geometry, contrast=bool(read_json(file, "contrast"))),
                 network,
@@ -178,4 +232,20 @@ class ImageClassifier:
                 checkpoint.read_history(file),
                 read_json(file, "provenance"),
                 file["seen"][()],
+                calibration,
             )
+
+
+_CALIBRATION_ARRAYS = ("uncertainty", "distance", "doubt", "means", "whitening")
+
+
+def write_calibration(group: h5py.Group, calibration: Calibration) -> None:
+    """Store a calibration."""
+    write_json(group, "facts", {"temperature": calibration.temperature, "m": calibration.m})
+    for name in _CALIBRATION_ARRAYS:
+        checkpoint.write_array(group, name, getattr(calibration, name))
+
+
+def read_calibration(group: h5py.Group) -> Calibration:
+    """Read what `write_calibration` stored."""
+    return Calibration(**read_json(group, "facts"), **{name: group[name][()] for name in _CALIBRATION_ARRAYS})
