@@ -26,6 +26,7 @@ from model.training import EpochRecord, Run, TrainingState, check_sources, start
 from pipeline import report
 from pipeline.augment import AugmentConfig
 from pipeline.batches import picture_batches
+from pipeline.calibrate import calibrated
 from pipeline.classifier import ImageClassifier
 from pipeline.config import DataConfig
 from pipeline.dataset import Dataset
@@ -182,11 +183,13 @@ class TrainingRun:
         """Return the classifier with the best weights so far."""
         return ImageClassifier.from_state(self.state, self.preprocessor, self.dataset.classes)
 
-    def save_model(self, scores: dict[str, Evaluation] | None = None) -> ImageClassifier:
-        """Write model.h5 from the best weights so far and return the classifier in it."""
+    def save_model(
+        self, scores: dict[str, Evaluation] | None = None, classifier: ImageClassifier | None = None
+    ) -> ImageClassifier:
+        """Write model.h5 from `classifier`, else from the best weights so far, and return the classifier in it."""
         seen = [_keys(self.dataset, split) for split in ("train", "validation")]
         classifier = replace(
-            self.classifier(),
+            classifier or self.classifier(),
             provenance={
                 "name": self.folder.name,
                 "source": self.source,
@@ -206,8 +209,8 @@ class TrainingRun:
         return classifier
 
     def finish(self) -> TrainingResult:
-        """Evaluate, and write everything that belongs into the run folder."""
-        classifier = self.classifier()
+        """Calibrate, evaluate, and write everything that belongs into the run folder."""
+        classifier = calibrated(self.classifier(), self.dataset)
         predictions = {
             split: split_probabilities(classifier, self.dataset, split) for split, count in self.counts.items() if count
         }
@@ -218,7 +221,7 @@ class TrainingRun:
         judged_on = next(split for split in ("test", "validation", "train") if split in scores)
         seen_before = int(np.isin(_keys(self.dataset, judged_on), self.seen_before).sum())
         result = TrainingResult(
-            self.save_model(scores), scores, baselines(self.dataset, judged_on), judged_on, seen_before
+            self.save_model(scores, classifier), scores, baselines(self.dataset, judged_on), judged_on, seen_before
         )
         self._write_tables(result)
         geometry = result.classifier.geometry
