@@ -1,178 +1,127 @@
 """Classify files: every file found becomes exactly one row, whatever is wrong with it.
 
-Reading and decoding run in threads ahead of the network; rows come out in the order of the input, and batches are cut
-by input index, so the result does not depend on timing.
+Batches are cut by input index, and every batch is read, decoded and classified as a whole in one of several threads,
+each with one thread of BLAS: what comes out depends neither on timing nor on the number of threads.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import itertools
-import json
-import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from model.activations import Array
 from pipeline.classifier import ImageClassifier
-from pipeline.errors import InputError
-from pipeline.images import PictureError, decode, read_bytes
-from pipeline.listing import escape, list_pictures
+from pipeline.config import Geometry
+from pipeline.images import PictureError, decode, from_array, read_bytes, render
+from pipeline.inputs import Item, find_items, open_container, open_data_set
+from pipeline.rows import Row, Tally, columns, safe_name
+from pipeline.samples import Sample
+from pipeline.writers import WRITERS, write_csv, write_jsonl
+
+__all__ = ["WRITERS", "Item", "Row", "Tally", "columns", "find_items", "predict", "write_csv", "write_jsonl"]
+_safe = safe_name
 
 BATCH = 64
-
-
-class Item(NamedTuple):
-    """A file to classify: where it is, how it is called in the output, and its class where the folder tells."""
-
-    path: Path
-    name: str
-    true_label: str = ""
+BATCH_IN_DATA_SET = 512  # tiny pictures cost little to read: larger matrix products pay
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the output. `ranking` holds (label, probability), likeliest first; empty for an error."""
+class Settings:
+    """What rows look like.
 
-    path: str
-    status: str
-    ranking: tuple[tuple[str, float], ...]
-    true_label: str
-    error_code: str
-    error_message: str
-    sha256: str
-    model_id: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the columns in their order; what does not apply is None."""
-        columns: dict[str, Any] = {"path": self.path, "status": self.status}
-        for k, (label, probability) in enumerate(self.ranking or ((None, None),), start=1):
-            suffix = "" if k == 1 else f"_{k}"
-            columns[f"label{suffix}"], columns[f"probability{suffix}"] = label, probability
-        return {
-            **columns,
-            "true_label": self.true_label or None,
-            "error_code": self.error_code or None,
-            "error_message": self.error_message or None,
-            "sha256": self.sha256 or None,
-            "model_id": self.model_id,
-        }
-
-
-def columns(topk: int) -> list[str]:
-    """Return the names of the columns for `topk` labels a row."""
-    more = [name for k in range(2, topk + 1) for name in (f"label_{k}", f"probability_{k}")]
-    after = ["true_label", "error_code", "error_message", "sha256", "model_id"]
-    return ["path", "status", "label", "probability", *more, *after]
-
-
-def find_items(inputs: Sequence[str], classes: Sequence[str] = ()) -> tuple[list[Item], Counter[str]]:
-    """List the files to classify, in the order given; folders are walked, sorted.
-
-    A file that is named but is not there is an item too, and becomes an error row.
-
-    Parameters
+    Attributes
     ----------
-    inputs : sequence of str
-        Files and folders.
-    classes : sequence of str
-        The model's classes. Where a file's folder, below the input, bears the name of one, that is its true label.
-
-    Returns
-    -------
-    items : list of Item
-    ignored : Counter
-        What was passed over (hidden files and the like), by reason.
-
-    Raises
-    ------
-    InputError
-        When a folder holds no files.
+    topk : int
+        Labels a row.
+    threshold : float
+        A row whose best probability is below abstains.
+    doubt_limit : float
+        A row whose doubt (`ImageClassifier.doubt`) is above abstains.
     """
-    items: list[Item] = []
-    ignored: Counter[str] = Counter()
-    for given in inputs:
-        root = Path(given)
-        if not root.is_dir():
-            items.append(Item(root, _safe(given)))
-            continue
-        listing = list_pictures(root)
-        ignored.update(listing.ignored)
-        for relative in listing.files:
-            label = next((part for part in relative.split("/")[:-1] if part in classes), "")
-            items.append(Item(root / relative, _safe(root / relative), label))
-        items += [Item(root / folder, _safe(root / folder)) for folder in listing.unreadable]
-    if not items:
-        raise InputError(f"{', '.join(map(str, inputs))}: there are no files to classify")
-    return items, ignored
+
+    topk: int = 1
+    threshold: float = 0.0
+    doubt_limit: float = math.inf
 
 
-def _safe(path: str | Path) -> str:
-    """Return a path as valid UTF-8 that no spreadsheet takes for a formula."""
-    name = escape(path)
-    return f"./{name}" if name[:1] in "=+-@" else name
+class Stamp(NamedTuple):
+    """Size in bytes and time of change, in nanoseconds, of a file; -1 where there is none."""
+
+    size: int
+    mtime: int
+
+
+class Loaded(NamedTuple):
+    """A batch that was read: the good pictures, uint8 (k, height, width, channels), and for every item the rest."""
+
+    images: NDArray[np.uint8]
+    errors: list[PictureError | None]
+    digests: list[str]
+    stamps: list[Stamp]
+
+
+class Classified(NamedTuple):
+    """A batch that was classified."""
+
+    rows: list[Row]
+    stamps: list[Stamp]
 
 
 def predict(
     classifier: ImageClassifier,
-    items: Sequence[Item],
+    items: Iterable[Item],
     *,
     topk: int = 1,
     jobs: int = 2,
-    progress: Callable[[int, int], None] | None = None,
+    threshold: float = 0.0,
+    doubt_limit: float = math.inf,
+    progress: Callable[[int, int | None], None] | None = None,
 ) -> Iterator[Row]:
-    """Classify files, one row each, in order.
+    """Classify files, one row each, in order, holding a few batches in memory.
 
     Parameters
     ----------
     classifier : ImageClassifier
-    items : sequence of Item
-    topk : int
-        Labels a row.
+    items : iterable of Item
+    topk, threshold, doubt_limit
+        See `Settings`.
     jobs : int
-        Threads that read and decode.
+        Threads that read, decode and classify.
     progress : callable, optional
-        Called with (done, total) after each batch.
+        Called with (done, total) after each batch; total is None where `items` has no length.
     """
-    names, topk = classifier.classes, min(topk, len(classifier.classes))
+    settings = Settings(min(topk, len(classifier.classes)), threshold, doubt_limit)
+    total = len(items) if isinstance(items, Sized) else None
     done = 0
-    for batch in decoded(classifier, items, jobs=jobs):
-        good = [image for _, image, _, _ in batch if image is not None]
-        ranked: Iterator[np.ndarray] = iter(classifier.probabilities(np.stack(good)).T if good else ())
-        for item, image, digest, error in batch:
-            common = (item.true_label, error.code if error else "", str(error or ""), digest, classifier.model_id)
-            if image is None:
-                yield Row(item.name, "error", (), *common)
-                continue
-            probabilities = next(ranked)
-            best = np.argsort(-probabilities, kind="stable")[:topk]
-            yield Row(item.name, "ok", tuple((names[k], float(probabilities[k])) for k in best), *common)
-        done += len(batch)
+    for batch in in_order(lambda part: classify(classifier, part, settings), batches(items), jobs):
+        yield from batch.rows
+        done += len(batch.rows)
         if progress:
-            progress(done, len(items))
+            progress(done, total)
 
 
-Decoded = tuple[Item, np.ndarray | None, str, PictureError | None]
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
-def decoded(classifier: ImageClassifier, items: Iterable[Item], *, jobs: int) -> Iterator[list[Decoded]]:
-    """Yield the items in batches of `BATCH`, each with its picture, or with the reason there is none."""
-    waiting: deque[Future[list[Decoded]]] = deque()
-
-    def load(batch: Sequence[Item]) -> list[Decoded]:
-        return [_load(item, classifier) for item in batch]
-
-    iterator = iter(items)
-    with ThreadPoolExecutor(jobs, thread_name_prefix="decode") as threads:
+def in_order(work: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -> Iterator[Result]:
+    """Do tasks in threads and yield their results in the order of the tasks, never more than a few ahead."""
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(jobs, thread_name_prefix="predict") as threads:
         try:
-            while batch := list(itertools.islice(iterator, BATCH)):
-                waiting.append(threads.submit(load, batch))
+            for task in tasks:
+                waiting.append(threads.submit(work, task))
                 if len(waiting) > 2 * jobs:
                     yield waiting.popleft().result()
             while waiting:
@@ -182,84 +131,142 @@ def decoded(classifier: ImageClassifier, items: Iterable[Item], *, jobs: int) ->
                 future.cancel()
 
 
-def _load(item: Item, classifier: ImageClassifier) -> Decoded:
+def batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Cut items into batches: by their place, and where a data set begins or ends."""
+    for path, run in itertools.groupby(items, key=lambda item: item.path if type(item.key) is int else None):
+        size = BATCH if path is None else BATCH_IN_DATA_SET
+        while batch := list(itertools.islice(run, size)):
+            yield batch
+
+
+def classify(classifier: ImageClassifier, items: Sequence[Item], settings: Settings) -> Classified:
+    """Read, decode and classify one batch."""
+    loaded = load(items, classifier.geometry)
+    if not len(loaded.images):
+        rankings: list[tuple[tuple[str, float], ...]] = []
+        statuses: list[str] = []
+    else:
+        if settings.doubt_limit < math.inf:
+            probabilities, doubt = classifier.judge(loaded.images)
+            unsure = doubt > settings.doubt_limit
+        else:
+            probabilities = classifier.probabilities(loaded.images)
+            unsure = np.zeros(len(loaded.images), bool)
+        unsure |= probabilities.max(axis=0) < settings.threshold
+        rankings = _rank(probabilities, classifier.classes, settings.topk)
+        statuses = np.where(unsure, "abstain", "ok").tolist()
+    good = iter(zip(statuses, rankings, strict=True))
+    model_id = classifier.model_id
+    rows = []
+    for item, error, digest in zip(items, loaded.errors, loaded.digests, strict=True):
+        if error:
+            rows.append(Row(item.name, "error", (), item.true_label, error.code, str(error), digest, model_id))
+        else:
+            status, ranking = next(good)
+            rows.append(Row(item.name, status, ranking, item.true_label, "", "", digest, model_id))
+    return Classified(rows, loaded.stamps)
+
+
+def _rank(probabilities: Array, classes: tuple[str, ...], topk: int) -> list[tuple[tuple[str, float], ...]]:
+    """Return the `topk` likeliest (label, probability) of each column; of equal ones the first class comes first."""
+    if topk == 1:
+        best = probabilities.argmax(axis=0)
+        values = probabilities[best, np.arange(len(best))].tolist()
+        return [((classes[k], value),) for k, value in zip(best.tolist(), values, strict=True)]
+    order = np.argsort(-probabilities, axis=0, kind="stable")[:topk]
+    values = np.take_along_axis(probabilities, order, axis=0).T.tolist()
+    return [
+        tuple((classes[k], value) for k, value in zip(column, column_values, strict=True))
+        for column, column_values in zip(order.T.tolist(), values, strict=True)
+    ]
+
+
+def load(items: Sequence[Item], geometry: Geometry) -> Loaded:
+    """Read and decode a batch of items (as `batches` cuts them)."""
+    if items and type(items[0].key) is int:
+        return _load_from_data_set(items, geometry)
+    images, errors, digests = [], [], []
+    stamps = stamps_of(items)  # before reading: a file that changes meanwhile shows next time
+    for item in items:
+        image, digest, error = load_one(item, geometry)
+        errors.append(error)
+        digests.append(digest)
+        if image is not None:
+            images.append(image)
+    stacked = np.stack(images) if images else np.empty((0, *geometry.shape), np.uint8)
+    return Loaded(stacked, errors, digests, stamps)
+
+
+def _load_from_data_set(items: Sequence[Item], geometry: Geometry) -> Loaded:
+    data = open_data_set(str(items[0].path))
+    keys = np.array([item.key for item in items])
+    rows = slice(int(keys[0]), int(keys[-1]) + 1)  # keys follow one another
+    images = data.images[rows]
+    if data.geometry != geometry:
+        images = np.stack([render(from_array(image), geometry) for image in images])
+    hexadecimal = data.file["sha256"][rows].tobytes().hex()
+    digests = [hexadecimal[at : at + 64] for at in range(0, len(hexadecimal), 64)]
+    return Loaded(images, [None] * len(items), digests, stamps_of(items))
+
+
+def load_one(item: Item, geometry: Geometry) -> tuple[NDArray[np.uint8] | None, str, PictureError | None]:
+    """Return the picture of an item (or None), the SHA-256 of its bytes, and what is wrong with it (or None)."""
     digest = ""
     try:
-        data = read_bytes(item.path)
-        digest = hashlib.sha256(data).hexdigest()
-        return item, decode(data, classifier.geometry), digest, None
+        data = read_item(item)
+        if isinstance(data, bytes):
+            digest = hashlib.sha256(data).hexdigest()
+            return decode(data, geometry), digest, None
+        digest = hashlib.sha256(data.tobytes()).hexdigest()
+        return render(from_array(data), geometry), digest, None
     except PictureError as error:
-        return item, None, digest, error
+        return None, digest, error
+    except MemoryError:
+        return None, digest, PictureError("too_large", "does not fit in memory")
 
 
-class Tally:
-    """Counts rows on their way to the output, and says at the end what they came to."""
-
-    def __init__(self, classifier: ImageClassifier) -> None:
-        self.statuses: Counter[str] = Counter()
-        self.errors: Counter[str] = Counter()
-        self.labelled = self.right = self.seen = 0
-        self._classifier = classifier
-        self._begin = time.perf_counter()
-
-    def counting(self, rows: Iterable[Row]) -> Iterator[Row]:
-        """Pass the rows on."""
-        for row in rows:
-            self.statuses[row.status] += 1
-            if row.error_code:
-                self.errors[row.error_code] += 1
-            if row.true_label and row.ranking:
-                self.labelled += 1
-                self.right += row.ranking[0][0] == row.true_label
-                self.seen += self._classifier.has_seen(bytes.fromhex(row.sha256))
-            yield row
-
-    def describe(self) -> str:
-        """Return the totals in a line."""
-        total, seconds = self.statuses.total(), time.perf_counter() - self._begin
-        codes = ", ".join(f"{count} {code}" for code, count in self.errors.most_common())
-        text = f"{total:,} files: {self.statuses['ok']:,} ok, {self.statuses['error']:,} error"
-        text += f" ({codes})" if codes else ""
-        text += f"; {total / max(seconds, 1e-9):,.0f} files/s"
-        if self.labelled:
-            share = 100 * self.right / self.labelled
-            text += f"; {share:.1f}% of the {self.labelled:,} whose folder names their class are right"
-            text += f" (but {self.seen:,} of them took part in the training)" if self.seen else ""
-        return text
-
-
-def write_csv(rows: Iterable[Row], file: TextIO, topk: int) -> None:
-    """Write rows as CSV with a header."""
-    writer = csv.DictWriter(file, columns(topk), restval="", lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: _digits(value) for name, value in row.to_dict().items()})
-
-
-def write_jsonl(rows: Iterable[Row], file: TextIO, topk: int) -> None:
-    """Write rows as one JSON object a line, every column in each; what does not apply is null."""
-    empty = dict.fromkeys(columns(topk))
-    for row in rows:
-        file.write(json.dumps({**empty, **row.to_dict()}, ensure_ascii=False) + "\n")
-
-
-def _digits(value: Any) -> Any:
-    """Write probabilities with as many digits as single precision has."""
-    return f"{value:.9g}" if isinstance(value, float) else value
-
-
-WRITERS: dict[str, Callable[[Iterable[Row], TextIO, int], None]] = {"csv": write_csv, "jsonl": write_jsonl}
-
-
-def writer_for(output: str, format: str = "") -> Callable[[Iterable[Row], TextIO, int], None]:
-    """Return the writer for a format, or for the ending of a file name; CSV where it has none.
+def digest_of(item: Item) -> str:
+    """Return the SHA-256 of an item's picture file, without decoding it.
 
     Raises
     ------
-    InputError
-        When there is no such writer.
+    PictureError
+        When it cannot be read.
     """
-    name = format or Path(output).suffix.lower().lstrip(".") or "csv"
-    if name not in WRITERS:
-        raise InputError(f"{output}: {name!r} is not an output format; choose one of {', '.join(WRITERS)}")
-    return WRITERS[name]
+    if type(item.key) is int:
+        return open_data_set(str(item.path)).file["sha256"][item.key].tobytes().hex()
+    data = read_item(item)
+    return hashlib.sha256(data if isinstance(data, bytes) else data.tobytes()).hexdigest()
+
+
+def read_item(item: Item) -> bytes | NDArray[np.uint8]:
+    """Return the bytes of an item's picture file, or its picture as an array (from a file of arrays).
+
+    Raises
+    ------
+    PictureError
+    """
+    if item.refused:
+        raise PictureError(*item.refused)
+    if item.key is None:
+        return read_bytes(item.path)
+    return open_container(str(item.path)).read(Sample(item.name, key=item.key))
+
+
+def stamps_of(items: Iterable[Item]) -> list[Stamp]:
+    """Return the stamp of each item's file."""
+    stamps: list[Stamp] = []
+    before: Path | None = None
+    for item in items:
+        stamps.append(stamps[-1] if item.path is before else stamp_of(item.path))
+        before = item.path
+    return stamps
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Return the stamp of a file."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 (half the time of Path.stat)
+    except (OSError, ValueError):
+        return Stamp(-1, -1)
+    return Stamp(status.st_size, status.st_mtime_ns)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
 import sys
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +19,10 @@ from pipeline.errors import InputError
 
 if TYPE_CHECKING:
     from pipeline.classifier import ImageClassifier
+    from pipeline.inputs import Inputs
+    from pipeline.predict import Settings
+    from pipeline.rows import Tally
+    from pipeline.writers import Format
 
 
 def evaluate_flags(parser: Parser) -> None:
@@ -58,46 +65,166 @@ def evaluate(arguments: Arguments) -> int:
 def predict_flags(parser: Parser) -> None:
     """Add the flags of `predict`."""
     parser.add_argument("model", help="model.h5 of a run")
-    parser.add_argument("inputs", nargs="+", metavar="input", help="picture files and folders")
-    parser.add_argument("-o", "--output", default="-", help="file to write, .csv or .jsonl (default: standard output)")
-    parser.add_argument("--format", choices=("csv", "jsonl"), default="", help="of the output (default: by its ending)")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="input",
+        help="picture files, folders, patterns, .txt lists, .csv tables with a column path, - for paths on standard "
+        "input, zip archives, data sets (.h5)",
+    )
+    parser.add_argument(
+        "-o", "--output", default="-", help="file to write: .csv, .jsonl or .parquet (default: standard output)"
+    )
+    parser.add_argument("--format", choices=("csv", "jsonl", "parquet"), default="", help="default: by its ending")
     parser.add_argument("--topk", type=int, default=1, help="labels for each picture (default: 1)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="decoding threads (default: all cores)")
+    parser.add_argument("--threshold", type=float, default=0.0, help="abstain below this probability, such as 0.8")
+    parser.add_argument(
+        "--reject", type=float, metavar="RATE", help="abstain where in doubt: the share of good pictures to lose, 0.05"
+    )
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="CLASS", help="write only these rows; repeatable"
+    )
+    sorting = parser.add_mutually_exclusive_group()
+    sorting.add_argument("--copy-to", metavar="DIR", help="copy the pictures into a folder for each class")
+    sorting.add_argument("--move-to", metavar="DIR", help="move them instead")
+    parser.add_argument("--keep-errors", action="store_true", help="do not try again what could not be read before")
+    parser.add_argument("--overwrite", action="store_true", help="begin anew, and replace the output")
+    parser.add_argument("--json", action="store_true", help="print the totals as JSON")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads (default: all cores)")
 
 
 def predict(arguments: Arguments) -> int:
     """Classify files, a row for each."""
-    from pipeline import predict as predicting
     from pipeline.classifier import ImageClassifier
+    from pipeline.inputs import Inputs
+    from pipeline.writers import format_for
 
     if arguments.topk < 1 or arguments.jobs < 1:
         raise InputError("--topk and --jobs: give 1 or more")
-    write = predicting.writer_for("" if arguments.output == "-" else arguments.output, arguments.format)
+    format = format_for(arguments.output, arguments.format)
     classifier = ImageClassifier.load(arguments.model)
-    items, ignored = predicting.find_items(arguments.inputs, classifier.classes)
-    if ignored:
-        say(f"Passed over: {', '.join(f'{count} {reason}' for reason, count in sorted(ignored.items()))}")
-    with progress_bar("Classifying", "files") as progress:
-        rows = predicting.predict(classifier, items, topk=arguments.topk, jobs=arguments.jobs, progress=progress)
-        return write_rows(classifier, rows, arguments.output, write, topk=min(arguments.topk, len(classifier.classes)))
+    unknown = sorted(set(arguments.only) - set(classifier.classes))
+    if unknown:
+        raise InputError(f"--only {unknown[0]}: the model knows {', '.join(classifier.classes)}")
+    inputs = Inputs(arguments.inputs, classifier.classes)
+    with one_thread_of_blas(), progress_bar("Classifying", "files") as progress:
+        if arguments.output == "-":
+            code = _to_standard_output(arguments, classifier, inputs, format)
+        else:
+            code = _to_file(arguments, classifier, inputs, format, progress)
+    if inputs.ignored:
+        say(f"Passed over: {', '.join(f'{count} {reason}' for reason, count in sorted(inputs.ignored.items()))}")
+    return code
 
 
-def write_rows(classifier: ImageClassifier, rows: Iterator, output: str, write: Callable, *, topk: int) -> int:
-    """Write rows to a file (complete or not at all) or to standard output, and the totals to stderr."""
-    from pipeline.predict import Tally
+@contextmanager
+def one_thread_of_blas() -> Iterator[None]:
+    """Leave the sharing of work to the threads that classify: each does its own products, always in the same way."""
+    from threadpoolctl import threadpool_limits
 
-    tally = Tally(classifier)
-    if output == "-":
-        write(tally.counting(rows), sys.stdout, topk)
+    with threadpool_limits(1):
+        yield
+
+
+def _settings(arguments: Arguments, classifier: ImageClassifier) -> Settings:
+    from pipeline.predict import Settings
+
+    doubt_limit = math.inf
+    if not 0 <= arguments.threshold <= 1:
+        raise InputError("--threshold: give a probability from 0 to 1")
+    if arguments.reject is not None:
+        if not 0 < arguments.reject < 1:
+            raise InputError("--reject: give a share between 0 and 1, such as 0.05")
+        doubt_limit = classifier.doubt_limit(arguments.reject)
+        assert classifier.calibration
+        m = classifier.calibration.m
+        say(
+            f"Abstaining where doubt is above {doubt_limit:.3g}: the threshold rests on {m:,} validation pictures, "
+            f"of which about {arguments.reject * m:,.0f} would be lost"
+        )
+    return Settings(min(arguments.topk, len(classifier.classes)), arguments.threshold, doubt_limit)
+
+
+def _to_standard_output(arguments: Arguments, classifier: ImageClassifier, inputs: Inputs, format: Format) -> int:
+    """Write rows as they come."""
+    from pipeline.batch import is_chosen
+    from pipeline.predict import batches, classify, in_order
+    from pipeline.rows import Tally
+
+    if arguments.copy_to or arguments.move_to:
+        raise InputError("--copy-to and --move-to: give an output file, too, with -o")
+    settings = _settings(arguments, classifier)
+    tally = Tally(classifier.classes, classifier.has_seen)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    header = format.header(settings.topk)
+    for batch in in_order(lambda part: classify(classifier, part, settings), batches(inputs), arguments.jobs):
+        tally.add(batch.rows)
+        rows = [row for row in batch.rows if is_chosen(row, arguments.only)]
+        sys.stdout.write(header + format.lines(rows, settings.topk))
         sys.stdout.flush()
-    else:
-        from model.atomic import replacing
+        header = ""
+    return _report(arguments, tally, tally.describe())
 
-        if Path(output).is_dir():
-            raise InputError(f"{output}: is a folder; give the name of a file to write")
-        with replacing(output) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            write(tally.counting(rows), file, topk)
-    say(tally.describe() + ("" if output == "-" else f"; written to {output}"))
+
+def _to_file(
+    arguments: Arguments, classifier: ImageClassifier, inputs: Inputs, format: Format, progress: Callable
+) -> int:
+    """Write rows to a file, which appears complete or not at all, and sort the pictures where that was asked."""
+    from pipeline.batch import Outcome, Threads, predict_to_file, unfinished_move
+    from pipeline.sorting import sort_pictures
+
+    target, output = arguments.copy_to or arguments.move_to, Path(arguments.output)
+    if target and inputs.containers:
+        raise InputError(f"{inputs.containers[0]}: what lies in it cannot be sorted; unpack it, and give the folder")
+    parts = f"{arguments.output}.parts"
+    try:
+        outcome: Outcome | None = None
+        if not arguments.overwrite:
+            outcome = unfinished_move(classifier, output, arguments.move_to)
+        if outcome is None:
+            outcome = predict_to_file(
+                classifier,
+                inputs,
+                output,
+                format,
+                _settings(arguments, classifier),
+                work=Threads(arguments.jobs),
+                only=arguments.only,
+                keep_errors=arguments.keep_errors,
+                overwrite=arguments.overwrite,
+                notify=lambda text: say(f"Note: {text}"),
+                progress=progress,
+            )
+        tally, journal = outcome.tally, outcome.journal
+        text = f"{tally.describe()}; written to {arguments.output}"
+        if target:
+            if arguments.move_to:
+                journal.mark(**{**journal.state, "moving": os.path.abspath(target)})  # noqa: PTH100
+            sorted_ = sort_pictures(journal, outcome.n_chunks, target, move=bool(arguments.move_to))
+            text += f"; in {target}: {', '.join(f'{n:,} {what}' for what, n in sorted_.items()) or 'nothing'}"
+    except KeyboardInterrupt:
+        say(f"What was done is kept in {parts}: the same command goes on")
+        raise
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        say(
+            f"facette predict: {arguments.output}: {error.strerror or error}; what was done is kept in {parts}: when "
+            "there is room again, the same command goes on"
+        )
+        return 1
+    retry = tally.statuses["error"] > 0 and not (arguments.keep_errors or arguments.move_to)
+    journal.close(remove=not retry)
+    if retry:
+        text += f"\n{parts} is kept: the same command tries the errors again, and with --keep-errors lets them be"
+    return _report(arguments, tally, text)
+
+
+def _report(arguments: Arguments, tally: Tally, text: str) -> int:
+    say(text)
+    if arguments.json:
+        print(json.dumps(tally.to_json()), file=sys.stderr if arguments.output == "-" else sys.stdout)
     return 3 if tally.statuses["error"] else 0
 
 

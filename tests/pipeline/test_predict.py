@@ -12,7 +12,8 @@ from PIL import Image
 
 from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError
-from pipeline.predict import columns, find_items, predict, write_csv, write_jsonl, writer_for
+from pipeline.predict import columns, find_items, predict, write_csv, write_jsonl
+from pipeline.writers import format_for
 
 
 @pytest.fixture(scope="module")
@@ -116,4 +117,4 @@ def test_nothing_to_do_is_said(tmp_path):
     with pytest.raises(InputError, match="no files to classify"):
         find_items([str(tmp_path / "empty")])
     with pytest.raises(InputError, match="csv, jsonl"):
-        writer_for("out.xlsx")
+        format_for("out.xlsx")

@@ -1,0 +1,292 @@
+"""What to classify: files, folders, patterns, lists, archives and data sets, as one stream of items.
+
+Nothing is held that grows with the number of files, but for what a zip archive or an array file lists, and the names
+that a pattern matches. Every file named is an item, whether it is there or not: it becomes a row that says so.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import io
+import os
+import posixpath
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from pipeline.dataset import Dataset, is_dataset
+from pipeline.errors import InputError
+from pipeline.listing import _reason_to_ignore, escape, safe_cell
+from pipeline.rows import safe_name
+from pipeline.samples import Source
+
+
+class Item(NamedTuple):
+    """A picture to classify.
+
+    Attributes
+    ----------
+    path : Path
+        The file, or the archive or data set that it lies in.
+    name : str
+        What it is called in the output.
+    true_label : str
+        Its class, where that is known.
+    key : str, int or None
+        What finds it in its archive or data set; None for a file of its own.
+    refused : tuple of (code, message), or empty
+        Why it cannot even be tried.
+    """
+
+    path: Path
+    name: str
+    true_label: str = ""
+    key: str | int | None = None
+    refused: tuple[str, ...] = ()
+
+
+class Inputs:
+    """The items of everything that was typed, in that order; can be gone through once where ``-`` is among it.
+
+    Parameters
+    ----------
+    given : sequence of str
+        Files; folders, walked in sorted order; patterns (``*``, ``?``, ``[``, ``**``); ``.txt`` lists with a path a
+        line, seen from the folder one is in; ``.csv`` and ``.tsv`` tables with a column ``path``, seen from the
+        table's folder, and perhaps ``label``; ``-`` for paths on standard input; zip archives; data sets (``.h5``),
+        ``.npz`` and ``.npy`` arrays.
+    classes : sequence of str
+        The model's classes. Where a file's folder, below what was typed, bears the name of one, that is its true
+        label.
+    stdin : binary file, optional
+        Where ``-`` reads from.
+
+    Attributes
+    ----------
+    ignored : Counter
+        What was passed over so far (hidden files and the like), by reason.
+
+    Raises
+    ------
+    InputError
+        At once where a list, table, archive or data set cannot be read.
+    """
+
+    def __init__(self, given: Sequence[str], classes: Sequence[str] = (), stdin: BinaryIO | None = None) -> None:
+        self.ignored: Counter[str] = Counter()
+        self._classes = frozenset(classes)
+        self._stdin = stdin
+        self._streams = [self._open(text) for text in given]
+        self.containers = [text for text in given if _ending(text) in CONTAINERS]
+        self._given = ", ".join(escape(text) for text in given)
+
+    def __iter__(self) -> Iterator[Item]:
+        found = False
+        for stream in self._streams:
+            for item in stream():
+                found = True
+                yield item
+        if not found:
+            raise InputError(f"{self._given}: there are no files to classify")
+
+    def _open(self, text: str) -> Callable[[], Iterable[Item]]:
+        """Look at one argument, and return what yields its items."""
+        path = Path(text)
+        if text == "-":
+            return lambda: _listed(self._stdin or sys.stdin.buffer)
+        if path.is_dir():
+            return lambda: self._walked(path)
+        if not path.exists() and any(sign in text for sign in "*?["):
+            return lambda: self._matched(text)
+        reader = LISTS.get(_ending(text))
+        if reader and path.is_file():
+            return reader(path)
+        if _ending(text) in CONTAINERS and path.is_file():
+            return self._data_set(path) if is_dataset(path) else self._contained(path)
+        return lambda: (Item(path, safe_name(text)),)
+
+    def _label(self, folders: Iterable[str]) -> str:
+        return next((escape(folder) for folder in folders if escape(folder) in self._classes), "")
+
+    def _walked(self, root: Path) -> Iterator[Item]:
+        try:
+            entries = _walk(root, self.ignored)
+            for relative in entries:
+                path = root / relative
+                yield Item(path, safe_name(path), self._label(relative.split("/")[:-1]))
+        except OSError as error:
+            raise InputError(f"{escape(root)}: cannot be read ({error.strerror})") from None
+
+    def _matched(self, pattern: str) -> Iterator[Item]:
+        """Files that match, and what lies in folders that match; a pattern without a match is a file not found."""
+        matches = sorted(glob.glob(pattern, recursive=True), key=os.fsencode)  # noqa: PTH207 (Path.glob has no roots)
+        fixed = len([part for part in Path(pattern).parts if not glob.has_magic(part)])
+        recursive = "**" in pattern
+        for text in matches or [pattern]:
+            path = Path(text)
+            if not path.is_dir():
+                yield Item(path, safe_name(text), self._label(path.parts[fixed:-1]))
+            elif not recursive:  # with **, what lies in it matches for itself
+                yield from self._walked(path)
+
+    def _data_set(self, path: Path) -> Callable[[], Iterator[Item]]:
+        data, outer = open_data_set(str(path)), escape(path)
+        names = ("", *data.classes)
+
+        def items() -> Iterator[Item]:
+            for start in range(0, len(data), _NAMES_AT_A_TIME):
+                paths = data.file["paths"].asstr()[start : start + _NAMES_AT_A_TIME]
+                labels = data.labels[start : start + _NAMES_AT_A_TIME].tolist()
+                for key, (inner, label) in enumerate(zip(paths, labels, strict=True), start):
+                    yield Item(path, safe_cell(f"{outer}/{inner}"), names[label + 1], key)
+
+        return items
+
+    def _contained(self, path: Path) -> Callable[[], Iterator[Item]]:
+        source = open_container(str(path))
+        self.ignored.update(source.ignored)
+        outer = escape(path)
+
+        def items() -> Iterator[Item]:
+            for sample in source.samples:
+                label = sample.label
+                if source.kind == "zip" and "label" not in source.columns:
+                    label = self._label(sample.path.split("/")[:-1])
+                yield Item(path, safe_name(f"{outer}/{sample.path}"), label, sample.key)
+            for name, code, message in source.rejected:
+                yield Item(path, safe_name(f"{outer}/{name}"), "", name, (code, message))
+
+        return items
+
+
+def find_items(inputs: Sequence[str], classes: Sequence[str] = ()) -> tuple[list[Item], Counter[str]]:
+    """List everything to classify in memory, with what was passed over by reason; see `Inputs`.
+
+    Raises
+    ------
+    InputError
+        As `Inputs`; and when there are no files.
+    """
+    found = Inputs(inputs, classes)
+    return list(found), found.ignored
+
+
+def _ending(text: str) -> str:
+    return posixpath.splitext(text)[1].lower()
+
+
+_NAMES_AT_A_TIME = 8192
+CONTAINERS = (".zip", ".h5", ".hdf5", ".npz", ".npy")
+
+
+@lru_cache(maxsize=8)
+def open_data_set(path: str) -> Dataset:
+    """Open a data set of this project, once in a process."""
+    return Dataset.open(path)
+
+
+@lru_cache(maxsize=8)
+def open_container(path: str) -> Source:
+    """Open an archive, a data set or a file of arrays, once in a process; its pictures can be read from any thread."""
+    from pipeline.sources import open_source
+
+    return open_source(path)
+
+
+def _walk(folder: Path, ignored: Counter[str], below: str = "", real_root: str = "") -> Iterator[str]:
+    """Yield the paths below a folder in the order of `listing.list_pictures`, one folder's names in memory at a time.
+
+    A folder that may not be read is yielded like a file, and becomes a row that says so.
+    """
+    real_root = real_root or os.path.realpath(folder)
+    try:
+        with os.scandir(folder) as found:
+            entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
+    except OSError:
+        if not below:
+            raise
+        yield below
+        return
+    for entry in entries:
+        path = f"{below}/{entry.name}" if below else entry.name
+        reason = _reason_to_ignore(entry, real_root)
+        if reason:
+            ignored[reason] += 1
+        elif entry.is_dir(follow_symlinks=False):
+            yield from _walk(folder / entry.name, ignored, path, real_root)
+        else:
+            yield path
+
+
+def _listed(file: BinaryIO) -> Iterator[Item]:
+    for line in file:
+        text = os.fsdecode(line.rstrip(b"\r\n"))
+        if text:
+            yield Item(Path(text), safe_name(text))
+
+
+def _list_reader(path: Path) -> Callable[[], Iterator[Item]]:
+    with _readable(path):
+        pass
+
+    def items() -> Iterator[Item]:
+        with _readable(path) as file:
+            if file.read(3) != b"\xef\xbb\xbf":
+                file.seek(0)
+            yield from _listed(file)
+
+    return items
+
+
+def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
+    """Read a table of paths. Other than a manifest's, its rows may repeat, need no label, and are never all in memory.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or has no column ``path``.
+    """
+    with _table(path) as file:
+        head = file.readline()
+        delimiter = max("\t,;", key=head.count)
+    columns = [name.strip().lower() for name in next(csv.reader([head], delimiter=delimiter), [])]
+    if "path" not in columns:
+        found = ", ".join(repr(escape(name)) for name in columns) or "none"
+        raise InputError(f"{escape(path)}: has no column 'path'; columns found: {found}")
+    path_at, label_at = columns.index("path"), columns.index("label") if "label" in columns else None
+
+    def items() -> Iterator[Item]:
+        with _table(path) as file:
+            rows = csv.reader(file, delimiter=delimiter)
+            try:
+                next(rows)
+                for row in rows:
+                    text = row[path_at].strip() if len(row) > path_at else ""
+                    if not text and not any(row):
+                        continue
+                    place = Path(posixpath.normpath(path.parent / text))
+                    label = row[label_at].strip() if label_at is not None and len(row) > label_at else ""
+                    missing = () if text else ("not_found", f"line {rows.line_num} of {escape(path)} has no path")
+                    yield Item(place, safe_name(place), escape(label), None, missing)
+            except csv.Error as error:
+                raise InputError(f"{escape(path)}, line {rows.line_num}: is not a row of a table ({error})") from None
+
+    return items
+
+
+def _readable(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise InputError(f"{escape(path)}: cannot be read ({error.strerror})") from None
+
+
+def _table(path: Path) -> io.TextIOWrapper:
+    return io.TextIOWrapper(_readable(path), encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+LISTS = {".txt": _list_reader, ".csv": _table_reader, ".tsv": _table_reader}

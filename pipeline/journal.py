@@ -1,0 +1,268 @@
+"""What a long prediction has done so far, in part files beside its output: a run that was stopped goes on from there.
+
+``OUT.parts/`` holds, for every chunk of `CHUNK` items, its rows as they will stand in the output, and a record of what
+they rest on: the names and stamps of the files, their hashes, and the errors. A chunk whose record still holds is not
+done again; any other is done again as a whole, so that the end is the one an undisturbed run would have reached, to the
+byte. The record is written after the rows and in one step, and holds their checksum: a chunk is there or it is not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from model.atomic import replacing
+from pipeline.errors import InputError
+from pipeline.inputs import Item
+from pipeline.listing import escape
+from pipeline.predict import Stamp, stamp_of
+from pipeline.writers import Format
+
+CHUNK = 1024  # a multiple of the batch sizes of `pipeline.predict`
+_FORMAT = {"format": "facette-journal", "version": 1}
+
+
+class Record(NamedTuple):
+    """What the rows of a chunk rest on.
+
+    Attributes
+    ----------
+    names : str
+        Hash of the names and true labels of its items.
+    stamps, digests : list
+        Stamp and SHA-256 of each item's file.
+    errors : dict
+        Place in the chunk -> (code, message).
+    counts : dict
+        Of `pipeline.rows.Tally`.
+    paths, folders : list of (str or None)
+        Each item's file, and the folder that it is to be sorted into; None: it stays where it is.
+    size, checksum : int
+        Bytes of the rows, and their CRC-32.
+    """
+
+    names: str
+    stamps: list[Stamp]
+    digests: list[str]
+    errors: dict[str, list[str]]
+    counts: dict[str, dict[str, int]]
+    paths: list[str | None]
+    folders: list[str | None]
+    size: int = 0
+    checksum: int = 0
+
+
+class Journal:
+    """The part files of one output.
+
+    Parameters
+    ----------
+    output : Path
+    identity : dict
+        All that decides what rows look like; parts made under another are worthless. Plain JSON values.
+    overwrite : bool
+        Begin anew, and replace whatever `output` is.
+
+    Attributes
+    ----------
+    note : str
+        What a person should know about what was found.
+    state : dict
+        What `mark` stored.
+
+    Raises
+    ------
+    InputError
+        When `output` or its parts are foreign, cannot be written, or another process is at work on them.
+    """
+
+    def __init__(self, output: Path, identity: dict[str, Any], *, overwrite: bool = False) -> None:
+        self.output, self.folder = output, output.with_name(output.name + ".parts")
+        self.note, self.state = "", {}
+        self._identity = {**_FORMAT, **identity}
+        self._format_ending = str(identity["lines"])
+        where = escape(output)
+        if output.is_dir():
+            raise InputError(f"{where}: is a folder; give the name of a file to write")
+        if not output.parent.is_dir():
+            raise InputError(f"{where}: there is no folder {escape(output.parent)}")
+        found = self._found()
+        ours = bool(found) and found["output"] == list(stamp_of(output))
+        if output.exists() and not ours and not overwrite:
+            raise InputError(f"{where}: is there already; give another name, or replace it with --overwrite")
+        self.folder.mkdir(exist_ok=True)
+        self._lock = self._locked()
+        if overwrite or not found:
+            self._clear()
+        elif found["identity"] != self._identity:
+            self.note = "the model or the options have changed since the last run: everything is predicted again"
+            self._clear()
+        else:
+            self.state = found["state"]
+        self.mark(**self.state)
+
+    def _found(self) -> dict[str, Any]:
+        """Return what an earlier run left, or nothing."""
+        if not self.folder.exists():
+            return {}
+        try:
+            found = json.loads((self.folder / "run.json").read_text(encoding="ascii"))
+            if found["identity"]["format"] == _FORMAT["format"]:
+                return found
+        except FileNotFoundError:
+            if self.folder.is_dir() and not {path.name for path in self.folder.iterdir()} - {"lock"}:
+                return {}
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        raise InputError(
+            f"{escape(self.folder)}: is needed for part files, and holds something else; move it away, or choose "
+            "another output"
+        )
+
+    def _locked(self) -> Any:
+        """Keep other processes out for as long as the file is open."""
+        try:
+            import fcntl
+        except ImportError:  # not on this system
+            return None
+        file = (self.folder / "lock").open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.close()
+            raise InputError(f"{escape(self.output)}: another process is writing it") from None
+        except OSError:  # a file system without locks
+            pass
+        return file
+
+    def _clear(self) -> None:
+        for path in self.folder.iterdir():
+            if path.name != "lock":
+                path.unlink()
+
+    def mark(self, **state: Any) -> None:
+        """Store facts about the whole run, and that the output, as it is now, is this run's (or that there is none)."""
+        self.state = state
+        found = {"identity": self._identity, "state": state, "output": list(stamp_of(self.output))}
+        _write(self.folder / "run.json", json.dumps(found))
+
+    def rows_path(self, index: int) -> Path:
+        """Return where the rows of a chunk lie."""
+        return self.folder / f"{index:06d}.{self._format_ending}"
+
+    def record(self, index: int) -> Record | None:
+        """Return the record of a chunk, where there is one and its rows are whole."""
+        try:
+            stored = json.loads(self._record_path(index).read_text(encoding="ascii"))
+            rows = self.rows_path(index).read_bytes()
+            record = Record(**stored)
+            if (len(rows), zlib.crc32(rows)) != (record.size, record.checksum):
+                return None
+        except (OSError, ValueError, TypeError):
+            return None
+        return record._replace(stamps=[Stamp(*stamp) for stamp in record.stamps])
+
+    def commit(self, index: int, rows: str, record: Record) -> None:
+        """Store the rows of a chunk."""
+        data = rows.encode("utf-8")
+        path = self._record_path(index)
+        path.unlink(missing_ok=True)
+        self.rows_path(index).write_bytes(data)
+        _write(path, json.dumps(record._replace(size=len(data), checksum=zlib.crc32(data))._asdict()))
+
+    def _record_path(self, index: int) -> Path:
+        return self.folder / f"{index:06d}.json"
+
+    def publish(self, n_chunks: int, format: Format, topk: int, *, overwrite: bool = False) -> None:
+        """Put the rows of the first `n_chunks` chunks together under the output's name.
+
+        Raises
+        ------
+        InputError
+            When somebody else has put a file there meanwhile.
+        """
+        before = stamp_of(self.output)
+        known = json.loads((self.folder / "run.json").read_text(encoding="ascii"))["output"]
+        if list(before) != known:
+            raise InputError(f"{escape(self.output)}: has appeared or changed meanwhile; it is left as it is")
+        parts = [self.rows_path(index) for index in range(n_chunks)]
+        with replacing(self.output) as temporary:
+            if format.convert:
+                format.convert(parts, temporary, topk)
+            else:
+                with temporary.open("wb") as file:
+                    file.write(format.header(topk).encode("utf-8"))
+                    for part in parts:
+                        with part.open("rb") as rows:
+                            shutil.copyfileobj(rows, file)
+        self.mark(**self.state, chunks=n_chunks)
+
+    def close(self, *, remove: bool) -> None:
+        """Let go of the part files, and remove them where they are of no more use."""
+        if remove:
+            self._clear()
+        if self._lock:
+            self._lock.close()
+        if remove:
+            with contextlib.suppress(OSError):
+                (self.folder / "lock").unlink(missing_ok=True)
+                self.folder.rmdir()
+
+
+def marked(output: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the (identity, state) that the journal of an output has; both empty where there is none."""
+    try:
+        found = json.loads((output.with_name(output.name + ".parts") / "run.json").read_text(encoding="ascii"))
+        return found["identity"], found["state"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}, {}
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a small file in one step; what is lost with the power is noticed and made again, so nothing waits."""
+    temporary = path.with_suffix(".tmp")
+    try:
+        temporary.write_text(text, encoding="ascii")
+        os.replace(temporary, path)  # noqa: PTH105
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def names_of(items: Sequence[Item]) -> str:
+    """Return a hash of what items are called, where they lie and their true labels."""
+    text = "\0".join(f"{item.path}\1{item.name}\1{item.true_label}\1{item.key}" for item in items)
+    return hashlib.sha256(os.fsencode(text)).hexdigest()
+
+
+def still_holds(
+    record: Record,
+    items: Sequence[Item],
+    stamps: Sequence[Stamp],
+    *,
+    keep_errors: bool,
+    digest: Callable[[Item], str],
+    error: Callable[[Item], Sequence[str]],
+) -> Iterator[Callable[[], bool]]:
+    """Yield the checks that a record has to pass, cheap ones done, so that costly ones can be done side by side.
+
+    A file is known by its stamp; by its hash where the stamp has changed. What could not be read is tried again.
+    """
+    if record.names != names_of(items):
+        yield lambda: False
+        return
+    for i, item in enumerate(items):
+        before = record.errors.get(str(i))
+        if before:
+            if not keep_errors:
+                yield lambda item=item, before=before: list(error(item)) == before  # type: ignore[misc]
+        elif stamps[i] != record.stamps[i]:
+            yield lambda item=item, i=i: digest(item) == record.digests[i]  # type: ignore[misc]

@@ -1,0 +1,141 @@
+"""How rows are written: a table of formats. To add one, write how its lines look and a line in `FORMATS`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+from pipeline.errors import InputError, MissingExtra
+from pipeline.rows import Row, columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Format(NamedTuple):
+    """A line of the table.
+
+    `ending` is that of the files that hold its lines; `header` and `lines` give text for rows of `topk` labels.
+    `convert`, where a format is no lines of text, makes the file from such parts: it takes their paths in order, the
+    file to write, and topk.
+    """
+
+    ending: str
+    header: Callable[[int], str]
+    lines: Callable[[Iterable[Row], int], str]
+    convert: Callable[[Iterable[Path], Path, int], None] | None = None
+
+
+def csv_lines(rows: Iterable[Row], topk: int) -> str:
+    """Return rows as lines of CSV; probabilities have as many digits as single precision has."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if topk == 1:
+        writer.writerows(
+            (path, status, ranking[0][0], f"{ranking[0][1]:.9g}", *rest) if ranking else (path, status, "", "", *rest)
+            for path, status, ranking, *rest in rows
+        )
+    else:
+        for path, status, ranking, *rest in rows:
+            cells = [cell for label, probability in ranking for cell in (label, f"{probability:.9g}")]
+            writer.writerow((path, status, *cells, *[""] * (2 * topk - len(cells)), *rest))
+    return text.getvalue()
+
+
+def csv_header(topk: int) -> str:
+    """Return the first line of a CSV file."""
+    return ",".join(columns(topk)) + "\n"
+
+
+def json_lines(rows: Iterable[Row], topk: int) -> str:
+    """Return rows as one JSON object a line, every column in each; what does not apply is null."""
+    empty = dict.fromkeys(columns(topk))
+    return "".join(json.dumps({**empty, **row.to_dict()}, ensure_ascii=False) + "\n" for row in rows)
+
+
+def write_csv(rows: Iterable[Row], file: TextIO, topk: int) -> None:
+    """Write rows as CSV with a header."""
+    file.write(csv_header(topk))
+    for row in rows:
+        file.write(csv_lines((row,), topk))
+
+
+def write_jsonl(rows: Iterable[Row], file: TextIO, topk: int) -> None:
+    """Write rows as one JSON object a line, every column in each; what does not apply is null."""
+    for row in rows:
+        file.write(json_lines((row,), topk))
+
+
+def write_parquet(parts: Iterable[Path], target: Path, topk: int) -> None:
+    """Make a Parquet file of parts of JSON lines, one part in memory at a time.
+
+    Raises
+    ------
+    MissingExtra
+        When pyarrow is not installed.
+    """
+    pa, parquet = _arrow()
+    schema = pa.schema(
+        [(name, pa.float64() if name.startswith("probability") else pa.string()) for name in columns(topk)]
+    )
+    with parquet.ParquetWriter(target, schema) as writer:
+        for records in _groups(parts):
+            writer.write_table(pa.Table.from_pylist(records, schema=schema))
+
+
+_ROWS_IN_GROUP = 65_536
+
+
+def _groups(parts: Iterable[Path]) -> Iterator[list[dict[str, Any]]]:
+    records: list[dict[str, Any]] = []
+    for part in parts:
+        with part.open(encoding="utf-8") as file:
+            records += map(json.loads, file)
+        if len(records) >= _ROWS_IN_GROUP:
+            yield records
+            records = []
+    if records:
+        yield records
+
+
+def _arrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise MissingExtra("Writing Parquet", "parquet") from None
+    return pyarrow, parquet
+
+
+FORMATS: dict[str, Format] = {
+    "csv": Format("csv", csv_header, csv_lines),
+    "jsonl": Format("jsonl", lambda topk: "", json_lines),
+    "parquet": Format("jsonl", lambda topk: "", json_lines, write_parquet),
+}
+# What writes rows to an open text file, as the app offers them.
+WRITERS: dict[str, Callable[[Iterable[Row], TextIO, int], None]] = {"csv": write_csv, "jsonl": write_jsonl}
+
+
+def format_for(output: str, name: str = "") -> Format:
+    """Return the format of this name, or for the ending of a file's name; CSV where it has none.
+
+    Raises
+    ------
+    InputError
+        When there is none, it cannot go to standard output (``-``), or its library is missing.
+    """
+    ending = "" if output == "-" else Path(output).suffix.lower().lstrip(".")
+    chosen = name or ending or "csv"
+    if chosen not in FORMATS:
+        raise InputError(
+            f"{output}: {chosen!r} is not an output format; choose one of {', '.join(FORMATS)} with --format"
+        )
+    if FORMATS[chosen].convert:
+        if output == "-":
+            raise InputError(f"{chosen} cannot be written to standard output; give a file with -o")
+        _arrow()
+    return FORMATS[chosen]
