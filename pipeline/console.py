@@ -23,14 +23,14 @@ def say(text: str = "") -> None:
 
 
 @contextmanager
-def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function of (done, total) that draws a bar on a terminal, and now and then a line elsewhere."""
+def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Give a function of (done, total or None) that draws a bar on a terminal, and now and then a line elsewhere."""
     if sys.stderr.isatty():
         from tqdm import tqdm
 
         with tqdm(desc=what, unit=f" {unit}", leave=False) as bar:
 
-            def draw(done: int, total: int) -> None:
+            def draw(done: int, total: int | None) -> None:
                 bar.total = total
                 bar.update(done - bar.n)
 
@@ -38,13 +38,16 @@ def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
         return
     begin = last = time.monotonic()
 
-    def write(done: int, total: int) -> None:
+    def write(done: int, total: int | None) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= _SECONDS_BETWEEN_LINES:
             last = now
             rate = done / (now - begin)
-            say(f"{what}: {done:,} of {total:,} {unit}, {rate:,.0f}/s, {duration((total - done) / rate)} left")
+            if total is None:
+                say(f"{what}: {done:,} {unit}, {rate:,.0f}/s")
+            else:
+                say(f"{what}: {done:,} of {total:,} {unit}, {rate:,.0f}/s, {duration((total - done) / rate)} left")
 
     yield write
 

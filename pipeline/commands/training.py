@@ -181,10 +181,8 @@ def demo_flags(parser: Parser) -> None:
 
 def demo(arguments: Arguments) -> int:
     """Write the demo's pictures, train on them and classify them."""
-    from pipeline.classifier import ImageClassifier
-    from pipeline.commands.use import write_rows
+    from pipeline.commands.use import predict, predict_flags
     from pipeline.demo import DEMOS, write_demo
-    from pipeline.predict import find_items, predict, write_csv
 
     folder = write_demo(arguments.demo, Path(arguments.data) / arguments.demo)
     say(f"Demo: {DEMOS[arguments.demo].about}\nThe pictures are in {folder}, a folder for each class.")
@@ -197,9 +195,8 @@ def demo(arguments: Arguments) -> int:
         return code
     output, model = run.folder / "predictions.csv", run.folder / "model.h5"
     say(f"\n$ facette predict {model} {folder} -o {output}")
-    classifier = ImageClassifier.load(model)
-    items, _ = find_items([str(folder)], classifier.classes)
-    code = write_rows(classifier, predict(classifier, items), str(output), write_csv, topk=1)
+    predict_flags(parser := Parser())
+    code = predict(parser.parse_args([str(model), str(folder), "-o", str(output), "--overwrite"]))
     print(
         f"\nWhat next:\n"
         f"  look at {run.folder / 'report.html'} and {run.folder / 'filters.png'}\n"
