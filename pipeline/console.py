@@ -110,13 +110,15 @@ def describe_plan(run: TrainingRun) -> str:
     extras = [network.activation]
     extras += ["batch normalisation"] if network.batch_norm else []
     extras += [f"dropout {network.dropout:g}"] if network.dropout else []
+    recipe = run.augmentation.augment
+    varied = f", pictures varied at random ({recipe})" if run.augmentation.is_on else ""
     schedule = training.schedule.replace("_", "-")
     left = training.epochs - state.epoch if training.epochs != "auto" else 0
     lines = [
         f"Network {dims} ({', '.join(extras)}; {network.head}): {state.parameters.flat.size:,} parameters",
         f"Training {left} epochs in batches of {training.batch_size}: {training.optimizer}, "
-        f"learning rate {training.learning_rate:.3g}, {schedule}, seed {training.seed}; "
-        f"about {duration(run.estimate_seconds())}",
+        f"learning rate {training.learning_rate:.3g}, {schedule}, seed {training.seed}"
+        f"{varied}; about {duration(run.estimate_seconds())}",
     ]
     if run.validation_source is None:
         lines.append(

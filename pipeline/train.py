@@ -183,7 +183,7 @@ def _start(
         dataset=dataset,
         preprocessor=preprocessor,
         state=state,
-        augmentation=resolve_augmentation(augmentation or AugmentConfig()),
+        augmentation=resolve_augmentation(augmentation or AugmentConfig(), len(indices)),
         memory=memory,
         threads=threads or _threads_for(state),
     )

@@ -19,7 +19,7 @@ GEOMETRY = Geometry(25, 25, "gray", "crop")
 
 
 def changed(images, seed=0, **strengths):
-    config = resolve_augmentation(AugmentConfig(**strengths))
+    config = resolve_augmentation(AugmentConfig(**{"augment": "none", **strengths}), 100)
     height, width = images.shape[1:3]
     color = "rgb" if images.ndim == 4 and images.shape[3] == 3 else "gray"
     geometry = Geometry(height, width, color, "crop")
@@ -111,7 +111,7 @@ def test_the_seed_decides(lfw_images):
 
 
 def test_an_option_wins_over_the_recipe():
-    found = resolve_augmentation(AugmentConfig("faces", flip=False, rotate=3.0))
+    found = resolve_augmentation(AugmentConfig("faces", flip=False, rotate=3.0), 100)
     assert (found.flip, found.rotate) == (False, 3.0)
     assert found.shift == RECIPES["faces"]["shift"]
     assert "auto" not in dataclasses.asdict(found).values()
@@ -121,7 +121,7 @@ def test_an_option_wins_over_the_recipe():
 
 @pytest.mark.parametrize("memory", [10**9, 1000])
 def test_training_batches_vary_by_epoch_and_validation_is_left_alone(run_path, memory):
-    config = resolve_augmentation(AugmentConfig("faces"))
+    config = resolve_augmentation(AugmentConfig("faces"), 100)
     with Dataset.open(run_path / "data.h5") as dataset:
         preprocessor = Preprocessor(dataset.geometry)
         source = picture_batches(dataset, "train", preprocessor, memory=memory, augmentation=config)
@@ -140,6 +140,12 @@ def test_training_batches_vary_by_epoch_and_validation_is_left_alone(run_path, m
         np.testing.assert_array_equal(labels, plain_labels)
         assert 0.01 < np.abs(first - unchanged).mean() < 0.2
         np.testing.assert_array_equal(columns(source, None)[0], columns(plain, None)[0])
+
+
+def test_auto_is_affine_for_few_pictures_and_nothing_for_many():
+    assert resolve_augmentation(AugmentConfig(), 200).augment == "affine"
+    assert resolve_augmentation(AugmentConfig(), 200).flip is False
+    assert not resolve_augmentation(AugmentConfig(), 50_000).is_on
 
 
 def test_an_error_while_preparing_a_batch_reaches_the_caller(lfw_images):
