@@ -137,7 +137,18 @@ def prepare(
             geometry = initial.geometry if initial else None
             ingested = ingest(source, data_path, data, geometry=geometry, jobs=jobs, progress=progress)
         dataset = Dataset.open(data_path)
-        run = _start(folder, str(source), data_path, dataset, network, training, augmentation, memory, threads, initial)
+        run = begin(
+            dataset,
+            folder,
+            source=str(source),
+            data_path=data_path,
+            network=network,
+            training=training,
+            augmentation=augmentation,
+            initial=initial,
+            memory=memory,
+            threads=threads,
+        )
         run.ingested = ingested
         run.write_config(data)
     except BaseException:
@@ -152,18 +163,39 @@ def prepare(
     return run
 
 
-def _start(
+def begin(
+    dataset: Dataset,
     folder: Path,
+    *,
     source: str,
     data_path: Path,
-    dataset: Dataset,
-    network: NetworkConfig | None,
-    training: TrainingConfig | None,
-    augmentation: AugmentConfig | None,
-    memory: int,
-    threads: int | None,
-    initial: ImageClassifier | None,
+    network: NetworkConfig | None = None,
+    training: TrainingConfig | None = None,
+    augmentation: AugmentConfig | None = None,
+    initial: ImageClassifier | None = None,
+    memory: int = DEFAULT_MEMORY,
+    threads: int | None = None,
 ) -> TrainingRun:
+    """Fit the preprocessing and initialise the network for a data set that is open; nothing is written.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    folder : Path
+        Where the run will write.
+    source : str
+        What the user named.
+    data_path : Path
+        Of the data set.
+    network, training, augmentation, memory, threads
+        As in `prepare`.
+    initial : ImageClassifier, optional
+        Train this one further.
+
+    Raises
+    ------
+    InputError, ConfigError
+    """
     indices = dataset.indices("train")
     if not len(indices):
         raise InputError(f"{source}: has no labelled training pictures; a training needs some of two classes or more")
