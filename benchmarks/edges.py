@@ -264,7 +264,8 @@ def compare(data: Data, recipes: Sequence[Recipe], splits: Sequence[Split], titl
         print(
             f"{recipe.name:30s} accuracy {accuracy.mean():.4f} ± {half * accuracy.std(ddof=1):.4f}  against the first "
             f"{gain.mean():+.2f} ± {half * gain.std(ddof=1):.2f} points  edges {np.mean(edges):.3f} "
-            f"({np.min(edges):.3f})  W1 changed by {np.mean([outcome.change for outcome in outcomes]):.0%}",
+            f"({np.min(edges):.3f})"
+            + (f"  W1 changed by {np.mean([outcome.change for outcome in outcomes]):.0%}" if recipe.pretrain else ""),
             flush=True,
         )
 
