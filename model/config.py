@@ -18,6 +18,7 @@ from model.activations import ACTIVATIONS
 from model.heads import HEADS
 from model.initializers import INITIALIZERS
 from model.optimizers import OPTIMIZERS
+from model.pretraining import PRETRAINERS
 from model.schedules import SCHEDULES
 
 Auto = Literal["auto"]
@@ -116,7 +117,14 @@ class TrainingConfig:
     decay_rate: float = option(0.1, "of step: factor at each drop; of exponential: factor over all", check="rate")
     decay_steps: int = option(3, "of step: number of equal stretches between drops", check="positive")
     layer_rates: tuple[float, ...] = option(
-        (), "learning-rate multiplier of each layer, first to last; none: 1 for all", check="at_least_0"
+        (),
+        "learning-rate multiplier of each layer, first to last; none: 1 for all, 0.3 for a pretrained first layer",
+        check="at_least_0",
+    )
+    pretrain: str = option(
+        "auto",
+        "how layer 1 learns edges from unlabelled photographs before training",
+        choices=("auto", "none", *PRETRAINERS),
     )
     l2: float = option(0.0, "L2 penalty: adds l2/2 times the sum of squares of all W to the cost", check="at_least_0")
     weight_decay: float = option(
@@ -155,6 +163,8 @@ def resolve(
     batch_size     32 below 1,000 examples, 64 below 2,500, 128 below 10,000, 256 from there; at most m
     epochs         80, 40, 20, 12 at the same four sizes
     learning_rate  the optimiser's own rate at batch 256, times sqrt(batch_size / 256)
+    pretrain       none
+    layer_rates    0.3 for a pretrained layer 1 (it keeps its edges), 1 for all others
     ============== =====================================================================================
 
     Parameters
@@ -202,6 +212,12 @@ def resolve(
         learning_rate=rate if training.learning_rate == "auto" else training.learning_rate,
     )
     n_layers = len(network.layer_dims(n_x, n_classes)) - 1
+    if training.pretrain == "auto":
+        training = dataclasses.replace(training, pretrain="none")
+    if training.pretrain != "none" and n_layers < 2:
+        raise ConfigError("pretrain: there is no hidden layer to pretrain; give --hidden, or set pretrain to none")
+    if training.pretrain != "none" and not training.layer_rates:
+        training = dataclasses.replace(training, layer_rates=(_PRETRAINED_RATE, *[1.0] * (n_layers - 1)))
     if len(training.layer_rates) not in (0, n_layers):
         raise ConfigError(
             f"layer_rates: {len(training.layer_rates)} given, but the network has {n_layers} layers; give one for each"
@@ -210,3 +226,4 @@ def resolve(
 
 
 _SIZES = (1_000, 2_500, 10_000)
+_PRETRAINED_RATE = 0.3

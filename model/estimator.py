@@ -28,6 +28,7 @@ from model.training import TrainingState, start, train
 Labels = NDArray[np.integer]
 Config = TypeVar("Config", NetworkConfig, TrainingConfig)
 
+LEFT_OUT = ("pretrain",)  # needs photographs; arrays of examples are all that there is here
 RENAMED = {"seed": "random_state"}
 DIFFERENT_DEFAULTS: dict[str, Any] = {
     "batch_norm": False,  # the outcome for an example would depend on the batch it was trained in
@@ -315,7 +316,7 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
 
 
 def _config_from(kind: type[Config], given: dict[str, Any]) -> Config:
-    return kind(**{field.name: given[field.name] for field in dataclasses.fields(kind)})
+    return kind(**{field.name: given[field.name] for field in dataclasses.fields(kind) if field.name not in LEFT_OUT})
 
 
 def _plain(value: Any) -> Any:

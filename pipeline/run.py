@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.activations import Array
 from model.atomic import replacing
 from model.batches import BatchSource
 from model.checkpoint import save_state
@@ -35,6 +36,7 @@ from pipeline.figures import draw_filters, save_figure
 from pipeline.flags import to_toml
 from pipeline.ingest import IngestReport
 from pipeline.preprocess import Preprocessor
+from pipeline.pretrain import learn_first_layer
 
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
 _SPLITS = ("train", "validation", "test")
@@ -81,6 +83,7 @@ class TrainingRun:
     threads: int
     started_from: str = ""
     seen_before: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    pretrain_on: str = ""
     ingested: IngestReport | None = None
 
     def __post_init__(self) -> None:
@@ -97,6 +100,11 @@ class TrainingRun:
             augmentation=augmentation,
             dtype=self.state.training.dtype,
         )
+
+    @cached_property
+    def learned_first_layer(self) -> Array:
+        """W1 as pretraining left it, before any label was seen: ndarray of shape (n_1, n_x)."""
+        return learn_first_layer(self.state, self.dataset, self.preprocessor, self.pretrain_on or None)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -172,6 +180,7 @@ class TrainingRun:
             "shift": None if shift is None else shift[:, 0].tolist(),
             "scale": self.preprocessor.scale,
             "augmentation": asdict(self.augmentation),
+            "pretrain_on": self.pretrain_on,
             "memory": self.memory,
             "threads": self.threads,
             "started_from": self.started_from,

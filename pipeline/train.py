@@ -88,6 +88,7 @@ def prepare(
     training: TrainingConfig | None = None,
     augmentation: AugmentConfig | None = None,
     start_from: str | Path | None = None,
+    pretrain_on: str | Path | None = None,
     memory: int = DEFAULT_MEMORY,
     threads: int | None = None,
     jobs: int = 1,
@@ -106,6 +107,8 @@ def prepare(
     start_from : str or Path, optional
         A model file to train further, with its pictures' geometry, its classes and its layers; of `network` only the
         dropout counts. Gone with the folding are its batch normalisation and its optimiser's moments.
+    pretrain_on : str or Path, optional
+        Folder of photographs for `training.pretrain`; None: those that come with scikit-learn and scikit-image.
     memory : int
         Bytes of pictures to hold in memory.
     threads : int, optional
@@ -146,6 +149,7 @@ def prepare(
             training=training,
             augmentation=augmentation,
             initial=initial,
+            pretrain_on=pretrain_on,
             memory=memory,
             threads=threads,
         )
@@ -173,6 +177,7 @@ def begin(
     training: TrainingConfig | None = None,
     augmentation: AugmentConfig | None = None,
     initial: ImageClassifier | None = None,
+    pretrain_on: str | Path | None = None,
     memory: int = DEFAULT_MEMORY,
     threads: int | None = None,
 ) -> TrainingRun:
@@ -187,7 +192,7 @@ def begin(
         What the user named.
     data_path : Path
         Of the data set.
-    network, training, augmentation, memory, threads
+    network, training, augmentation, pretrain_on, memory, threads
         As in `prepare`.
     initial : ImageClassifier, optional
         Train this one further.
@@ -205,6 +210,7 @@ def begin(
     if initial:
         _check_fits(initial, dataset, source)
         network = replace(initial.network, dropout=network.dropout, input_dropout=network.input_dropout)
+        training = replace(training, pretrain="none")
         parameters = preprocessor.unfolded_from(initial.parameters)
     n_x, n_classes = dataset.geometry.n_x, len(dataset.classes)
     state = start(network, training, n_x=n_x, m=len(indices), n_classes=n_classes, parameters=parameters)
@@ -221,6 +227,9 @@ def begin(
     )
     if initial:
         run.started_from, run.seen_before = initial.model_id, initial.seen
+    if state.training.pretrain != "none":
+        run.pretrain_on = str(pretrain_on or "")
+        state.parameters[1].W[:] = run.learned_first_layer
     return run
 
 
@@ -278,6 +287,7 @@ def resume(folder: str | Path, *, threads: int | None = None) -> TrainingRun:
         threads=threads or extra["threads"],
         started_from=extra["started_from"],
         seen_before=np.array(extra["seen_before"], np.uint64),
+        pretrain_on=extra["pretrain_on"],
     )
 
 

@@ -27,6 +27,9 @@ def _add_training_flags(parser: Parser) -> None:
     group.add_argument("--runs", default="runs", help="folder of all runs (default: runs)")
     group.add_argument("--overwrite", action="store_true", help="replace a run of this name")
     group.add_argument("--config", help="TOML file of settings, such as a run's config.toml")
+    group.add_argument(
+        "--pretrain-on", metavar="FOLDER", help="photographs for --pretrain (default: some that come with scikit-learn)"
+    )
     group.add_argument("--memory", type=float, default=1000, help="MB of pictures to hold in memory (default: 1000)")
     group.add_argument("--threads", type=positive, help="processor threads (default: all; 1 for a small network)")
     add_flags(parser, DataConfig, "data")
@@ -105,6 +108,7 @@ def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
             training=config_from_flags(TrainingConfig, arguments, stored.get("training", {})),
             augmentation=config_from_flags(AugmentConfig, arguments, stored.get("augmentation", {})),
             start_from=start_from,
+            pretrain_on=arguments.pretrain_on,
             threads=arguments.threads,
             memory=int(arguments.memory * 1e6),
             jobs=os.cpu_count() or 1,

@@ -1,0 +1,52 @@
+"""Gives a run's first layer its edge detectors before training: photographs to crops, crops to W1."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from model.activations import Array
+from model.pretraining import crop_shape_for, n_crops_for, n_filters_for, pretrain_first_layer
+from model.training import TrainingState
+from pipeline.crops import embedded_photographs, folder_photographs, take_crops
+from pipeline.dataset import Dataset
+from pipeline.preprocess import Preprocessor
+
+_PRETRAINING = 2  # tells this use of the seed from others
+_EXAMPLES = 2_000  # training pictures that W1 is scaled on
+
+
+def learn_first_layer(
+    state: TrainingState, dataset: Dataset, preprocessor: Preprocessor, photographs: str | Path | None = None
+) -> Array:
+    """Learn W1 without labels; the same seed, the same W1.
+
+    Parameters
+    ----------
+    state : TrainingState
+        Its configuration says how; left as it is.
+    dataset : Dataset
+        Its training pictures only set the scale of each unit.
+    preprocessor : Preprocessor
+        Fitted.
+    photographs : str or Path, optional
+        Folder to learn from; None: those that come with scikit-learn and scikit-image.
+
+    Returns
+    -------
+    W1 : ndarray of shape (n_1, n_x), float64
+
+    Raises
+    ------
+    InputError
+        When the folder holds no usable photographs.
+    """
+    shape, n_1 = preprocessor.geometry.shape, state.parameters.layer_dims[1]
+    activation, rng = state.network.activation, np.random.default_rng([state.training.seed, _PRETRAINING])
+    found = folder_photographs(photographs, rng) if photographs else embedded_photographs()
+    crop_shape = crop_shape_for(shape)
+    crops = take_crops(found, crop_shape, n_crops_for(n_filters_for(n_1, activation)), rng)
+    rows = dataset.indices("train")
+    X = preprocessor.apply(dataset.take(rows[:: max(1, len(rows) // _EXAMPLES)]))
+    return pretrain_first_layer(crops, crop_shape, shape, X, n_1, activation, method=state.training.pretrain, rng=rng)
