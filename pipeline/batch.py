@@ -179,7 +179,7 @@ def predict_to_file(
         if changed or not output.exists() or journal.state.get("chunks") != n_chunks:
             journal.publish(n_chunks, format, settings.topk)
     except BaseException:
-        journal.close(remove=False)
+        journal.close()
         raise
     return Outcome(tally, journal, n_chunks)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.activations import Array
+from pipeline.abstention import Abstention, measure_abstention
 from pipeline.classifier import ImageClassifier
 from pipeline.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
@@ -41,6 +42,8 @@ class Evaluation:
         One per class; support is its number of pictures.
     confusion : tuple of tuple of int
         Row: true class; column: predicted class.
+    abstention : Abstention or None
+        What saying "I don't know" does, where that was measured.
     """
 
     m: int
@@ -53,6 +56,7 @@ class Evaluation:
     recall: tuple[float, ...]
     support: tuple[int, ...]
     confusion: tuple[tuple[int, ...], ...]
+    abstention: Abstention | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -166,8 +170,15 @@ def evaluate(
                 f"{', '.join(classifier.classes)}"
             )
         number = np.array([classifier.classes.index(c) if c in classifier.classes else -1 for c in dataset.classes])
-        probabilities = np.concatenate([classifier.probabilities(part) for part in pictures(dataset, rows)], axis=1)
-        return score(probabilities, number[dataset.labels[rows]], classifier.classes), notes
+        labels = number[dataset.labels[rows]]
+        if classifier.calibration is None:
+            parts = [classifier.probabilities(part) for part in pictures(dataset, rows)]
+            return score(np.concatenate(parts, axis=1), labels, classifier.classes), notes
+        judged = [classifier.judge(part) for part in pictures(dataset, rows)]
+        probabilities = np.concatenate([part for part, _ in judged], axis=1)
+        doubt = np.concatenate([part for _, part in judged])
+        abstention = measure_abstention(classifier, doubt, probabilities.argmax(axis=0) == labels)
+        return replace(score(probabilities, labels, classifier.classes), abstention=abstention), notes
 
 
 @contextmanager

@@ -153,10 +153,11 @@ class Inputs:
 
         def items() -> Iterator[Item]:
             for sample in source.samples:
-                label = sample.label
-                if source.kind == "zip" and "label" not in source.columns:
-                    label = self._label(sample.path.split("/")[:-1])
-                yield Item(path, safe_name(f"{outer}/{sample.path}"), label, sample.key)
+                inner, label = sample.path, sample.label
+                if source.kind == "zip":
+                    inner = str(sample.key)  # whole: the path leaves out a folder that all have in common
+                    label = label if source.columns else self._label(inner.split("/")[:-1])
+                yield Item(path, safe_name(f"{outer}/{inner}"), label, sample.key)
             for name, code, message in source.rejected:
                 yield Item(path, safe_name(f"{outer}/{name}"), "", name, (code, message))
 

@@ -106,7 +106,13 @@ class Journal:
             self._clear()
         else:
             self.state = found["state"]
-        self.mark(**self.state)
+        self.mark()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     def _found(self) -> dict[str, Any]:
         """Return what an earlier run left, or nothing."""
@@ -147,10 +153,10 @@ class Journal:
             if path.name != "lock":
                 path.unlink()
 
-    def mark(self, **state: Any) -> None:
-        """Store facts about the whole run, and that the output, as it is now, is this run's (or that there is none)."""
-        self.state = state
-        found = {"identity": self._identity, "state": state, "output": list(stamp_of(self.output))}
+    def mark(self, **facts: Any) -> None:
+        """Add facts to `state`; store it, and that the output, as it is now, is this run's (or that there is none)."""
+        self.state |= facts
+        found = {"identity": self._identity, "state": self.state, "output": list(stamp_of(self.output))}
         _write(self.folder / "run.json", json.dumps(found))
 
     def rows_path(self, index: int) -> Path:
@@ -180,7 +186,7 @@ class Journal:
     def _record_path(self, index: int) -> Path:
         return self.folder / f"{index:06d}.json"
 
-    def publish(self, n_chunks: int, format: Format, topk: int, *, overwrite: bool = False) -> None:
+    def publish(self, n_chunks: int, format: Format, topk: int) -> None:
         """Put the rows of the first `n_chunks` chunks together under the output's name.
 
         Raises
@@ -202,18 +208,20 @@ class Journal:
                     for part in parts:
                         with part.open("rb") as rows:
                             shutil.copyfileobj(rows, file)
-        self.mark(**self.state, chunks=n_chunks)
+        self.mark(chunks=n_chunks)
 
-    def close(self, *, remove: bool) -> None:
-        """Let go of the part files, and remove them where they are of no more use."""
-        if remove:
-            self._clear()
+    def close(self) -> None:
+        """Let other processes in; the part files stay."""
         if self._lock:
             self._lock.close()
-        if remove:
-            with contextlib.suppress(OSError):
-                (self.folder / "lock").unlink(missing_ok=True)
-                self.folder.rmdir()
+
+    def remove(self) -> None:
+        """Remove the part files, which are of no more use, and close."""
+        self._clear()
+        self.close()
+        with contextlib.suppress(OSError):
+            (self.folder / "lock").unlink(missing_ok=True)
+            self.folder.rmdir()
 
 
 def marked(output: Path) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -43,6 +43,7 @@ def evaluate_flags(parser: Parser) -> None:
 def evaluate(arguments: Arguments) -> int:
     """Measure a classifier on labelled pictures that took no part in its training."""
     from pipeline import evaluate as evaluating
+    from pipeline.abstention import describe
     from pipeline.classifier import ImageClassifier
     from pipeline.console import describe_evaluation
 
@@ -59,6 +60,8 @@ def evaluate(arguments: Arguments) -> int:
     for note in notes:
         say(f"Note: {note}")
     print(json.dumps(found.to_json(), indent=2) if arguments.json else describe_evaluation(found))
+    if found.abstention and not arguments.json:
+        print(describe(found.abstention))
     return 0
 
 
@@ -196,13 +199,18 @@ def _to_file(
                 notify=lambda text: say(f"Note: {text}"),
                 progress=progress,
             )
-        tally, journal = outcome.tally, outcome.journal
-        text = f"{tally.describe()}; written to {arguments.output}"
-        if target:
-            if arguments.move_to:
-                journal.mark(**{**journal.state, "moving": os.path.abspath(target)})  # noqa: PTH100
-            sorted_ = sort_pictures(journal, outcome.n_chunks, target, move=bool(arguments.move_to))
-            text += f"; in {target}: {', '.join(f'{n:,} {what}' for what, n in sorted_.items()) or 'nothing'}"
+        with outcome.journal as journal:
+            tally = outcome.tally
+            text = f"{tally.describe()}; written to {arguments.output}"
+            if target:
+                if arguments.move_to:
+                    journal.mark(moving=os.path.abspath(target))  # noqa: PTH100
+                sorted_ = sort_pictures(journal, outcome.n_chunks, target, move=bool(arguments.move_to))
+                text += f"; in {target}: {', '.join(f'{n:,} {what}' for what, n in sorted_.items()) or 'nothing'}"
+            if not tally.statuses["error"] or arguments.keep_errors or arguments.move_to:
+                journal.remove()
+            else:
+                text += f"\n{parts} is kept: the same command tries the errors again, --keep-errors lets them be"
     except KeyboardInterrupt:
         say(f"What was done is kept in {parts}: the same command goes on")
         raise
@@ -214,10 +222,6 @@ def _to_file(
             "there is room again, the same command goes on"
         )
         return 1
-    retry = tally.statuses["error"] > 0 and not (arguments.keep_errors or arguments.move_to)
-    journal.close(remove=not retry)
-    if retry:
-        text += f"\n{parts} is kept: the same command tries the errors again, and with --keep-errors lets them be"
     return _report(arguments, tally, text)
 
 

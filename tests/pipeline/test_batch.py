@@ -1,0 +1,316 @@
+"""A long prediction: what is done stays done, whatever stops it, and the end is always the same, to the byte."""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cli import main
+from pipeline.journal import CHUNK
+
+COMMAND = [sys.executable, "-m", "pipeline.cli", "predict"]
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def many(faces):
+    """Name 200 pictures over and over in a list: four chunks and a bit, with two names that lead nowhere."""
+    files = sorted(map(str, faces.rglob("*.png")))
+    names = [*itertools.islice(itertools.cycle(files), 4 * CHUNK + 100)]
+    names[70] = names[2 * CHUNK + 1] = "gone.png"
+    Path("many.txt").write_text("\n".join(names))
+    return "many.txt"
+
+
+@pytest.fixture
+def photos(faces, tmp_path):
+    """Copy a few pictures into class folders that a test may change."""
+    for kind in ("face", "not-face"):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for path in sorted((faces / kind).iterdir())[:5]:
+            shutil.copy(path, tmp_path / "photos" / kind)
+    return tmp_path / "photos"
+
+
+def predict(capsys, *words):
+    code = main(["predict", *map(str, words)])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def read(path):
+    with open(path, newline="", encoding="utf-8") as file:  # noqa: PTH123
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(run_path, many):
+    words = [*COMMAND, str(run_path), many, "--jobs", "2", "-o"]
+    assert subprocess.run([*words, "whole.csv"], capture_output=True).returncode == 3
+    rng, kills = np.random.default_rng(), 0
+    for attempt in itertools.count(1):
+        child = subprocess.Popen([*words, "cut.csv"], stderr=subprocess.PIPE)
+        try:
+            _, err = child.communicate(timeout=rng.uniform(0.2, 0.6) * attempt)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.communicate()
+            kills += 1
+            assert not Path("cut.csv").exists() or Path("cut.csv").read_bytes() == Path("whole.csv").read_bytes()
+        else:
+            break
+    assert kills
+    assert child.returncode == 3, err
+    assert Path("cut.csv").read_bytes() == Path("whole.csv").read_bytes()
+    assert len(Path("cut.csv").read_text().splitlines()) == 4 * CHUNK + 101
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("limit", [50_000, 400_000])  # a part does not fit; the parts do, all together do not
+def test_disk_full_is_one_message_and_the_next_run_goes_on(run_path, many, limit):
+    words = [*COMMAND, str(run_path), many, "--jobs", "1", "-o", "out.csv"]
+    full = subprocess.run(
+        words,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert full.returncode == 1
+    assert "out.csv: File too large; what was done is kept in out.csv.parts" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert not Path("out.csv").exists()
+
+    again = subprocess.run(words, capture_output=True, text=True)
+    assert again.returncode == 3
+    assert ("earlier run" in again.stderr) == (limit == 400_000)
+    subprocess.run([*words[:-1], "whole.csv"], check=False, capture_output=True)
+    assert Path("out.csv").read_bytes() == Path("whole.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_was_done(run_path, many):
+    words = [*COMMAND, str(run_path), many, "--jobs", "1", "-o", "out.csv"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as child:
+        while not Path("out.csv.parts/000000.json").exists():
+            with pytest.raises(subprocess.TimeoutExpired):
+                child.wait(timeout=0.01)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate()
+    assert child.returncode == 130
+    assert "kept in out.csv.parts: the same command goes on" in err
+    assert "Traceback" not in err
+    again = subprocess.run(words, capture_output=True, text=True)
+    assert "rows are from an earlier run" in again.stderr
+    assert len(read("out.csv")) == 4 * CHUNK + 100
+
+
+def stopped(capsys, monkeypatch, *words):
+    """Run a prediction whose last step fails, as on a full disk."""
+    from pipeline import journal
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal.shutil, "copyfileobj", full)
+        code, _, err = predict(capsys, *words)
+    assert code == 1
+    assert "No space left" in err
+
+
+def classified_now(capsys, *words):
+    """Return how many rows a run made itself, and how many it ended with."""
+    code, out, _ = predict(capsys, *words, "--json")
+    found = json.loads(out)
+    assert code == (3 if found["error"] else 0)
+    return found["classified_now"], found["files"]
+
+
+def test_touched_files_are_known_by_their_content(capsys, monkeypatch, run_path, photos):
+    words = [run_path, photos, "-o", "out.csv"]
+    stopped(capsys, monkeypatch, *words)
+    os.utime(photos / "face" / "0000.png", (1, 1))
+    assert classified_now(capsys, *words) == (0, 10)
+
+
+def test_a_changed_file_makes_the_resumed_run_what_a_new_one_is(capsys, monkeypatch, run_path, photos):
+    words = [run_path, photos, "-o", "out.csv"]
+    stopped(capsys, monkeypatch, *words)
+    shutil.copy(photos / "not-face" / "0100.png", photos / "face" / "0000.png")
+    assert classified_now(capsys, *words) == (10, 10)
+    predict(capsys, run_path, photos, "-o", "new.csv")
+    assert Path("out.csv").read_bytes() == Path("new.csv").read_bytes()
+
+
+def test_another_model_or_other_options_begin_anew(capsys, monkeypatch, run_path, photos):
+    words = [run_path, photos, "-o", "out.csv"]
+    stopped(capsys, monkeypatch, *words)
+    code, _, err = predict(capsys, *words, "--topk", "2")
+    assert code == 0
+    assert "everything is predicted again" in err
+    assert "earlier run" not in err
+    assert read("out.csv")[0]["label_2"]
+
+
+def test_errors_are_tried_again_unless_they_are_to_be_kept(capsys, run_path, photos):
+    words = [run_path, photos, "late.png", "-o", "out.csv"]
+    code, _, err = predict(capsys, *words)
+    assert code == 3
+    assert "out.csv.parts is kept" in err
+    assert read("out.csv")[-1]["error_code"] == "not_found"
+    assert classified_now(capsys, *words) == (0, 11)  # still missing
+
+    shutil.copy(photos / "face" / "0000.png", "late.png")
+    code, _, err = predict(capsys, *words)
+    assert code == 0
+    assert read("out.csv")[-1]["label"] == "face"
+    assert not Path("out.csv.parts").exists()
+
+
+def test_kept_errors_end_the_matter(capsys, run_path, photos):
+    words = [run_path, photos, "late.png", "-o", "out.csv"]
+    predict(capsys, *words)
+    shutil.copy(photos / "face" / "0000.png", "late.png")
+    code, _, _ = predict(capsys, *words, "--keep-errors")
+    assert code == 3
+    assert read("out.csv")[-1]["error_code"] == "not_found"
+    assert not Path("out.csv.parts").exists()
+
+
+def test_a_damaged_part_is_noticed(capsys, monkeypatch, run_path, photos):
+    words = [run_path, photos, "-o", "out.csv"]
+    stopped(capsys, monkeypatch, *words)
+    part = Path("out.csv.parts/000000.csv")
+    part.write_bytes(part.read_bytes()[:-50])
+    assert classified_now(capsys, *words) == (10, 10)
+    assert len(read("out.csv")) == 10
+
+
+def test_a_foreign_file_is_never_replaced(capsys, monkeypatch, run_path, photos):
+    Path("out.csv").write_text("my own work")
+    code, _, err = predict(capsys, run_path, photos, "-o", "out.csv")
+    assert code == 2
+    assert "out.csv: is there already" in err
+    assert Path("out.csv").read_text() == "my own work"
+    assert not Path("out.csv.parts").exists()
+
+    Path("other.csv.parts").mkdir()
+    Path("other.csv.parts/mine.txt").write_text("my own work")
+    code, _, err = predict(capsys, run_path, photos, "-o", "other.csv", "--overwrite")
+    assert code == 2
+    assert "holds something else" in err
+    assert Path("other.csv.parts/mine.txt").exists()
+
+    stopped(capsys, monkeypatch, run_path, photos, "-o", "third.csv")
+    Path("third.csv").write_text("my own work")
+    code, _, err = predict(capsys, run_path, photos, "-o", "third.csv")
+    assert code == 2
+    assert Path("third.csv").read_text() == "my own work"
+
+    assert predict(capsys, run_path, photos, "-o", "out.csv", "--overwrite")[0] == 0
+    assert len(read("out.csv")) == 10
+
+
+def test_two_runs_do_not_write_the_same_output(capsys, run_path, photos):
+    from pipeline.journal import Journal
+
+    first = Journal(Path("out.csv"), {"lines": "csv"})
+    code, _, err = predict(capsys, run_path, photos, "-o", "out.csv", "--overwrite")
+    first.remove()
+    assert code == 2
+    assert "another process is writing it" in err
+
+
+def test_formats_say_the_same(capsys, run_path, photos):
+    pq = pytest.importorskip("pyarrow.parquet")
+    (photos / "bad.jpg").write_text("words")
+    for name in ("out.csv", "out.jsonl", "out.parquet"):
+        assert predict(capsys, run_path, photos, "-o", name, "--topk", "2")[0] == 3
+    from_csv = read("out.csv")
+    from_json = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    from_parquet = pq.read_table("out.parquet").to_pylist()
+    assert from_json == from_parquet
+    assert [list(row) for row in from_json] == [list(row) for row in from_csv]
+    for row, other in zip(from_csv, from_json, strict=True):
+        for name, cell in row.items():
+            if name.startswith("probability") and cell:
+                assert float(cell) == pytest.approx(other[name], abs=1e-7)
+            else:
+                assert cell == (other[name] or "")
+
+
+def test_format_goes_before_the_ending(capsys, run_path, photos):
+    predict(capsys, run_path, photos, "-o", "out.txt", "--format", "jsonl")
+    assert json.loads(Path("out.txt").read_text().splitlines()[0])["status"] == "ok"
+
+
+def test_parquet_has_no_standard_output(capsys, run_path, photos):
+    code, _, err = predict(capsys, run_path, photos, "--format", "parquet")
+    assert code == 2
+    assert "give a file with -o" in err
+
+
+def test_totals_add_up(capsys, run_path, photos):
+    (photos / "bad.jpg").write_text("words")
+    _, out, err = predict(capsys, run_path, photos, "-o", "out.csv", "--threshold", "0.95", "--json")
+    found = json.loads(out)
+    rows = read("out.csv")
+    assert found["files"] == len(rows) == found["ok"] + found["abstain"] + found["error"] == 11
+    assert found["errors"] == {"not_an_image": 1}
+    for row in rows:
+        if row["status"] != "error":
+            assert (row["status"] == "abstain") == (float(row["probability"]) < 0.95)
+    assert found["abstain"]
+    assert f"{found['abstain']} abstain" in err
+    labelled = [row for row in rows if row["true_label"]]
+    assert found["accuracy"] == pytest.approx(np.mean([row["label"] == row["true_label"] for row in labelled]))
+
+
+def test_only_one_class_is_written_and_all_are_counted(capsys, run_path, photos):
+    _, out, _ = predict(capsys, run_path, photos, "-o", "out.csv", "--only", "face", "--json")
+    found = json.loads(out)
+    rows = read("out.csv")
+    assert found["files"] == 10
+    assert {row["label"] for row in rows} == {"face"}
+    assert len(rows) == found["labels"]["face"] < 10
+    _, out, _ = predict(capsys, run_path, photos, "--only", "face")
+    assert len(list(csv.DictReader(io.StringIO(out)))) == len(rows)
+    code, _, err = predict(capsys, run_path, photos, "--only", "cat")
+    assert code == 2
+    assert "the model knows face, not-face" in err
+
+
+@pytest.mark.parametrize("flags", [("--threshold", "2"), ("--reject", "0"), ("--topk", "0"), ("--jobs", "0")])
+def test_options_that_cannot_work_are_refused_before_anything_is_written(capsys, run_path, photos, flags):
+    code, _, err = predict(capsys, run_path, photos, "-o", "out.csv", *flags)
+    assert code == 2
+    assert flags[0] in err
+    assert not Path("out.csv.parts").exists()
+
+
+@pytest.mark.slow
+def test_a_folder_of_ten_thousand_files(capsys, faces, run_path, tmp_path):
+    source = sorted((faces / "face").iterdir())
+    (tmp_path / "big").mkdir()
+    for i in range(10_000):
+        os.link(source[i % len(source)], tmp_path / "big" / f"{i}.png")
+    code, _, err = predict(capsys, run_path, "big", "-o", "out.csv")
+    assert code == 0
+    assert "10,000 files: 10,000 ok" in err
+    assert {row["path"] for row in read("out.csv")} == {f"big/{i}.png" for i in range(10_000)}
