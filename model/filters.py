@@ -91,7 +91,7 @@ class FilterScores:
         return f"{n_edges} of {n} {units}{rest}"
 
 
-def score_filters(W: np.ndarray, geometry_shape: tuple[int, int, int]) -> FilterScores:
+def score_filters(W: np.ndarray, geometry_shape: tuple[int, int, int], *, fit_all: bool = True) -> FilterScores:
     """Score the rows of a first layer's weights as edge detectors.
 
     A filter in colour is scored on the one colour direction that holds most of its energy; what lies in other
@@ -102,6 +102,9 @@ def score_filters(W: np.ndarray, geometry_shape: tuple[int, int, int]) -> Filter
     W : ndarray of shape (n, n_x), any float dtype
         In pixel space: standardisation, whitening and batch normalisation folded in.
     geometry_shape : (height, width, channels)
+    fit_all : bool
+        False: fit a Gabor function only where area and selectivity leave it open whether a unit is an edge detector;
+        elsewhere r2, orientation and frequency are 0. Says the same of the layer, and of noise at once.
 
     Returns
     -------
@@ -120,13 +123,16 @@ def score_filters(W: np.ndarray, geometry_shape: tuple[int, int, int]) -> Filter
     W = W.astype(np.float64)
     pictures, colour_share = _main_colour(W.reshape(-1, height * width, channels))
     pictures = pictures.reshape(-1, height, width)
-    fit = fit_gabors(pictures)
-    # The wave advances across the edge, and y points down: turn by a quarter and flip to get the edge as seen.
-    orientation = np.mod(np.pi / 2 - fit.angle, np.pi)
     area90 = energy_area(W.reshape(-1, height * width, channels))
     selectivity = orientation_selectivity(pictures)
+    fitted = np.flatnonzero(fit_all | ((area90 <= EDGE_AREA) & (selectivity >= EDGE_SELECTIVITY)))
+    r2, orientation, frequency = np.zeros((3, len(W)))
+    if len(fitted):
+        fit = fit_gabors(pictures[fitted])
+        # The wave advances across the edge, and y points down: turn by a quarter and flip to get the edge as seen.
+        orientation[fitted] = np.mod(np.pi / 2 - fit.angle, np.pi)
+        r2[fitted], frequency[fitted] = fit.r2 * colour_share[fitted], fit.frequency
     distinct, partner = _distinct(W)
-    r2 = fit.r2 * colour_share
     edge = (r2 >= EDGE_R2) & (area90 <= EDGE_AREA) & (selectivity >= EDGE_SELECTIVITY)
     counted = partner < 0
     return FilterScores(
@@ -134,7 +140,7 @@ def score_filters(W: np.ndarray, geometry_shape: tuple[int, int, int]) -> Filter
         area90,
         selectivity,
         orientation,
-        fit.frequency,
+        frequency,
         distinct,
         partner,
         coverage=_coverage(orientation[edge]),

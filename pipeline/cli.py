@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
-from pipeline.commands import data, training, use
+from pipeline.commands import data, look, training, use
 from pipeline.console import say
 from pipeline.errors import InputError
 
@@ -42,7 +42,7 @@ COMMANDS = {
     "train": Command("train a classifier on a folder of labelled pictures", training.train_flags, training.train),
     "evaluate": Command("measure a classifier on labelled pictures", use.evaluate_flags, use.evaluate),
     "predict": Command("classify picture files, a row for each", use.predict_flags, use.predict),
-    "filters": Command("draw the weights of a classifier's first layer", use.filters_flags, use.filters),
+    "filters": Command("draw and score what a classifier's layers look at", look.filters_flags, look.filters),
     "app": Command("open the app in a browser", use.app_flags, use.app),
 }
 

@@ -120,6 +120,12 @@ def describe_plan(run: TrainingRun) -> str:
         f"learning rate {training.learning_rate:.3g}, {schedule}, seed {training.seed}"
         f"{varied}; about {duration(run.estimate_seconds())}",
     ]
+    if training.pretrain != "none":
+        method, where = (
+            training.pretrain.replace("_", " "),
+            run.pretrain_on or "photographs that come with scikit-learn",
+        )
+        lines.insert(1, f"First layer: edges learned before, without labels, by {method} on {where}")
     if run.validation_source is None:
         lines.append(
             "Note: there are no validation pictures: the last weights are kept, not the best, and nothing can tell "
@@ -155,6 +161,10 @@ def describe_result(result: TrainingResult) -> str:
     ]
     lines = [table(rows), f"On the same {result.judged_on} pictures:"]
     lines.append(table([(b.name, percent(b.accuracy), f"({b.note})") for b in result.baselines]))
+    edges = result.first_layer.sentence()
+    if result.first_layer_change is not None:
+        edges += f"; training with labels moved them by {percent(result.first_layer_change)}"
+    lines.append(edges)
     if result.seen_before:
         lines.append(
             f"Note: {result.seen_before:,} of the {result.judged_on} pictures took part in the training of the model "

@@ -119,7 +119,8 @@ def render(name: str, result: TrainingResult, mistakes: Sequence[Mistake]) -> st
     )
     classifier = result.classifier
     judged = result.scores[result.judged_on]
-    filters = draw_filters(classifier.parameters[1].W, classifier.geometry.shape, title="", max_units=_UNITS_SHOWN)
+    W1, shape = classifier.parameters[1].W, classifier.geometry.shape
+    filters = draw_filters(W1, shape, title="", scores=result.first_layer, max_units=_UNITS_SHOWN)
     return environment.get_template("report.html.j2").render(
         name=name,
         result=result,

@@ -23,6 +23,7 @@ from model.activations import Array
 from model.atomic import replacing
 from model.batches import BatchSource
 from model.checkpoint import save_state
+from model.filters import FilterScores
 from model.training import EpochRecord, Run, TrainingState, check_sources, start, train
 from pipeline import report
 from pipeline.augment import AugmentConfig
@@ -35,6 +36,7 @@ from pipeline.evaluate import Baseline, Evaluation, baselines, score, split_prob
 from pipeline.figures import draw_filters, save_figure
 from pipeline.flags import to_toml
 from pipeline.ingest import IngestReport
+from pipeline.layers import score_first_layer
 from pipeline.preprocess import Preprocessor
 from pipeline.pretrain import learn_first_layer
 
@@ -59,6 +61,8 @@ class TrainingResult:
     """What came out of a run: the classifier, its scores by split, and the baselines on the split `judged_on`.
 
     `seen_before` counts pictures of that split that took part in the training of the model this one started from.
+    `first_layer` says what the units of layer 1 are; where it was pretrained, `first_layer_change` is how far the
+    training with labels moved it: ||W1 - before|| / ||before||.
     """
 
     classifier: ImageClassifier
@@ -66,6 +70,8 @@ class TrainingResult:
     baselines: list[Baseline]
     judged_on: str
     seen_before: int
+    first_layer: FilterScores
+    first_layer_change: float | None
 
 
 @dataclass
@@ -231,23 +237,42 @@ class TrainingRun:
         judged_on = next(split for split in ("test", "validation", "train") if split in scores)
         seen_before = int(np.isin(_keys(self.dataset, judged_on), self.seen_before).sum())
         result = TrainingResult(
-            self.save_model(scores, classifier), scores, baselines(self.dataset, judged_on), judged_on, seen_before
+            classifier=self.save_model(scores, classifier),
+            scores=scores,
+            baselines=baselines(self.dataset, judged_on),
+            judged_on=judged_on,
+            seen_before=seen_before,
+            first_layer=score_first_layer(classifier),
+            first_layer_change=self._first_layer_change(),
         )
         self._write_tables(result)
-        geometry = result.classifier.geometry
-        W1 = result.classifier.parameters[1].W
-        title = f"First layer of {self.folder.name}: one picture per unit"
-        save_figure(draw_filters(W1, geometry.shape, title=title), self.folder / "filters.png")
+        W1, title = classifier.parameters[1].W, f"First layer of {self.folder.name}: one picture per unit"
+        figure = draw_filters(W1, classifier.geometry.shape, title=title, scores=result.first_layer)
+        save_figure(figure, self.folder / "filters.png")
         mistakes = report.find_mistakes(self.dataset, *predictions[judged_on])
         with replacing(self.folder / "report.html") as temporary:
             temporary.write_text(report.render(self.folder.name, result, mistakes), encoding="utf-8")
         return result
+
+    def _first_layer_change(self) -> float | None:
+        if self.state.training.pretrain == "none":
+            return None
+        before = self.learned_first_layer
+        return float(np.linalg.norm(self.state.result[1].W - before) / np.linalg.norm(before))
 
     def _write_tables(self, result: TrainingResult) -> None:
         metrics = {
             "judged_on": result.judged_on,
             "splits": {split: found.to_json() for split, found in result.scores.items()},
             "baselines": [asdict(baseline) for baseline in result.baselines],
+            "first_layer": {
+                "units": len(result.first_layer.edge),
+                "edge_units": int(result.first_layer.edge.sum()),
+                "strict_edge_units": int(result.first_layer.strict.sum()),
+                "coverage": result.first_layer.coverage,
+                "distinct_share": result.first_layer.distinct_share,
+                "change_in_training": result.first_layer_change,
+            },
             "seconds": sum(record.seconds for record in self.state.history),
         }
         with replacing(self.folder / "metrics.json") as temporary:

@@ -31,6 +31,7 @@ from pipeline.errors import InputError
 from pipeline.evaluate import pictures
 from pipeline.ingest import ingest
 from pipeline.preprocess import Preprocessor
+from pipeline.pretrain import choose_pretraining
 from pipeline.run import RUN_FILES, TrainingRun
 
 DEFAULT_MEMORY = 1_000_000_000  # bytes of pictures held in memory before training reads from the file instead
@@ -205,6 +206,9 @@ def begin(
     if not len(indices):
         raise InputError(f"{source}: has no labelled training pictures; a training needs some of two classes or more")
     network, training, parameters = network or NetworkConfig(), training or TrainingConfig(), None
+    augmentation = resolve_augmentation(augmentation or AugmentConfig(), len(indices))
+    if training.pretrain == "auto":
+        training = replace(training, pretrain=choose_pretraining(network, augmentation, dataset.geometry))
     preprocessor = Preprocessor(dataset.geometry, contrast=initial is not None and initial.preprocessor.contrast)
     preprocessor = preprocessor.fitted(pictures(dataset, indices))
     if initial:
@@ -221,7 +225,7 @@ def begin(
         dataset=dataset,
         preprocessor=preprocessor,
         state=state,
-        augmentation=resolve_augmentation(augmentation or AugmentConfig(), len(indices)),
+        augmentation=augmentation,
         memory=memory,
         threads=threads or _threads_for(state),
     )

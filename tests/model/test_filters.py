@@ -211,3 +211,13 @@ def test_weights_that_cannot_be_scored_are_refused():
         score_filters(np.ones((2, 10)), (3, 3, 1))
     with pytest.raises(ValueError, match="not finite"):
         score_filters(np.full((2, 9), np.nan), (3, 3, 1))
+
+
+def test_fitting_only_what_is_open_says_the_same_of_the_layer(rng):
+    pictures = np.concatenate([gabors(20, rng)[0], rng.standard_normal((20, S, S))]).reshape(40, -1)
+    every, some = score_filters(pictures, (S, S, 1)), score_filters(pictures, (S, S, 1), fit_all=False)
+
+    np.testing.assert_array_equal(some.edge, every.edge)
+    assert some.coverage == pytest.approx(every.coverage)
+    assert some.sentence() == every.sentence()
+    assert (some.r2[20:] == 0).any()

@@ -1,0 +1,99 @@
+"""`facette filters`: what the layers of a classifier look at."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from argparse import ArgumentParser as Parser
+from argparse import Namespace as Arguments
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from model.filters import FilterScores
+    from pipeline.classifier import ImageClassifier
+
+_HELD_OUT = 500  # pictures that deeper layers are shown
+
+
+def filters_flags(parser: Parser) -> None:
+    """Add the flags of `filters`."""
+    from pipeline.flags import positive
+
+    parser.add_argument("model", help="model.h5 of a run")
+    parser.add_argument("-o", "--output", default="filters.png", help="picture to write (default: filters.png)")
+    parser.add_argument("--max-units", type=positive, default=100, help="draw at most so many units (default: 100)")
+    parser.add_argument("--scores", action="store_true", help="print the measures of every first-layer unit as CSV")
+    parser.add_argument("--layer", type=positive, default=1, help="draw the units of this layer (default: 1)")
+    parser.add_argument("--hierarchy", action="store_true", help="draw some units of all hidden layers in one picture")
+    parser.add_argument("--data", help="data set with pictures to show to deeper layers (default: the run's own)")
+
+
+def filters(arguments: Arguments) -> int:
+    """Draw the first layer, a deeper one, or all."""
+    from pipeline.classifier import ImageClassifier
+    from pipeline.figures import LayerPictures, draw_filters, draw_hierarchy, save_figure
+    from pipeline.layers import deeper_layer_pictures, first_layer_pictures, score_first_layer
+
+    classifier = ImageClassifier.load(arguments.model)
+    name, n_layers, shape = classifier.provenance.get("name", ""), classifier.parameters.L, classifier.geometry.shape
+    if arguments.layer > n_layers:
+        raise InputError(f"--layer {arguments.layer}: the network has {n_layers} layers")
+    panels: list[LayerPictures] = []
+    scores = None
+    if arguments.hierarchy or arguments.layer == 1:
+        scores = score_first_layer(classifier, fit_all=arguments.scores)
+    if arguments.hierarchy or arguments.layer > 1:
+        images = _held_out(classifier, arguments)
+        n = 24 if arguments.hierarchy else arguments.max_units
+        panels = [first_layer_pictures(classifier, scores, n)] if scores else []
+        for l in range(2, n_layers) if arguments.hierarchy else (arguments.layer,):
+            panels += deeper_layer_pictures(classifier, images, l, n)
+        title = f"{name}, layer by layer" if arguments.hierarchy else f"Layer {arguments.layer} of {name}"
+        figure = draw_hierarchy(panels, shape, title=title)
+    else:
+        title = f"First layer of {name}"
+        W1 = classifier.parameters[1].W
+        figure = draw_filters(W1, shape, title=title, scores=scores, max_units=arguments.max_units)
+    save_figure(figure, arguments.output)
+    if scores and arguments.scores:
+        _print_scores(scores)
+        return 0
+    if scores:
+        print(scores.sentence() + ("" if 2 * scores.edge.sum() >= len(scores.edge) else "; try --pretrain"))
+    print(f"Drawn in {arguments.output}")
+    return 0
+
+
+def _held_out(classifier: ImageClassifier, arguments: Arguments) -> np.ndarray:
+    """Return pictures that the model was not trained on."""
+    from pipeline.dataset import Dataset
+    from pipeline.gallery import data_of
+
+    model = Path(arguments.model)
+    path = arguments.data or data_of(model / "model.h5" if model.is_dir() else model, classifier)
+    if path is None:
+        raise InputError("deeper layers are shown pictures, and the run's data set is gone; name one with --data")
+    with Dataset.open(path) as dataset:
+        if dataset.geometry != classifier.geometry:
+            raise InputError(f"{path}: its pictures are of another size or colour than the model takes")
+        rows = next((rows for s in ("test", "validation", "train") if len(rows := dataset.indices(s))), None)
+        if rows is None:
+            raise InputError(f"{path}: has no labelled pictures")
+        return dataset.take(rows[:: max(1, len(rows) // _HELD_OUT)])
+
+
+def _print_scores(scores: FilterScores) -> None:
+    """Write the measures of every unit as CSV to standard output."""
+    import numpy as np
+
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(("unit", "edge", "strict", "r2", "area90", "selectivity", "orientation_degrees", "frequency"))
+    degrees = np.rad2deg(scores.orientation)
+    measures = (scores.r2, scores.area90, scores.selectivity, degrees, scores.frequency)
+    for k, row in enumerate(zip(*measures, strict=True)):
+        table.writerow((k + 1, int(scores.edge[k]), int(scores.strict[k]), *(f"{value:.4g}" for value in row)))
