@@ -179,6 +179,8 @@ def predict_to_file(
         if changed or not output.exists() or journal.state.get("chunks") != n_chunks:
             journal.publish(n_chunks, format, settings.topk)
     except BaseException:
+        if journal.is_empty:
+            journal.remove()
         journal.close()
         raise
     return Outcome(tally, journal, n_chunks)

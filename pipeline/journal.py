@@ -210,6 +210,11 @@ class Journal:
                             shutil.copyfileobj(rows, file)
         self.mark(chunks=n_chunks)
 
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing in it that a later run could use."""
+        return not any(path.stem.isdigit() for path in self.folder.iterdir())
+
     def close(self) -> None:
         """Let other processes in; the part files stay."""
         if self._lock:

@@ -1,4 +1,4 @@
-"""`facette predict`, `evaluate`, `filters` and `app`: everything that takes a trained model."""
+"""`facette predict`, `evaluate` and `app`: a trained model at work."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from pipeline.console import progress_bar, say
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
+    from pipeline.batch import Work
     from pipeline.classifier import ImageClassifier
     from pipeline.inputs import Inputs
     from pipeline.predict import Settings
@@ -94,6 +95,9 @@ def predict_flags(parser: Parser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="begin anew, and replace the output")
     parser.add_argument("--json", action="store_true", help="print the totals as JSON")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads (default: all cores)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, metavar="N", help="work in N processes instead of threads")
+    where.add_argument("--dask", metavar="ADDRESS", help="work on a Dask cluster, such as tcp://scheduler:8786")
 
 
 def predict(arguments: Arguments) -> int:
@@ -102,8 +106,8 @@ def predict(arguments: Arguments) -> int:
     from pipeline.inputs import Inputs
     from pipeline.writers import format_for
 
-    if arguments.topk < 1 or arguments.jobs < 1:
-        raise InputError("--topk and --jobs: give 1 or more")
+    if min(arguments.topk, arguments.jobs, 1 if arguments.workers is None else arguments.workers) < 1:
+        raise InputError("--topk, --jobs and --workers: give 1 or more")
     format = format_for(arguments.output, arguments.format)
     classifier = ImageClassifier.load(arguments.model)
     unknown = sorted(set(arguments.only) - set(classifier.classes))
@@ -154,8 +158,9 @@ def _to_standard_output(arguments: Arguments, classifier: ImageClassifier, input
     from pipeline.predict import batches, classify, in_order
     from pipeline.rows import Tally
 
-    if arguments.copy_to or arguments.move_to:
-        raise InputError("--copy-to and --move-to: give an output file, too, with -o")
+    for flag in ("copy_to", "move_to", "workers", "dask"):
+        if getattr(arguments, flag):
+            raise InputError(f"--{flag.replace('_', '-')}: give an output file, too, with -o")
     settings = _settings(arguments, classifier)
     tally = Tally(classifier.classes, classifier.has_seen)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -174,7 +179,7 @@ def _to_file(
     arguments: Arguments, classifier: ImageClassifier, inputs: Inputs, format: Format, progress: Callable
 ) -> int:
     """Write rows to a file, which appears complete or not at all, and sort the pictures where that was asked."""
-    from pipeline.batch import Outcome, Threads, predict_to_file, unfinished_move
+    from pipeline.batch import Outcome, predict_to_file, unfinished_move
     from pipeline.sorting import sort_pictures
 
     target, output = arguments.copy_to or arguments.move_to, Path(arguments.output)
@@ -192,7 +197,7 @@ def _to_file(
                 output,
                 format,
                 _settings(arguments, classifier),
-                work=Threads(arguments.jobs),
+                work=_work(arguments),
                 only=arguments.only,
                 keep_errors=arguments.keep_errors,
                 overwrite=arguments.overwrite,
@@ -212,7 +217,8 @@ def _to_file(
             else:
                 text += f"\n{parts} is kept: the same command tries the errors again, --keep-errors lets them be"
     except KeyboardInterrupt:
-        say(f"What was done is kept in {parts}: the same command goes on")
+        if Path(parts).exists():
+            say(f"What was done is kept in {parts}: the same command goes on")
         raise
     except BrokenPipeError:
         raise
@@ -225,34 +231,25 @@ def _to_file(
     return _report(arguments, tally, text)
 
 
+def _work(arguments: Arguments) -> Work:
+    if arguments.workers:
+        from pipeline.cluster import Processes
+
+        return Processes(arguments.workers)
+    if arguments.dask:
+        from pipeline.cluster import Cluster
+
+        return Cluster(arguments.dask)
+    from pipeline.batch import Threads
+
+    return Threads(arguments.jobs)
+
+
 def _report(arguments: Arguments, tally: Tally, text: str) -> int:
     say(text)
     if arguments.json:
         print(json.dumps(tally.to_json()), file=sys.stderr if arguments.output == "-" else sys.stdout)
     return 3 if tally.statuses["error"] else 0
-
-
-def filters_flags(parser: Parser) -> None:
-    """Add the flags of `filters`."""
-    parser.add_argument("model", help="model.h5 of a run")
-    parser.add_argument("-o", "--output", default="filters.png", help="picture to write (default: filters.png)")
-    parser.add_argument("--max-units", type=int, default=100, help="draw at most so many units (default: 100)")
-
-
-def filters(arguments: Arguments) -> int:
-    """Draw the first layer."""
-    from pipeline.classifier import ImageClassifier
-    from pipeline.figures import draw_filters, save_figure
-
-    if arguments.max_units < 1:
-        raise InputError("--max-units: give 1 or more")
-    classifier = ImageClassifier.load(arguments.model)
-    title = f"First layer of {classifier.provenance.get('name', Path(arguments.model).parent.name)}"
-    W1 = classifier.parameters[1].W
-    figure = draw_filters(W1, classifier.geometry.shape, title=title, max_units=arguments.max_units)
-    save_figure(figure, arguments.output)
-    print(f"The weights of {min(len(W1), arguments.max_units)} first-layer units are drawn in {arguments.output}")
-    return 0
 
 
 def app_flags(parser: Parser) -> None:
