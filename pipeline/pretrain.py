@@ -17,7 +17,7 @@ from pipeline.dataset import Dataset
 from pipeline.preprocess import Preprocessor
 
 _PRETRAINING = 2  # tells this use of the seed from others
-_ROOM = 16  # pixels
+_ROOM = 8  # pixels
 _EXAMPLES = 2_000  # training pictures that W1 is scaled on
 
 
@@ -26,7 +26,7 @@ def choose_pretraining(network: NetworkConfig, augmentation: AugmentConfig, geom
 
     Edges are local. Where every picture is shifted a little each time, a network that starts with them was as good as
     one that starts at random, or better; where pictures never moved, it was 3 points worse on 40 well-centred faces
-    (the figures are in docs/edges.md). Not for pictures under 16 pixels a side, which hardly have room for an edge.
+    (the figures are in docs/edges.md). Not for pictures under 8 pixels a side, which have no room for an edge.
     """
     roomy = min(geometry.height, geometry.width) >= _ROOM
     return "sparse_filtering" if augmentation.shift and roomy and network.hidden else "none"

@@ -10,7 +10,7 @@ from model.config import NetworkConfig, TrainingConfig
 from pipeline.demo import write_demo
 from pipeline.train import prepare
 
-SMALL = NetworkConfig(hidden=(32,)), TrainingConfig(epochs=4, batch_size=32)
+SMALL = NetworkConfig(hidden=(32,)), TrainingConfig(epochs=4, batch_size=32, pretrain="none")
 
 
 @pytest.fixture(scope="session")

@@ -50,7 +50,7 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def small() -> dict:
     """Return configurations that train in about a second."""
-    return {"network": NetworkConfig(hidden=(48, 16)), "training": TrainingConfig(epochs=15)}
+    return {"network": NetworkConfig(hidden=(48, 16)), "training": TrainingConfig(epochs=15, pretrain="none")}
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ SMALL = NetworkConfig(hidden=(8,))
 
 def test_a_training_ends_with_a_run_like_any_other(tmp_path):
     training = DemoTraining(
-        "faces", tmp_path / "runs", tmp_path / "data", network=SMALL, training=TrainingConfig(epochs=3)
+        "faces", tmp_path / "runs", tmp_path / "data", network=SMALL, training=TrainingConfig(epochs=3, pretrain="none")
     ).start()
     training.wait(60)
     assert training.error == ""
@@ -27,7 +27,11 @@ def test_a_training_ends_with_a_run_like_any_other(tmp_path):
 
 def test_stopping_keeps_what_was_trained(tmp_path):
     training = DemoTraining(
-        "faces", tmp_path / "runs", tmp_path / "data", network=SMALL, training=TrainingConfig(epochs=100_000)
+        "faces",
+        tmp_path / "runs",
+        tmp_path / "data",
+        network=SMALL,
+        training=TrainingConfig(epochs=100_000, pretrain="none"),
     )
     training.stop()
     training.start().wait(60)
@@ -40,7 +44,11 @@ def test_a_second_training_leaves_the_first_alone(tmp_path):
     models = []
     for _ in range(2):
         training = DemoTraining(
-            "faces", tmp_path / "runs", tmp_path / "data", network=SMALL, training=TrainingConfig(epochs=1)
+            "faces",
+            tmp_path / "runs",
+            tmp_path / "data",
+            network=SMALL,
+            training=TrainingConfig(epochs=1, pretrain="none"),
         ).start()
         training.wait(60)
         models.append(training.model)

@@ -36,7 +36,12 @@ def digits(tmp_path_factory):
     """Return the folder of pictures, and that of a run on them: enough of them to have a temperature."""
     folder = tmp_path_factory.mktemp("digits")
     pictures = write_demo("digits", folder / "digits")
-    run = prepare(pictures, folder / "run", network=NetworkConfig(hidden=(32,)), training=TrainingConfig(epochs=3))
+    run = prepare(
+        pictures,
+        folder / "run",
+        network=NetworkConfig(hidden=(32,)),
+        training=TrainingConfig(epochs=3, pretrain="none"),
+    )
     with run.dataset:
         list(run.epochs())
         run.finish()

@@ -16,7 +16,8 @@ from PIL import Image
 from pipeline.classifier import ImageClassifier
 from pipeline.cli import main
 
-QUICK = ["--hidden", "16", "--epochs", "2"]
+PLAIN = ["--pretrain", "none", "--augment", "none"]
+QUICK = ["--hidden", "16", "--epochs", "2", *PLAIN]
 
 
 def run(capsys, *words):
@@ -103,7 +104,7 @@ def test_ingest_dry_run_append_and_rejected(capsys, faces, tmp_path):
 
 
 def test_find_learning_rate_draws_and_suggests(capsys, faces):
-    code, out, _ = run(capsys, "train", faces, "--find-learning-rate", "--name", "lr", "--hidden", "32")
+    code, out, _ = run(capsys, "train", faces, "--find-learning-rate", "--name", "lr", "--hidden", "32", *PLAIN)
     assert code == 0
     assert "--learning-rate" in out
     assert os.path.getsize("runs/lr/learning_rate.png") > 5000  # noqa: PTH202
@@ -210,7 +211,7 @@ def test_wrong_flags_get_one_line(capsys):
 
 
 def test_diverging_run_is_explained(capsys, faces, tmp_path):
-    wild = ["--optimizer", "sgd", "--learning-rate", "1e9", "--no-batch-norm", "--activation", "identity"]
+    wild = [*PLAIN, "--optimizer", "sgd", "--learning-rate", "1e9", "--no-batch-norm", "--activation", "identity"]
     code, _, err = run(capsys, "train", faces, *wild)
     assert code == 1
     assert "diverged" in err
@@ -236,7 +237,7 @@ def test_closed_pipe_ends_quietly(faces, run_path):
 
 
 def test_ctrl_c_keeps_what_was_trained_and_resumes_to_the_same_end(capsys, faces, tmp_path):
-    words = ["train", str(faces), "--hidden", "600,300", "--epochs", "150", "--name"]
+    words = ["train", str(faces), "--hidden", "400,200", "--epochs", "100", *PLAIN, "--name"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "pipeline.train", *words[1:], "cut"]
     seen = []
@@ -244,7 +245,7 @@ def test_ctrl_c_keeps_what_was_trained_and_resumes_to_the_same_end(capsys, faces
         assert child.stderr
         for line in child.stderr:
             seen.append(line)
-            if line.startswith("epoch   1/150"):  # the first epoch is over, the last far away
+            if line.startswith("epoch   1/100"):  # the first epoch is over, the last far away
                 child.send_signal(signal.SIGINT)
 
     assert child.returncode == 130, "".join(seen)

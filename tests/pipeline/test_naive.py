@@ -33,7 +33,7 @@ def people_run(tmp_path_factory, lfw_images):
         root / "run",
         data=DataConfig(group_by=r"P\d+"),
         network=NetworkConfig(hidden=(64,)),
-        training=TrainingConfig(epochs=30),
+        training=TrainingConfig(epochs=30, pretrain="none"),
     )
     with run.dataset:
         list(run.epochs())

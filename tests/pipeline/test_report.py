@@ -34,7 +34,10 @@ def test_class_names_cannot_break_the_page(faces, tmp_path):
     for name, source in zip(names, ("face", "not-face"), strict=True):
         shutil.copytree(faces / source, tmp_path / "photos" / name)
     run = prepare(
-        tmp_path / "photos", tmp_path / "run", network=NetworkConfig(hidden=(8,)), training=TrainingConfig(epochs=2)
+        tmp_path / "photos",
+        tmp_path / "run",
+        network=NetworkConfig(hidden=(8,)),
+        training=TrainingConfig(epochs=2, pretrain="none"),
     )
     with run.dataset:
         list(run.epochs())

@@ -130,6 +130,36 @@ def test_early_stopping_without_validation_leaves_nothing_behind(faces, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+def test_first_layer_learns_edges_from_photographs_and_keeps_them(faces, tmp_path):
+    training = TrainingConfig(epochs=30)
+    result = train_in(tmp_path / "run", faces, network=NetworkConfig(hidden=(64, 16)), training=training)
+    plain = train_in(tmp_path / "plain", faces, network=NetworkConfig(hidden=(64, 16)),
+                     training=dataclasses.replace(training, pretrain="none"))  # fmt: skip
+
+    assert result.first_layer.edge.mean() > 0.9
+    assert 0 < result.first_layer_change < 1
+    assert plain.first_layer.edge.mean() < 0.05
+    assert plain.first_layer_change is None
+    assert result.scores["test"].accuracy > 0.85
+    assert result.first_layer.sentence() in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_edges_can_be_learned_from_a_folder_of_photographs(faces, photo, tmp_path):
+    (tmp_path / "photos").mkdir()
+    photo.save(tmp_path / "photos" / "china.jpg")
+    training = TrainingConfig(epochs=2, pretrain="sparse_filtering")
+    small = {"network": NetworkConfig(hidden=(16,)), "training": training}
+    run = prepare(faces, tmp_path / "run", pretrain_on=tmp_path / "photos", **small)
+    with run.dataset:
+        next(run.epochs())
+        learned = run.learned_first_layer
+    resumed = resume(tmp_path / "run")
+    with resumed.dataset:
+        np.testing.assert_array_equal(resumed.learned_first_layer, learned)
+    with pytest.raises(InputError, match="no such file or folder"):
+        prepare(faces, tmp_path / "other", pretrain_on=tmp_path / "nothing")
+
+
 def test_without_test_pictures_says_what_it_was_judged_on(faces, small, tmp_path):
     result = train_in(tmp_path / "run", faces, data=DataConfig(test=0.0), **small)
 
@@ -182,8 +212,8 @@ def test_estimate_leaves_the_run_as_it_was(faces, small, run_path, tmp_path):
 
 def test_training_further_starts_where_the_model_ended_and_remembers_its_pictures(faces, small, run_path, tmp_path):
     before = ImageClassifier.load(run_path)
-    run = prepare(faces, tmp_path / "run", data=DataConfig(split_seed=5), training=TrainingConfig(epochs=2),
-                  start_from=run_path)  # fmt: skip
+    shorter = TrainingConfig(epochs=2)
+    run = prepare(faces, tmp_path / "run", data=DataConfig(split_seed=5), training=shorter, start_from=run_path)
     with run.dataset:
         images, _ = run.dataset.read("test")
         np.testing.assert_allclose(run.classifier().probabilities(images), before.probabilities(images), atol=2e-6)

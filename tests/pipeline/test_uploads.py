@@ -17,7 +17,12 @@ from pipeline.wording import headline, verdict
 
 @pytest.fixture
 def model(face_folder, tmp_path):
-    run = prepare(face_folder, tmp_path / "run", network=NetworkConfig(hidden=(8,)), training=TrainingConfig(epochs=1))
+    run = prepare(
+        face_folder,
+        tmp_path / "run",
+        network=NetworkConfig(hidden=(8,)),
+        training=TrainingConfig(epochs=1, pretrain="none"),
+    )
     with run.dataset:
         list(run.epochs())
         run.save_model()

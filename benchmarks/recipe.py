@@ -1,0 +1,88 @@
+"""Compare settings of `facette train` on one source of pictures: same splits, same seeds, a difference with its error.
+
+    python benchmarks/recipe.py photos/ --compare pretrain=none pretrain=sparse_filtering --seeds 5
+
+Each variant is a list of settings, name=value, joined by commas; the first is what the others are compared with. Choose
+by the validation column; the test column is there to be looked at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from model.config import NetworkConfig, TrainingConfig
+from pipeline.augment import AugmentConfig
+from pipeline.config import DataConfig
+from pipeline.evaluate import split_probabilities
+from pipeline.flags import add_flags, config_from_flags
+from pipeline.layers import score_first_layer
+from pipeline.train import prepare
+
+KINDS = {"network": NetworkConfig, "training": TrainingConfig, "augmentation": AugmentConfig}
+
+
+def configurations(variant: str, seed: int) -> dict:
+    """Return the configurations that a variant's settings make."""
+    parser = argparse.ArgumentParser()
+    for name, kind in KINDS.items():
+        add_flags(parser, kind, name)
+    words = [word for setting in variant.split(",") for word in _flag(*setting.split("="))]
+    given = parser.parse_args([*words, "--seed", str(seed)])
+    return {name: config_from_flags(kind, given, {}) for name, kind in KINDS.items()}
+
+
+def _flag(name: str, value: str) -> list[str]:
+    flag = name.replace("_", "-")
+    return {"true": [f"--{flag}"], "false": [f"--no-{flag}"]}.get(value.lower(), [f"--{flag}", value])
+
+
+def measure(source: str, variant: str, seed: int) -> tuple[float, float, float, float]:
+    """Train once; return accuracy on validation and test pictures, seconds, and the share of edge units."""
+    begin = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        data = DataConfig(split_seed=seed)
+        run = prepare(source, Path(folder) / "run", data=data, threads=1, **configurations(variant, seed))
+        with run.dataset:
+            for _ in run.epochs():
+                pass
+            classifier, seconds = run.classifier(), time.perf_counter() - begin
+            accuracy = []
+            for split in ("validation", "test"):
+                probabilities, labels, _ = split_probabilities(classifier, run.dataset, split)
+                accuracy.append(float(np.mean(probabilities.argmax(axis=0) == labels)))
+    return accuracy[0], accuracy[1], seconds, float(score_first_layer(classifier).edge.mean())
+
+
+def main() -> None:
+    """Alternate the variants over the seeds, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", help="pictures, as for facette train")
+    parser.add_argument(
+        "--compare", nargs="+", required=True, metavar="VARIANT", help="such as pretrain=none,epochs=20"
+    )
+    parser.add_argument("--seeds", type=int, default=3)
+    arguments = parser.parse_args()
+    found = np.array(
+        [[measure(arguments.source, variant, seed) for variant in arguments.compare] for seed in range(arguments.seeds)]
+    )
+    print(f"{Path(arguments.source).name}, {arguments.seeds} seeds, one thread")
+    for k, variant in enumerate(arguments.compare):
+        validation, test, seconds, edges = found[:, k].T
+        line = f"  {variant:32s} validation {100 * validation.mean():6.2f}  test {100 * test.mean():6.2f}"
+        line += f"  {np.median(seconds):6.1f} s  edge units {100 * edges.mean():5.1f} %"
+        if k:
+            better = 100 * (found[:, k, :2] - found[:, 0, :2])
+            error = better.std(axis=0, ddof=min(1, len(better) - 1)) / np.sqrt(len(better))
+            line += (
+                f"  difference {better[:, 0].mean():+.2f} ± {error[0]:.2f}, {better[:, 1].mean():+.2f} ± {error[1]:.2f}"
+            )
+        print(line)
+
+
+if __name__ == "__main__":
+    main()
