@@ -15,7 +15,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError
 from pipeline.images import PictureError
 from pipeline.inputs import Item
-from pipeline.journal import CHUNK, Journal, Record, marked, names_of, still_holds
+from pipeline.journal import CHUNK, CHUNK_IN_DATA_SET, Journal, Record, marked, names_of, still_holds
 from pipeline.listing import escape
 from pipeline.predict import (
     BATCH,
@@ -144,7 +144,7 @@ def predict_to_file(
         "settings": {name: repr(value) for name, value in asdict(settings).items()},
         "only": sorted(only),
         "lines": format.ending,
-        "cut": [CHUNK, BATCH, BATCH_IN_DATA_SET],
+        "cut": [CHUNK, CHUNK_IN_DATA_SET, BATCH, BATCH_IN_DATA_SET],
     }
     journal = Journal(output, identity, overwrite=overwrite)
     try:
@@ -213,10 +213,11 @@ def unfinished_move(classifier: ImageClassifier, output: Path, target: str | Non
 
 def _chunks(items: Iterator[Item]) -> Iterator[Chunk]:
     for number in itertools.count():
-        chunk = list(itertools.islice(items, CHUNK))
-        if not chunk:
+        first = next(items, None)
+        if first is None:
             return
-        yield Chunk(number, chunk)
+        size = CHUNK_IN_DATA_SET if type(first.key) is int else CHUNK
+        yield Chunk(number, [first, *itertools.islice(items, size - 1)])
 
 
 def _holds(

@@ -134,7 +134,7 @@ class Inputs:
                 yield from self._walked(path)
 
     def _data_set(self, path: Path) -> Callable[[], Iterator[Item]]:
-        data, outer = open_data_set(str(path)), escape(path)
+        data, prefix = open_data_set(str(path)), safe_cell(f"{escape(path)}/")
         names = ("", *data.classes)
 
         def items() -> Iterator[Item]:
@@ -142,7 +142,7 @@ class Inputs:
                 paths = data.file["paths"].asstr()[start : start + _NAMES_AT_A_TIME]
                 labels = data.labels[start : start + _NAMES_AT_A_TIME].tolist()
                 for key, (inner, label) in enumerate(zip(paths, labels, strict=True), start):
-                    yield Item(path, safe_cell(f"{outer}/{inner}"), names[label + 1], key)
+                    yield Item(path, f"{prefix}{inner}", names[label + 1], key)
 
         return items
 

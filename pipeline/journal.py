@@ -1,6 +1,6 @@
 """What a long prediction has done so far, in part files beside its output: a run that was stopped goes on from there.
 
-``OUT.parts/`` holds, for every chunk of `CHUNK` items, its rows as they will stand in the output, and a record of what
+``OUT.parts/`` holds, for every chunk of items, its rows as they will stand in the output, and a record of what
 they rest on: the names and stamps of the files, their hashes, and the errors. A chunk whose record still holds is not
 done again; any other is done again as a whole, so that the end is the one an undisturbed run would have reached, to the
 byte. The record is written after the rows and in one step, and holds their checksum: a chunk is there or it is not.
@@ -25,7 +25,7 @@ from pipeline.listing import escape
 from pipeline.predict import Stamp, stamp_of
 from pipeline.writers import Format
 
-CHUNK = 1024  # a multiple of the batch sizes of `pipeline.predict`
+CHUNK, CHUNK_IN_DATA_SET = 1024, 16_384  # multiples of the batch sizes of `pipeline.predict`
 _FORMAT = {"format": "facette-journal", "version": 1}
 
 

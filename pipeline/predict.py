@@ -33,6 +33,7 @@ __all__ = ["WRITERS", "Item", "Row", "Tally", "columns", "find_items", "predict"
 _safe = safe_name
 
 BATCH = 64
+AHEAD = 16  # batches a thread may be ahead of the rows that are written: what waits is rows, not pictures
 BATCH_IN_DATA_SET = 512  # tiny pictures cost little to read: larger matrix products pay
 
 
@@ -122,7 +123,7 @@ def in_order(work: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -
         try:
             for task in tasks:
                 waiting.append(threads.submit(work, task))
-                if len(waiting) > 2 * jobs:
+                while waiting and (waiting[0].done() or len(waiting) > AHEAD * jobs):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
