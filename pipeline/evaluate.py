@@ -193,7 +193,7 @@ def _opened(
     source = open_source(data)
     with TemporaryDirectory(prefix="facette-") as folder:
         target = Path(folder) / "data.h5"
-        into = "" if source.ready_made else "test"
+        into = "given" if source.ready_made else "test"
         ingest(source, target, geometry=classifier.geometry, into=into, jobs=jobs, progress=progress)
         with Dataset.open(target) as dataset:
             yield dataset, source.ready_made

@@ -56,7 +56,7 @@ def ingest(arguments: Arguments) -> int:
         print("Nothing was written: this was a dry run")
     elif not arguments.json:
         print(f"The data set is in {arguments.target}. Train on it with:  facette train {arguments.target}")
-    return 0
+    return 3 if report.rejected else 0
 
 
 def inspect_flags(parser: Parser) -> None:

@@ -38,6 +38,11 @@ def evaluate_flags(parser: Parser) -> None:
     parser.add_argument(
         "--include-seen", action="store_true", help="count pictures, too, that took part in this model's training"
     )
+    parser.add_argument(
+        "--naive",
+        action="store_true",
+        help="train the same recipe on a split blind to copies and groups, to see what it would promise",
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
@@ -49,6 +54,8 @@ def evaluate(arguments: Arguments) -> int:
     from pipeline.console import describe_evaluation
 
     classifier = ImageClassifier.load(arguments.model)
+    if arguments.naive:
+        return _compare_with_naive_split(classifier, arguments)
     with progress_bar("Reading pictures", "pictures") as progress:
         found, notes = evaluating.evaluate(
             classifier,
@@ -63,6 +70,27 @@ def evaluate(arguments: Arguments) -> int:
     print(json.dumps(found.to_json(), indent=2) if arguments.json else describe_evaluation(found))
     if found.abstention and not arguments.json:
         print(describe(found.abstention))
+    return 0
+
+
+def _compare_with_naive_split(classifier: ImageClassifier, arguments: Arguments) -> int:
+    from pipeline.console import percent, table
+    from pipeline.naive import compare_with_naive_split
+
+    if arguments.split or arguments.include_seen:
+        raise InputError("--naive compares test splits; leave out --split and --include-seen")
+    say("Training the same recipe on a naive split")
+    found = compare_with_naive_split(classifier, arguments.data)
+    rows = {"this split": found.honest, "naive split": found.naive}
+    if arguments.json:
+        print(json.dumps({name.partition(" ")[0]: score.to_json() for name, score in rows.items()}, indent=2))
+        return 0
+    lines = [("test accuracy", "pictures", "", "95% interval")]
+    lines += [
+        (name, f"{score.m:,}", percent(score.accuracy), f"{percent(score.low)} to {percent(score.high)}")
+        for name, score in rows.items()
+    ]
+    print(table(lines))
     return 0
 
 

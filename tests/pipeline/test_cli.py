@@ -93,10 +93,11 @@ def test_ingest_dry_run_append_and_rejected(capsys, faces, tmp_path):
     make_classes(cats=6, dogs=6)(tmp_path / "photos", faces)
     (tmp_path / "photos" / "cats" / "bad.jpg").write_text("no picture")
     code, out, _ = run(capsys, "ingest", "photos", "p.h5", "--dry-run", "--rejected", "rejected.csv")
-    assert code == 0
+    assert code == 3
     assert "dry run" in out
     assert not (tmp_path / "p.h5").exists()
     assert "cats/bad.jpg,not_an_image" in (tmp_path / "rejected.csv").read_text()
+    (tmp_path / "photos" / "cats" / "bad.jpg").unlink()
     assert run(capsys, "ingest", "photos", "p.h5")[0] == 0
     code, out, _ = run(capsys, "ingest", "photos", "p.h5", "--append", "--json")
     assert code == 0
