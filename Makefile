@@ -41,6 +41,9 @@ format: $(TEST_VENV)/installed  ## put the code in order
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
+screenshots: $(TEST_VENV)/installed  ## take the pictures of the app anew (needs Chromium)
+	$(RUN)/python docs/screenshots.py
+
 lock:  ## pin all dependencies anew, with hashes (needs uv)
 	uv pip compile pyproject.toml --extra demo --extra app --upgrade $(LOCK) -o requirements/demo.txt
 	uv pip compile pyproject.toml --extra dev --upgrade $(LOCK) -o requirements/dev.txt
