@@ -16,7 +16,8 @@ from model.config import ConfigError, NetworkConfig, TrainingConfig
 from model.training import Diverged, EpochRecord
 from pipeline.demo import write_demo
 from pipeline.errors import InputError
-from pipeline.train import TrainingRun, prepare, run_folder
+from pipeline.run import TrainingRun
+from pipeline.train import prepare, run_folder
 
 _log = logging.getLogger(__name__)
 

@@ -16,6 +16,7 @@ from pipeline.crops import embedded_photographs, folder_photographs, take_crops
 from pipeline.dataset import Dataset
 from pipeline.preprocess import Preprocessor
 
+DEFAULT_PRETRAINER = "sparse_filtering"
 _PRETRAINING = 2  # tells this use of the seed from others
 _ROOM = 8  # pixels
 _EXAMPLES = 2_000  # training pictures that W1 is scaled on
@@ -29,7 +30,7 @@ def choose_pretraining(network: NetworkConfig, augmentation: AugmentConfig, geom
     (the figures are in docs/edges.md). Not for pictures under 8 pixels a side, which have no room for an edge.
     """
     roomy = min(geometry.height, geometry.width) >= _ROOM
-    return "sparse_filtering" if augmentation.shift and roomy and network.hidden else "none"
+    return DEFAULT_PRETRAINER if augmentation.shift and roomy and network.hidden else "none"
 
 
 def learn_first_layer(

@@ -31,7 +31,7 @@ from pipeline.errors import InputError
 from pipeline.evaluate import pictures
 from pipeline.ingest import ingest
 from pipeline.preprocess import Preprocessor
-from pipeline.pretrain import choose_pretraining
+from pipeline.pretrain import DEFAULT_PRETRAINER, choose_pretraining
 from pipeline.run import RUN_FILES, TrainingRun
 
 DEFAULT_MEMORY = 1_000_000_000  # bytes of pictures held in memory before training reads from the file instead
@@ -207,14 +207,18 @@ def begin(
         raise InputError(f"{source}: has no labelled training pictures; a training needs some of two classes or more")
     network, training, parameters = network or NetworkConfig(), training or TrainingConfig(), None
     augmentation = resolve_augmentation(augmentation or AugmentConfig(), len(indices))
-    if training.pretrain == "auto":
-        training = replace(training, pretrain=choose_pretraining(network, augmentation, dataset.geometry))
+    if initial:
+        training = replace(training, pretrain="none")
+    elif training.pretrain == "auto":
+        wanted = DEFAULT_PRETRAINER if pretrain_on else choose_pretraining(network, augmentation, dataset.geometry)
+        training = replace(training, pretrain=wanted)
+    if pretrain_on and training.pretrain == "none":
+        raise InputError("pretrain_on: names photographs to learn from, but nothing is pretrained; leave it out")
     preprocessor = Preprocessor(dataset.geometry, contrast=initial is not None and initial.preprocessor.contrast)
     preprocessor = preprocessor.fitted(pictures(dataset, indices))
     if initial:
         _check_fits(initial, dataset, source)
         network = replace(initial.network, dropout=network.dropout, input_dropout=network.input_dropout)
-        training = replace(training, pretrain="none")
         parameters = preprocessor.unfolded_from(initial.parameters)
     n_x, n_classes = dataset.geometry.n_x, len(dataset.classes)
     state = start(network, training, n_x=n_x, m=len(indices), n_classes=n_classes, parameters=parameters)
@@ -234,6 +238,8 @@ def begin(
     if state.training.pretrain != "none":
         run.pretrain_on = str(pretrain_on or "")
         state.parameters[1].W[:] = run.learned_first_layer
+        if state.average:
+            state.average.assign(state.parameters)
     return run
 
 

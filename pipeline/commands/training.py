@@ -93,7 +93,8 @@ def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
     start_from = getattr(arguments, "start_from", None)
     if start_from:
         fixed = {field.name for field in fields(NetworkConfig)} - {"dropout", "input_dropout"}
-        _refuse_flags(arguments, fixed | {"size", "color", "fit"}, "--start-from keeps MODEL's layers and pictures")
+        fixed |= {"size", "color", "fit", "pretrain"}
+        _refuse_flags(arguments, fixed, "--start-from keeps MODEL's layers and pictures")
         say(
             "Starting from the weights of a saved model: its batch normalisation is folded into them and stays off, "
             "and the optimiser starts anew"
