@@ -46,6 +46,17 @@ def create(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
         yield file
 
 
+def has_format(path: str | Path, format: str) -> bool:
+    """Tell whether a path is an HDF5 file of the given format, of any version."""
+    if not Path(path).is_file() or not h5py.is_hdf5(path):
+        return False
+    try:
+        with h5py.File(path, "r") as file:
+            return bool(file.attrs.get("format") == format)
+    except OSError:
+        return False
+
+
 @contextmanager
 def opened(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading and make sure of its format.

@@ -39,13 +39,7 @@ def is_model(path: str | Path) -> bool:
     """Tell whether a path is a model file of this project (of any version), or a run folder that holds one."""
     path = Path(path)
     path = path / "model.h5" if path.is_dir() else path
-    if not path.is_file() or not h5py.is_hdf5(path):
-        return False
-    try:
-        with h5py.File(path, "r") as file:
-            return file.attrs.get("format") == MODEL_FORMAT
-    except OSError:
-        return False
+    return checkpoint.has_format(path, MODEL_FORMAT)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from model.checkpoint import has_format
 from pipeline.config import DataConfig, Geometry
 from pipeline.errors import InputError
 from pipeline.listing import escape
@@ -235,13 +236,7 @@ def _open_course(path: str | Path) -> Dataset:
 
 def is_dataset(path: str | Path) -> bool:
     """Tell whether a path is a data set file of this project (of any version)."""
-    if not Path(path).is_file() or not h5py.is_hdf5(path):
-        return False
-    try:
-        with h5py.File(path, "r") as file:
-            return file.attrs.get("format") == FORMAT
-    except OSError:
-        return False
+    return has_format(path, FORMAT)
 
 
 def fingerprint(file: h5py.File) -> str:

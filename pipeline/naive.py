@@ -17,7 +17,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.evaluate import Evaluation, score, split_probabilities
-from pipeline.train import begin
+from pipeline.train import Recipe, begin
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,12 @@ def compare_with_naive_split(classifier: ImageClassifier, data: str | Path) -> N
         honest = score(probabilities, labels, classifier.classes)
         dataset.split = dataset.naive_split()
         with TemporaryDirectory(prefix="facette-") as folder:
-            run = begin(
-                dataset,
-                Path(folder),
-                source=str(data),
-                data_path=Path(data),
+            recipe = Recipe(
                 network=config_from(NetworkConfig, classifier.provenance["network_as_trained"]),
                 training=classifier.training,
                 augmentation=AugmentConfig(**classifier.provenance["augmentation"]),
             )
+            run = begin(dataset, Path(folder), recipe, source=str(data), data_path=Path(data))
             for _ in run.epochs():
                 pass
             probabilities, labels, _ = split_probabilities(run.classifier(), dataset, "test")

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
-from dataclasses import replace
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ from pipeline.errors import InputError
 from pipeline.evaluate import pictures
 from pipeline.ingest import ingest
 from pipeline.preprocess import Preprocessor
-from pipeline.pretrain import DEFAULT_PRETRAINER, choose_pretraining
+from pipeline.pretrain import resolve_pretraining
 from pipeline.run import RUN_FILES, TrainingRun
 
 DEFAULT_MEMORY = 1_000_000_000  # bytes of pictures held in memory before training reads from the file instead
@@ -48,7 +50,7 @@ def run_folder(runs: str | Path, name: str | None, source: str | Path, *, overwr
     source : str or Path
         Gives the name where there is none.
     overwrite : bool
-        Empty a run of this name of what a run writes, and use it again.
+        The name may be taken: `prepare` is to replace that run.
 
     Raises
     ------
@@ -60,15 +62,13 @@ def run_folder(runs: str | Path, name: str | None, source: str | Path, *, overwr
         raise InputError(f"--name {wanted!r} does not work; give a plain name such as first")
     folder = runs / wanted
     if overwrite:
-        for file in RUN_FILES:
-            (folder / file).unlink(missing_ok=True)
         return folder
     if not name:
         taken = 1
-        while _holds_run(folder):
+        while holds_run(folder):
             taken += 1
             folder = runs / f"{wanted}-{taken}"
-    if _holds_run(folder):
+    if holds_run(folder):
         raise InputError(
             f"{folder}: holds a run already; choose another --name, replace it with --overwrite, "
             f"or go on with it:  facette train --resume {folder}"
@@ -76,8 +76,34 @@ def run_folder(runs: str | Path, name: str | None, source: str | Path, *, overwr
     return folder
 
 
-def _holds_run(folder: Path) -> bool:
+def holds_run(folder: Path) -> bool:
+    """Tell whether a folder holds a run, finished or not."""
     return any((folder / name).exists() for name in ("model.h5", "checkpoint.h5"))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides what comes out of a training, but for the pictures.
+
+    Attributes
+    ----------
+    network, training, augmentation
+        Configurations; their "auto" values are resolved for the pictures.
+    pretrain_on : str or Path, optional
+        Folder of photographs for `training.pretrain`; None: those that come with scikit-learn and scikit-image.
+    memory : int
+        Bytes of pictures to hold in memory.
+    threads : int, optional
+        That the matrix products are shared by; by default all cores, or one where the network is small. The same number
+        on the same machine gives the same weights, bit for bit.
+    """
+
+    network: NetworkConfig = NetworkConfig()
+    training: TrainingConfig = TrainingConfig()
+    augmentation: AugmentConfig = AugmentConfig()
+    pretrain_on: str | Path | None = None
+    memory: int = DEFAULT_MEMORY
+    threads: int | None = None
 
 
 def prepare(
@@ -85,15 +111,12 @@ def prepare(
     folder: str | Path,
     *,
     data: DataConfig | None = None,
-    network: NetworkConfig | None = None,
-    training: TrainingConfig | None = None,
-    augmentation: AugmentConfig | None = None,
+    recipe: Recipe | None = None,
     start_from: str | Path | None = None,
-    pretrain_on: str | Path | None = None,
-    memory: int = DEFAULT_MEMORY,
-    threads: int | None = None,
+    overwrite: bool = False,
     jobs: int = 1,
     progress: Callable[..., Any] | None = None,
+    **settings: Any,
 ) -> TrainingRun:
     """Read the pictures, fit the preprocessing and initialise the network.
 
@@ -103,20 +126,19 @@ def prepare(
         Anything `pipeline.sources` knows, or a data set made by `pipeline.ingest`.
     folder : str or Path
         The run folder to make.
-    data, network, training, augmentation
-        Configurations; None: the defaults.
+    data : DataConfig, optional
+        How pictures are read and split.
+    recipe : Recipe, optional
+        How the network is made and trained.
     start_from : str or Path, optional
-        A model file to train further, with its pictures' geometry, its classes and its layers; of `network` only the
-        dropout counts. Gone with the folding are its batch normalisation and its optimiser's moments.
-    pretrain_on : str or Path, optional
-        Folder of photographs for `training.pretrain`; None: those that come with scikit-learn and scikit-image.
-    memory : int
-        Bytes of pictures to hold in memory.
-    threads : int, optional
-        That the matrix products are shared by; by default all cores, or one where the network is small. The same number
-        on the same machine gives the same weights, bit for bit.
+        A model file to train further, with its pictures' geometry, its classes and its layers; of `recipe.network` only
+        the dropout counts. Gone with the folding are its batch normalisation and its optimiser's moments.
+    overwrite : bool
+        Replace a run that the folder holds; it stays if this one cannot be prepared.
     jobs, progress
         As in `pipeline.ingest.ingest`.
+    **settings
+        Fields of the recipe, instead of `recipe`.
 
     Raises
     ------
@@ -124,63 +146,61 @@ def prepare(
         When the source, the folder or the configuration cannot work; nothing is left behind.
     """
     folder, source_path = Path(folder), Path(source)
-    if _holds_run(folder):
+    if holds_run(folder) and not overwrite:
         raise InputError(f"{folder}: holds a run already; choose another folder")
-    existed = folder.is_dir()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: the run folder cannot be made ({error.strerror})") from None
-    data = data or DataConfig()
-    initial = ImageClassifier.load(start_from) if start_from else None
-    ingested, data_path = None, source_path
-    dataset = None
-    try:
+    recipe = recipe or Recipe(**settings)
+    data, initial = data or DataConfig(), ImageClassifier.load(start_from) if start_from else None
+    with _made(folder):
+        data_path, ingested = source_path, None
         if not is_dataset(source_path):
             data_path = folder / "data.h5"
             geometry = initial.geometry if initial else None
             ingested = ingest(source, data_path, data, geometry=geometry, jobs=jobs, progress=progress)
         dataset = Dataset.open(data_path)
-        run = begin(
-            dataset,
-            folder,
-            source=str(source),
-            data_path=data_path,
-            network=network,
-            training=training,
-            augmentation=augmentation,
-            initial=initial,
-            pretrain_on=pretrain_on,
-            memory=memory,
-            threads=threads,
-        )
-        run.ingested = ingested
-        run.write_config(data)
-    except BaseException:
-        if dataset:
+        try:
+            run = begin(dataset, folder, recipe, source=str(source), data_path=data_path, initial=initial)
+            run.ingested = ingested
+            run.write_config(data)
+        except BaseException:
             dataset.close()
-        if ingested:
-            data_path.unlink(missing_ok=True)
-        if not existed:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-        raise
+            raise
     return run
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a run folder, or empty it of an old run, for the block; when the block fails, all is as it was."""
+    existed, aside = folder.is_dir(), folder / ".replaced"
+    try:
+        aside.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: the run folder cannot be made ({error.strerror})") from None
+    for file in RUN_FILES:
+        if (folder / file).exists():
+            (folder / file).replace(aside / file)
+    try:
+        yield
+    except BaseException:
+        for file in RUN_FILES:
+            (folder / file).unlink(missing_ok=True)
+            if (aside / file).exists():
+                (aside / file).replace(folder / file)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        if not existed:
+            with contextlib.suppress(OSError):  # not empty: the block went well
+                folder.rmdir()
 
 
 def begin(
     dataset: Dataset,
     folder: Path,
+    recipe: Recipe,
     *,
     source: str,
     data_path: Path,
-    network: NetworkConfig | None = None,
-    training: TrainingConfig | None = None,
-    augmentation: AugmentConfig | None = None,
     initial: ImageClassifier | None = None,
-    pretrain_on: str | Path | None = None,
-    memory: int = DEFAULT_MEMORY,
-    threads: int | None = None,
 ) -> TrainingRun:
     """Fit the preprocessing and initialise the network for a data set that is open; nothing is written.
 
@@ -189,12 +209,11 @@ def begin(
     dataset : Dataset
     folder : Path
         Where the run will write.
+    recipe : Recipe
     source : str
         What the user named.
     data_path : Path
         Of the data set.
-    network, training, augmentation, pretrain_on, memory, threads
-        As in `prepare`.
     initial : ImageClassifier, optional
         Train this one further.
 
@@ -205,20 +224,15 @@ def begin(
     indices = dataset.indices("train")
     if not len(indices):
         raise InputError(f"{source}: has no labelled training pictures; a training needs some of two classes or more")
-    network, training, parameters = network or NetworkConfig(), training or TrainingConfig(), None
-    augmentation = resolve_augmentation(augmentation or AugmentConfig(), len(indices))
-    if initial:
-        training = replace(training, pretrain="none")
-    elif training.pretrain == "auto":
-        wanted = DEFAULT_PRETRAINER if pretrain_on else choose_pretraining(network, augmentation, dataset.geometry)
-        training = replace(training, pretrain=wanted)
-    if pretrain_on and training.pretrain == "none":
-        raise InputError("pretrain_on: names photographs to learn from, but nothing is pretrained; leave it out")
+    network, parameters = recipe.network, None
+    augmentation = resolve_augmentation(recipe.augmentation, len(indices))
+    training = resolve_pretraining(recipe.training, network, augmentation, dataset.geometry, recipe.pretrain_on)
     preprocessor = Preprocessor(dataset.geometry, contrast=initial is not None and initial.preprocessor.contrast)
     preprocessor = preprocessor.fitted(pictures(dataset, indices))
     if initial:
         _check_fits(initial, dataset, source)
         network = replace(initial.network, dropout=network.dropout, input_dropout=network.input_dropout)
+        training = replace(training, pretrain="none")
         parameters = preprocessor.unfolded_from(initial.parameters)
     n_x, n_classes = dataset.geometry.n_x, len(dataset.classes)
     state = start(network, training, n_x=n_x, m=len(indices), n_classes=n_classes, parameters=parameters)
@@ -230,13 +244,13 @@ def begin(
         preprocessor=preprocessor,
         state=state,
         augmentation=augmentation,
-        memory=memory,
-        threads=threads or _threads_for(state),
+        memory=recipe.memory,
+        threads=recipe.threads or _threads_for(state),
+        pretrain_on=str(recipe.pretrain_on or ""),
     )
     if initial:
         run.started_from, run.seen_before = initial.model_id, initial.seen
     if state.training.pretrain != "none":
-        run.pretrain_on = str(pretrain_on or "")
         state.parameters[1].W[:] = run.learned_first_layer
         if state.average:
             state.average.assign(state.parameters)

@@ -88,7 +88,7 @@ def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
     from pipeline.config import DataConfig
     from pipeline.console import describe_ingest
     from pipeline.flags import config_from_flags, read_toml
-    from pipeline.train import prepare, run_folder
+    from pipeline.train import Recipe, prepare, run_folder
 
     start_from = getattr(arguments, "start_from", None)
     if start_from:
@@ -99,19 +99,25 @@ def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
             "Starting from the weights of a saved model: its batch normalisation is folded into them and stays off, "
             "and the optimiser starts anew"
         )
+    if start_from and arguments.pretrain_on:
+        raise InputError("--start-from keeps MODEL's first layer; leave out --pretrain-on")
     stored = read_toml(arguments.config) if arguments.config else {}
+    recipe = Recipe(
+        network=config_from_flags(NetworkConfig, arguments, stored.get("network", {})),
+        training=config_from_flags(TrainingConfig, arguments, stored.get("training", {})),
+        augmentation=config_from_flags(AugmentConfig, arguments, stored.get("augmentation", {})),
+        pretrain_on=arguments.pretrain_on,
+        memory=int(arguments.memory * 1e6),
+        threads=arguments.threads,
+    )
     with progress_bar("Reading pictures", "pictures") as progress:
         run = prepare(
             source,
             run_folder(arguments.runs, arguments.name, source, overwrite=overwrite),
             data=config_from_flags(DataConfig, arguments, stored.get("data", {})),
-            network=config_from_flags(NetworkConfig, arguments, stored.get("network", {})),
-            training=config_from_flags(TrainingConfig, arguments, stored.get("training", {})),
-            augmentation=config_from_flags(AugmentConfig, arguments, stored.get("augmentation", {})),
+            recipe=recipe,
             start_from=start_from,
-            pretrain_on=arguments.pretrain_on,
-            threads=arguments.threads,
-            memory=int(arguments.memory * 1e6),
+            overwrite=overwrite,
             jobs=os.cpu_count() or 1,
             progress=progress,
         )

@@ -232,3 +232,19 @@ def test_training_further_on_other_classes_is_refused(faces, run_path, tmp_path)
     with pytest.raises(InputError, match="has the classes cat, dog; the model to start from knows face, not-face"):
         prepare(tmp_path / "photos", tmp_path / "run", start_from=run_path)
     assert not (tmp_path / "run").exists()
+
+
+def test_overwriting_replaces_a_run_and_keeps_it_when_the_new_one_cannot_begin(faces, small, run_path, tmp_path):
+    shutil.copytree(run_path, tmp_path / "run")
+    (tmp_path / "run" / "mine.txt").write_text("precious")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    (tmp_path / "empty").mkdir()
+    for source, training in ((tmp_path / "empty", TrainingConfig()), (faces, TrainingConfig(batch_size=999))):
+        with pytest.raises((InputError, ConfigError)):
+            prepare(source, tmp_path / "run", training=training, overwrite=True)
+        assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+    run = prepare(faces, tmp_path / "run", overwrite=True, **small)
+    run.dataset.close()
+
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"data.h5", "config.toml", "mine.txt"}
