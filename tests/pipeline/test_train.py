@@ -199,7 +199,6 @@ def test_names_of_runs(tmp_path):
     with pytest.raises(InputError, match="plain name"):
         run_folder(tmp_path, "../escape", "x")
     assert run_folder(tmp_path, "photos", "x", overwrite=True) == tmp_path / "photos"
-    assert not (tmp_path / "photos" / "model.h5").exists()
 
 
 def test_estimate_leaves_the_run_as_it_was(faces, small, run_path, tmp_path):
