@@ -24,8 +24,8 @@ from pipeline.predict import (
     Settings,
     batches,
     classify,
+    classify_all,
     digest_of,
-    in_order,
     load_one,
     stamps_of,
 )
@@ -70,7 +70,7 @@ class Threads:
 
         rows: list[Row] = []
         stamps = []
-        for batch in in_order(lambda part: classify(classifier, part, settings), parts(), self.jobs):
+        for batch in classify_all(classifier, parts(), settings, self.jobs):
             rows += batch.rows
             stamps += batch.stamps
             if len(rows) == len(begun[0].items):

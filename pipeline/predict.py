@@ -1,7 +1,7 @@
 """Classify files: every file found becomes exactly one row, whatever is wrong with it.
 
-Batches are cut by input index, and every batch is read, decoded and classified as a whole in one of several threads,
-each with one thread of BLAS: what comes out depends neither on timing nor on the number of threads.
+Batches are cut by input index; threads read and decode their pictures, and one of them classifies the batch as a
+whole, with one thread of BLAS: what comes out depends neither on timing nor on the number of threads.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,7 @@ __all__ = ["WRITERS", "Item", "Row", "Tally", "columns", "find_items", "predict"
 _safe = safe_name
 
 BATCH = 64
+PIECE = 8  # files that a thread reads at a time
 AHEAD = 16  # batches a thread may be ahead of the rows that are written: what waits is rows, not pictures
 BATCH_IN_DATA_SET = 512  # tiny pictures cost little to read: larger matrix products pay
 
@@ -105,31 +106,45 @@ def predict(
     settings = Settings(min(topk, len(classifier.classes)), threshold, doubt_limit)
     total = len(items) if isinstance(items, Sized) else None
     done = 0
-    for batch in in_order(lambda part: classify(classifier, part, settings), batches(items), jobs):
+    for batch in classify_all(classifier, batches(items), settings, jobs):
         yield from batch.rows
         done += len(batch.rows)
         if progress:
             progress(done, total)
 
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+def classify_all(
+    classifier: ImageClassifier, parts: Iterable[Sequence[Item]], settings: Settings, jobs: int
+) -> Iterator[Classified]:
+    """Classify batches in threads and yield them in order, as soon as they are ready, never more than a few ahead.
 
-
-def in_order(work: Callable[[Task], Result], tasks: Iterable[Task], jobs: int) -> Iterator[Result]:
-    """Do tasks in threads and yield their results in the order of the tasks, never more than a few ahead."""
-    waiting: deque[Future[Result]] = deque()
+    Pictures are read a few at a time, so that all threads have work even where there are few and large ones.
+    """
+    waiting: deque[Future[Classified]] = deque()
     with ThreadPoolExecutor(jobs, thread_name_prefix="predict") as threads:
         try:
-            for task in tasks:
-                waiting.append(threads.submit(work, task))
+            for batch in parts:
+                piece = len(batch) if type(batch[0].key) is int else PIECE
+                loads = [
+                    threads.submit(load, batch[at : at + piece], classifier.geometry)
+                    for at in range(0, len(batch), piece)
+                ]  # begun before what waits for them: the threads take tasks in order
+                waiting.append(threads.submit(_classify_loaded, classifier, batch, loads, settings))
                 while waiting and (waiting[0].done() or len(waiting) > AHEAD * jobs):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            for future in waiting:
-                future.cancel()
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _classify_loaded(
+    classifier: ImageClassifier, items: Sequence[Item], loads: Sequence[Future[Loaded]], settings: Settings
+) -> Classified:
+    images, errors, digests, stamps = zip(*(load.result() for load in loads), strict=True)
+    chain = itertools.chain.from_iterable
+    together = images[0] if len(images) == 1 else np.concatenate(images)
+    return judge(classifier, items, Loaded(together, [*chain(errors)], [*chain(digests)], [*chain(stamps)]), settings)
 
 
 def batches(items: Iterable[Item]) -> Iterator[list[Item]]:
@@ -142,7 +157,11 @@ def batches(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 def classify(classifier: ImageClassifier, items: Sequence[Item], settings: Settings) -> Classified:
     """Read, decode and classify one batch."""
-    loaded = load(items, classifier.geometry)
+    return judge(classifier, items, load(items, classifier.geometry), settings)
+
+
+def judge(classifier: ImageClassifier, items: Sequence[Item], loaded: Loaded, settings: Settings) -> Classified:
+    """Classify one batch that has been read."""
     if not len(loaded.images):
         rankings: list[tuple[tuple[str, float], ...]] = []
         statuses: list[str] = []

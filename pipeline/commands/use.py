@@ -183,7 +183,7 @@ def _settings(arguments: Arguments, classifier: ImageClassifier) -> Settings:
 def _to_standard_output(arguments: Arguments, classifier: ImageClassifier, inputs: Inputs, format: Format) -> int:
     """Write rows as they come."""
     from pipeline.batch import is_chosen
-    from pipeline.predict import batches, classify, in_order
+    from pipeline.predict import batches, classify_all
     from pipeline.rows import Tally
 
     for flag in ("copy_to", "move_to", "workers", "dask"):
@@ -194,7 +194,7 @@ def _to_standard_output(arguments: Arguments, classifier: ImageClassifier, input
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     header = format.header(settings.topk)
-    for batch in in_order(lambda part: classify(classifier, part, settings), batches(inputs), arguments.jobs):
+    for batch in classify_all(classifier, batches(inputs), settings, arguments.jobs):
         tally.add(batch.rows)
         rows = [row for row in batch.rows if is_chosen(row, arguments.only)]
         sys.stdout.write(header + format.lines(rows, settings.topk))
