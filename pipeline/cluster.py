@@ -71,7 +71,7 @@ class Processes:
                             f"worker processes were killed {deaths} times in a row, while classifying "
                             f"{waiting[0].items[0].name} and what follows (too little memory?)"
                         ) from None
-                    pool.shutdown(wait=True)
+                    pool.shutdown(wait=False)  # some versions of Python wait for ever for a broken one
                     pool = self._pool(classifier, settings)
                     futures.clear()
                     continue

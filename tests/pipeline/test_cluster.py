@@ -60,6 +60,10 @@ def cluster():
         address, *pids = child.stdout.readline().split()
         yield address, [int(pid) for pid in pids]
         child.stdin.close()
+        try:
+            child.wait(timeout=30)
+        except subprocess.TimeoutExpired:  # it is not our cluster's end that is tested
+            child.kill()
 
 
 def read(path):
