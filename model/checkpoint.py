@@ -71,6 +71,8 @@ def opened(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
         raise FileNotFoundError(f"{path}: there is no such file")
     try:
         file = h5py.File(path, "r")
+    except PermissionError:
+        raise FormatError(f"{path}: may not be read by this user") from None
     except OSError as error:
         raise FormatError(f"{path}: not an HDF5 file, or damaged; a {format} file is needed") from error
     with file:
@@ -171,22 +173,30 @@ def read_history(group: h5py.Group) -> list[EpochRecord]:
     return [EpochRecord(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
-def save_state(state: TrainingState, path: str | Path, extra: dict[str, Any] | None = None) -> None:
-    """Write a run so that `load_state` can go on with it exactly. `extra` is stored with it, as JSON."""
+def save_state(
+    state: TrainingState,
+    path: str | Path,
+    extra: dict[str, Any] | None = None,
+    arrays: dict[str, np.ndarray] | None = None,
+) -> None:
+    """Write a run so that `load_state` can go on with it exactly; `extra` (as JSON) and `arrays` go with it."""
     with create(path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION) as file:
         write_json(file, "network_config", asdict(state.network))
         write_json(file, "training_config", asdict(state.training))
         write_json(file, "progress", {"n_classes": state.n_classes, "epoch": state.epoch, "step": state.step})
         write_json(file, "extra", extra or {})
         write_array(file, "moments", state.moments)
+        others = file.create_group("arrays")
+        for name, array in (arrays or {}).items():
+            write_array(others, name, array)
         write_history(file, state.history)
         for name in ("parameters", "average", "best"):
             if getattr(state, name) is not None:
                 write_layers(file.create_group(name), getattr(state, name))
 
 
-def load_state(path: str | Path) -> tuple[TrainingState, dict[str, Any]]:
-    """Read a run and what was stored with it.
+def load_state(path: str | Path) -> tuple[TrainingState, dict[str, Any], dict[str, np.ndarray]]:
+    """Read a run, and the `extra` and `arrays` that were stored with it.
 
     Raises
     ------
@@ -204,7 +214,7 @@ def load_state(path: str | Path) -> tuple[TrainingState, dict[str, Any]]:
             **read_json(file, "progress"),
         )
         _check_state(state)
-        return state, read_json(file, "extra")
+        return state, read_json(file, "extra"), {name: array[()] for name, array in file["arrays"].items()}
 
 
 def _check_state(state: TrainingState) -> None:

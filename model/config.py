@@ -1,7 +1,7 @@
 """Hyperparameters: the one home of their names, defaults, meanings and valid ranges.
 
 Hyperparameters are chosen before training and steer how the parameters W and b come out; they are kept apart
-from the parameters (see `model.network`). Both dataclasses are frozen and checked when they are made. Command-line
+from the parameters (see `model.parameters`). Both dataclasses are frozen and checked when they are made. Command-line
 flags, the app's widgets and `NetClassifier` derive from the fields below. A field may say ``"auto"``: `resolve`
 turns each such field into a value by a stated rule, and what is stored with a model has no ``"auto"`` left.
 """
@@ -56,6 +56,8 @@ def check_fields(config: Any) -> None:
         choices, check = field.metadata.get("choices", ()), field.metadata.get("check", "")
         if choices and value not in choices:
             raise ConfigError(f"{field.name}: {value!r} is unknown; choose one of {', '.join(choices)}")
+        if kind.startswith("str") and not isinstance(value, str):
+            raise ConfigError(f"{field.name}: {value!r} does not work; give text")
         if kind.startswith("bool") and not isinstance(value, bool):
             raise ConfigError(f"{field.name}: {value!r} does not work; give True or False")
         if not check:
@@ -163,7 +165,7 @@ def resolve(
     batch_size     32 below 1,000 examples, 64 below 2,500, 128 below 10,000, 256 from there; at most m
     epochs         80, 40, 20, 12 at the same four sizes
     learning_rate  the optimiser's own rate at batch 256, times sqrt(batch_size / 256)
-    pretrain       none
+    pretrain       none (`pipeline.pretrain` knows more of the pictures, and resolves it before)
     layer_rates    0.3 for a pretrained layer 1 (it keeps its edges), 1 for all others
     ============== =====================================================================================
 
@@ -197,6 +199,10 @@ def resolve(
             f"batch_norm: {m} examples in batches of at most {batch_size} leave a batch of a single example; "
             "raise batch_size or turn batch_norm off"
         )
+    if network.head == "sigmoid" and n_classes != 2:
+        raise ConfigError(f"head: sigmoid tells two classes apart, not {n_classes}; use softmax or auto")
+    if network.batch_norm is True and network.hidden == ():
+        raise ConfigError("batch_norm: there is no hidden layer to normalise; leave it at auto, or add one")
     hidden = ((256, 128) if n_x <= 700 else (512, 256)) if network.hidden == "auto" else network.hidden
     network = dataclasses.replace(
         network,

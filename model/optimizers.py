@@ -1,6 +1,6 @@
 """Optimisers: a table. Each turns the flat gradient into a change of the flat parameter vector, in place.
 
-All parameters live in one vector (`model.network.Parameters`), so a rule is a few lines over a stretch of it.
+All parameters live in one vector (`model.parameters.Parameters`), so a rule is a few lines over a stretch of it.
 `apply` cuts the vector into stretches of at most 65,536 numbers, which stay in the processor's cache while the
 rule goes over them several times. To add a rule: a function, and a line in the table with its moments.
 """

@@ -17,7 +17,8 @@ from model.training import Diverged, EpochRecord
 from pipeline.demo import write_demo
 from pipeline.errors import InputError
 from pipeline.run import TrainingRun
-from pipeline.train import prepare, run_folder
+from pipeline.run_folder import run_folder
+from pipeline.train import prepare
 
 _log = logging.getLogger(__name__)
 

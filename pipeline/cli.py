@@ -59,14 +59,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, OSError) as error:
+    except (ValueError, ArithmeticError, OSError) as error:
         from model.checkpoint import FormatError
         from model.config import ConfigError
+        from model.training import Diverged
 
-        if not isinstance(error, (InputError, ConfigError, FormatError, OSError)):
+        if not isinstance(error, (InputError, ConfigError, FormatError, Diverged, OSError)):
             raise  # a mistake of the program, not of the person
         say(f"facette {arguments.command}: {error}")
-        return 2
+        return 1 if isinstance(error, Diverged) else 2
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:

@@ -111,7 +111,8 @@ def describe_plan(run: TrainingRun) -> str:
     extras += ["batch normalisation"] if network.batch_norm else []
     extras += [f"dropout {network.dropout:g}"] if network.dropout else []
     recipe = run.augmentation.augment
-    varied = f", pictures varied at random ({recipe})" if run.augmentation.is_on else ""
+    named = f" ({recipe})" if recipe != "none" else ""
+    varied = f", pictures varied at random{named}" if run.augmentation.is_on else ""
     schedule = training.schedule.replace("_", "-")
     left = training.epochs - state.epoch if training.epochs != "auto" else 0
     lines = [

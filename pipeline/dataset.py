@@ -192,16 +192,22 @@ class Dataset:
         order = np.argsort(rows, kind="stable")
         ascending = rows[order]
         images = np.empty((len(rows), *self.geometry.shape), dtype=np.uint8)
-        for start, block in self.blocks():
-            low, high = np.searchsorted(ascending, (start, start + len(block)))
-            images[order[low:high]] = block[ascending[low:high] - start]
+        for start in range(0, len(self), self._block):
+            low, high = np.searchsorted(ascending, (start, start + self._block))
+            if high > low:  # a block that nothing is wanted of is not read
+                first, wanted = int(ascending[low]), ascending[low:high]
+                images[order[low:high]] = self.images[first : int(wanted[-1]) + 1][wanted - first]
         return images
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (index of the first, pictures) for all pictures in order, a few megabytes at a time."""
-        step = max(1, BLOCK_BYTES // max(1, self.geometry.n_x))
-        for start in range(0, len(self), step):
-            yield start, self.images[start : start + step]
+        for start in range(0, len(self), self._block):
+            yield start, self.images[start : start + self._block]
+
+    @property
+    def _block(self) -> int:
+        """Return how many pictures are read at a time."""
+        return max(1, BLOCK_BYTES // max(1, self.geometry.n_x))
 
 
 def open_hdf5(path: str | Path) -> h5py.File:

@@ -57,7 +57,7 @@ def write_demo(name: str, folder: str | Path) -> Path:
     folder = Path(folder)
     pictures, labels = DEMOS[name].load()
     files = [f"{label}/{i:04d}.png" for i, label in enumerate(labels)]
-    if folder.is_dir() and sorted(files) == sorted(str(p.relative_to(folder)) for p in folder.rglob("*.*")):
+    if folder.is_dir() and sorted(files) == sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.png")):
         return folder
     temporary = folder.with_name(f".{folder.name}.part")
     try:

@@ -220,9 +220,7 @@ def split_probabilities(
 def pictures(dataset: Dataset, indices: NDArray[np.integer], size: int = 1024) -> Iterator[np.ndarray]:
     """Yield the pictures of some rows (ascending) of a data set, at most `size` at a time."""
     for start in range(0, len(indices), size):
-        rows = indices[start : start + size]
-        first = int(rows[0])
-        yield dataset.images[first : int(rows[-1]) + 1][rows - first]
+        yield dataset.take(indices[start : start + size])
 
 
 @dataclass(frozen=True)
@@ -232,6 +230,14 @@ class Baseline:
     name: str
     accuracy: float
     note: str
+
+
+def _sample_of_each_class(rows: NDArray[np.integer], labels: NDArray[np.integer], size: int) -> NDArray[np.integer]:
+    """Draw about `size` rows, the same share of each class and at least one, ascending."""
+    rng, share = np.random.default_rng(0), size / len(rows)
+    parts = [rows[labels == label] for label in np.unique(labels)]
+    drawn = [rng.choice(part, max(1, int(share * len(part))), replace=False) for part in parts]
+    return np.sort(np.concatenate(drawn))
 
 
 def baselines(dataset: Dataset, split: str) -> list[Baseline]:
@@ -250,7 +256,7 @@ def baselines(dataset: Dataset, split: str) -> list[Baseline]:
     allowed = max(2000, _BASELINE_BUDGET // (n_x * len(dataset.classes)))
     chosen = train
     if len(train) > allowed:
-        chosen = np.sort(np.random.default_rng(0).choice(train, allowed, replace=False))
+        chosen = _sample_of_each_class(train, labels, allowed)
     X_train = np.concatenate(list(pictures(dataset, chosen))).reshape(len(chosen), n_x).astype(np.float32)
     mean, spread = X_train.mean(axis=0), max(float(X_train.std()), 1.0)
     X_train -= mean

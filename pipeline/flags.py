@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +45,7 @@ def _reader(hint: Any) -> Callable[[str], Any]:
         if str in kinds or (or_auto and text == "auto"):
             return text
         try:
-            return tuple(number(part) for part in text.split(",")) if many else number(text)
+            return tuple(number(part) for part in text.split(",") if text) if many else number(text)
         except ValueError:
             example = "128,64" if many else "10" if number is int else "0.1"
             raise argparse.ArgumentTypeError(
@@ -59,6 +60,17 @@ def positive(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} does not work; give a whole number of 1 or more")
     return int(text)
+
+
+def positive_number(text: str) -> float:
+    """Read a number above 0."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} does not work; give a number above 0")
+    return number
 
 
 def config_from_flags(kind: type[Config], arguments: argparse.Namespace, stored: dict[str, Any]) -> Config:
@@ -80,6 +92,9 @@ def config_from_flags(kind: type[Config], arguments: argparse.Namespace, stored:
         raise InputError(str(error)) from None
 
 
+SECTIONS = ("data", "network", "training", "augmentation")
+
+
 def read_toml(path: str | Path) -> dict[str, dict[str, Any]]:
     """Read the sections of a configuration file such as a run's config.toml.
 
@@ -95,10 +110,12 @@ def read_toml(path: str | Path) -> dict[str, dict[str, Any]]:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a TOML file ({error})") from None
+    unknown = [name for name, section in sections.items() if name not in SECTIONS or not isinstance(section, dict)]
+    if unknown:
+        raise InputError(f"{path}: {', '.join(unknown)} is unknown; the sections are {', '.join(SECTIONS)}")
     return {
         name: {key: tuple(value) if isinstance(value, list) else value for key, value in section.items()}
         for name, section in sections.items()
-        if isinstance(section, dict)
     }
 
 

@@ -28,7 +28,7 @@ def describe_model(classifier: ImageClassifier) -> str:
         ("source", origin.get("source", "")),
         ("pictures", pictures),
         ("accuracy", accuracy),
-        ("epochs", f"{origin.get('epochs_trained', '')} (best by validation kept)"),
+        ("epochs", f"{origin.get('epochs_trained', '')}"),
         ("optimizer", f"{classifier.training.optimizer}, learning rate {classifier.training.learning_rate:.3g}"),
         ("seed", classifier.training.seed),
         ("data", origin.get("data_fingerprint", "")[:16]),

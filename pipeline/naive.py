@@ -6,7 +6,7 @@ sides; the accuracy it shows is one that new pictures will not give.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -46,6 +46,10 @@ def compare_with_naive_split(classifier: ImageClassifier, data: str | Path) -> N
     with Dataset.open(data) as dataset:
         if dataset.fingerprint != classifier.provenance.get("data_fingerprint"):
             raise InputError(f"{data}: is not the data set that this model was trained on; give that one")
+        if classifier.provenance.get("started_from"):
+            raise InputError(
+                "this model was trained further from another one, which cannot be repeated on another split"
+            )
         if (dataset.group < 0).all():
             raise InputError(
                 f"{data}: no pictures belong together, so there is nothing to compare; ingest with --group-by"
@@ -56,7 +60,8 @@ def compare_with_naive_split(classifier: ImageClassifier, data: str | Path) -> N
         with TemporaryDirectory(prefix="facette-") as folder:
             recipe = Recipe(
                 network=config_from(NetworkConfig, classifier.provenance["network_as_trained"]),
-                training=classifier.training,
+                training=replace(classifier.training, batch_size=_batch_size(classifier, dataset)),
+                pretrain_on=classifier.provenance.get("pretrain_on") or None,
                 augmentation=AugmentConfig(**classifier.provenance["augmentation"]),
             )
             run = begin(dataset, Path(folder), recipe, source=str(data), data_path=Path(data))
@@ -64,3 +69,9 @@ def compare_with_naive_split(classifier: ImageClassifier, data: str | Path) -> N
                 pass
             probabilities, labels, _ = split_probabilities(run.classifier(), dataset, "test")
         return NaiveComparison(honest, score(probabilities, labels, classifier.classes))
+
+
+def _batch_size(classifier: ImageClassifier, dataset: Dataset) -> int:
+    """Return the batch size that was used, or all training pictures where the naive split has fewer."""
+    assert classifier.training.batch_size != "auto"
+    return min(classifier.training.batch_size, len(dataset.indices("train")))

@@ -77,10 +77,15 @@ def learn_first_layer(
         When the folder holds no usable photographs.
     """
     shape, n_1 = preprocessor.geometry.shape, state.parameters.layer_dims[1]
-    activation, rng = state.network.activation, np.random.default_rng([state.training.seed, _PRETRAINING])
+    activation, rng = state.network.activation, np.random.default_rng([state.training.seed, 0, 0, _PRETRAINING])
     found = folder_photographs(photographs, rng) if photographs else embedded_photographs()
     crop_shape = crop_shape_for(shape)
     crops = take_crops(found, crop_shape, n_crops_for(n_filters_for(n_1, activation)), rng)
     rows = dataset.indices("train")
     X = preprocessor.apply(dataset.take(rows[:: max(1, len(rows) // _EXAMPLES)]))
-    return pretrain_first_layer(crops, crop_shape, shape, X, n_1, activation, method=state.training.pretrain, rng=rng)
+    try:
+        return pretrain_first_layer(
+            crops, crop_shape, shape, X, n_1, activation, method=state.training.pretrain, rng=rng
+        )
+    except ValueError as error:
+        raise InputError(f"pretrain: {str(error).removeprefix('pretrain: ')}") from None

@@ -9,7 +9,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -30,7 +30,7 @@ from pipeline.augment import AugmentConfig
 from pipeline.batches import picture_batches
 from pipeline.calibrate import calibrated
 from pipeline.classifier import ImageClassifier
-from pipeline.config import DataConfig
+from pipeline.config import DataConfig, Geometry
 from pipeline.dataset import Dataset
 from pipeline.evaluate import Baseline, Evaluation, baselines, score, split_probabilities
 from pipeline.figures import draw_filters, save_figure
@@ -39,21 +39,10 @@ from pipeline.ingest import IngestReport
 from pipeline.layers import score_first_layer
 from pipeline.preprocess import Preprocessor
 from pipeline.pretrain import learn_first_layer
+from pipeline.run_folder import bring_back, forget_replaced
 
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
 _SPLITS = ("train", "validation", "test")
-RUN_FILES = (
-    "model.h5",
-    "checkpoint.h5",
-    "data.h5",
-    "config.toml",
-    "history.csv",
-    "metrics.json",
-    "report.html",
-    "filters.png",
-    "learning_rate.png",
-    "predictions.csv",
-)
 
 
 @dataclass(frozen=True)
@@ -90,6 +79,7 @@ class TrainingRun:
     started_from: str = ""
     seen_before: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     pretrain_on: str = ""
+    first_layer_before: Array | None = None
     ingested: IngestReport | None = None
 
     def __post_init__(self) -> None:
@@ -107,10 +97,11 @@ class TrainingRun:
             dtype=self.state.training.dtype,
         )
 
-    @cached_property
-    def learned_first_layer(self) -> Array:
-        """W1 as pretraining left it, before any label was seen: ndarray of shape (n_1, n_x)."""
-        return learn_first_layer(self.state, self.dataset, self.preprocessor, self.pretrain_on or None)
+    def learn_first_layer(self) -> None:
+        """Learn the edges that layer 1 starts with, before any label is seen."""
+        with self._limited_threads():
+            photographs = self.pretrain_on or None
+            self.first_layer_before = learn_first_layer(self.state, self.dataset, self.preprocessor, photographs)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -176,23 +167,25 @@ class TrainingRun:
 
     def save_checkpoint(self) -> None:
         """Write checkpoint.h5, from which `resume` goes on exactly."""
-        shift = self.preprocessor.shift
         extra = {
             "source": self.source,
             "data": str(self.data_path.resolve()),
             "fingerprint": self.dataset.fingerprint,
             "geometry": asdict(self.preprocessor.geometry),
             "contrast": self.preprocessor.contrast,
-            "shift": None if shift is None else shift[:, 0].tolist(),
             "scale": self.preprocessor.scale,
             "augmentation": asdict(self.augmentation),
             "pretrain_on": self.pretrain_on,
             "memory": self.memory,
             "threads": self.threads,
             "started_from": self.started_from,
-            "seen_before": self.seen_before.tolist(),
         }
-        save_state(self.state, self.folder / "checkpoint.h5", extra)
+        arrays: dict[str, np.ndarray] = {"seen_before": self.seen_before}
+        if self.preprocessor.shift is not None:
+            arrays["shift"] = self.preprocessor.shift[:, 0]
+        if self.first_layer_before is not None:
+            arrays["first_layer_before"] = self.first_layer_before
+        save_state(self.state, self.folder / "checkpoint.h5", extra, arrays)
 
     def classifier(self) -> ImageClassifier:
         """Return the classifier with the best weights so far."""
@@ -209,6 +202,7 @@ class TrainingRun:
                 "name": self.folder.name,
                 "source": self.source,
                 "started_from": self.started_from,
+                "pretrain_on": self.pretrain_on,
                 "data_fingerprint": self.dataset.fingerprint,
                 "pictures": self.counts,
                 "epochs_trained": self.state.epoch,
@@ -226,6 +220,12 @@ class TrainingRun:
 
     def finish(self) -> TrainingResult:
         """Calibrate, evaluate, and write everything that belongs into the run folder."""
+        with self._limited_threads():
+            result = self._finish()
+        forget_replaced(self.folder)
+        return result
+
+    def _finish(self) -> TrainingResult:
         classifier = calibrated(self.classifier(), self.dataset)
         predictions = {
             split: split_probabilities(classifier, self.dataset, split) for split, count in self.counts.items() if count
@@ -255,9 +255,9 @@ class TrainingRun:
         return result
 
     def _first_layer_change(self) -> float | None:
-        if self.state.training.pretrain == "none":
+        before = self.first_layer_before
+        if before is None:
             return None
-        before = self.learned_first_layer
         return float(np.linalg.norm(self.state.result[1].W - before) / np.linalg.norm(before))
 
     def _write_tables(self, result: TrainingResult) -> None:
@@ -284,30 +284,29 @@ class TrainingRun:
             writer.writerows(rows)
 
     def discard(self) -> None:
-        """Take back a run that has not finished an epoch: close its data and leave no files."""
+        """Take back a run that has not finished an epoch: what it wrote goes, what it was to replace comes back."""
         self.dataset.close()
-        for file in RUN_FILES:
-            (self.folder / file).unlink(missing_ok=True)
+        bring_back(self.folder)
         with contextlib.suppress(OSError):  # not empty: something else lies there
             self.folder.rmdir()
 
-    def write_config(self, data: DataConfig) -> None:
+    def write_config(self) -> None:
         """Write config.toml: the configuration with every "auto" resolved, which can be given to `--config`."""
-        geometry = self.preprocessor.geometry
-        resolved = {
-            **asdict(data),
-            "size": f"{geometry.height}x{geometry.width}",
-            "color": geometry.color,
-            "fit": geometry.fit,
-        }
+        names = {field.name for field in fields(DataConfig)}
+        data = {name: value for name, value in self.dataset.config.items() if name in names}
         sections: dict[str, dict[str, Any]] = {
-            "data": resolved,
+            "data": {**data, **geometry_settings(self.preprocessor.geometry)},
             "network": asdict(self.state.network),
             "training": asdict(self.state.training),
             "augmentation": asdict(self.augmentation),
         }
         with replacing(self.folder / "config.toml") as temporary:
             temporary.write_text(to_toml(sections), encoding="utf-8")
+
+
+def geometry_settings(geometry: Geometry) -> dict[str, str]:
+    """Return the settings of `DataConfig` that make just this geometry."""
+    return {"size": f"{geometry.height}x{geometry.width}", "color": geometry.color, "fit": geometry.fit}
 
 
 def _keys(dataset: Dataset, split: str) -> NDArray[np.uint64]:

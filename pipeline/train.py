@@ -11,16 +11,11 @@ report.html and filters.png; data.h5 too, where the pictures did not come from a
 
 from __future__ import annotations
 
-import contextlib
 import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from model.checkpoint import load_state
 from model.config import NetworkConfig, TrainingConfig
@@ -34,51 +29,11 @@ from pipeline.evaluate import pictures
 from pipeline.ingest import ingest
 from pipeline.preprocess import Preprocessor
 from pipeline.pretrain import resolve_pretraining
-from pipeline.run import RUN_FILES, TrainingRun
+from pipeline.run import TrainingRun, geometry_settings
+from pipeline.run_folder import making
 
 DEFAULT_MEMORY = 1_000_000_000  # bytes of pictures held in memory before training reads from the file instead
 _WORTH_SHARING = 50_000_000  # multiplications in a training step below which a second thread costs more than it gives
-
-
-def run_folder(runs: str | Path, name: str | None, source: str | Path, *, overwrite: bool = False) -> Path:
-    """Return the folder for a new run: RUNS/NAME, or RUNS/SOURCE, or the first of RUNS/SOURCE-2, -3 that is free.
-
-    Parameters
-    ----------
-    runs : str or Path
-    name : str or None
-    source : str or Path
-        Gives the name where there is none.
-    overwrite : bool
-        The name may be taken: `prepare` is to replace that run.
-
-    Raises
-    ------
-    InputError
-        When the name is no name, or is taken.
-    """
-    runs, wanted = Path(runs), name or Path(source).resolve().stem or "run"
-    if Path(wanted).name != wanted or wanted.startswith("."):
-        raise InputError(f"--name {wanted!r} does not work; give a plain name such as first")
-    folder = runs / wanted
-    if overwrite:
-        return folder
-    if not name:
-        taken = 1
-        while holds_run(folder):
-            taken += 1
-            folder = runs / f"{wanted}-{taken}"
-    if holds_run(folder):
-        raise InputError(
-            f"{folder}: holds a run already; choose another --name, replace it with --overwrite, "
-            f"or go on with it:  facette train --resume {folder}"
-        )
-    return folder
-
-
-def holds_run(folder: Path) -> bool:
-    """Tell whether a folder holds a run, finished or not."""
-    return any((folder / name).exists() for name in ("model.h5", "checkpoint.h5"))
 
 
 @dataclass(frozen=True)
@@ -146,11 +101,12 @@ def prepare(
         When the source, the folder or the configuration cannot work; nothing is left behind.
     """
     folder, source_path = Path(folder), Path(source)
-    if holds_run(folder) and not overwrite:
-        raise InputError(f"{folder}: holds a run already; choose another folder")
+    for what in (source, start_from, (recipe or Recipe(**settings)).pretrain_on):
+        if overwrite and what and folder.resolve() in Path(what).resolve().parents:
+            raise InputError(f"{what}: lies in the run that is to be replaced; choose another name for the new run")
     recipe = recipe or Recipe(**settings)
-    data, initial = data or DataConfig(), ImageClassifier.load(start_from) if start_from else None
-    with _made(folder):
+    initial = ImageClassifier.load(start_from) if start_from else None
+    with making(folder, overwrite=overwrite):
         data_path, ingested = source_path, None
         if not is_dataset(source_path):
             data_path = folder / "data.h5"
@@ -158,39 +114,29 @@ def prepare(
             ingested = ingest(source, data_path, data, geometry=geometry, jobs=jobs, progress=progress)
         dataset = Dataset.open(data_path)
         try:
+            if ingested is None and data is not None:
+                _check_settled(dataset, data, source)
             run = begin(dataset, folder, recipe, source=str(source), data_path=data_path, initial=initial)
             run.ingested = ingested
-            run.write_config(data)
+            run.write_config()
         except BaseException:
             dataset.close()
             raise
     return run
 
 
-@contextmanager
-def _made(folder: Path) -> Iterator[None]:
-    """Make a run folder, or empty it of an old run, for the block; when the block fails, all is as it was."""
-    existed, aside = folder.is_dir(), folder / ".replaced"
-    try:
-        aside.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: the run folder cannot be made ({error.strerror})") from None
-    for file in RUN_FILES:
-        if (folder / file).exists():
-            (folder / file).replace(aside / file)
-    try:
-        yield
-    except BaseException:
-        for file in RUN_FILES:
-            (folder / file).unlink(missing_ok=True)
-            if (aside / file).exists():
-                (aside / file).replace(folder / file)
-        raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-        if not existed:
-            with contextlib.suppress(OSError):  # not empty: the block went well
-                folder.rmdir()
+def _check_settled(dataset: Dataset, data: DataConfig, source: str | Path) -> None:
+    """Refuse settings of how pictures are read and split, where that was settled when they were ingested."""
+    settled = {**dataset.config, **geometry_settings(dataset.geometry)}
+    asked = [
+        field.name
+        for field in fields(DataConfig)
+        if getattr(data, field.name) not in (field.default, settled.get(field.name))
+    ]
+    if asked:
+        raise InputError(
+            f"{source}: is a data set, read and split already; leave out {', '.join(asked)}, or ingest anew"
+        )
 
 
 def begin(
@@ -251,7 +197,8 @@ def begin(
     if initial:
         run.started_from, run.seen_before = initial.model_id, initial.seen
     if state.training.pretrain != "none":
-        state.parameters[1].W[:] = run.learned_first_layer
+        run.learn_first_layer()
+        state.parameters[1].W[:] = run.first_layer_before
         if state.average:
             state.average.assign(state.parameters)
     return run
@@ -260,8 +207,9 @@ def begin(
 def _threads_for(state: TrainingState) -> int:
     """Return all cores, or 1 where a step has too little work to share: waiting for one another would take longer."""
     assert state.training.batch_size != "auto"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     products = 3 * state.training.batch_size * sum(n * n_prev for n_prev, n in state.parameters.shapes())
-    return 1 if products < _WORTH_SHARING else os.cpu_count() or 1
+    return 1 if products < _WORTH_SHARING else cores
 
 
 def _check_fits(initial: ImageClassifier, dataset: Dataset, source: str) -> None:
@@ -290,15 +238,17 @@ def resume(folder: str | Path, *, threads: int | None = None) -> TrainingRun:
     path = folder / "checkpoint.h5"
     if not path.is_file():
         raise InputError(f"{folder}: has no checkpoint.h5 to resume from; start the training anew")
-    state, extra = load_state(path)
+    state, extra, arrays = load_state(path)
     data_path = folder / "data.h5"
     if not data_path.is_file():
         data_path = Path(extra["data"])
     dataset = Dataset.open(data_path)
     if dataset.fingerprint != extra["fingerprint"]:
+        dataset.close()
         raise InputError(f"{data_path}: has changed since {path} was written; start the training anew")
-    shift = np.array(extra["shift"], np.float32)[:, None]
-    preprocessor = Preprocessor(Geometry(**extra["geometry"]), extra["contrast"], shift, extra["scale"])
+    preprocessor = Preprocessor(
+        Geometry(**extra["geometry"]), extra["contrast"], arrays["shift"][:, None], extra["scale"]
+    )
     return TrainingRun(
         folder=folder,
         source=extra["source"],
@@ -310,7 +260,8 @@ def resume(folder: str | Path, *, threads: int | None = None) -> TrainingRun:
         memory=extra["memory"],
         threads=threads or extra["threads"],
         started_from=extra["started_from"],
-        seen_before=np.array(extra["seen_before"], np.uint64),
+        seen_before=arrays["seen_before"],
+        first_layer_before=arrays.get("first_layer_before"),
         pretrain_on=extra["pretrain_on"],
     )
 

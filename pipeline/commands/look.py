@@ -47,12 +47,14 @@ def filters(arguments: Arguments) -> int:
     scores = None
     if arguments.hierarchy or arguments.layer == 1:
         scores = score_first_layer(classifier, fit_all=arguments.scores)
-    if arguments.hierarchy or arguments.layer > 1:
-        images = _held_out(classifier, arguments)
+    deeper = list(range(2, n_layers)) if arguments.hierarchy else [arguments.layer] if arguments.layer > 1 else []
+    if arguments.hierarchy or deeper:
         n = 24 if arguments.hierarchy else arguments.max_units
         panels = [first_layer_pictures(classifier, scores, n)] if scores else []
-        for l in range(2, n_layers) if arguments.hierarchy else (arguments.layer,):
-            panels += deeper_layer_pictures(classifier, images, l, n)
+        if deeper:
+            images = _held_out(classifier, arguments)
+            for l in deeper:
+                panels += deeper_layer_pictures(classifier, images, l, n)
         title = f"{name}, layer by layer" if arguments.hierarchy else f"Layer {arguments.layer} of {name}"
         figure = draw_hierarchy(panels, shape, title=title)
     else:
@@ -64,7 +66,10 @@ def filters(arguments: Arguments) -> int:
         _print_scores(scores)
         return 0
     if scores:
-        print(scores.sentence() + ("" if 2 * scores.edge.sum() >= len(scores.edge) else "; try --pretrain"))
+        print(
+            scores.sentence()
+            + ("" if 2 * scores.edge.sum() >= len(scores.edge) else "; try --pretrain sparse_filtering")
+        )
     print(f"Drawn in {arguments.output}")
     return 0
 

@@ -20,7 +20,7 @@ def _add_training_flags(parser: Parser) -> None:
     from model.config import NetworkConfig, TrainingConfig
     from pipeline.augment import AugmentConfig
     from pipeline.config import DataConfig
-    from pipeline.flags import add_flags, positive
+    from pipeline.flags import add_flags, positive, positive_number
 
     group = parser.add_argument_group("run")
     group.add_argument("--name", help="of the run: results go to RUNS/NAME (default: from the source)")
@@ -28,9 +28,13 @@ def _add_training_flags(parser: Parser) -> None:
     group.add_argument("--overwrite", action="store_true", help="replace a run of this name")
     group.add_argument("--config", help="TOML file of settings, such as a run's config.toml")
     group.add_argument(
-        "--pretrain-on", metavar="FOLDER", help="photographs for --pretrain (default: some that come with scikit-learn)"
+        "--pretrain-on",
+        metavar="FOLDER",
+        help="photographs for --pretrain (default: some that are installed)",
     )
-    group.add_argument("--memory", type=float, default=1000, help="MB of pictures to hold in memory (default: 1000)")
+    group.add_argument(
+        "--memory", type=positive_number, default=1000, help="MB of pictures to hold in memory (default: 1000)"
+    )
     group.add_argument("--threads", type=positive, help="processor threads (default: all; 1 for a small network)")
     add_flags(parser, DataConfig, "data")
     add_flags(parser, NetworkConfig, "network")
@@ -57,6 +61,8 @@ def train(arguments: Arguments) -> int:
     """Train, resume, or look for a learning rate."""
     if bool(arguments.source) == bool(arguments.resume):
         raise InputError("train needs either a SOURCE of pictures or --resume RUN")
+    if arguments.find_learning_rate and (arguments.overwrite or arguments.resume):
+        raise InputError("--find-learning-rate begins a run of its own; leave out --overwrite and --resume")
     if arguments.resume:
         from model.config import NetworkConfig, TrainingConfig
         from pipeline.augment import AugmentConfig
@@ -88,7 +94,8 @@ def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
     from pipeline.config import DataConfig
     from pipeline.console import describe_ingest
     from pipeline.flags import config_from_flags, read_toml
-    from pipeline.train import Recipe, prepare, run_folder
+    from pipeline.run_folder import run_folder
+    from pipeline.train import Recipe, prepare
 
     start_from = getattr(arguments, "start_from", None)
     if start_from:
@@ -159,7 +166,7 @@ def _interrupted(run: TrainingRun) -> int:
         return 130
     run.save_model()
     say(
-        f"Interrupted after epoch {run.state.epoch}; {run.folder / 'model.h5'} holds the best weights so far.\n"
+        f"Interrupted after epoch {run.state.epoch}; {run.folder / 'model.h5'} holds the weights so far.\n"
         f"Go on with:  facette train --resume {run.folder}"
     )
     return 130
@@ -171,12 +178,14 @@ def _find_learning_rate(run: TrainingRun) -> int:
     from pipeline.report import draw_rate_range
 
     points = list(find_learning_rate(run.state, run.train_source))
+    run.discard()  # only the drawing stays
     rates, costs = [rate for rate, _ in points], [cost for _, cost in points]
     path = run.folder / "learning_rate.png"
     try:
         rate = suggest(rates, costs)
     except ValueError as error:
         raise InputError(str(error)) from None
+    run.folder.mkdir(parents=True, exist_ok=True)
     save_figure(draw_rate_range(rates, costs, rate), path)
     print(f"A good peak learning rate is about {rate:.2g}: the cost falls steepest there ({path})")
     print(f"Train with:  facette train {run.source} --learning-rate {rate:.2g} --name NAME")
@@ -197,9 +206,10 @@ def demo(arguments: Arguments) -> int:
 
     folder = write_demo(arguments.demo, Path(arguments.data) / arguments.demo)
     say(f"Demo: {DEMOS[arguments.demo].about}\nThe pictures are in {folder}, a folder for each class.")
+    again = arguments.overwrite or not arguments.name  # the demo's own run may be made anew without asking
     arguments.name = arguments.name or f"demo-{arguments.demo}"
     say(f"\n$ facette train {folder} --name {arguments.name}")
-    run = _prepare(arguments, str(folder), overwrite=True)
+    run = _prepare(arguments, str(folder), overwrite=again)
     with run.dataset:
         code = _run_to_the_end(run)
     if code:

@@ -55,7 +55,7 @@ def saved(source, tmp_path):
 def test_a_run_comes_back_exactly_and_goes_on_exactly(source, tmp_path, optimizer, fields):
     state = trained(source, optimizer=optimizer, **fields)
     save_state(state, tmp_path / "c.h5")
-    again, extra = load_state(tmp_path / "c.h5")
+    again, extra, _ = load_state(tmp_path / "c.h5")
     assert extra == {}
     for name in ("network", "training", "n_classes", "epoch", "step", "history"):
         assert getattr(again, name) == getattr(state, name)
@@ -74,7 +74,7 @@ def test_a_run_comes_back_exactly_and_goes_on_exactly(source, tmp_path, optimize
 def test_a_run_that_has_not_begun_can_be_saved(source, tmp_path):
     state = trained(source, epochs=0)
     save_state(state, tmp_path / "c.h5")
-    again, _ = load_state(tmp_path / "c.h5")
+    again, _, _ = load_state(tmp_path / "c.h5")
     assert again.history == []
     np.testing.assert_array_equal(again.parameters.flat, state.parameters.flat)
 
@@ -211,7 +211,7 @@ def test_any_damage_is_noticed_or_harmless(saved, tmp_path):
             content[place : place + 50] = rng.bytes(len(content[place : place + 50]))
         damaged.write_bytes(content)
         try:
-            again, _ = load_state(damaged)
+            again, _, _ = load_state(damaged)
         except FormatError:
             refused += 1
             continue
@@ -231,7 +231,7 @@ def test_a_field_that_a_later_version_adds_is_left_out(saved):
 
 
 def test_more_epochs_can_be_asked_of_a_finished_run(source, saved):
-    state, _ = load_state(saved[1])
+    state, _, _ = load_state(saved[1])
     list(train(state, source, source))
     assert state.is_finished
     state.training = dataclasses.replace(state.training, epochs=6)

@@ -101,7 +101,7 @@ def test_two_classes_get_the_sigmoid_head_and_layers_follow():
 
 def test_what_is_asked_for_is_not_changed():
     network = NetworkConfig(hidden=(7,), head="softmax", batch_norm=False)
-    training = TrainingConfig(epochs=3, batch_size=9, learning_rate=0.3)
+    training = TrainingConfig(epochs=3, batch_size=9, learning_rate=0.3, pretrain="none")
     assert resolved(network, training, n_classes=2) == (network, training)
 
 
@@ -111,7 +111,7 @@ def test_what_is_asked_for_is_not_changed():
         ({}, {"batch_size": 64}, {"m": 50}, "batch_size: 64 is more than the 50 training examples; give at most 50"),
         ({"batch_norm": True}, {"batch_size": 1}, {}, "batch_norm: 500 examples in batches of at most 1 leave a batch"),
         ({"batch_norm": True}, {"batch_size": 2}, {"m": 37}, "leave a batch of a single example"),
-        ({"head": "sigmoid"}, {}, {"n_classes": 3}, "two classes apart, not 3; use the softmax head"),
+        ({"head": "sigmoid"}, {}, {"n_classes": 3}, "two classes apart, not 3; use softmax"),
         ({"hidden": (4,)}, {"layer_rates": (1.0, 1.0, 1.0)}, {}, "layer_rates: 3 given, but the network has 2 layers"),
         ({}, {}, {"m": 0}, "nothing to train on: 0 training examples"),
         ({}, {}, {"n_classes": 1}, "a classifier needs examples of at least 2 classes"),

@@ -26,7 +26,7 @@ X = np.asfortranarray((rng.normal(size=(64, 10))[:, labels] + rng.normal(size=(6
 source, validation = ArrayBatches(X[:, :400], labels[:400]), ArrayBatches(X[:, 400:600], labels[400:600])
 print("ready", flush=True)
 if path.exists():
-    state, _ = load_state(path)
+    state, _, _ = load_state(path)
 else:
     network = NetworkConfig(hidden=(48, 24), batch_norm=True, dropout=0.2, input_dropout=0.1)
     state = start(network, TrainingConfig(epochs=25, average=0.95), n_x=64, m=400, n_classes=10)
@@ -61,7 +61,7 @@ def test_killed_and_resumed_equals_undisturbed(tmp_path):
                 child.kill()
         epochs.append(load_state(killed)[0].epoch if killed.exists() else 0)  # whatever is there is a good one
     finish(killed)
-    (one, _), (other, _) = load_state(undisturbed), load_state(killed)
+    (one, *_), (other, *_) = load_state(undisturbed), load_state(killed)
     assert epochs == sorted(epochs)
     assert one.epoch == other.epoch == 25
     for name in ("parameters", "average", "best"):

@@ -75,5 +75,8 @@ def test_bad_files_are_explained(tmp_path):
         read_toml(tmp_path / "c.toml")
     with pytest.raises(InputError, match="cannot be read"):
         read_toml(tmp_path / "none.toml")
+    (tmp_path / "d.toml").write_text("[netwrk]\nhidden = [3]\n")
+    with pytest.raises(InputError, match="netwrk is unknown; the sections are data, network"):
+        read_toml(tmp_path / "d.toml")
     with pytest.raises(InputError, match="epoch is unknown; valid names are epochs"):
         config_from_flags(TrainingConfig, parse(), {"epoch": 3})

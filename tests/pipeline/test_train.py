@@ -18,7 +18,8 @@ from pipeline.config import DataConfig
 from pipeline.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.flags import config_from_flags, read_toml
-from pipeline.train import prepare, resume, run_folder
+from pipeline.run_folder import run_folder
+from pipeline.train import prepare, resume
 
 
 def train_in(folder, source, **options):
@@ -152,10 +153,10 @@ def test_edges_can_be_learned_from_a_folder_of_photographs(faces, photo, tmp_pat
     run = prepare(faces, tmp_path / "run", pretrain_on=tmp_path / "photos", **small)
     with run.dataset:
         next(run.epochs())
-        learned = run.learned_first_layer
+        learned = run.first_layer_before
     resumed = resume(tmp_path / "run")
     with resumed.dataset:
-        np.testing.assert_array_equal(resumed.learned_first_layer, learned)
+        np.testing.assert_array_equal(resumed.first_layer_before, learned)
     with pytest.raises(InputError, match="no such file or folder"):
         prepare(faces, tmp_path / "other", pretrain_on=tmp_path / "nothing")
 
@@ -246,4 +247,25 @@ def test_overwriting_replaces_a_run_and_keeps_it_when_the_new_one_cannot_begin(f
     run = prepare(faces, tmp_path / "run", overwrite=True, **small)
     run.dataset.close()
 
-    assert {path.name for path in (tmp_path / "run").iterdir()} == {"data.h5", "config.toml", "mine.txt"}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"data.h5", "config.toml", "mine.txt", ".replaced"}
+    run.discard()  # a run without an epoch is taken back, and the old one is there again
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+    train_in(tmp_path / "run", faces, overwrite=True, **small)
+    assert "mine.txt" in {path.name for path in (tmp_path / "run").iterdir()}
+    assert ".replaced" not in {path.name for path in (tmp_path / "run").iterdir()}
+
+
+def test_data_settings_are_refused_for_a_data_set(run_path, small, tmp_path):
+    with pytest.raises(InputError, match="leave out test, split_seed"):
+        prepare(run_path / "data.h5", tmp_path / "run", data=DataConfig(test=0.3, split_seed=7), **small)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_data_set_in_the_folder_of_the_run_is_never_lost(faces, run_path, small, tmp_path):
+    (tmp_path / "run").mkdir()
+    shutil.copy(run_path / "data.h5", tmp_path / "run" / "data.h5")
+    for source, overwrite in ((faces, False), (tmp_path / "run" / "data.h5", True)):
+        with pytest.raises(InputError, match=r"holds a run already|lies in the run"):
+            prepare(source, tmp_path / "run", overwrite=overwrite, **small)
+    assert (tmp_path / "run" / "data.h5").read_bytes() == (run_path / "data.h5").read_bytes()

@@ -1,0 +1,130 @@
+"""The folder of a run: how it is named, what lies in it, and how a run is replaced without losing the old one.
+
+A run that is to be replaced is set aside in a hidden folder inside its own, and stays there until the new run has
+finished; whatever stops the new one before its first checkpoint brings the old one back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import InputError
+
+RUN_FILES = (
+    "model.h5",
+    "checkpoint.h5",
+    "data.h5",
+    "config.toml",
+    "history.csv",
+    "metrics.json",
+    "report.html",
+    "filters.png",
+    "learning_rate.png",
+    "predictions.csv",
+)
+_ASIDE = ".replaced"
+
+
+def holds_run(folder: Path) -> bool:
+    """Tell whether a folder holds a run, finished or not, or one that was set aside."""
+    return any((folder / name).exists() for name in ("model.h5", "checkpoint.h5", "data.h5", _ASIDE))
+
+
+def run_folder(runs: str | Path, name: str | None, source: str | Path, *, overwrite: bool = False) -> Path:
+    """Return the folder for a new run: RUNS/NAME, or RUNS/SOURCE, or the first of RUNS/SOURCE-2, -3 that is free.
+
+    Parameters
+    ----------
+    runs : str or Path
+    name : str or None
+    source : str or Path
+        Gives the name where there is none.
+    overwrite : bool
+        The name may be taken: `making` is to replace that run.
+
+    Raises
+    ------
+    InputError
+        When the name is no name, or is taken.
+    """
+    runs, wanted = Path(runs), name or Path(source).resolve().stem.lstrip(".") or "run"
+    if Path(wanted).name != wanted or wanted.startswith("."):
+        raise InputError(f"--name {wanted!r} does not work; give a plain name such as first")
+    folder, taken = runs / wanted, 1
+    while not name and not overwrite and holds_run(folder):
+        taken += 1
+        folder = runs / f"{wanted}-{taken}"
+    if not overwrite:
+        _refuse_taken(folder)
+    return folder
+
+
+def _refuse_taken(folder: Path) -> None:
+    if holds_run(folder):
+        raise InputError(
+            f"{folder}: holds a run already; choose another --name, replace it with --overwrite, "
+            f"or go on with it:  facette train --resume {folder}"
+        )
+
+
+@contextmanager
+def making(folder: Path, *, overwrite: bool) -> Iterator[None]:
+    """Make a folder ready for a new run; when the block fails, all is as it was.
+
+    Raises
+    ------
+    InputError
+        When it holds a run that is not to be replaced, or cannot be made.
+    """
+    if not overwrite:
+        _refuse_taken(folder)
+    existed = folder.is_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _set_aside(folder)
+    except OSError as error:
+        raise InputError(f"{folder}: the run folder cannot be made ({error.strerror})") from None
+    try:
+        yield
+    except BaseException:
+        bring_back(folder)
+        if not existed:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _set_aside(folder: Path) -> None:
+    """Move a run's files into the hidden folder; a run set aside before, for one that never finished, stays there."""
+    aside = folder / _ASIDE
+    if aside.is_dir():
+        _remove_files(folder)
+    elif holds_run(folder):
+        aside.mkdir()
+        for file in RUN_FILES:
+            if (folder / file).exists():
+                (folder / file).replace(aside / file)
+
+
+def bring_back(folder: Path) -> None:
+    """Remove a run that came to nothing, and put back the one that was set aside for it."""
+    _remove_files(folder)
+    aside = folder / _ASIDE
+    if aside.is_dir():
+        for file in aside.iterdir():
+            file.replace(folder / file.name)
+        aside.rmdir()
+
+
+def forget_replaced(folder: Path) -> None:
+    """Let go of the run that was set aside: the new one is complete."""
+    shutil.rmtree(folder / _ASIDE, ignore_errors=True)
+
+
+def _remove_files(folder: Path) -> None:
+    for file in RUN_FILES:
+        (folder / file).unlink(missing_ok=True)
