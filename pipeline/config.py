@@ -145,11 +145,6 @@ def parse_size(size: str) -> tuple[int, int] | None:
     return int(match[1]), int(match[2] or match[1])
 
 
-def is_auto(config: DataConfig) -> bool:
-    """Tell whether a geometry for this configuration needs a survey of the pictures."""
-    return config.size == "auto" or config.color == "auto"
-
-
 def resolve_geometry(config: DataConfig, survey: Survey) -> Geometry:
     """Turn every ``"auto"`` of size, colour and fit into a value, by the rules `DataConfig` states."""
     color = config.color if config.color != "auto" else "gray" if survey.gray else "rgb"
