@@ -93,7 +93,7 @@ def prepare(
     jobs, progress
         As in `pipeline.ingest.ingest`.
     **settings
-        Fields of the recipe, instead of `recipe`.
+        Fields of the recipe, instead of `recipe`; None: the default.
 
     Raises
     ------
@@ -101,10 +101,10 @@ def prepare(
         When the source, the folder or the configuration cannot work; nothing is left behind.
     """
     folder, source_path = Path(folder), Path(source)
-    for what in (source, start_from, (recipe or Recipe(**settings)).pretrain_on):
+    recipe = recipe or Recipe(**{name: value for name, value in settings.items() if value is not None})
+    for what in (source, start_from, recipe.pretrain_on):
         if overwrite and what and folder.resolve() in Path(what).resolve().parents:
             raise InputError(f"{what}: lies in the run that is to be replaced; choose another name for the new run")
-    recipe = recipe or Recipe(**settings)
     initial = ImageClassifier.load(start_from) if start_from else None
     with making(folder, overwrite=overwrite):
         data_path, ingested = source_path, None

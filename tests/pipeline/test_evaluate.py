@@ -65,16 +65,14 @@ def test_unknown_class_is_named(classifier, faces, tmp_path):
         evaluate(classifier, tmp_path / "all", include_seen=True)
 
 
-def test_nothing_left_is_said(classifier, run_path):
-    run_files = run_path / "data.h5"
+def test_nothing_left_is_said(classifier, run_path, tmp_path):
     with pytest.raises(InputError, match="took part in the training"):
-        evaluate(classifier, _only_training(run_files))
+        evaluate(classifier, _only_training(run_path / "data.h5", tmp_path / "only-training.h5"))
 
 
-def _only_training(path):
+def _only_training(path, target):
     import h5py
 
-    target = path.with_name("only-training.h5")
     shutil.copy(path, target)
     with h5py.File(target, "r+") as file:
         split = file["split"][()]
