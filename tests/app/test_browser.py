@@ -189,7 +189,7 @@ def test_train_the_demo_where_there_is_no_model(page, tmp_path):
         page.goto(url)
         page.get_by_role("heading", name="No model yet").wait_for()
         page.get_by_role("button", name="Train the demo model").click()
-        page.get_by_role("heading", name="Classify pictures").wait_for()
+        page.get_by_role("heading", name="Classify pictures").wait_for(timeout=180_000)  # it trains all of the demo
         page.get_by_role("table", name="Probability of each class").wait_for()
         assert (tmp_path / "runs" / "demo-faces" / "report.html").is_file()
     finally:
