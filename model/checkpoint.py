@@ -183,7 +183,7 @@ def save_state(
     with create(path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION) as file:
         write_json(file, "network_config", asdict(state.network))
         write_json(file, "training_config", asdict(state.training))
-        write_json(file, "progress", {"n_classes": state.n_classes, "epoch": state.epoch, "step": state.step})
+        write_json(file, "progress", {"n_classes": state.n_classes, "epoch": len(state.history), "step": state.step})
         write_json(file, "extra", extra or {})
         write_array(file, "moments", state.moments)
         others = file.create_group("arrays")

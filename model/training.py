@@ -264,8 +264,8 @@ class Run:
             if state.best is None:
                 state.best = state.current.copy()
             state.best.assign(state.current)
-        state.epoch += 1
         state.history.append(record)
+        state.epoch = len(state.history)
         return record
 
     def step(self, batch: Batch, rate: float) -> tuple[float, int]:
