@@ -320,9 +320,10 @@ class Run:
                 f"{what} is NaN or infinite before the first step: no learning rate can help. The examples or the "
                 "weights to start from are too large; scale pixels to 0..1"
             )
+        kept = " The weights from before this epoch are kept." if state.epoch else ""
         return Diverged(
             f"training diverged: {what} became NaN or infinite at step {state.step + 1} (epoch {state.epoch + 1}, "
-            f"learning rate {rate:.3g}). The weights from before this epoch are kept. Lower learning_rate, or set "
+            f"learning rate {rate:.3g}).{kept} Lower learning_rate, or set "
             "clip_norm to 1"
         )
 

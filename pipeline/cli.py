@@ -59,6 +59,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except MemoryError as error:
+        say(
+            f"facette {arguments.command}: does not fit into memory ({error}); take smaller pictures, batches or layers"
+        )
+        return 1
     except (ValueError, ArithmeticError, OSError) as error:
         from model.checkpoint import FormatError
         from model.config import ConfigError

@@ -119,7 +119,7 @@ def describe_plan(run: TrainingRun) -> str:
         f"Network {dims} ({', '.join(extras)}; {network.head}): {state.parameters.flat.size:,} parameters",
         f"Training {left} epochs in batches of {training.batch_size}: {training.optimizer}, "
         f"learning rate {training.learning_rate:.3g}, {schedule}, seed {training.seed}"
-        f"{varied}; about {duration(run.estimate_seconds())}",
+        f"{varied}; about {duration(max(1.0, run.estimate_seconds()))} of computing",
     ]
     if training.pretrain != "none":
         method, where = (

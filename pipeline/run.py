@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import math
 import platform
 import time
 from collections.abc import Iterator
@@ -149,7 +150,7 @@ class TrainingRun:
         model.training.Diverged
             The checkpoint then holds the last good weights.
         """
-        written = time.monotonic()
+        written = -math.inf  # the first epoch is saved at once
         records = train(self.state, self.train_source, self.validation_source)
         try:
             while True:

@@ -153,7 +153,11 @@ def _run_to_the_end(run: TrainingRun) -> int:
             run.discard()
         return 1
     say("Evaluating, and writing the report")
-    result = run.finish()
+    try:
+        result = run.finish()
+    except KeyboardInterrupt:
+        say(f"Interrupted; the training is done. For scores and report:  facette train --resume {run.folder}")
+        return 130
     print(describe_result(result))
     print(f"The run is in {run.folder}: model.h5, report.html, filters.png, metrics.json, history.csv, config.toml")
     return 0
