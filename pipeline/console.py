@@ -80,9 +80,10 @@ def table(rows: Iterable[Sequence[Any]], indent: str = "  ") -> str:
 def describe_ingest(report: IngestReport) -> str:
     """Say what was found and what became of it."""
     passed = sum(report.ignored.values())
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in report.ignored.items())
     lines = [
         f"Found {report.found:,} files: {report.ingested:,} pictures ingested, {len(report.rejected):,} rejected, "
-        f"{passed:,} passed over (hidden or system files)"
+        f"{passed:,} passed over" + (f" ({reasons})" if passed else "")
     ]
     shown = list(report.classes.items())
     names = ", ".join(f"{name} {count:,}" for name, count in shown[:8])
