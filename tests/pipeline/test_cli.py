@@ -241,6 +241,7 @@ def test_closed_pipe_ends_quietly(faces, run_path):
         child.wait()
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_trained_and_resumes_to_the_same_end(capsys, faces, tmp_path):
     words = ["train", str(faces), "--hidden", "400,200", "--epochs", "100", *PLAIN, "--name"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

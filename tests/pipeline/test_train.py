@@ -131,6 +131,7 @@ def test_early_stopping_without_validation_leaves_nothing_behind(faces, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_first_layer_learns_edges_from_photographs_and_keeps_them(faces, tmp_path):
     training = TrainingConfig(epochs=30)
     result = train_in(tmp_path / "run", faces, network=NetworkConfig(hidden=(64, 16)), training=training)
@@ -145,6 +146,7 @@ def test_first_layer_learns_edges_from_photographs_and_keeps_them(faces, tmp_pat
     assert result.first_layer.sentence() in (tmp_path / "run" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_edges_can_be_learned_from_a_folder_of_photographs(faces, photo, tmp_path):
     (tmp_path / "photos").mkdir()
     photo.save(tmp_path / "photos" / "china.jpg")
