@@ -25,12 +25,11 @@ from pipeline.classifier import ImageClassifier
 from pipeline.config import Geometry
 from pipeline.images import PictureError, decode, from_array, read_bytes, render
 from pipeline.inputs import Item, find_items, open_container, open_data_set
-from pipeline.rows import Row, Tally, columns, safe_name
+from pipeline.rows import Row, Tally, columns
 from pipeline.samples import Sample
 from pipeline.writers import WRITERS, write_csv, write_jsonl
 
 __all__ = ["WRITERS", "Item", "Row", "Tally", "columns", "find_items", "predict", "write_csv", "write_jsonl"]
-_safe = safe_name
 
 BATCH = 64
 PIECE = 8  # files that a thread reads at a time

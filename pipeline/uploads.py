@@ -19,7 +19,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.config import Geometry
 from pipeline.images import MAX_PIXELS, PictureError, open_picture, render
 from pipeline.listing import LITTER
-from pipeline.predict import Row, _safe
+from pipeline.rows import Row, safe_name
 
 SHOWN_SIDE = 640  # longest side, in pixels, of the picture kept for showing
 FAR_FROM_ASPECT = 1.25  # a cut that loses more than a fifth of the picture is worth a hint
@@ -105,14 +105,14 @@ def classify_uploads(
         code, message = (error.code, str(error)) if error else ("", "")
         common = (upload.true_label, code, message, digest.hexdigest(), classifier.model_id)
         if image is None or seen is None:
-            results.append(Classified(Row(_safe(upload.name), "error", (), *common)))
+            results.append(Classified(Row(safe_name(upload.name), "error", (), *common)))
             continue
         probabilities = next(ranked)
         order = np.argsort(-probabilities, kind="stable")
         ranking = tuple((classifier.classes[k], float(probabilities[k])) for k in order)
         size = (image.height, image.width)
         image.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-        row = Row(_safe(upload.name), "ok", ranking, *common)
+        row = Row(safe_name(upload.name), "ok", ranking, *common)
         results.append(Classified(row, size, image, seen, classifier.has_seen(digest.digest())))
     return results
 
