@@ -90,7 +90,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     if not argv:
         parser.print_help(sys.stderr)
         sys.exit(2)
-    return parser.parse_args(argv)
+    return parser.parse_args(argv, argparse.Namespace(argv=argv))
 
 
 if __name__ == "__main__":

@@ -66,6 +66,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
+def counted(n: int, noun: str) -> str:
+    """Write a number of things: "1 file", "2,000 files"."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
 def table(rows: Iterable[Sequence[Any]], indent: str = "  ") -> str:
     """Align rows in columns: the first to the left, the others to the right."""
     cells = [[str(cell) for cell in row] for row in rows]
@@ -82,8 +87,8 @@ def describe_ingest(report: IngestReport) -> str:
     passed = sum(report.ignored.values())
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in report.ignored.items())
     lines = [
-        f"Found {report.found:,} files: {report.ingested:,} pictures ingested, {len(report.rejected):,} rejected, "
-        f"{passed:,} passed over" + (f" ({reasons})" if passed else "")
+        f"Found {counted(report.found, 'file')}: {counted(report.ingested, 'picture')} ingested, "
+        f"{len(report.rejected):,} rejected, {passed:,} passed over" + (f" ({reasons})" if passed else "")
     ]
     shown = list(report.classes.items())
     names = ", ".join(f"{name} {count:,}" for name, count in shown[:8])
@@ -118,7 +123,7 @@ def describe_plan(run: TrainingRun) -> str:
     left = training.epochs - state.epoch if training.epochs != "auto" else 0
     lines = [
         f"Network {dims} ({', '.join(extras)}; {network.head}): {state.parameters.flat.size:,} parameters",
-        f"Training {left} epochs in batches of {training.batch_size}: {training.optimizer}, "
+        f"Training {counted(left, 'epoch')} in batches of {training.batch_size}: {training.optimizer}, "
         f"learning rate {training.learning_rate:.3g}, {schedule}, seed {training.seed}"
         f"{varied}; about {duration(max(1.0, run.estimate_seconds()))} of computing",
     ]
@@ -148,10 +153,14 @@ def show_epoch(record: EpochRecord, epochs: int) -> None:
 def describe_epoch(record: EpochRecord, epochs: int) -> str:
     """Say how one epoch went, in one line."""
     number = f"{record.epoch:>{len(str(epochs))}}/{epochs}"
-    text = f"epoch {number}  cost {record.cost:.4f}  accuracy {percent(record.accuracy)}"
+    text = f"epoch {number}  cost {_cost(record.cost)}  accuracy {percent(record.accuracy)}"
     if record.validation_cost == record.validation_cost:
-        text += f"  validation {record.validation_cost:.4f} {percent(record.validation_accuracy)}"
-    return text + ("  *" if record.is_best else "")
+        text += f"  validation {_cost(record.validation_cost)} {percent(record.validation_accuracy)}"
+    return text + ("  best" if record.is_best else "")
+
+
+def _cost(cost: float) -> str:
+    return f"{cost:.4f}" if cost < 1000 else f"{cost:.3g}"
 
 
 def describe_result(result: TrainingResult) -> str:

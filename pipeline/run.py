@@ -7,6 +7,7 @@ import csv
 import json
 import math
 import platform
+import statistics
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -133,14 +135,14 @@ class TrainingRun:
             n_classes=state.n_classes,
             parameters=state.parameters,
         )
-        run, seconds = Run(trial, self.train_source.labels), []
+        run, times = Run(trial, self.train_source.labels), [time.perf_counter()]
         for batch in self.train_source.batches(run.batch_size, [0]):
-            begin = time.perf_counter()
             run.step(batch, 0.0)
-            seconds.append(time.perf_counter() - begin)
-            if len(seconds) >= 4:
+            times.append(time.perf_counter())
+            if len(times) > 10:
                 break
-        return min(seconds) * 1.3 * (run.n_steps - state.step)
+        seconds = [end - begin for begin, end in pairwise(times)]  # waiting for a batch counts; the first warms up
+        return statistics.median(seconds[1:] or seconds) * 1.1 * (run.n_steps - state.step)  # a tenth: validation
 
     def epochs(self) -> Iterator[EpochRecord]:
         """Train to the end, or until the caller stops; the checkpoint on disk is at most seconds old.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.console import progress_bar, say
+from pipeline.console import counted, progress_bar, say
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def train(arguments: Arguments) -> int:
         run = _prepare(arguments, arguments.source, arguments.overwrite)
     with run.dataset:
         if arguments.find_learning_rate:
-            return _find_learning_rate(run)
+            return _find_learning_rate(run, arguments.argv)
         return _run_to_the_end(run)
 
 
@@ -148,7 +149,7 @@ def _run_to_the_end(run: TrainingRun) -> int:
         say(f"facette: {error}")
         if run.state.epoch:
             run.save_model()
-            say(f"The best weights of the {run.state.epoch} epochs before are in {run.folder / 'model.h5'}")
+            say(f"The best weights of the {counted(run.state.epoch, 'epoch')} before are in {run.folder / 'model.h5'}")
         else:
             run.discard()
         return 1
@@ -176,7 +177,7 @@ def _interrupted(run: TrainingRun) -> int:
     return 130
 
 
-def _find_learning_rate(run: TrainingRun) -> int:
+def _find_learning_rate(run: TrainingRun, words: list[str]) -> int:
     from model.rate_range import find_learning_rate, suggest
     from pipeline.figures import save_figure
     from pipeline.report import draw_rate_range
@@ -192,7 +193,8 @@ def _find_learning_rate(run: TrainingRun) -> int:
     run.folder.mkdir(parents=True, exist_ok=True)
     save_figure(draw_rate_range(rates, costs, rate), path)
     print(f"A good peak learning rate is about {rate:.2g}: the cost falls steepest there ({path})")
-    print(f"Train with:  facette train {run.source} --learning-rate {rate:.2g} --name NAME")
+    again = [word for word in words if word != "--find-learning-rate"]
+    print(f"Train with:  {shlex.join(['facette', *again, '--learning-rate', f'{rate:.2g}'])}")
     return 0
 
 

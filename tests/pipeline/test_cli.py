@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -105,10 +106,14 @@ def test_ingest_dry_run_append_and_rejected(capsys, faces, tmp_path):
 
 
 def test_find_learning_rate_draws_and_suggests(capsys, faces):
-    code, out, _ = run(capsys, "train", faces, "--find-learning-rate", "--name", "lr", "--hidden", "32", *PLAIN)
+    code, out, _ = run(capsys, "train", faces, "--find-learning-rate", "--name", "lr 1", "--hidden", "32", *PLAIN)
     assert code == 0
-    assert "--learning-rate" in out
-    assert os.path.getsize("runs/lr/learning_rate.png") > 5000  # noqa: PTH202
+    assert os.path.getsize("runs/lr 1/learning_rate.png") > 5000  # noqa: PTH202
+    command = shlex.split(out.splitlines()[-1].removeprefix("Train with:"))
+    code, _, err = run(capsys, *command[1:])  # as it stands
+    assert code == 0
+    assert f"learning rate {float(command[-1]):.3g}" in err
+    assert "-32-1 " in err
 
 
 def make_empty(path, faces):
