@@ -33,6 +33,7 @@ from pipeline.run import TrainingRun, geometry_settings
 from pipeline.run_folder import making
 
 DEFAULT_MEMORY = 1_000_000_000  # bytes of pictures held in memory before training reads from the file instead
+_FURTHER = 0.1  # of the learning rate, for a model trained before: at full rate it first forgets what it knew
 _WORTH_SHARING = 50_000_000  # multiplications in a training step below which a second thread costs more than it gives
 
 
@@ -87,7 +88,8 @@ def prepare(
         How the network is made and trained.
     start_from : str or Path, optional
         A model file to train further, with its pictures' geometry, its classes and its layers; of `recipe.network` only
-        the dropout counts. Gone with the folding are its batch normalisation and its optimiser's moments.
+        the dropout counts. Gone with the folding are its batch normalisation and its optimiser's moments. A learning
+        rate left at "auto" is a tenth of the usual.
     overwrite : bool
         Replace a run that the folder holds; it stays if this one cannot be prepared.
     jobs, progress
@@ -196,6 +198,9 @@ def begin(
     )
     if initial:
         run.started_from, run.seen_before = initial.model_id, initial.seen
+        if training.learning_rate == "auto":
+            rate = float(state.training.learning_rate) * _FURTHER
+            state.training = replace(state.training, learning_rate=rate)
     if state.training.pretrain != "none":
         run.learn_first_layer()
         state.parameters[1].W[:] = run.first_layer_before
