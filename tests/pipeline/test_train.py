@@ -219,8 +219,8 @@ def test_training_further_starts_where_the_model_ended_and_remembers_its_picture
     with run.dataset:
         images, _ = run.dataset.read("test")
         np.testing.assert_allclose(run.classifier().probabilities(images), before.probabilities(images), atol=2e-6)
-        first, _ = run.epochs()
-        assert first.validation_accuracy >= 0.9  # in small steps, which forget nothing
+        steps = [record.learning_rate for record in run.epochs()]
+        assert max(steps) < 0.2 * max(record.learning_rate for record in before.history)
         result = run.finish()
 
     assert result.seen_before > 0  # another split: some of its test pictures were trained on
