@@ -69,7 +69,9 @@ class Calibration:
         """
         distance = len(self.distance) > 0
         shapes = self.means.shape, self.whitening.shape
-        if not len(self.doubt) or (distance and shapes != ((n_hidden, n_classes), (n_hidden, n_hidden))):
+        if not (len(self.doubt) and len(self.uncertainty)) or (
+            distance and shapes != ((n_hidden, n_classes), (n_hidden, n_hidden))
+        ):
             raise ValueError("the calibration does not fit the network")
 
     def doubts(self, probabilities: Array, hidden: Array) -> NDArray[np.float64]:

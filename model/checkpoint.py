@@ -18,6 +18,7 @@ import numpy as np
 
 from model.atomic import replacing
 from model.config import NetworkConfig, TrainingConfig
+from model.hdf5 import DAMAGE, FormatError, attribute, open_file
 from model.optimizers import OPTIMIZERS
 from model.parameters import Parameters
 from model.training import EpochRecord, TrainingState
@@ -25,14 +26,6 @@ from model.training import EpochRecord, TrainingState
 CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "facette-checkpoint", 1
 _LAYER_ARRAYS = ("W", "b", "gamma", "running_mean", "running_variance")
 Config = TypeVar("Config")
-
-
-# What reading a file with bytes missing or changed can come to: every layer of h5py has its own way to give up.
-_DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError)
-
-
-class FormatError(ValueError):
-    """A file that is not what it should be: foreign, damaged, or of a newer version. The message says which."""
 
 
 @contextmanager
@@ -52,8 +45,8 @@ def has_format(path: str | Path, format: str) -> bool:
         return False
     try:
         with h5py.File(path, "r") as file:
-            return bool(file.attrs.get("format") == format)
-    except OSError:
+            return attribute(file, "format") == format
+    except DAMAGE:
         return False
 
 
@@ -70,26 +63,24 @@ def opened(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: there is no such file")
     try:
-        file = h5py.File(path, "r")
-    except PermissionError:
-        raise FormatError(f"{path}: may not be read by this user") from None
-    except OSError as error:
-        raise FormatError(f"{path}: not an HDF5 file, or damaged; a {format} file is needed") from error
+        file = open_file(path)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}; a {format} file is needed") from None
     with file:
         try:
-            found, found_version = file.attrs.get("format"), file.attrs.get("version")
-            if not isinstance(found, str) or found != format:
+            found, found_version = attribute(file, "format"), attribute(file, "version")
+            if found != format:
                 what = found if isinstance(found, str) else "foreign HDF5 data"
-                raise FormatError(f"{path}: holds {what}, a {format} file is needed")
-            if int(found_version) > version:
-                raise FormatError(
-                    f"{path}: written by a newer version of Facette (format {found_version}); update Facette"
-                )
+                raise FormatError(f"holds {what}, a {format} file is needed")
+            if not isinstance(found_version, int):
+                raise FormatError(f"damaged {format} file (it has no version)")
+            if found_version > version:
+                raise FormatError(f"written by a newer version of Facette (format {found_version}); update Facette")
             yield file
-        except FormatError:
-            raise
-        except _DAMAGE as error:
-            raise FormatError(f"{path}: damaged {format} file ({error})") from error
+        except FormatError as error:
+            raise FormatError(f"{path}: {error}") from None
+        except DAMAGE as error:
+            raise FormatError(f"{path}: damaged {format} file ({' '.join(str(error).split())})") from error
 
 
 def write_json(group: h5py.Group, name: str, value: Any) -> None:
@@ -108,6 +99,23 @@ def write_array(group: h5py.Group, name: str, array: np.ndarray) -> None:
         group.create_dataset(name, data=array, chunks=array.shape, fletcher32=True)
     else:
         group[name] = array
+
+
+def read_array(group: h5py.Group, name: str, ndim: int, kinds: str = "f", *, finite: bool = True) -> np.ndarray:
+    """Read what `write_array` stored.
+
+    Raises
+    ------
+    FormatError
+        When it has another number of dimensions, another kind of numbers (NumPy's ``dtype.kind``), or NaN.
+    """
+    stored = group[name]
+    if stored.ndim != ndim or stored.dtype.kind not in kinds:
+        raise FormatError(f"{stored.name} has shape {stored.shape} and dtype {stored.dtype}, which does not fit")
+    array = stored[()]
+    if finite and not np.isfinite(array).all():
+        raise FormatError(f"{stored.name} holds a number that is NaN or infinite")
+    return array
 
 
 def write_layers(group: h5py.Group, parameters: Parameters) -> None:
@@ -133,12 +141,12 @@ def read_layers(group: h5py.Group) -> Parameters:
     layers = [stored[str(l)] for l in range(1, len(stored) + 1)]
     W_shapes = [layer["W"].shape for layer in layers]
     if not layers or any(len(shape) != 2 for shape in W_shapes):
-        raise FormatError(f"{group.file.filename}: a layer's W is not a matrix")
+        raise FormatError("a layer's W is not a matrix")
     layer_dims = [W_shapes[0][1], *(shape[0] for shape in W_shapes)]
     batch_norm = "gamma" in layers[0]
     dtype = layers[0]["W"].dtype
     if dtype not in (np.float32, np.float64):
-        raise FormatError(f"{group.file.filename}: W has dtype {dtype}, expected float32 or float64")
+        raise FormatError(f"W has dtype {dtype}, expected float32 or float64")
     parameters = Parameters(layer_dims, batch_norm=batch_norm, dtype=dtype)
     for l, layer in enumerate(layers, start=1):
         running = parameters.running_of(l) or (None, None)
@@ -146,12 +154,14 @@ def read_layers(group: h5py.Group) -> Parameters:
             if view is None:
                 continue
             if layer[name].shape != view.shape:
-                raise FormatError(
-                    f"{group.file.filename}: layer {l}: {name} has shape {layer[name].shape}, expected {view.shape}"
-                )
+                raise FormatError(f"layer {l}: {name} has shape {layer[name].shape}, expected {view.shape}")
             view[:] = layer[name]
+    if any(
+        statistics.variance.min() < 0 for statistics in map(parameters.running_of, range(1, len(layers))) if statistics
+    ):
+        raise FormatError("a variance is below 0")
     if not (np.isfinite(parameters.flat).all() and np.isfinite(parameters.running).all()):
-        raise FormatError(f"{group.file.filename}: a weight is NaN or infinite")
+        raise FormatError("a weight is NaN or infinite")
     return parameters
 
 
@@ -169,7 +179,10 @@ def write_history(group: h5py.Group, history: list[EpochRecord]) -> None:
 
 def read_history(group: h5py.Group) -> list[EpochRecord]:
     """Read what `write_history` stored."""
-    columns = {field.name: group[f"history/{field.name}"][()].tolist() for field in dataclasses.fields(EpochRecord)}
+    columns = {
+        field.name: read_array(group, f"history/{field.name}", 1, "biuf", finite=False).tolist()
+        for field in dataclasses.fields(EpochRecord)
+    }
     return [EpochRecord(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
@@ -207,7 +220,7 @@ def load_state(path: str | Path) -> tuple[TrainingState, dict[str, Any], dict[st
             network=config_from(NetworkConfig, read_json(file, "network_config")),
             training=config_from(TrainingConfig, read_json(file, "training_config")),
             parameters=read_layers(file["parameters"]),
-            moments=file["moments"][()],
+            moments=read_array(file, "moments", 2),
             average=read_layers(file["average"]) if "average" in file else None,
             best=read_layers(file["best"]) if "best" in file else None,
             history=read_history(file),
@@ -219,12 +232,23 @@ def load_state(path: str | Path) -> tuple[TrainingState, dict[str, Any], dict[st
 
 def _check_state(state: TrainingState) -> None:
     """Refuse a run whose parts do not belong together."""
-    parameters = state.parameters
-    layer_dims = state.network.layer_dims(parameters.layer_dims[0], state.n_classes)
-    n_moments = OPTIMIZERS[state.training.optimizer].n_moments
+    network, training, parameters = state.network, state.training, state.parameters
+    if not all(type(n) is int and n >= 0 for n in (state.n_classes, state.epoch, state.step)):
+        raise ValueError("the progress is not in whole numbers")
+    if "auto" in (*asdict(network).values(), *asdict(training).values()):
+        raise ValueError("the configuration is not resolved")
+    layer_dims = network.layer_dims(parameters.layer_dims[0], state.n_classes)
+    n_moments = OPTIMIZERS[training.optimizer].n_moments
     if (
-        any(part is not None and part.layer_dims != layer_dims for part in (parameters, state.average, state.best))
+        any(
+            part is not None
+            and (part.layer_dims, part.batch_norm, part.flat.dtype) != (layer_dims, network.batch_norm, training.dtype)
+            for part in (parameters, state.average, state.best)
+        )
+        or (state.average is None) != (training.average == 0)
         or state.moments.shape != (n_moments, parameters.flat.size)
+        or state.moments.dtype != training.dtype
+        or len(training.layer_rates) not in (0, parameters.L)
         or state.epoch != len(state.history)
     ):
         raise ValueError("weights, optimiser, history and configuration do not fit one another")

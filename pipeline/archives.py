@@ -103,7 +103,7 @@ def _reader(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> Ca
         info = members.get(str(sample.key))
         if info is None:
             raise PictureError("not_found", "is not in the archive")
-        _check_member(info)
+        check_member(info)
         try:
             with archive.open(info) as file:
                 head = file.read(256)
@@ -119,7 +119,8 @@ def _reader(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> Ca
     return read
 
 
-def _check_member(info: zipfile.ZipInfo) -> None:
+def check_member(info: zipfile.ZipInfo) -> None:
+    """Refuse a member that is encrypted, too large, or packed more tightly than pictures can be."""
     if info.flag_bits & _ENCRYPTED:
         raise PictureError("permission", "is encrypted; unpack the archive with its password and give the folder")
     if info.file_size > MAX_BYTES:

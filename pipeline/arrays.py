@@ -6,16 +6,23 @@ Every layout is turned into parts, each the pictures and labels of one split (or
 
 from __future__ import annotations
 
+import math
 import zipfile
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
+import h5py
 import numpy as np
 
+from model.hdf5 import DAMAGE, read_text
+from pipeline.archives import check_member
 from pipeline.dataset import Dataset, is_dataset, open_hdf5
 from pipeline.errors import InputError
+from pipeline.images import PictureError
 from pipeline.listing import escape
 from pipeline.samples import Sample, Source
 from pipeline.split import SPLITS
@@ -48,12 +55,9 @@ def open_npz(path: Path, group_by: str = "") -> Source:
         If it is damaged, holds objects, or its arrays do not fit.
     """
     where = escape(path)
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files if name in _known_names()}
-            names = file.files
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, MemoryError) as error:
-        raise InputError(f"{where}: cannot be read ({_reason(error)})") from None
+    with _readable(where), zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        arrays = {name: _unpack(archive, f"{name}.npy") for name in dict.fromkeys(names) if name in _known_names()}
     return _from_layout("npz", where, arrays, names)
 
 
@@ -66,11 +70,41 @@ def open_npy(path: Path, group_by: str = "") -> Source:
         If it is damaged, holds objects, or its shape does not fit.
     """
     where = escape(path)
-    try:
+    with _readable(where):
         images = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError, MemoryError) as error:
-        raise InputError(f"{where}: cannot be read ({_reason(error)})") from None
     return from_parts("npy", where, [Part(path.stem, images, None, "")])
+
+
+@contextmanager
+def _readable(where: str) -> Iterator[None]:
+    """Turn what reading a stranger's file of arrays can come to into one message."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (*DAMAGE, EOFError, SyntaxError, zipfile.BadZipFile, zlib.error, PictureError) as error:
+        raise InputError(f"{where}: cannot be read ({_reason(error)})") from None
+
+
+def _unpack(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """Read one array of an archive, unless it declares more than the archive holds."""
+    member = archive.getinfo(name)
+    check_member(member)
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in _HEADERS:
+            raise ValueError(f"{name} is in a format that is not read")
+        shape, _, dtype = _HEADERS[version](file)
+        if math.prod(shape) * dtype.itemsize > member.file_size:
+            raise ValueError(f"{name} has shape {shape}, of which the file does not hold all")
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+_HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], Any]] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 def open_hdf5_source(path: Path, group_by: str = "") -> Source:
@@ -90,13 +124,16 @@ def open_hdf5_source(path: Path, group_by: str = "") -> Source:
     names: list[str] = []
     files = [path, *_siblings(path)]
     for name in files:
-        with open_hdf5(name) as file:
-            try:
-                names += list(file)
-                arrays.update({key: file[key][()] for key in file if key in _known_names()})
-            except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
-                raise InputError(f"{escape(name)}: is damaged ({_reason(error)})") from None
+        with open_hdf5(name) as file, _readable(escape(name)):
+            names += list(file)
+            arrays.update({key: _values(file[key]) for key in file if key in _known_names()})
     return _from_layout("hdf5", ", ".join(escape(name) for name in files), arrays, names)
+
+
+def _values(array: h5py.Dataset) -> np.ndarray:
+    if not isinstance(array, h5py.Dataset):
+        raise TypeError(f"{array.name} is not an array")
+    return read_text(array) if h5py.check_string_dtype(array.dtype) else array[()]
 
 
 def from_parts(kind: str, where: str, parts: Sequence[Part], classes: Sequence[str] = ()) -> Source:
@@ -229,7 +266,9 @@ def _label_names(where: str, parts: Sequence[Part], classes: Sequence[str]) -> d
             raise InputError(
                 f"{where}: {part.name} has {len(part.images)} pictures and {len(flat)} labels; give one label a picture"
             )
-        if flat.dtype.kind in "uifb" and not (flat == np.floor(flat)).all():
+        if flat.dtype.kind not in "uifbOSU":
+            raise InputError(f"{where}: labels of {part.name} are {flat.dtype}; give numbers or names")
+        if flat.dtype.kind == "f" and not (np.isfinite(flat) & (flat == np.floor(flat))).all():
             raise InputError(f"{where}: labels of {part.name} are not whole numbers; give the number of each class")
         names[part.name] = [_name_of(value, classes, f"{where}: {part.name}") for value in flat.tolist()]
     return names

@@ -211,12 +211,14 @@ class ImageClassifier:
             network = checkpoint.config_from(NetworkConfig, read_json(file, "network_config"))
             if network.layer_dims(geometry.n_x, len(classes)) != parameters.layer_dims:
                 raise FormatError(
-                    f"{path}: the weights are of a network {parameters.layer_dims}, which does not fit "
+                    f"the weights are of a network {parameters.layer_dims}, which does not fit "
                     f"{len(classes)} classes and pictures of {geometry.n_x} numbers"
                 )
+            provenance = read_json(file, "provenance")
             calibration = read_calibration(file["calibration"]) if "calibration" in file else None
             if calibration:
                 calibration.check(parameters.layer_dims[-2], len(classes))
+            _check_facts(classes, provenance)
             return cls(
                 Preprocessor(geometry, contrast=bool(read_json(file, "contrast"))),
                 network,
@@ -224,13 +226,24 @@ class ImageClassifier:
                 classes,
                 checkpoint.config_from(TrainingConfig, read_json(file, "training_config")),
                 checkpoint.read_history(file),
-                read_json(file, "provenance"),
-                file["seen"][()],
+                provenance,
+                np.sort(checkpoint.read_array(file, "seen", 1, "u")),
                 calibration,
             )
 
 
-_CALIBRATION_ARRAYS = ("uncertainty", "distance", "doubt", "means", "whitening")
+def _check_facts(classes: tuple[str, ...], provenance: dict[str, Any]) -> None:
+    """Refuse classes that are no names, and facts of another kind than `TrainingRun.save_model` writes."""
+    if len(set(classes)) < len(classes) or not all(isinstance(name, str) for name in classes):
+        raise FormatError("its classes are no list of different names")
+    tables = {"pictures": int, "accuracy": float, "versions": str, "network_as_trained": object, "augmentation": object}
+    for name, kind in tables.items():
+        table = provenance.get(name, {})
+        if not isinstance(table, dict) or not all(isinstance(value, kind) for value in table.values()):
+            raise FormatError(f"its provenance has {name} of a wrong kind")
+
+
+_CALIBRATION_ARRAYS = {"uncertainty": 1, "distance": 1, "doubt": 1, "means": 2, "whitening": 2}  # dimensions
 
 
 def write_calibration(group: h5py.Group, calibration: Calibration) -> None:
@@ -242,4 +255,8 @@ def write_calibration(group: h5py.Group, calibration: Calibration) -> None:
 
 def read_calibration(group: h5py.Group) -> Calibration:
     """Read what `write_calibration` stored."""
-    return Calibration(**read_json(group, "facts"), **{name: group[name][()] for name in _CALIBRATION_ARRAYS})
+    facts = read_json(group, "facts")
+    arrays: dict[str, Any] = {
+        name: checkpoint.read_array(group, name, ndim) for name, ndim in _CALIBRATION_ARRAYS.items()
+    }
+    return Calibration(float(facts["temperature"]), int(facts["m"]), **arrays)

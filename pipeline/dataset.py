@@ -25,15 +25,29 @@ import h5py
 import numpy as np
 
 from model.checkpoint import has_format
+from model.hdf5 import DAMAGE, FormatError, attribute, open_file, read_text
 from pipeline.config import DataConfig, Geometry
 from pipeline.errors import InputError
 from pipeline.listing import escape
+from pipeline.looks import MEASURES, THUMBNAIL_SIDE
 from pipeline.split import SPLITS
 
 FORMAT = "facette-dataset"
 VERSION = 1
 BLOCK_BYTES = 1 << 22
 COURSE = {"train_set_x", "test_set_x"}
+# Name -> (kinds of numbers, shape of one row); text has no kinds. All of them have a row for each picture.
+_COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "labels": ("iu", ()),
+    "split": ("u", ()),
+    "group": ("iu", ()),
+    "paths": ("", ()),
+    "sha256": ("u", (32,)),
+    "sizes": ("iu", (2,)),
+    "kind": ("u", ()),
+    "keys": ("", ()),
+    "measures": ("f", (len(MEASURES),)),
+}
 
 
 class Dataset:
@@ -61,11 +75,11 @@ class Dataset:
         self.labels = file["labels"][:].astype(np.int64)
         self.split = file["split"][:]
         self.group = file["group"][:].astype(np.int64)
-        self.classes: tuple[str, ...] = tuple(file["classes"].asstr()[:])
-        self.geometry = Geometry.from_json(file.attrs["geometry"])
-        self.fingerprint = str(file.attrs["fingerprint"])
-        self.config: dict[str, Any] = json.loads(file.attrs["config"])
-        self.counts: list[dict[str, Any]] = json.loads(file.attrs["counts"])
+        self.classes: tuple[str, ...] = tuple(read_text(file["classes"]))
+        self.geometry = Geometry.from_json(_attribute(file, "geometry"))
+        self.fingerprint = _attribute(file, "fingerprint")
+        self.config: dict[str, Any] = json.loads(_attribute(file, "config"))
+        self.counts: list[dict[str, Any]] = json.loads(_attribute(file, "counts"))
 
     @classmethod
     def open(cls, path: str | Path) -> Dataset:
@@ -83,12 +97,12 @@ class Dataset:
             file.close()
             return _open_course(path)
         try:
-            _check(file, path)
+            _check(file)
             return cls(file)
-        except InputError:
+        except FormatError as error:
             file.close()
-            raise
-        except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{escape(path)}: {error}") from None
+        except DAMAGE as error:
             file.close()
             raise InputError(f"{escape(path)}: is a damaged data set ({error}); ingest the pictures again") from None
 
@@ -108,7 +122,7 @@ class Dataset:
     @cached_property
     def paths(self) -> np.ndarray:
         """Return where each picture came from, relative to the root given: ndarray of shape (m,), str objects."""
-        return self.file["paths"].asstr()[:]
+        return read_text(self.file["paths"])
 
     @cached_property
     def sha256(self) -> np.ndarray:
@@ -123,13 +137,13 @@ class Dataset:
     @cached_property
     def kinds(self) -> np.ndarray:
         """Return format and colour mode of each source file, such as ``JPEG RGB``: ndarray of shape (m,), str."""
-        names = self.file["kinds"].asstr()[:]
+        names = read_text(self.file["kinds"])
         return names[self.file["kind"][:]] if len(names) else np.empty(0, dtype=object)
 
     @cached_property
     def keys(self) -> np.ndarray:
         """Return the group key that each picture came with, empty where none: ndarray of shape (m,), str objects."""
-        return self.file["keys"].asstr()[:]
+        return read_text(self.file["keys"])
 
     @cached_property
     def measures(self) -> np.ndarray:
@@ -144,7 +158,7 @@ class Dataset:
     def rejected(self) -> list[tuple[str, str, str]]:
         """Return (path, code, message) of every file that was found but is no picture."""
         table = self.file["rejected"]
-        return list(zip(*(table[name].asstr()[:] for name in ("path", "code", "message")), strict=True))
+        return list(zip(*(read_text(table[name]) for name in ("path", "code", "message")), strict=True))
 
     @cached_property
     def X(self) -> np.ndarray:
@@ -216,18 +230,12 @@ def open_hdf5(path: str | Path) -> h5py.File:
     Raises
     ------
     InputError
-        If there is none, it may not be read, or it is no HDF5 file, or not all of one.
+        Where `model.hdf5.open_file` refuses it.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{escape(path)}: there is no such file")
     try:
-        return h5py.File(path, "r")
-    except PermissionError:
-        raise InputError(f"{escape(path)}: may not be read by this user") from None
-    except OSError as error:
-        why = "is cut short: part of the file is missing" if "truncated" in str(error) else "is not an HDF5 file"
-        raise InputError(f"{escape(path)}: {why}") from None
+        return open_file(path)
+    except FormatError as error:
+        raise InputError(f"{escape(path)}: {error}") from None
 
 
 def _open_course(path: str | Path) -> Dataset:
@@ -247,7 +255,7 @@ def is_dataset(path: str | Path) -> bool:
 
 def fingerprint(file: h5py.File) -> str:
     """Return the hexadecimal SHA-256 over classes, images, labels and split of a data set file."""
-    digest = hashlib.sha256(json.dumps(list(file["classes"].asstr()[:])).encode())
+    digest = hashlib.sha256(json.dumps(list(read_text(file["classes"]))).encode())
     step = max(1, BLOCK_BYTES // max(1, int(np.prod(file["images"].shape[1:]))))
     for start in range(0, len(file["images"]), step):
         digest.update(file["images"][start : start + step].tobytes())
@@ -256,25 +264,55 @@ def fingerprint(file: h5py.File) -> str:
     return digest.hexdigest()
 
 
-def _check(file: h5py.File, path: str | Path) -> None:
-    where = escape(path)
-    found = file.attrs.get("format")
+def _attribute(file: h5py.File, name: str) -> str:
+    """Return an attribute that is a text."""
+    value = attribute(file, name)
+    if not isinstance(value, str):
+        raise FormatError(f"is a damaged data set (it has no {name}); ingest the pictures again")
+    return value
+
+
+def _check(file: h5py.File) -> None:
+    """Refuse a file that is another one, or newer, or whose parts do not fit one another."""
+    found, version = attribute(file, "format"), attribute(file, "version")
     if found != FORMAT:
         what = f"is a {found} file" if isinstance(found, str) else "is an HDF5 file of another program"
-        raise InputError(f"{where}: {what}, not a data set; make one with: facette ingest PICTURES OUT.h5")
-    version = int(file.attrs["version"])
+        raise FormatError(f"{what}, not a data set; make one with: facette ingest PICTURES OUT.h5")
+    if not isinstance(version, int):
+        raise TypeError("it has no version")
     if version > VERSION:
-        raise InputError(
-            f"{where}: is a data set of version {version}, and this program knows versions up to {VERSION}; "
+        raise FormatError(
+            f"is a data set of version {version}, and this program knows versions up to {VERSION}; "
             "install a newer facette"
         )
-    m = len(file["images"])
-    shape = Geometry.from_json(file.attrs["geometry"]).shape
-    if file["images"].shape[1:] != shape or file["images"].dtype != np.uint8:
-        raise InputError(f"{where}: is a damaged data set (images of {file['images'].shape[1:]}, geometry of {shape})")
-    for name in ("labels", "split", "group", "paths", "sha256", "sizes", "kind", "keys", "measures"):
-        if len(file[name]) != m:
-            raise InputError(f"{where}: is a damaged data set ({m} images but {len(file[name])} {name})")
-    labels = file["labels"][:]
-    if labels.size and (labels.min() < -1 or labels.max() >= len(file["classes"])):
-        raise InputError(f"{where}: is a damaged data set (labels beyond its {len(file['classes'])} classes)")
+    images, shape = file["images"], Geometry.from_json(_attribute(file, "geometry")).shape
+    if images.shape[1:] != shape or images.dtype != np.uint8:
+        raise ValueError(f"images of {images.dtype} {images.shape[1:]}, geometry of {shape}")
+    for name, (kinds, row) in _COLUMNS.items():
+        _check_column(file[name], (len(images), *row), kinds)
+    codes = file["thumbnail_of"]
+    _check_column(codes, codes.shape[:1], "iu")
+    _check_column(file["thumbnails"], (*codes.shape, THUMBNAIL_SIDE, THUMBNAIL_SIDE), "u")
+    rejected = [file["rejected"][name] for name in ("path", "code", "message")]
+    for column in (file["classes"], file["kinds"], *rejected):
+        _check_column(column, column.shape[:1], "")
+    _check_column(rejected[0], rejected[1].shape, "")
+    _check_column(rejected[0], rejected[2].shape, "")
+    limits = (("labels", -1, len(file["classes"])), ("split", 0, len(SPLITS)), ("kind", 0, len(file["kinds"])))
+    for name, low, high in (*limits, ("thumbnail_of", 0, len(images))):
+        values = file[name][:]
+        if values.size and (values.min() < low or values.max() >= high):
+            raise ValueError(f"{name} beyond {high}")
+    if len(set(read_text(file["classes"]))) < len(file["classes"]):
+        raise ValueError("two classes of one name")
+    counts, config = json.loads(_attribute(file, "counts")), json.loads(_attribute(file, "config"))
+    if not isinstance(config, dict) or not all(isinstance(count, dict) for count in counts):
+        raise TypeError("config and counts are no tables")
+
+
+def _check_column(column: h5py.Dataset, shape: tuple[int, ...], kinds: str) -> None:
+    is_text = h5py.check_string_dtype(column.dtype) is not None
+    if column.shape != shape or is_text == bool(kinds) or (kinds and column.dtype.kind not in kinds):
+        raise ValueError(
+            f"{column.name[1:]} has shape {column.shape} and dtype {column.dtype}; shape {shape} is needed"
+        )
