@@ -2,13 +2,14 @@
 
     python benchmarks/recipe.py photos/ --compare pretrain=none pretrain=sparse_filtering --seeds 5
 
-Each variant is a list of settings, name=value, joined by commas; the first is what the others are compared with. Choose
-by the validation column; the test column is there to be looked at once.
+Each variant is a list of settings, name=value, joined by commas (hidden=1024,512,epochs=20 is two); the first is what
+the others are compared with. Choose by the validation column; the test column is there to be looked at once.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -31,7 +32,7 @@ def configurations(variant: str, seed: int) -> dict:
     parser = argparse.ArgumentParser()
     for name, kind in KINDS.items():
         add_flags(parser, kind, name)
-    words = [word for setting in variant.split(",") for word in _flag(*setting.split("="))]
+    words = [word for setting in re.split(r",(?=[a-z])", variant) for word in _flag(*setting.split("="))]
     given = parser.parse_args([*words, "--seed", str(seed)])
     return {name: config_from_flags(kind, given, {}) for name, kind in KINDS.items()}
 

@@ -8,16 +8,22 @@ brightness and a cut-out square. Randomness is the caller's generator, so a batc
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.batches import split_evenly
 from model.config import Auto, check_fields, option
 from pipeline.config import Geometry
 
 MANY = 10_000  # training pictures from which "auto" changes none
+
+_PIXELS_AT_ONCE = 8192  # their places, words and results stay in the processor's cache
+_UNIT = 256  # places are counted in parts of a pixel
+_N_WAVES = 5  # each way
 
 RECIPES: dict[str, dict[str, float | bool]] = {
     "none": {},
@@ -91,18 +97,16 @@ def augment(
     ndarray of shape (m, n_x), uint8
     """
     m, (height, width, channels) = len(pixels), geometry.shape
-    rows, columns = _places(m, height, width, config, rng)
-    changed = _look_up(pixels.reshape(m, height * width, channels), rows, columns, width)
-    if config.contrast or config.brightness:
-        gain, offset = _spread(rng, config.contrast, m), _spread(rng, config.brightness, m) * 255
-        mean = changed.mean(axis=(1, 2)).astype(np.float32)
-        changed *= (1 + gain)[:, None, None]
-        changed += (offset - gain * mean)[:, None, None]
+    rows, columns, shapes = _motions(m, height, width, config, rng)
+    gain, offset = _spread(rng, config.contrast, m), _spread(rng, config.brightness, m) * 255
+    images, changed = pixels.reshape(m, height, width, channels), np.empty((m, height, width, channels), np.uint8)
+    for part in split_evenly(m, max(1, _PIXELS_AT_ONCE // (height * width))):
+        _look_up(images[part], rows[part] @ shapes, columns[part] @ shapes, changed[part])
+        if config.contrast or config.brightness:
+            _relight(changed[part], gain[part], offset[part])
     if config.cutout:
-        _cut_out(changed.reshape(m, height, width, channels), float(config.cutout), rng)
-    np.rint(changed, out=changed)
-    np.clip(changed, 0, 255, out=changed)
-    return changed.astype(np.uint8).reshape(m, -1)
+        _cut_out(changed, float(config.cutout), rng)
+    return changed.reshape(m, -1)
 
 
 def _spread(rng: np.random.Generator, largest: Any, m: int) -> NDArray[np.float32]:
@@ -110,80 +114,119 @@ def _spread(rng: np.random.Generator, largest: Any, m: int) -> NDArray[np.float3
     return (rng.random(m, dtype=np.float32) * 2 - 1) * np.float32(largest)
 
 
-def _places(
+def _motions(
     m: int, height: int, width: int, config: AugmentConfig, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the row and the column (m, height * width) in the old picture that each new pixel is taken from."""
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return what row and what column of the old picture each new pixel is taken from, as mixtures of common shapes.
+
+    Returns
+    -------
+    rows, columns : ndarray of shape (m, k), float32
+    shapes : ndarray of shape (k, height * width), float32
+        ``rows @ shapes`` are the rows, for all pixels, in 1/256 of a pixel.
+    """
     angle = np.deg2rad(_spread(rng, config.rotate, m))
     zoom, shear = 1 + _spread(rng, config.zoom, m), _spread(rng, config.shear, m)
     down, right = _spread(rng, config.shift, m) * height, _spread(rng, config.shift, m) * width
     mirror = np.where(rng.random(m) < 0.5, np.float32(-1), np.float32(1)) if config.flip else np.ones(m, np.float32)
     cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
-    y, x = np.mgrid[:height, :width].astype(np.float32).reshape(2, -1)
-    y, x = y - (height - 1) / 2, x - (width - 1) / 2
-    rows = np.outer(cos, y) + np.outer(sin, x)
-    columns = np.outer(mirror * (shear * cos - sin), y) + np.outer(mirror * (shear * sin + cos), x)
-    rows += (down + (height - 1) / 2)[:, None]
-    columns += (right + (width - 1) / 2)[:, None]
+    rows = np.stack([down + (height - 1) / 2, cos, sin], axis=1)
+    columns = np.stack(
+        [right + (width - 1) / 2, mirror * (shear * cos - sin), mirror * (shear * sin + cos)], axis=1
+    )  # (m, 3)
+    shapes = _planes(height, width)
     if config.elastic:
-        for places, side in ((rows, height), (columns, width)):
-            places += _waves(m, height, width, rng) * np.float32(float(config.elastic) * side)
-    return rows.astype(np.float32, copy=False), columns.astype(np.float32, copy=False)
+        sides = float(config.elastic) * height, float(config.elastic) * width
+        rows, columns = (
+            np.concatenate([flat, rng.standard_normal((m, _N_WAVES**2), dtype=np.float32) * side], axis=1)
+            for flat, side in zip((rows, columns), sides, strict=True)
+        )
+        shapes = np.concatenate([shapes, _waves(height, width)])
+    return (rows * _UNIT).astype(np.float32), (columns * _UNIT).astype(np.float32), shapes
 
 
-def _waves(m: int, height: int, width: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Return smooth random fields (m, height * width) of spread about 1 (Simard, Steinkraus, Platt 2003).
+@functools.lru_cache(maxsize=4)
+def _planes(height: int, width: int) -> NDArray[np.float32]:
+    """Return 1, y and x of every pixel, from the middle: (3, height * width)."""
+    y, x = np.mgrid[:height, :width].astype(np.float32).reshape(2, -1)
+    return np.stack([np.ones_like(y), y - (height - 1) / 2, x - (width - 1) / 2])
 
-    Their smoothness is that of noise blurred over a seventh of the side; they are mixed from a few cosines each
-    way, which takes two small products instead of a blur for every picture.
+
+@functools.lru_cache(maxsize=4)
+def _waves(height: int, width: int) -> NDArray[np.float32]:
+    """Return waves (25, height * width) that make smooth fields of spread about 1 when mixed at random.
+
+    Elastic deformation (Simard, Steinkraus, Platt 2003) as smooth as noise blurred over a seventh of the side, without
+    a blur for every picture.
     """
-    n = 5
-    falling = np.exp(-0.5 * (np.pi * np.arange(n) / 7) ** 2)
-    across = np.cos(np.pi * np.outer(np.arange(n), (np.arange(width) + 0.5) / width)).astype(np.float32)
-    along = np.cos(np.pi * np.outer(np.arange(n), (np.arange(height) + 0.5) / height)).astype(np.float32)
-    weights = rng.standard_normal((m, n, n), dtype=np.float32) * np.outer(falling, falling).astype(np.float32)
-    weights /= np.float32(np.sqrt((np.outer(falling, falling) ** 2).sum() / 4))
-    return (along.T @ weights @ across).reshape(m, -1).astype(np.float32, copy=False)
+    n = np.arange(_N_WAVES)
+    falling = np.exp(-0.5 * (np.pi * n / 7) ** 2)
+    along, across = (np.cos(np.pi * np.outer(n, (np.arange(side) + 0.5) / side)) for side in (height, width))
+    strength = np.outer(falling, falling).ravel()
+    strength /= np.sqrt((strength**2).sum() / 4)
+    return (np.kron(along, across) * strength[:, None]).astype(np.float32)
 
 
 def _look_up(
-    pixels: NDArray[np.uint8], rows: NDArray[np.float32], columns: NDArray[np.float32], width: int
-) -> NDArray[np.float32]:
-    """Interpolate pictures (m, height * width, channels) bilinearly at places; beyond the edge its pixels go on."""
-    m, n, channels = pixels.shape
-    height = n // width
-    np.clip(rows, 0, height - 1, out=rows)
-    np.clip(columns, 0, width - 1, out=columns)
-    top, left = rows.astype(np.int32), columns.astype(np.int32)
-    np.minimum(top, max(height - 2, 0), out=top)
-    np.minimum(left, max(width - 2, 0), out=left)
-    rows -= top
-    columns -= left
-    first = top * width + left + (np.arange(m, dtype=np.int32) * n)[:, None]
-    flat = pixels.reshape(m * n, channels).astype(np.float32)
-    down, right = width if height > 1 else 0, 1 if width > 1 else 0
-    upper = _between(flat, first, first + right, columns)
-    lower = _between(flat, first + down, first + down + right, columns)
-    lower -= upper
-    lower *= rows[..., None]
-    upper += lower
-    return upper
+    images: NDArray[np.uint8], rows: NDArray[np.float32], columns: NDArray[np.float32], out: NDArray[np.uint8]
+) -> None:
+    """Interpolate pictures (m, height, width, channels) bilinearly at places; beyond the edge its pixels go on.
+
+    In whole numbers: a 32-bit word holds a pixel and the one below it, so that one product interpolates both.
+    """
+    m, height, width, channels = images.shape
+    down, top = _split_places(rows, height)
+    right, left = _split_places(columns, width)
+    top *= width
+    top += left
+    top += (np.arange(m, dtype=np.int32) * (height * width))[:, None]
+    first = top.astype(np.intp)
+    words = np.zeros(m * height * width + 1, np.uint32)  # the last one stands beside the last pixel, and counts nothing
+    pixels = words[:-1].reshape(m, height, width)
+    for channel in range(channels):
+        pixels[:, -1] = images[:, -1, :, channel]
+        pixels[:, :-1] = images[:, 1:, :, channel]
+        pixels <<= 16
+        pixels |= images[..., channel]
+        here, beside = np.take(words, first, mode="clip"), np.take(words[1:], first, mode="clip")
+        beside -= here  # borrows from the upper half are paid back by the sum
+        beside *= right
+        here <<= 8
+        here += beside
+        below = here >> 16
+        here &= 0xFFFF
+        below -= here
+        below *= down
+        here <<= 8
+        here += below
+        here += 1 << 15
+        here >>= 16
+        out[..., channel] = here.reshape(m, height, width)
 
 
-def _between(
-    flat: NDArray[np.float32], one: NDArray[np.int32], other: NDArray[np.int32], share: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    start, end = np.take(flat, one, axis=0, mode="clip"), np.take(flat, other, axis=0, mode="clip")
-    end -= start
-    end *= share[..., None]
-    start += end
-    return start
+def _split_places(places: NDArray[np.float32], side: int) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
+    """Return the part of a pixel, in 1/256, and the pixel that places lie beyond, inside the picture."""
+    np.clip(places, 0, (side - 1) * _UNIT, out=places)
+    whole = places.astype(np.int32)
+    part = (whole & (_UNIT - 1)).view(np.uint32)
+    whole >>= 8
+    return part, whole
 
 
-def _cut_out(images: NDArray[np.float32], share: float, rng: np.random.Generator) -> None:
+def _relight(images: NDArray[np.uint8], gain: NDArray[np.float32], offset: NDArray[np.float32]) -> None:
+    """Change contrast (about the mean of each picture) and brightness."""
+    light = images.reshape(len(images), -1).astype(np.float32)
+    offset = offset - gain * light.mean(axis=1) + np.float32(0.5)
+    light *= (1 + gain)[:, None]
+    light += offset[:, None]
+    np.clip(light, 0, 255, out=light)
+    images[...] = light.reshape(images.shape)
+
+
+def _cut_out(images: NDArray[np.uint8], share: float, rng: np.random.Generator) -> None:
     """Paint a square of each picture (m, height, width, channels) in its mean colour (DeVries, Taylor 2017)."""
     m, height, width, _ = images.shape
     side = max(1, round(share * max(height, width)))
     tops, lefts = rng.integers(-side // 2, height - side // 2, m), rng.integers(-side // 2, width - side // 2, m)
     for image, top, left in zip(images, tops, lefts, strict=True):
-        image[max(top, 0) : top + side, max(left, 0) : left + side] = image.mean(axis=(0, 1))
+        image[max(top, 0) : top + side, max(left, 0) : left + side] = image.mean(axis=(0, 1)).round()

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from model.config import ConfigError
-from pipeline.augment import RECIPES, AugmentConfig, augment, resolve_augmentation
+from pipeline.augment import RECIPES, AugmentConfig, _look_up, augment, resolve_augmentation
 from pipeline.batches import MemoryBatches, picture_batches
 from pipeline.config import Geometry
 from pipeline.dataset import Dataset
@@ -92,6 +92,22 @@ def test_elastic_bends_but_keeps_the_picture(lfw_images):
     likeness = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(found, lfw_images[:100], strict=True)]
     assert np.median(likeness) > 0.8
     assert max(likeness) < 0.9999
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_interpolation_agrees_with_scipy(photo, channels):
+    from scipy.ndimage import map_coordinates
+
+    rng = np.random.default_rng(3)
+    images = np.asarray(photo.resize((22, 17)))[None, ..., :channels].repeat(3, axis=0)
+    places = rng.uniform(-2, 23, (2, 3, 17 * 22)).astype(np.float32)
+    found = np.empty_like(images)
+    _look_up(images, *(places * 256), found)
+
+    for k, channel in np.ndindex(3, channels):
+        inside = np.clip(places[:, k], 0, [[16], [21]])
+        expected = map_coordinates(images[k, ..., channel].astype(float), inside, order=1)
+        assert np.abs(found[k, ..., channel].ravel() - expected).max() < 2  # places are rounded to 1/256 of a pixel
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
