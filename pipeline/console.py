@@ -133,6 +133,9 @@ def describe_plan(run: TrainingRun) -> str:
             run.pretrain_on or "photographs that come with scikit-learn",
         )
         lines.insert(1, f"First layer: edges learned before, without labels, by {method} on {where}")
+    if run.trial:
+        found = ", ".join(f"{name} {percent(error)}" for name, error in run.trial.items())
+        lines.insert(1, f"Changes to pictures, by a short trial (validation errors: {found}): {recipe}")
     if run.validation_source is None:
         lines.append(
             "Note: there are no validation pictures: the last weights are kept, not the best, and nothing can tell "

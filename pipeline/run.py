@@ -82,6 +82,7 @@ class TrainingRun:
     started_from: str = ""
     seen_before: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     pretrain_on: str = ""
+    trial: dict[str, float] = field(default_factory=dict)  # errors of recipes, see `pipeline.trial`
     first_layer_before: Array | None = None
     ingested: IngestReport | None = None
 
@@ -179,6 +180,7 @@ class TrainingRun:
             "scale": self.preprocessor.scale,
             "augmentation": asdict(self.augmentation),
             "pretrain_on": self.pretrain_on,
+            "trial": self.trial,
             "memory": self.memory,
             "threads": self.threads,
             "started_from": self.started_from,
@@ -211,6 +213,7 @@ class TrainingRun:
                 "epochs_trained": self.state.epoch,
                 "network_as_trained": asdict(self.state.network),
                 "augmentation": asdict(self.augmentation),
+                "augmentation_trial": self.trial,
                 "accuracy": {split: found.accuracy for split, found in (scores or {}).items()},
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "versions": {name: version(name) for name in ("facette", "numpy", "pillow", "h5py")},

@@ -20,7 +20,7 @@ from typing import Any
 from model.checkpoint import load_state
 from model.config import NetworkConfig, TrainingConfig
 from model.training import TrainingState, start
-from pipeline.augment import AugmentConfig, resolve_augmentation
+from pipeline.augment import AugmentConfig
 from pipeline.classifier import ImageClassifier
 from pipeline.config import DataConfig, Geometry
 from pipeline.dataset import Dataset, is_dataset
@@ -31,6 +31,7 @@ from pipeline.preprocess import Preprocessor
 from pipeline.pretrain import resolve_pretraining
 from pipeline.run import TrainingRun, geometry_settings
 from pipeline.run_folder import making
+from pipeline.trial import resolve_by_trial
 
 DEFAULT_MEMORY = 1_000_000_000  # bytes of pictures held in memory before training reads from the file instead
 _FURTHER = 0.1  # of the learning rate, for a model trained before: at full rate it first forgets what it knew
@@ -173,10 +174,12 @@ def begin(
     if not len(indices):
         raise InputError(f"{source}: has no labelled training pictures; a training needs some of two classes or more")
     network, parameters = recipe.network, None
-    augmentation = resolve_augmentation(recipe.augmentation, len(indices))
-    training = resolve_pretraining(recipe.training, network, augmentation, dataset.geometry, recipe.pretrain_on)
     preprocessor = Preprocessor(dataset.geometry, contrast=initial is not None and initial.preprocessor.contrast)
     preprocessor = preprocessor.fitted(pictures(dataset, indices))
+    augmentation, trial = resolve_by_trial(
+        recipe.augmentation, dataset, preprocessor, seed=recipe.training.seed, memory=recipe.memory
+    )
+    training = resolve_pretraining(recipe.training, network, augmentation, dataset.geometry, recipe.pretrain_on)
     if initial:
         _check_fits(initial, dataset, source)
         network = replace(initial.network, dropout=network.dropout, input_dropout=network.input_dropout)
@@ -195,6 +198,7 @@ def begin(
         memory=recipe.memory,
         threads=recipe.threads or _threads_for(state),
         pretrain_on=str(recipe.pretrain_on or ""),
+        trial=trial,
     )
     if initial:
         run.started_from, run.seen_before = initial.model_id, initial.seen
@@ -268,6 +272,7 @@ def resume(folder: str | Path, *, threads: int | None = None) -> TrainingRun:
         seen_before=arrays["seen_before"],
         first_layer_before=arrays.get("first_layer_before"),
         pretrain_on=extra["pretrain_on"],
+        trial=extra.get("trial", {}),
     )
 
 

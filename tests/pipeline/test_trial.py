@@ -1,0 +1,72 @@
+"""The trial that decides how many pictures are varied: what it finds on pictures of known kind, and that it is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from model.config import NetworkConfig, TrainingConfig
+from pipeline import trial
+from pipeline.augment import AugmentConfig
+from pipeline.classifier import ImageClassifier
+from pipeline.console import describe_plan
+from pipeline.train import prepare, resume
+
+SMALL = {"network": NetworkConfig(hidden=(16,)), "training": TrainingConfig(epochs=1)}
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """Two sets of the same pictures: what is seen decides the class, or where it is seen."""
+    from sklearn.datasets import load_digits
+
+    digits, rng = load_digits(), np.random.default_rng(0)
+    parts = {"train": rng.integers(0, 1400, 10_000), "val": rng.integers(1400, 1797, 1000)}
+    parts |= {"test": parts["val"][:9]}
+    what, where = {}, {}
+    for split, chosen in parts.items():
+        rows = rng.integers(0, 9, len(chosen))
+        images = np.zeros((len(chosen), 16, 16), np.uint8)
+        for image, digit, top in zip(images, digits.images[chosen], rows, strict=True):
+            image[top : top + 8, 4:12] = digit * 15
+        what |= {f"{split}_images": images, f"{split}_labels": digits.target[chosen]}
+        where |= {f"{split}_images": images, f"{split}_labels": rows}
+    folder = tmp_path_factory.mktemp("many")
+    np.savez(folder / "what.npz", **what)
+    np.savez(folder / "where.npz", **where)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "expected"), [("what", True), ("where", False)])
+def test_pictures_are_moved_where_places_do_not_matter(many, tmp_path, name, expected):
+    run = prepare(many / f"{name}.npz", tmp_path / "run", **SMALL)
+    with run.dataset:
+        assert run.augmentation.is_on == expected
+        assert run.trial["none"] < 0.5
+        assert f"by a short trial (validation errors: none {100 * run.trial['none']:.1f}%" in describe_plan(run)
+        next(run.epochs())
+        run.save_model()
+    assert ImageClassifier.load(tmp_path / "run").provenance["augmentation_trial"] == run.trial
+    resumed = resume(tmp_path / "run")
+    with resumed.dataset:
+        assert (resumed.augmentation, resumed.trial) == (run.augmentation, run.trial)
+
+
+def test_no_trial_of_few_pictures_or_where_a_recipe_is_given(faces, tmp_path):
+    run = prepare(faces, tmp_path / "run", **SMALL)
+    with run.dataset:
+        assert run.trial == {}
+        assert run.augmentation.augment == "affine"
+
+
+def test_a_recipe_that_is_given_is_taken(run_path, faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(trial, "MANY", 100)  # and a trial would be made
+    monkeypatch.setattr(trial, "_FEWEST_JUDGES", 20)
+    for name, flip in (("auto", False), ("objects", True)):
+        run = prepare(faces, tmp_path / name, augmentation=AugmentConfig(name, flip=flip), **SMALL)
+        with run.dataset:
+            assert bool(run.trial) == (name == "auto")
+            assert dataclasses.astuple(run.augmentation)[2] is flip
