@@ -18,7 +18,7 @@ import numpy as np
 
 from model.atomic import replacing
 from model.config import NetworkConfig, TrainingConfig
-from model.hdf5 import DAMAGE, FormatError, attribute, open_file
+from model.hdf5 import DAMAGE, FormatError, attribute, open_file, read_text, write_attribute, write_text
 from model.optimizers import OPTIMIZERS
 from model.parameters import Parameters
 from model.training import EpochRecord, TrainingState
@@ -35,7 +35,8 @@ def create(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
     HDF5 1.10's layout of the file has checksums of its own for everything that `write_array` has none for.
     """
     with replacing(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
-        file.attrs["format"], file.attrs["version"] = format, version
+        write_attribute(file, "format", format)
+        file.attrs["version"] = version
         yield file
 
 
@@ -85,12 +86,12 @@ def opened(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
 
 def write_json(group: h5py.Group, name: str, value: Any) -> None:
     """Store `value` as JSON text under `name`."""
-    group[name] = json.dumps(value)
+    write_text(group, name, [json.dumps(value)])
 
 
 def read_json(group: h5py.Group, name: str) -> Any:
     """Read what `write_json` stored."""
-    return json.loads(group[name].asstr()[()])
+    return json.loads(read_text(group[name])[0])
 
 
 def write_array(group: h5py.Group, name: str, array: np.ndarray) -> None:

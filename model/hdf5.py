@@ -4,10 +4,14 @@ HDF5 can do more than hold numbers. A file may name other files (external links,
 go round in circles, ask for filters that are loaded as plugins, and declare arrays far larger than what it stores.
 `open_file` looks at everything in a file before anything is read, and refuses all that; it follows hard links only.
 What it cannot refuse is a fault in the HDF5 library itself.
+
+Text has a fixed length, the longest one's. HDF5 keeps text of variable length in a heap without checksums, which can
+hold one long text any number of times, and which a single wrong byte turns into an endless loop (HDF5 2.0.0).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -17,7 +21,8 @@ MOST_OBJECTS = 10_000
 LARGEST_RATIO = 200  # of declared to stored bytes; pictures and weights come to less than 10
 _RATIO_FROM_BYTES = 1 << 24
 _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF)
-_TEXT_AT_A_TIME = 1 << 28  # bytes, were every text as long as the whole file
+_BLOCK_BYTES = 1 << 20
+_PLAIN = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING)
 
 # What reading a file with bytes missing or changed can come to: every layer of h5py has its own way to give up.
 DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError, OverflowError)
@@ -87,12 +92,13 @@ def _examine_array(array: h5py.Dataset) -> None:
     filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
     if not set(filters) <= set(_FILTERS):
         raise FormatError(f"{array.name}: is packed in a way that is not read")
-    is_text = h5py.check_string_dtype(array.dtype) is not None
-    if not is_text and array.dtype.kind not in "biuf":
+    if _is_variable(array.id.get_type()):
+        raise FormatError(f"{array.name}: holds text of variable length; only text of a fixed length is read")
+    if array.dtype.kind not in "biufS":
         raise FormatError(f"{array.name}: holds {array.dtype}; only numbers and text are read")
     item = array.id.get_type().get_size()
     declared = max(int(np.prod(shape, dtype=object)) * item for shape in (array.shape, array.chunks or (0,)))
-    allowed = array.id.get_storage_size() * (LARGEST_RATIO if filters and not is_text else 1)
+    allowed = array.id.get_storage_size() * (LARGEST_RATIO if filters else 1)
     if declared > max(_RATIO_FROM_BYTES, allowed):
         raise FormatError(
             f"{array.name}: has shape {array.shape}, {declared} bytes, of which the file holds "
@@ -100,36 +106,52 @@ def _examine_array(array: h5py.Dataset) -> None:
         )
 
 
+def _is_variable(kind: h5py.h5t.TypeID) -> bool:
+    return isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()
+
+
 def attribute(file: h5py.Group, name: str) -> str | int | float | None:
     """Return an attribute that is one text or one number; None where there is none, or it is anything else."""
-    if name not in file.attrs or file.attrs.get_id(name).shape != ():
+    if name not in file.attrs:
+        return None
+    stored = file.attrs.get_id(name)
+    if stored.shape != () or stored.get_type().get_class() not in _PLAIN or _is_variable(stored.get_type()):
         return None
     value = file.attrs[name]
-    return value.item() if isinstance(value, np.generic) else value if isinstance(value, str) else None
+    return value.decode() if isinstance(value, bytes) else value.item()
+
+
+def write_attribute(file: h5py.Group, name: str, text: str) -> None:
+    """Store a text that `attribute` reads; less than 64 kB, as HDF5 wants it."""
+    file.attrs[name] = np.bytes_(text.encode())
+
+
+def write_text(group: h5py.Group, name: str, texts: Sequence[str]) -> None:
+    """Store a list of texts, with a checksum."""
+    width = max((len(text.encode()) for text in texts), default=0) or 1
+    step = max(1, min(len(texts), _BLOCK_BYTES // width))
+    array = group.create_dataset(
+        name,
+        shape=(len(texts),),
+        dtype=h5py.string_dtype("utf-8", width),
+        chunks=(step,) if len(texts) else None,
+        fletcher32=bool(len(texts)) or None,
+    )
+    for start in range(0, len(texts), step):
+        array[start : start + step] = [text.encode() for text in texts[start : start + step]]
 
 
 def read_text(array: h5py.Dataset) -> np.ndarray:
-    """Return an array of texts.
-
-    They are read some at a time, since any number of texts may be kept as one and the same, very long one.
+    """Return a list of texts.
 
     Returns
     -------
     ndarray of shape (m,), str objects
-
-    Raises
-    ------
-    FormatError
-        If they are longer, taken together, than the file.
     """
-    if array.ndim != 1:
-        raise FormatError(f"{array.name}: has shape {array.shape}; a list is needed")
-    size = array.file.id.get_filesize()
-    step = min(max(_TEXT_AT_A_TIME // max(1, size), 128), 1 << 16)
-    texts, length = np.empty(len(array), dtype=object), 0
+    if array.ndim != 1 or array.dtype.kind != "S":
+        raise FormatError(f"{array.name}: has shape {array.shape} and dtype {array.dtype}; a list of texts is needed")
+    texts = np.empty(len(array), dtype=object)
+    step = max(1, _BLOCK_BYTES // array.dtype.itemsize)
     for start in range(0, len(array), step):
-        part = texts[start : start + step] = array.asstr()[start : start + step]
-        length += sum(map(len, part))
-        if length > size:
-            raise FormatError(f"{array.name}: is longer than the file that holds it")
+        texts[start : start + step] = [text.decode() for text in array[start : start + step].tolist()]
     return texts

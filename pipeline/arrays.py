@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple
 import h5py
 import numpy as np
 
-from model.hdf5 import DAMAGE, read_text
+from model.hdf5 import DAMAGE
 from pipeline.archives import check_member
 from pipeline.dataset import Dataset, is_dataset, open_hdf5
 from pipeline.errors import InputError
@@ -133,7 +133,7 @@ def open_hdf5_source(path: Path, group_by: str = "") -> Source:
 def _values(array: h5py.Dataset) -> np.ndarray:
     if not isinstance(array, h5py.Dataset):
         raise TypeError(f"{array.name} is not an array")
-    return read_text(array) if h5py.check_string_dtype(array.dtype) else array[()]
+    return array[()]
 
 
 def from_parts(kind: str, where: str, parts: Sequence[Part], classes: Sequence[str] = ()) -> Source:

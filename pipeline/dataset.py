@@ -36,16 +36,16 @@ FORMAT = "facette-dataset"
 VERSION = 1
 BLOCK_BYTES = 1 << 22
 COURSE = {"train_set_x", "test_set_x"}
-# Name -> (kinds of numbers, shape of one row); text has no kinds. All of them have a row for each picture.
+# Name -> (kinds of its numbers, NumPy's `dtype.kind`; shape of one row). All of them have a row for each picture.
 _COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
     "labels": ("iu", ()),
     "split": ("u", ()),
     "group": ("iu", ()),
-    "paths": ("", ()),
+    "paths": ("S", ()),
     "sha256": ("u", (32,)),
     "sizes": ("iu", (2,)),
     "kind": ("u", ()),
-    "keys": ("", ()),
+    "keys": ("S", ()),
     "measures": ("f", (len(MEASURES),)),
 }
 
@@ -295,9 +295,9 @@ def _check(file: h5py.File) -> None:
     _check_column(file["thumbnails"], (*codes.shape, THUMBNAIL_SIDE, THUMBNAIL_SIDE), "u")
     rejected = [file["rejected"][name] for name in ("path", "code", "message")]
     for column in (file["classes"], file["kinds"], *rejected):
-        _check_column(column, column.shape[:1], "")
-    _check_column(rejected[0], rejected[1].shape, "")
-    _check_column(rejected[0], rejected[2].shape, "")
+        _check_column(column, column.shape[:1], "S")
+    _check_column(rejected[0], rejected[1].shape, "S")
+    _check_column(rejected[0], rejected[2].shape, "S")
     limits = (("labels", -1, len(file["classes"])), ("split", 0, len(SPLITS)), ("kind", 0, len(file["kinds"])))
     for name, low, high in (*limits, ("thumbnail_of", 0, len(images))):
         values = file[name][:]
@@ -311,8 +311,7 @@ def _check(file: h5py.File) -> None:
 
 
 def _check_column(column: h5py.Dataset, shape: tuple[int, ...], kinds: str) -> None:
-    is_text = h5py.check_string_dtype(column.dtype) is not None
-    if column.shape != shape or is_text == bool(kinds) or (kinds and column.dtype.kind not in kinds):
+    if column.shape != shape or column.dtype.kind not in kinds:
         raise ValueError(
             f"{column.name[1:]} has shape {column.shape} and dtype {column.dtype}; shape {shape} is needed"
         )

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import h5py
 import numpy as np
 
+from model.hdf5 import attribute, read_text, write_attribute
 from pipeline import split as splitting
 from pipeline.config import DataConfig, Geometry, Survey, resolve_geometry
 from pipeline.dataset import FORMAT, VERSION, Dataset, fingerprint, is_dataset
@@ -40,6 +41,7 @@ __all__ = ["IngestReport", "digest", "ingest", "survey", "write_rejected"]
 
 SURVEYED = 200
 _CHUNK_BYTES = 1 << 20
+_COUNTS_BYTES = 30_000
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 Progress = Callable[[int, int], None]
@@ -116,7 +118,7 @@ def ingest(
             if append:
                 with target.open("rb") as old_file:
                     shutil.copyfileobj(old_file, stream)
-            with h5py.File(stream, "r+" if append else "w") as file:
+            with h5py.File(stream, "r+" if append else "w", libver=("v110", "v110")) as file:
                 table, known = read_table(file) if append else (Table(), set())
                 done = _fill(file, table, known, source, geometry, config, jobs, tick)
                 report = _finish(file, table, source, done, geometry, config, into, str(target), append)
@@ -298,7 +300,7 @@ def _finish(
     append: bool,
 ) -> IngestReport:
     """Divide what was decoded, and write everything but the images."""
-    first = tuple(file["classes"].asstr()[:]) if append else source.classes
+    first = tuple(read_text(file["classes"])) if append else source.classes
     classes, labels, notes = _classes(first, [sample.label for sample in source.samples], table.samples)
     division = divide(
         labels,
@@ -323,18 +325,18 @@ def _finish(
         "kind": source.kind,
         "ready_made": source.ready_made,
     }
-    history = json.loads(file.attrs["counts"]) if append else []
-    file.attrs.update(
-        format=FORMAT,
-        version=VERSION,
-        geometry=geometry.to_json(),
-        config=file.attrs["config"] if append else json.dumps(dataclasses.asdict(config)),
-        counts=json.dumps([*history, counts][-100:]),
-        fingerprint=fingerprint(file),
-    )
-    return make_report(
-        table, classes, labels, division, source, done, geometry, target, notes, file.attrs["fingerprint"]
-    )
+    facts = {"config": json.dumps(dataclasses.asdict(config)), "counts": "[]"}
+    if append:
+        facts = {name: str(attribute(file, name)) for name in facts}
+    history = [*json.loads(facts["counts"]), counts]
+    while len(json.dumps(history)) > _COUNTS_BYTES:  # the oldest go
+        history.pop(0)
+    facts["counts"] = json.dumps(history)
+    facts |= {"format": FORMAT, "geometry": geometry.to_json(), "fingerprint": fingerprint(file)}
+    for name, text in facts.items():
+        write_attribute(file, name, text)
+    file.attrs["version"] = VERSION
+    return make_report(table, classes, labels, division, source, done, geometry, target, notes, facts["fingerprint"])
 
 
 def _classes(

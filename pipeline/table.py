@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from model.hdf5 import read_text, write_text
 from pipeline.dataset import Dataset
 from pipeline.division import Division
 from pipeline.looks import MEASURES, THUMBNAIL_SIDE, Look
@@ -99,32 +100,33 @@ def write_table(
     rejected = list(rejected)
     if append:
         old = file["rejected"]
-        rejected = [*zip(*(old[name].asstr()[:] for name in ("path", "code", "message")), strict=True), *rejected]
+        rejected = [*zip(*(read_text(old[name]) for name in ("path", "code", "message")), strict=True), *rejected]
     names, codes = np.unique(np.array(table.kinds, dtype=str), return_inverse=True)
-    text = h5py.string_dtype("utf-8")
-    columns: dict[str, tuple[Any, Any]] = {
-        "classes": (list(classes), text),
+    numbers: dict[str, tuple[np.ndarray, Any]] = {
         "labels": (labels, np.int32),
         "split": (division.split, np.uint8),
         "group": (division.group, np.int32),
-        "keys": ([sample.group for sample in table.samples], text),
-        "paths": ([sample.path for sample in table.samples], text),
         "sha256": (np.frombuffer(b"".join(table.sha256), dtype=np.uint8).reshape(-1, 32), np.uint8),
         "sizes": (np.array(table.sizes).reshape(-1, 2), np.int32),
-        "kinds": (names.astype(object), text),
         "kind": (codes, np.uint16),
         "measures": (np.array(table.measures).reshape(-1, len(MEASURES)), np.float32),
         "thumbnails": (_stack(table.thumbnails), np.uint8),
         "thumbnail_of": (np.array(list(table.thumbnails), dtype=np.int32), np.int32),
     }
-    columns |= {
-        f"rejected/{n}": ([row[i] for row in rejected], text) for i, n in enumerate(("path", "code", "message"))
+    texts: dict[str, Sequence[str]] = {
+        "classes": classes,
+        "keys": [sample.group for sample in table.samples],
+        "paths": [sample.path for sample in table.samples],
+        "kinds": names.tolist(),
+        **{f"rejected/{n}": [row[i] for row in rejected] for i, n in enumerate(("path", "code", "message"))},
     }
-    for name, (values, dtype) in columns.items():
+    for name in (*numbers, *texts):
         if name in file:
             del file[name]
-        shape = values.shape if isinstance(values, np.ndarray) else (len(values),)
-        file.create_dataset(name, data=values, dtype=dtype, shape=shape)
+    for name, (values, dtype) in numbers.items():
+        file.create_dataset(name, data=values, dtype=dtype)
+    for name, column in texts.items():
+        write_text(file, name, column)
 
 
 def _stack(thumbnails: dict[int, np.ndarray]) -> np.ndarray:

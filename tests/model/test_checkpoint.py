@@ -22,6 +22,7 @@ from model.checkpoint import (
 )
 from model.config import NetworkConfig, TrainingConfig
 from model.folding import fold_batch_norm
+from model.hdf5 import write_attribute, write_text
 from model.network import class_probabilities
 from model.optimizers import OPTIMIZERS
 from model.training import start, train
@@ -146,7 +147,9 @@ def test_a_file_of_another_kind_or_a_newer_version(saved, format, version, messa
     with h5py.File(path, "r+") as file:
         for name, value in (("format", format), ("version", version)):
             del file.attrs[name]
-            if value is not None:
+            if isinstance(value, str):
+                write_attribute(file, name, value)
+            elif value is not None:
                 file.attrs[name] = value
     with pytest.raises(FormatError, match=message):
         load_state(path)
@@ -155,7 +158,9 @@ def test_a_file_of_another_kind_or_a_newer_version(saved, format, version, messa
 def replaced(name, value):
     def change(file):
         del file[name]
-        if value is not None:
+        if isinstance(value, str):
+            write_text(file, name, [value])
+        elif value is not None:
             file[name] = value
 
     return change
