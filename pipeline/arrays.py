@@ -220,8 +220,11 @@ def _open_dataset(path: Path) -> Source:
     ]
 
     def read(sample: Sample) -> np.ndarray:
-        with lock:
-            return data.images[int(sample.key)]
+        try:
+            with lock:
+                return data.images[int(sample.key)]
+        except (OSError, RuntimeError) as error:
+            raise PictureError("corrupt", f"is damaged in the data set ({error})") from None
 
     return Source("data set", escape(path), samples, read, classes=data.classes)
 

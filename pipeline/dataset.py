@@ -17,6 +17,7 @@ import io
 import json
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -122,48 +123,47 @@ class Dataset:
     @cached_property
     def paths(self) -> np.ndarray:
         """Return where each picture came from, relative to the root given: ndarray of shape (m,), str objects."""
-        return read_text(self.file["paths"])
+        return self._column("paths")
 
     @cached_property
     def sha256(self) -> np.ndarray:
         """Return the SHA-256 of the source bytes of each picture: ndarray of shape (m, 32), uint8."""
-        return self.file["sha256"][:]
+        return self._column("sha256")
 
     @cached_property
     def sizes(self) -> np.ndarray:
         """Return the (height, width) of each source picture: ndarray of shape (m, 2), int32."""
-        return self.file["sizes"][:]
+        return self._column("sizes")
 
     @cached_property
     def kinds(self) -> np.ndarray:
         """Return format and colour mode of each source file, such as ``JPEG RGB``: ndarray of shape (m,), str."""
-        names = read_text(self.file["kinds"])
-        return names[self.file["kind"][:]] if len(names) else np.empty(0, dtype=object)
+        names = self._column("kinds")
+        return names[self._column("kind")] if len(names) else np.empty(0, dtype=object)
 
     @cached_property
     def keys(self) -> np.ndarray:
         """Return the group key that each picture came with, empty where none: ndarray of shape (m,), str objects."""
-        return read_text(self.file["keys"])
+        return self._column("keys")
 
     @cached_property
     def measures(self) -> np.ndarray:
         """Return the numbers of `pipeline.looks.MEASURES` of each picture: ndarray of shape (m, 5), float32."""
-        return self.file["measures"][:]
+        return self._column("measures")
 
     def thumbnails(self) -> dict[int, np.ndarray]:
         """Return the thumbnails, of shape (32, 32), uint8, of the pictures that have one, by index."""
-        return dict(zip(self.file["thumbnail_of"][:].tolist(), self.file["thumbnails"][:], strict=True))
+        return dict(zip(self._column("thumbnail_of").tolist(), self._column("thumbnails"), strict=True))
 
     @cached_property
     def rejected(self) -> list[tuple[str, str, str]]:
         """Return (path, code, message) of every file that was found but is no picture."""
-        table = self.file["rejected"]
-        return list(zip(*(read_text(table[name]) for name in ("path", "code", "message")), strict=True))
+        return list(zip(*(self._column(f"rejected/{name}") for name in ("path", "code", "message")), strict=True))
 
     @cached_property
     def X(self) -> np.ndarray:
         """Return all pictures as columns: ndarray of shape (n_x, m), uint8, a view; read into memory once."""
-        return self.images[:].reshape(len(self), -1).T
+        return self._pictures(0, len(self)).reshape(len(self), -1).T
 
     def indices(self, split: str) -> np.ndarray:
         """Return the indices of one split's pictures, ascending.
@@ -210,18 +210,40 @@ class Dataset:
             low, high = np.searchsorted(ascending, (start, start + self._block))
             if high > low:  # a block that nothing is wanted of is not read
                 first, wanted = int(ascending[low]), ascending[low:high]
-                images[order[low:high]] = self.images[first : int(wanted[-1]) + 1][wanted - first]
+                images[order[low:high]] = self._pictures(first, int(wanted[-1]) + 1)[wanted - first]
         return images
 
     def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """Yield (index of the first, pictures) for all pictures in order, a few megabytes at a time."""
         for start in range(0, len(self), self._block):
-            yield start, self.images[start : start + self._block]
+            yield start, self._pictures(start, start + self._block)
+
+    def _pictures(self, start: int, stop: int) -> np.ndarray:
+        with _whole(self.file):
+            return self.images[start:stop]
+
+    def _column(self, name: str) -> np.ndarray:
+        with _whole(self.file):
+            column = self.file[name]
+            return read_text(column) if column.dtype.kind == "S" else column[:]
 
     @property
     def _block(self) -> int:
         """Return how many pictures are read at a time."""
         return max(1, BLOCK_BYTES // max(1, self.geometry.n_x))
+
+
+@contextmanager
+def _whole(file: h5py.File) -> Iterator[None]:
+    """Turn what reading damaged parts of a file can come to into one message."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        if not file:
+            raise  # closed, which is a mistake of the program
+        raise InputError(
+            f"{escape(file.filename)}: is a damaged data set ({error}); ingest the pictures again"
+        ) from None
 
 
 def open_hdf5(path: str | Path) -> h5py.File:
