@@ -7,14 +7,15 @@ from functools import partial
 
 import streamlit as st
 
-from pipeline.pages import choice, classify, drawing, first_layer, model, train_demo
+from pipeline.pages import choice, classify, data, drawing, first_layer, model, playground
 
 # Of each page: how to draw it, its title, its icon, its place in the address.
 PAGES = (
     (classify.render, "Classify", "image_search", ""),
     (first_layer.render, "First layer", "grid_view", "first-layer"),
+    (data.render, "Data", "photo_library", "data"),
     (model.render, "Model", "hub", "model"),
-    (train_demo.render, "Train a demo", "model_training", "train"),
+    (playground.render, "Playground", "model_training", "playground"),
 )
 
 

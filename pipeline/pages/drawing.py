@@ -28,11 +28,16 @@ STYLE = """<style>
 .facette-bars {width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums}
 .facette-bars th {text-align: left; font-weight: 400; padding: .3rem .75rem .3rem 0; max-width: 9rem;
   overflow: hidden; text-overflow: ellipsis; white-space: nowrap}
-.facette-bars tr:first-child th, .facette-bars tr:first-child td:last-child {font-weight: 600}
+.facette-ranking tr:first-child th, .facette-ranking tr:first-child td:last-child {font-weight: 600}
 .facette-bars td:nth-child(2) {width: 70%}
+.facette-counts td:nth-child(2) {width: 90%}
 .facette-bars td:last-child {text-align: right; padding-left: .75rem; white-space: nowrap}
 .facette-track {background: rgba(128, 138, 150, .22); border-radius: .3rem; height: .8rem}
 .facette-bar {background: #0072b2; border-radius: .3rem; height: .8rem; min-width: 2px}
+.facette-stack {display: flex; height: .8rem}
+.facette-stack i:first-child {border-radius: .3rem 0 0 .3rem}
+.facette-stack i:last-child {border-radius: 0 .3rem .3rem 0}
+.facette-photo img {width: 100%; aspect-ratio: 1; object-fit: contain; display: block; image-rendering: pixelated}
 .facette-tiles {display: grid; grid-template-columns: repeat(auto-fill, minmax(76px, 1fr)); gap: .7rem}
 .facette-tiles figure {margin: 0}
 .facette-tiles img {width: 100%; display: block; image-rendering: pixelated; border-radius: 2px}
@@ -56,8 +61,8 @@ def plain(text: str) -> str:
 def percentage(share: float) -> str:
     """Write a probability as a percentage that never rounds to certainty."""
     if share > 0.999:
-        return "> 99.9%"
-    return "< 0.1%" if share < 0.001 else f"{100 * share:.1f}%"
+        return ">\N{NO-BREAK SPACE}99.9%"
+    return "<\N{NO-BREAK SPACE}0.1%" if share < 0.001 else f"{100 * share:.1f}%"
 
 
 def bars(ranking: Sequence[tuple[str, float]]) -> str:
@@ -68,7 +73,7 @@ def bars(ranking: Sequence[tuple[str, float]]) -> str:
         f"<td>{html.escape(percentage(p))}</td></tr>"
         for label, p in ranking
     )
-    return f"{STYLE}<table class='facette-bars' aria-label='Probability of each class'>{rows}</table>"
+    return f"{STYLE}<table class='facette-bars facette-ranking' aria-label='Probability of each class'>{rows}</table>"
 
 
 def tiles(pictures: Sequence[tuple[str, str, str]], *, small: bool = False) -> str:
@@ -90,9 +95,35 @@ def views(pictures: Sequence[tuple[str, str, str, str]]) -> str:
     return f"{STYLE}<div class='facette-tiles facette-views'>{figures}</div>"
 
 
-def legend(entries: Sequence[tuple[tuple[int, int, int], str]]) -> str:
+def stacks(rows: Sequence[tuple[str, Sequence[int]]], colors: Sequence[Sequence[int]]) -> str:
+    """Return counts as bars in parts: an HTML table; each row has a name and a count for each colour."""
+    most = max((sum(counts) for _, counts in rows), default=0) or 1
+    lines = []
+    for name, counts in rows:
+        parts = "".join(
+            f"<i style='width:{100 * count / most:.3f}%;background:rgb({red},{green},{blue})'></i>"
+            for count, (red, green, blue) in zip(counts, colors, strict=True)
+        )
+        name, total = html.escape(name), sum(counts)
+        lines.append(
+            f"<tr><th scope='row' title='{name}'>{name}</th><td><div class='facette-stack'>{parts}</div></td>"
+            f"<td>{total:,}</td></tr>"
+        )
+    table = "<table class='facette-bars facette-counts' aria-label='Pictures of each class'>"
+    return f"{STYLE}{table}{''.join(lines)}</table>"
+
+
+def photo(url: str, alt: str) -> str:
+    """Return one picture, as wide as its place, with every pixel to be seen."""
+    return f"{STYLE}<div class='facette-photo'><img src='{url}' alt='{html.escape(alt)}'></div>"
+
+
+def legend(entries: Sequence[tuple[Sequence[int], str]]) -> str:
     """Return what colours mean, as a line of HTML."""
-    spans = "".join(f"<span style='--swatch:rgb{color}'>{html.escape(words)}</span>" for color, words in entries)
+    spans = "".join(
+        f"<span style='--swatch:rgb({','.join(map(str, color))})'>{html.escape(words)}</span>"
+        for color, words in entries
+    )
     return f"{STYLE}<div class='facette-legend'>{spans}</div>"
 
 

@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from pipeline.classifier import ImageClassifier
 from pipeline.cli import main
 
-PAGES = ("classify", "first_layer", "model", "train_demo")
+PAGES = ("classify", "first_layer", "data", "model", "train_demo")
 
 
 def show_page(page, runs, model=None):
@@ -79,7 +79,7 @@ def test_without_a_model_every_page_offers_to_train_the_demo(name, tmp_path):
     assert at.radio[0].options == ["faces", "digits"]
 
 
-@pytest.mark.parametrize("name", PAGES[:3])
+@pytest.mark.parametrize("name", PAGES[:4])
 @pytest.mark.parametrize("damage", [b"", b"no HDF5 at all", None])
 def test_a_corrupt_model_is_one_message(name, damage, runs):
     model = runs / "faces" / "model.h5"
@@ -350,3 +350,92 @@ def test_a_training_that_fails_says_why_and_can_be_tried_again(tmp_path, monkeyp
     assert not at.exception
     assert "data" in at.error[0].value
     assert [button.label for button in at.button] == ["Train the demo model"]
+
+
+# The Data page
+
+
+def shown(at):
+    """The alternative texts of the pictures on the page."""
+    return [part.split("'")[0] for element in at.html for part in element.value.split("alt='")[1:]]
+
+
+def test_data_counts_every_class_and_split(trained):
+    at = page("data", trained / "runs")
+    assert "200 pictures of 25×25 gray in 2 classes" in words(at)
+    assert at.html[1].value.count("<td>100</td>") == 2
+    table = at.table[0].value
+    assert dict(zip(table["split"], table["pictures"], strict=True)) == {
+        "train": "140",
+        "validation": "30",
+        "test": "30",
+    }
+
+
+def test_contact_sheets_show_the_class_asked_for(trained):
+    at = page("data", trained / "runs", view="Pictures", **{"class": "face"}, split="test")
+    assert len(shown(at)) == 15
+    assert all(name.startswith("face/") for name in shown(at))
+
+
+def test_findings_are_those_of_the_audit(trained):
+    from pipeline.audit import audit
+
+    at = page("data", trained / "runs", view="Findings")
+    for finding in audit(trained / "runs" / "faces" / "data.h5").findings:
+        assert finding.message[1:] in words(at).replace("\\", "")
+
+
+def test_a_label_put_right_is_exported_and_read_by_the_command_line(trained, tmp_path):
+    from pipeline.dataset import Dataset
+    from pipeline.pages import choice, data
+
+    at = page("data", trained / "runs", view="Mistakes")
+    first, second = at.selectbox[1:3]  # after the choice of splits
+    wrong, gone = (box.label.removeprefix("Label of ") for box in (first, second))
+    other = next(name for name in ("face", "not-face") if name != first.value)
+    first.set_value(other).run()
+    at.selectbox(key=second.key).set_value(data.REMOVE).run()
+    assert not at.exception
+    assert "1 new label and 1 removal" in words(at)
+    with Dataset.open(trained / "runs" / "faces" / "data.h5") as dataset:
+        (corrections,) = at.session_state["corrections"].values()
+        text = data.corrected_manifest(dataset, corrections, trained / "data" / "faces")
+    (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")
+    assert main(["ingest", str(tmp_path / "manifest.csv"), str(tmp_path / "new.h5")]) == 0
+    with Dataset.open(tmp_path / "new.h5") as new:
+        labels = {path.partition("faces/")[2]: new.classes[k] for path, k in zip(new.paths, new.labels, strict=True)}
+    assert len(labels) == 199
+    assert labels[wrong] == other
+    assert gone not in labels
+    next(button for button in at.button if button.label == "Forget them").click().run()
+    assert not at.exception
+    assert "removal" not in words(at)
+    assert choice.KEY in at.session_state
+
+
+def test_copies_stand_side_by_side(runs, tmp_path, monkeypatch):
+    from PIL import Image
+
+    from pipeline.ingest import ingest
+
+    monkeypatch.chdir(tmp_path)
+    for name, level in (("a/1", 10), ("a/2", 10), ("b/3", 10), ("a/4", 40), ("b/5", 60), ("b/6", 90)):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.effect_noise((64, 64), level).save(tmp_path / "photos" / f"{name}.png")
+    shutil.copy(tmp_path / "photos" / "a" / "1.png", tmp_path / "photos" / "b" / "copy.png")
+    (tmp_path / "data").mkdir()
+    ingest(tmp_path / "photos", tmp_path / "data" / "photos.h5")
+    at = page("data", runs, view="Look-alikes", data="data/photos.h5")
+    assert "1 set of pictures that are the same, or nearly; **1 set with several labels**" in words(at)
+    assert shown(at) == ["a/1.png", "b/copy.png"]
+    at.segmented_control(key="view").set_value("Mistakes").run()
+    assert not at.exception
+    assert "another size or colour" in at.info[0].value
+
+
+def test_data_without_the_data_set_says_what_to_do(runs):
+    (runs / "faces" / "data.h5").unlink()
+    at = page("data", runs)
+    assert "not there any more" in at.info[0].value
+    assert "facette ingest" in at.code[0].value
