@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from model.config import ConfigError, check_fields, option
@@ -32,18 +32,25 @@ _LARGEST_SIDE = 4096
 
 @dataclass(frozen=True)
 class Geometry:
-    """The one shape of all pictures of a data set, in pixels: height, width, colour, and how they were fitted."""
+    """The one shape of all pictures of a data set, in pixels: height, width, colour, and how they were fitted.
+
+    `exact` says whether large JPEGs are decoded at full size first; files written before this was a choice do not have
+    it, and were. Two geometries are equal without regard to it: the pictures have one shape.
+    """
 
     height: int
     width: int
     color: str = "rgb"
     fit: str = "crop"
+    exact: bool = field(default=True, compare=False)
 
     def __post_init__(self) -> None:
         if self.color not in COLORS:
             raise ConfigError(f"color: {self.color!r} is unknown; choose one of {', '.join(COLORS)}")
         if self.fit not in FITS:
             raise ConfigError(f"fit: {self.fit!r} is unknown; choose one of {', '.join(FITS)}")
+        if not all(type(side) is int for side in (self.height, self.width)):
+            raise ConfigError(f"size: {self.height}x{self.width} does not work; give whole numbers")
         if not (1 <= self.height <= _LARGEST_SIDE and 1 <= self.width <= _LARGEST_SIDE):
             raise ConfigError(
                 f"size: {self.height}x{self.width} does not work; give 1 to {_LARGEST_SIDE} pixels a side"
@@ -65,8 +72,11 @@ class Geometry:
         return self.height * self.width * self.channels
 
     def to_json(self) -> str:
-        """Return the geometry as a JSON object."""
-        return json.dumps(dataclasses.asdict(self))
+        """Return the geometry as a JSON object, without `exact` where that is what a reader takes for granted."""
+        values = dataclasses.asdict(self)
+        if self.exact:
+            del values["exact"]
+        return json.dumps(values)
 
     @classmethod
     def from_json(cls, text: str) -> Geometry:
@@ -111,6 +121,7 @@ class DataConfig:
     split_seed: int = option(0, "of the random split", check="at_least_0")
     near_duplicates: bool = option(True, "also keep near duplicates (64 pixels a side and up) on one side of the split")
     drop_leaks: bool = option(False, "of ready-made splits: leave out training pictures that are also in another split")
+    exact: bool = option(False, "decode large JPEGs at full size: slower, and hardly another picture")
     max_pixels: int = option(120_000_000, "a picture of more pixels is refused", check="positive")
     strict: bool = option(False, "stop at the first file that cannot be read")
 
@@ -124,6 +135,19 @@ class DataConfig:
             )
         if self.max_pixels > LARGEST_MAX_PIXELS:
             raise ConfigError(f"max_pixels: {self.max_pixels} does not work; give {LARGEST_MAX_PIXELS} at most")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What a training starts from, and what of the machine it may use."""
+
+    start_from: str = option("", "train this model.h5 further, with its layers, classes and picture size")
+    pretrain_on: str = option("", "folder of photographs for --pretrain, instead of some that are installed")
+    memory: float = option(1000.0, "MB of pictures to hold in memory", check="positive")
+    threads: int | Auto = option("auto", "of the processor: all, or 1 for a small network", check="positive")
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 def parse_size(size: str) -> tuple[int, int] | None:
@@ -150,7 +174,7 @@ def resolve_geometry(config: DataConfig, survey: Survey) -> Geometry:
     color = config.color if config.color != "auto" else "gray" if survey.gray else "rgb"
     fit = config.fit if config.fit != "auto" else "crop"
     height, width = parse_size(config.size) or _auto_size(survey, COLORS[color])
-    return Geometry(height, width, color, fit)
+    return Geometry(height, width, color, fit, config.exact)
 
 
 def _auto_size(survey: Survey, channels: int) -> tuple[int, int]:

@@ -11,8 +11,10 @@ The content decides the format, never the file name's ending. Stated rules of co
 - 1-bit becomes 0 and 255; palette, CMYK and YCbCr become RGB; gray is ITU-R 601-2 luma.
 - Shrinking is antialiased (bicubic, over the full support).
 
-Everything here is a pure function of the bytes and safe to call from several threads at once. JPEG is decoded at full
-size; decoding at a fraction of it would be quicker, and is left out here.
+- A large JPEG is decoded at a half, a quarter or an eighth of its size, as long as twice the size asked for is left:
+  libjpeg leaves out the frequencies that shrinking would average away. `Geometry.exact` turns this off.
+
+Everything here is a pure function of the bytes and the geometry, and safe to call from several threads at once.
 """
 
 from __future__ import annotations
@@ -104,6 +106,7 @@ _UNSUPPORTED_SIGNATURES = [(name, re.compile(pattern, re.DOTALL)) for name, patt
 _HEAD = 256
 MAX_BYTES = 1 << 30
 MAX_PIXELS: int = DataConfig.max_pixels
+SMALLEST_DRAFT = 64  # pixels a side: what `pipeline.looks` needs for a thumbnail
 
 _TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -130,18 +133,23 @@ class PictureError(Exception):
         self.code = code
 
 
+Frame = tuple[float, float, float, float]
+
+
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture: upright, 8 bits, mode L or RGB; `format` and `mode` are those of the file."""
+    """A decoded picture: upright, 8 bits, mode L or RGB.
+
+    `format` and `mode` are those of the file, and so is `size`, its (height, width) in pixels, upright. A JPEG decoded
+    at a fraction of its size has a smaller `image`; of that, the picture is `frame` (left, top, right, bottom): the
+    last row and column may stand for fewer pixels of the file than the others.
+    """
 
     image: Image.Image
     format: str
     mode: str
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Return (height, width) in pixels, upright."""
-        return self.image.height, self.image.width
+    size: tuple[int, int]
+    frame: Frame
 
 
 def decode(data: bytes | Path, geometry: Geometry, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -166,7 +174,8 @@ def decode(data: bytes | Path, geometry: Geometry, *, max_pixels: int = MAX_PIXE
     PictureError
         With one of `ERROR_CODES`.
     """
-    return render(open_picture(data, max_pixels=max_pixels).image, geometry)
+    picture = open_picture(data, max_pixels=max_pixels, draft=geometry)
+    return render(picture.image, geometry, picture.frame)
 
 
 def read_bytes(path: Path | str) -> bytes:
@@ -214,11 +223,17 @@ def sniff(head: bytes) -> str:
     raise PictureError("not_an_image", f"is not a picture in a known format ({', '.join(FORMATS)})")
 
 
-def open_picture(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int = 0) -> Picture:
-    """Decode a picture at its own size.
+def open_picture(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int | Geometry = 0) -> Picture:
+    """Decode a picture, at its own size unless `draft` allows less.
 
-    `draft` above 0 lets JPEG be decoded at a half, a quarter or an eighth, with no side below `draft`: quick, for a
-    first look only.
+    Parameters
+    ----------
+    data : bytes or Path
+    max_pixels : int
+        As in `decode`.
+    draft : int or Geometry
+        Above 0: JPEG may be decoded at a half, a quarter or an eighth, with no side below `draft`. A geometry: with
+        twice its size left, unless it is exact.
 
     Raises
     ------
@@ -229,16 +244,42 @@ def open_picture(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int
     try:
         image, name = _open(data, max_pixels)
         mode = image.mode
-        if draft:
-            image.draft(None, (draft, draft))  # None: keep the mode
+        size = _size(image, name)
+        drafted = None
+        if draft and isinstance(image, JpegImagePlugin.JpegImageFile):
+            height, width = (draft, draft) if isinstance(draft, int) else _needed(size, draft)
+            wanted = (height, width) if _orientation(image) >= 5 else (width, height)
+            drafted = image.draft(None, wanted)  # None: keep the mode
         image.load()
-        return Picture(_to_8_bit(_upright(image)), name, mode)
+        upright = _to_8_bit(_upright(image))
+        frame = _frame(image, upright, *drafted[1][2:]) if drafted else (0, 0, *upright.size)
+        return Picture(upright, name, mode, size, frame)
     except PictureError:
         raise
     except MemoryError:
         raise PictureError("too_large", "does not fit in memory") from None
     except Exception as error:  # a decoder may raise anything on broken bytes
         raise PictureError(*_diagnose(error, data)) from error
+
+
+def _frame(image: Image.Image, upright: Image.Image, width: float, height: float) -> Frame:
+    """Return where a picture lies that came to this width and height (in parts of a pixel) before it was turned."""
+    orientation = _orientation(image)
+    if orientation >= 5:
+        width, height = height, width
+    left = upright.width - width if orientation in (2, 3, 6, 7) else 0
+    top = upright.height - height if orientation in (3, 4, 7, 8) else 0
+    return (left, top, left + width, top + height)
+
+
+def _needed(size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
+    """Return the (height, width) below which a picture of this size would look different in this geometry."""
+    if geometry.exact:
+        return size
+    height, width = geometry.height, geometry.width
+    if geometry.fit == "pad":
+        width, height = _inside(size[1], size[0], width, height)
+    return max(2 * height, SMALLEST_DRAFT), max(2 * width, SMALLEST_DRAFT)
 
 
 def measure(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
@@ -250,28 +291,34 @@ def measure(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
         With one of `ERROR_CODES`.
     """
     try:
-        image, name = _open(data, max_pixels)
-        # Pillow gives the upright size of a TIFF already, and turns it while loading.
-        turned = name != "TIFF" and _orientation(image) >= 5
+        return _size(*_open(data, max_pixels))
     except PictureError:
         raise
     except Exception as error:
         raise PictureError(*_diagnose(error, data)) from error
-    return (image.width, image.height) if turned else (image.height, image.width)
 
 
-def render(image: Image.Image, geometry: Geometry) -> np.ndarray:
+def render(image: Image.Image, geometry: Geometry, frame: Frame | None = None) -> np.ndarray:
     """Bring an 8-bit picture (mode L or RGB) to the geometry.
+
+    Parameters
+    ----------
+    image : Image
+    geometry : Geometry
+    frame : (left, top, right, bottom), optional
+        Which part of it is the picture; see `Picture`.
 
     Returns
     -------
     ndarray of shape (height, width, channels), uint8
     """
     mode = "L" if geometry.color == "gray" else "RGB"
-    image = image if image.mode == mode else image.convert(mode)
     target = (geometry.width, geometry.height)
+    if geometry.exact and image.mode != mode:
+        image = image.convert(mode)
     if image.size != target:
-        image = _FITS[geometry.fit](image, *target)
+        image = _FITS[geometry.fit](image, *target, frame or (0, 0, *image.size))
+    image = image if image.mode == mode else image.convert(mode)
     return np.asarray(image, dtype=np.uint8).reshape(geometry.shape)
 
 
@@ -346,6 +393,13 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
+def _size(image: Image.Image, name: str) -> tuple[int, int]:
+    """Return the upright (height, width) that a picture's header declares."""
+    # Pillow gives the upright size of a TIFF already, and turns it while loading.
+    turned = name != "TIFF" and _orientation(image) >= 5
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
 def _upright(image: Image.Image) -> Image.Image:
     transpose = _TRANSPOSES.get(_orientation(image))
     return image if transpose is None else image.transpose(transpose)
@@ -385,30 +439,34 @@ def _scale_down(image: Image.Image) -> Image.Image:
     return Image.fromarray(np.rint(values).astype(np.uint8))
 
 
-def _crop(image: Image.Image, width: int, height: int) -> Image.Image:
+def _crop(image: Image.Image, width: int, height: int, frame: Frame) -> Image.Image:
     """Cut the largest middle part of this aspect, and resize it."""
-    scale = min(image.width / width, image.height / height)
-    left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
+    left, top, right, bottom = frame
+    scale = min((right - left) / width, (bottom - top) / height)
+    left += (right - left - scale * width) / 2
+    top += (bottom - top - scale * height) / 2
     return _resize(image, width, height, (left, top, left + scale * width, top + scale * height))
 
 
-def _pad(image: Image.Image, width: int, height: int) -> Image.Image:
+def _pad(image: Image.Image, width: int, height: int, frame: Frame) -> Image.Image:
     """Resize the whole picture to fit inside, with black bars."""
-    scale = min(width / image.width, height / image.height)
-    inner = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    inner = _inside(frame[2] - frame[0], frame[3] - frame[1], width, height)
     canvas = Image.new(image.mode, (width, height))
-    canvas.paste(_resize(image, *inner), ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    canvas.paste(_resize(image, *inner, frame), ((width - inner[0]) // 2, (height - inner[1]) // 2))
     return canvas
 
 
-def _stretch(image: Image.Image, width: int, height: int) -> Image.Image:
-    return _resize(image, width, height)
+def _inside(width: float, height: float, most_width: int, most_height: int) -> tuple[int, int]:
+    """Return the (width, height) of the largest picture of the same aspect that fits."""
+    scale = min(most_width / width, most_height / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _resize(
-    image: Image.Image, width: int, height: int, box: tuple[float, float, float, float] | None = None
-) -> Image.Image:
-    box = box or (0, 0, image.width, image.height)
+def _stretch(image: Image.Image, width: int, height: int, frame: Frame) -> Image.Image:
+    return _resize(image, width, height, frame)
+
+
+def _resize(image: Image.Image, width: int, height: int, box: Frame) -> Image.Image:
     box = (max(0.0, box[0]), max(0.0, box[1]), min(image.width, box[2]), min(image.height, box[3]))
     # A large picture is first shrunk by a whole factor, to three times the target: 4 times quicker, hardly visible.
     return image.resize((width, height), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)

@@ -296,7 +296,7 @@ class TrainingRun:
         with contextlib.suppress(OSError):  # not empty: something else lies there
             self.folder.rmdir()
 
-    def write_config(self) -> None:
+    def write_config(self, start_from: str = "") -> None:
         """Write config.toml: the configuration with every "auto" resolved, which can be given to `--config`."""
         names = {field.name for field in fields(DataConfig)}
         data = {name: value for name, value in self.dataset.config.items() if name in names}
@@ -305,14 +305,21 @@ class TrainingRun:
             "network": asdict(self.state.network),
             "training": asdict(self.state.training),
             "augmentation": asdict(self.augmentation),
+            "run": {
+                "start_from": start_from,
+                "pretrain_on": self.pretrain_on,
+                "memory": self.memory / 1e6,
+                "threads": self.threads,
+            },
         }
         with replacing(self.folder / "config.toml") as temporary:
             temporary.write_text(to_toml(sections), encoding="utf-8")
 
 
-def geometry_settings(geometry: Geometry) -> dict[str, str]:
+def geometry_settings(geometry: Geometry) -> dict[str, Any]:
     """Return the settings of `DataConfig` that make just this geometry."""
-    return {"size": f"{geometry.height}x{geometry.width}", "color": geometry.color, "fit": geometry.fit}
+    size = f"{geometry.height}x{geometry.width}"
+    return {"size": size, "color": geometry.color, "fit": geometry.fit, "exact": geometry.exact}
 
 
 def _keys(dataset: Dataset, split: str) -> NDArray[np.uint64]:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from pipeline.classifier import ImageClassifier
 from pipeline.config import Geometry
-from pipeline.images import MAX_PIXELS, PictureError, open_picture, render
+from pipeline.images import MAX_PIXELS, PictureError, decode, open_picture
 from pipeline.listing import LITTER
 from pipeline.rows import Row, safe_name
 
@@ -123,7 +123,7 @@ Opened = tuple[Image.Image | None, NDArray[np.uint8] | None, PictureError | None
 def _open(classifier: ImageClassifier, upload: Upload, max_pixels: int) -> Opened:
     try:
         image = open_picture(upload.data, max_pixels=max_pixels).image
-        return image, render(image, classifier.geometry), None
+        return image, decode(upload.data, classifier.geometry, max_pixels=max_pixels), None
     except PictureError as error:
         return None, None, error
 

@@ -20,23 +20,15 @@ if TYPE_CHECKING:
 def _add_training_flags(parser: Parser) -> None:
     from model.config import NetworkConfig, TrainingConfig
     from pipeline.augment import AugmentConfig
-    from pipeline.config import DataConfig
-    from pipeline.flags import add_flags, positive, positive_number
+    from pipeline.config import DataConfig, RunConfig
+    from pipeline.flags import add_flags
 
     group = parser.add_argument_group("run")
     group.add_argument("--name", help="of the run: results go to RUNS/NAME (default: from the source)")
     group.add_argument("--runs", default="runs", help="folder of all runs (default: runs)")
     group.add_argument("--overwrite", action="store_true", help="replace a run of this name")
     group.add_argument("--config", help="TOML file of settings, such as a run's config.toml")
-    group.add_argument(
-        "--pretrain-on",
-        metavar="FOLDER",
-        help="photographs for --pretrain (default: some that are installed)",
-    )
-    group.add_argument(
-        "--memory", type=positive_number, default=1000, help="MB of pictures to hold in memory (default: 1000)"
-    )
-    group.add_argument("--threads", type=positive, help="processor threads (default: all; 1 for a small network)")
+    add_flags(parser, RunConfig, "run")
     add_flags(parser, DataConfig, "data")
     add_flags(parser, NetworkConfig, "network")
     add_flags(parser, TrainingConfig, "training")
@@ -47,9 +39,6 @@ def train_flags(parser: Parser) -> None:
     """Add the flags of `train`."""
     parser.add_argument("source", nargs="?", help="folder with a sub-folder for each class, or a data set (.h5)")
     parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run, such as runs/first")
-    parser.add_argument(
-        "--start-from", metavar="MODEL", help="train this model.h5 further, with its layers, classes and picture size"
-    )
     parser.add_argument(
         "--find-learning-rate",
         action="store_true",
@@ -73,7 +62,9 @@ def train(arguments: Arguments) -> int:
         kinds = (DataConfig, NetworkConfig, TrainingConfig, AugmentConfig)
         names = {field.name for kind in kinds for field in fields(kind)}
         _refuse_flags(arguments, names, "--resume goes on with the configuration that the run began with")
-        run = resume(arguments.resume, threads=arguments.threads)
+        _refuse_flags(arguments, {"start_from", "pretrain_on", "memory"}, "--resume goes on as the run began")
+        threads = vars(arguments).get("threads", "auto")
+        run = resume(arguments.resume, threads=None if threads == "auto" else int(threads))
         say(f"Resuming {run.folder} after epoch {run.state.epoch}")
     else:
         run = _prepare(arguments, arguments.source, arguments.overwrite)
@@ -92,31 +83,32 @@ def _refuse_flags(arguments: Arguments, names: set[str], why: str) -> None:
 def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
     from model.config import NetworkConfig, TrainingConfig
     from pipeline.augment import AugmentConfig
-    from pipeline.config import DataConfig
+    from pipeline.config import DataConfig, RunConfig
     from pipeline.console import describe_ingest
     from pipeline.flags import config_from_flags, read_toml
     from pipeline.run_folder import run_folder
     from pipeline.train import Recipe, prepare
 
-    start_from = getattr(arguments, "start_from", None)
+    stored = read_toml(arguments.config) if arguments.config else {}
+    settings = config_from_flags(RunConfig, arguments, stored.get("run", {}))
+    start_from = settings.start_from
     if start_from:
         fixed = {field.name for field in fields(NetworkConfig)} - {"dropout", "input_dropout"}
-        fixed |= {"size", "color", "fit", "pretrain"}
+        fixed |= {"size", "color", "fit", "exact", "pretrain"}
         _refuse_flags(arguments, fixed, "--start-from keeps MODEL's layers and pictures")
         say(
             "Starting from the weights of a saved model: its batch normalisation is folded into them and stays off, "
             "and the optimiser starts anew"
         )
-    if start_from and arguments.pretrain_on:
+    if start_from and settings.pretrain_on:
         raise InputError("--start-from keeps MODEL's first layer; leave out --pretrain-on")
-    stored = read_toml(arguments.config) if arguments.config else {}
     recipe = Recipe(
         network=config_from_flags(NetworkConfig, arguments, stored.get("network", {})),
         training=config_from_flags(TrainingConfig, arguments, stored.get("training", {})),
         augmentation=config_from_flags(AugmentConfig, arguments, stored.get("augmentation", {})),
-        pretrain_on=arguments.pretrain_on,
-        memory=int(arguments.memory * 1e6),
-        threads=arguments.threads,
+        pretrain_on=settings.pretrain_on or None,
+        memory=int(settings.memory * 1e6),
+        threads=None if settings.threads == "auto" else settings.threads,
     )
     with progress_bar("Reading pictures", "pictures") as progress:
         run = prepare(
@@ -124,7 +116,7 @@ def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
             run_folder(arguments.runs, arguments.name, source, overwrite=overwrite),
             data=config_from_flags(DataConfig, arguments, stored.get("data", {})),
             recipe=recipe,
-            start_from=start_from,
+            start_from=start_from or None,
             overwrite=overwrite,
             jobs=os.cpu_count() or 1,
             progress=progress,

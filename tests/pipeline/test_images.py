@@ -248,3 +248,59 @@ def test_importing_is_light():
     )
     found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout
     assert found.strip() == "[]"
+
+
+KINDS = {
+    "plain": {},
+    "gray": {"mode": "L"},
+    "cmyk": {"mode": "CMYK"},
+    "progressive": {"progressive": True},
+    "whole colour": {"subsampling": 0},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+@pytest.mark.parametrize("size", [(64, 64), (16, 16), (20, 90)])
+def test_a_large_jpeg_decoded_at_a_fraction_looks_the_same(photo, kind, fit, size):
+    options = dict(KINDS[kind])
+    picture = photo.crop((0, 0, 637, 423)).convert(options.pop("mode", "RGB"))
+    data = encode(picture, "JPEG", quality=90, **options)
+    quick, exact = (decode(data, Geometry(*size, "rgb", fit, exact)).astype(int) for exact in (False, True))
+    assert open_picture(data, draft=Geometry(*size, "rgb", fit, False)).image.width < 637
+    assert np.abs(quick - exact).mean() < 1.5
+    upright = np.asarray(open_picture(data).image.convert("L" if kind == "gray" else "RGB"))
+    assert (decode(data, Geometry(423, 637, exact=False)) == upright.reshape(423, 637, -1)).all()
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_a_jpeg_lying_on_its_side_is_decoded_at_a_fraction_too(photo, fit):
+    """Any of the eight ways a camera was held gives the same upright picture, to the rounding of its corner."""
+    scene = photo.crop((0, 0, 637, 423))
+    undo = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # 6 means: turn clockwise; so it lies counter-clockwise
+    quick = Geometry(48, 64, "rgb", fit, exact=False)
+    expected = decode(encode(scene, "JPEG", quality=95), Geometry(48, 64, "rgb", fit)).astype(int)
+    for orientation, transpose in undo.items():
+        lying = scene if transpose is None else scene.transpose(Image.Transpose(transpose))
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        data = encode(lying, "JPEG", quality=95, exif=exif)
+        picture = open_picture(data, draft=quick)
+        assert picture.size == measure(data) == (423, 637)
+        assert picture.image.size == (160, 106) or picture.image.size == (319, 212)
+        assert np.abs(decode(data, quick) - expected).mean() < 1.5, orientation
+
+
+def test_the_pixel_limit_counts_what_the_file_declares(photo):
+    data = encode(photo, "JPEG")
+    with pytest.raises(PictureError, match="at most 200000") as caught:
+        decode(data, Geometry(16, 16, exact=False), max_pixels=200_000)
+    assert caught.value.code == "too_large"
+
+
+def test_a_jpeg_cut_short_is_truncated_at_any_fraction(photo):
+    data = encode(photo, "JPEG")
+    for exact in (False, True):
+        with pytest.raises(PictureError) as caught:
+            decode(data[: len(data) // 2], Geometry(16, 16, exact=exact))
+        assert caught.value.code == "truncated"
