@@ -8,12 +8,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, NoReturn
-
-from pipeline.commands import data, look, training, use
-from pipeline.console import say
-from pipeline.errors import InputError
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NamedTuple, NoReturn
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,58 +18,64 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong and where the flags are explained."""
+        from pipeline.console import say
+
         say(f"{self.prog}: {message.removeprefix('argument ')} (see {self.prog} --help)")
         sys.exit(2)
 
 
 class Command(NamedTuple):
-    """A line of the table of commands."""
+    """A line of the table of commands: `module` of `pipeline.commands` has the functions NAME and NAME_flags."""
 
+    module: str
     help: str
-    add_flags: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
 
 
 COMMANDS = {
-    "demo": Command(
-        "train on real pictures that come with the installation, and look around", training.demo_flags, training.demo
-    ),
-    "ingest": Command("turn pictures into a data set file", data.ingest_flags, data.ingest),
-    "inspect": Command("describe a model, a data set, or the installation", data.inspect_flags, data.inspect),
-    "train": Command("train a classifier on a folder of labelled pictures", training.train_flags, training.train),
-    "evaluate": Command("measure a classifier on labelled pictures", use.evaluate_flags, use.evaluate),
-    "predict": Command("classify picture files, a row for each", use.predict_flags, use.predict),
-    "filters": Command("draw and score what a classifier's layers look at", look.filters_flags, look.filters),
-    "app": Command("open the app in a browser", use.app_flags, use.app),
+    "demo": Command("training", "train on real pictures that come with the installation, and look around"),
+    "ingest": Command("data", "turn pictures into a data set file"),
+    "inspect": Command("data", "describe a model, a data set, runs, or the installation"),
+    "train": Command("training", "train a classifier on a folder of labelled pictures"),
+    "evaluate": Command("use", "measure a classifier on labelled pictures"),
+    "predict": Command("use", "classify picture files, a row for each"),
+    "filters": Command("look", "draw and score what a classifier's layers look at"),
+    "app": Command("use", "open the app in a browser"),
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parse(argv)
-    try:
-        return COMMANDS[arguments.command].run(arguments)
+    command = ""
+    try:  # from here on, an interrupt is no traceback: what takes time to import is imported below
+        from pipeline.console import say
+
+        arguments = _parse(argv)
+        command = arguments.command
+        return int(_function(command)(arguments))
     except KeyboardInterrupt:
-        say("Interrupted")
+        print("Interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError as error:
-        say(
-            f"facette {arguments.command}: does not fit into memory ({error}); take smaller pictures, batches or layers"
-        )
+        say(f"facette {command}: does not fit into memory ({error}); take smaller pictures, batches or layers")
         return 1
     except (ValueError, ArithmeticError, OSError) as error:
-        from model.checkpoint import FormatError
         from model.config import ConfigError
+        from model.hdf5 import FormatError
         from model.training import Diverged
+        from pipeline.errors import InputError
 
         if not isinstance(error, (InputError, ConfigError, FormatError, Diverged, OSError)):
             raise  # a mistake of the program, not of the person
-        say(f"facette {arguments.command}: {error}")
+        say(f"facette {command}: {error}")
         return 1 if isinstance(error, Diverged) else 2
+
+
+def _function(command: str, part: str = "") -> Any:
+    return getattr(import_module(f"pipeline.commands.{COMMANDS[command].module}"), command + part)
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -86,7 +89,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     for name, command in COMMANDS.items():
         sub = commands.add_parser(name, help=command.help, description=command.help)
         if name in argv:  # other commands' flags would only cost time
-            command.add_flags(sub)
+            _function(name, "_flags")(sub)
     if not argv:
         parser.print_help(sys.stderr)
         sys.exit(2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import math
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -62,17 +61,6 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def positive_number(text: str) -> float:
-    """Read a number above 0."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} does not work; give a number above 0")
-    return number
-
-
 def config_from_flags(kind: type[Config], arguments: argparse.Namespace, stored: dict[str, Any]) -> Config:
     """Build a configuration from values of a file (`stored`), overridden by the flags given.
 
@@ -92,7 +80,7 @@ def config_from_flags(kind: type[Config], arguments: argparse.Namespace, stored:
         raise InputError(str(error)) from None
 
 
-SECTIONS = ("data", "network", "training", "augmentation")
+SECTIONS = ("data", "network", "training", "augmentation", "run")
 
 
 def read_toml(path: str | Path) -> dict[str, dict[str, Any]]:

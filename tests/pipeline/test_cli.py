@@ -6,14 +6,17 @@ import csv
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from model.checkpoint import load_state
 from pipeline.classifier import ImageClassifier
 from pipeline.cli import main
 
@@ -175,7 +178,7 @@ def test_bad_sources_get_one_message_and_leave_nothing(capsys, faces, tmp_path, 
     ("words", "message"),
     [
         (["train"], "SOURCE"),
-        (["train", "--resume", "runs/none"], "no checkpoint.h5"),
+        (["train", "--resume", "runs/none"], "there is no such folder"),
         (["train", "{faces}", "--batch-size", "1000"], "batch_size: 1000 is more than the 140 training examples"),
         (["train", "{faces}", "--layer-rates", "1,2"], "layer_rates"),
         (["train", "{faces}", "--hidden", "0"], "hidden"),
@@ -233,6 +236,69 @@ def test_resume_refuses_other_settings(capsys, faces):
     code, _, err = run(capsys, "train", "--resume", "runs/x", "--epochs", "3")
     assert code == 2
     assert "leave out --epochs" in err
+
+
+def test_resume_takes_the_checkpoint_for_its_folder(run_path, capsys, tmp_path):
+    shutil.copytree(run_path, tmp_path / "runs" / "x")
+    code, _, err = run(capsys, "train", "--resume", "runs/x/checkpoint.h5")
+    assert code == 0
+    assert "Resuming runs/x after epoch 15" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("nothing", "no such folder"), ("model.h5", "is a file"), ("empty", "no checkpoint.h5")],
+)
+def test_resume_says_what_is_missing(capsys, tmp_path, run_path, name, message):
+    shutil.copy(run_path / "model.h5", tmp_path)
+    (tmp_path / "empty").mkdir()
+    code, _, err = run(capsys, "train", "--resume", name)
+    assert code == 2
+    assert message in err
+
+
+def test_config_repeats_what_the_run_was_given(capsys, faces, tmp_path):
+    words = ["--memory", "7", "--threads", "1", "--hidden", "6", "--epochs", "1", *PLAIN]
+    assert run(capsys, "train", faces, "--name", "first", *words)[0] == 0
+    first = tmp_path / "runs" / "first"
+    again = ["--config", first / "config.toml"]
+    assert run(capsys, "train", faces, "--name", "second", *again)[0] == 0
+    assert run(capsys, "train", faces, "--name", "third", *again, "--memory", "8")[0] == 0
+    stored = [tomllib.loads((tmp_path / "runs" / name / "config.toml").read_text()) for name in ("first", "second")]
+    assert stored[0] == stored[1]
+    assert stored[0]["run"] == {"start_from": "", "pretrain_on": "", "memory": 7.0, "threads": 1}
+    assert load_state(tmp_path / "runs" / "third" / "checkpoint.h5")[1]["memory"] == 8_000_000
+
+    (tmp_path / "further.toml").write_text(f'[run]\nstart_from = "{first}"\n')
+    code, _, err = run(capsys, "train", faces, "--name", "fourth", "--config", "further.toml", "--epochs", "1")
+    assert code == 0
+    assert "Starting from the weights" in err
+
+
+@pytest.mark.parametrize("setting", ["memory = 0", "memory = true", "threads = 1.5", "start_from = 3", "colour = 1"])
+def test_run_settings_that_do_not_work(capsys, faces, tmp_path, setting):
+    (tmp_path / "bad.toml").write_text(f"[run]\n{setting}\n")
+    code, _, err = run(capsys, "train", faces, "--config", "bad.toml")
+    assert code == 2
+    assert setting.split()[0] in err
+
+
+def test_ctrl_c_while_starting_is_no_traceback():
+    code = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, *rest):
+        if name == "numpy":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+from pipeline.cli import main
+sys.exit(main(["ingest", "a", "b.h5"]))
+"""
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert child.returncode == 130
+    assert child.stderr == "Interrupted\n"
 
 
 def test_closed_pipe_ends_quietly(faces, run_path):
