@@ -1,14 +1,11 @@
-"""Classify pictures that are in memory, keeping what a person wants to look at: each becomes one row, as in `predict`.
-
-One decoding serves both the picture shown and the picture that the network sees.
-"""
+"""Classify pictures in memory, keeping what a person wants to look at: each becomes one row, as in `predict`."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +14,7 @@ from PIL import Image
 
 from pipeline.classifier import ImageClassifier
 from pipeline.config import Geometry
-from pipeline.images import MAX_PIXELS, PictureError, decode, open_picture
+from pipeline.images import MAX_PIXELS, Picture, PictureError, decode, open_picture
 from pipeline.listing import LITTER
 from pipeline.rows import Row, safe_name
 
@@ -75,6 +72,9 @@ class Classified:
         The picture as the network sees it.
     known : bool
         Whether this very file took part in the training.
+    doubt : str
+        Why the classifier abstains: ``"unsure"``, or ``"unlike"`` the pictures it was trained on; empty where it does
+        not.
     """
 
     row: Row
@@ -82,10 +82,11 @@ class Classified:
     shown: Image.Image | None = None
     seen: NDArray[np.uint8] | None = None
     known: bool = False
+    doubt: str = ""
 
 
 def classify_uploads(
-    classifier: ImageClassifier, uploads: Sequence[Upload], *, max_pixels: int = MAX_PIXELS
+    classifier: ImageClassifier, uploads: Sequence[Upload], *, reject: float = 0.0, max_pixels: int = MAX_PIXELS
 ) -> list[Classified]:
     """Classify pictures in memory, in order; one that cannot be read becomes a row that says why.
 
@@ -93,39 +94,61 @@ def classify_uploads(
     ----------
     classifier : ImageClassifier
     uploads : sequence of Upload
+    reject : float
+        Share of the validation pictures that the classifier would abstain on, as ``facette predict --reject``; 0:
+        it never abstains, and nor does one that is not calibrated.
     max_pixels : int
         A picture of more pixels is an error.
     """
     opened = [_open(classifier, upload, max_pixels) for upload in uploads]
     good = [seen for _, seen, _ in opened if seen is not None]
-    ranked: Iterator[np.ndarray] = iter(classifier.probabilities(np.stack(good)).T if good else ())
+    judged = iter(_judge(classifier, np.stack(good), reject) if good else ())
     results = []
-    for upload, (image, seen, error) in zip(uploads, opened, strict=True):
+    for upload, (picture, seen, error) in zip(uploads, opened, strict=True):
         digest = hashlib.sha256(upload.data)
         code, message = (error.code, str(error)) if error else ("", "")
         common = (upload.true_label, code, message, digest.hexdigest(), classifier.model_id)
-        if image is None or seen is None:
+        if picture is None or seen is None:
             results.append(Classified(Row(safe_name(upload.name), "error", (), *common)))
             continue
-        probabilities = next(ranked)
+        probabilities, doubt = next(judged)
         order = np.argsort(-probabilities, kind="stable")
         ranking = tuple((classifier.classes[k], float(probabilities[k])) for k in order)
-        size = (image.height, image.width)
-        image.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-        row = Row(safe_name(upload.name), "ok", ranking, *common)
-        results.append(Classified(row, size, image, seen, classifier.has_seen(digest.digest())))
+        left, top, right, bottom = map(round, picture.frame)
+        shown = picture.image.crop((left, top, right, bottom))
+        shown.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
+        row = Row(safe_name(upload.name), "abstain" if doubt else "ok", ranking, *common)
+        results.append(Classified(row, picture.size, shown, seen, classifier.has_seen(digest.digest()), doubt))
     return results
 
 
-Opened = tuple[Image.Image | None, NDArray[np.uint8] | None, PictureError | None]
+Opened = tuple[Picture | None, NDArray[np.uint8] | None, PictureError | None]
 
 
 def _open(classifier: ImageClassifier, upload: Upload, max_pixels: int) -> Opened:
+    """Decode a picture twice, each time no finer than needed: to be shown, and exactly as `predict` does."""
     try:
-        image = open_picture(upload.data, max_pixels=max_pixels).image
-        return image, decode(upload.data, classifier.geometry, max_pixels=max_pixels), None
+        picture = open_picture(upload.data, max_pixels=max_pixels, draft=SHOWN_SIDE)
+        return picture, decode(upload.data, classifier.geometry, max_pixels=max_pixels), None
     except PictureError as error:
         return None, None, error
+
+
+def _judge(
+    classifier: ImageClassifier, images: NDArray[np.uint8], reject: float
+) -> Iterator[tuple[NDArray[np.floating], str]]:
+    """Yield the probabilities of each picture, and why the classifier abstains on it."""
+    if not reject or classifier.calibration is None:
+        for probabilities in classifier.probabilities(images).T:
+            yield probabilities, ""
+        return
+    limit = classifier.doubt_limit(reject)
+    together, _, hidden = classifier.answers(images)
+    doubts = classifier.calibration.doubts(together, hidden)
+    # The greater of two signs; without the distance, the probabilities are the only one.
+    unsure = replace(classifier.calibration, distance=np.empty(0)).doubts(together, hidden)
+    for probabilities, doubt, by_probability in zip(together.T, doubts, unsure, strict=True):
+        yield probabilities, "" if doubt <= limit else "unlike" if doubt > by_probability else "unsure"
 
 
 def part_box(

@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from pipeline.abstention import RATE
 from pipeline.classifier import ImageClassifier
 from pipeline.gallery import data_of, held_out_pictures
 from pipeline.launch import MAX_UPLOAD_MEGABYTES
@@ -17,7 +18,7 @@ from pipeline.pages import drawing, train_demo
 from pipeline.pages.choice import PROBLEMS, Chosen
 from pipeline.predict import WRITERS
 from pipeline.uploads import Classified, Upload, classify_uploads, cut, from_folder, loss_by_fit, part_box
-from pipeline.wording import headline, verdict
+from pipeline.wording import headline, verdict, what_probabilities_are
 
 MAX_PICTURES = 200
 MAX_PIXELS = 50_000_000
@@ -147,7 +148,7 @@ def _classified(classifier: ImageClassifier, uploads: list[Upload]) -> list[Clas
     new = [key for key in dict.fromkeys(keys) if key not in before]
     if new:
         with st.spinner("Classifying …"):
-            done = classify_uploads(classifier, [upload for _, upload in new], max_pixels=MAX_PIXELS)
+            done = classify_uploads(classifier, [upload for _, upload in new], reject=RATE, max_pixels=MAX_PIXELS)
         before = before | dict(zip(new, done, strict=True))
     st.session_state["results"] = {key: before[key] for key in keys}
     return [before[key] for key in keys]
@@ -183,15 +184,19 @@ def _table(results: list[Classified], classifier: ImageClassifier) -> Classified
     """Draw all results as a table to sort, filter and download; return the one to look at."""
     failed = [result for result in results if result.row.status == "error"]
     counts = f"{len(results) - len(failed)} of {len(results)} pictures classified"
+    unsure = sum(bool(result.doubt) for result in results)
     head, choice = st.columns(2, vertical_alignment="center")
     labelled = [result.row for result in results if result.row.true_label and result.row.ranking]
     right = sum(row.true_label == row.ranking[0][0] for row in labelled)
     head.markdown(
         f"**{counts}**"
+        + (f", not sure of {unsure}" if unsure else "")
         + (f", {len(failed)} could not be read" if failed else "")
         + (f". {right} of {len(labelled)} whose class is known are right" if labelled else "")
     )
-    groups = sorted({_group(result) for result in results}, key=lambda group: (group == _FAILED, group))
+    groups = sorted(
+        {_group(result) for result in results}, key=lambda group: (group == _FAILED, group == _UNSURE, group)
+    )
     wanted = choice.multiselect(
         "Show only", groups, key="show-only", placeholder="Show everything", label_visibility="collapsed"
     )
@@ -200,6 +205,7 @@ def _table(results: list[Classified], classifier: ImageClassifier) -> Classified
         "picture": [drawing.thumbnail(r.shown) if r.shown else None for r in shown],
         "file": [r.row.path for r in shown],
         "class": [r.row.ranking[0][0] if r.row.ranking else None for r in shown],
+        "status": [{"ok": None, "abstain": _UNSURE}.get(r.row.status, "error") for r in shown],
         "probability": [100 * r.row.ranking[0][1] if r.row.ranking else None for r in shown],
         "true class": [r.row.true_label or None for r in shown],
         "problem": [r.row.error_message or None for r in shown],
@@ -212,6 +218,7 @@ def _table(results: list[Classified], classifier: ImageClassifier) -> Classified
             "picture": config.ImageColumn("Picture", width="small"),
             "file": config.TextColumn("File"),
             "class": config.TextColumn("Class"),
+            "status": config.TextColumn("Status", help="Not sure: the model abstains on this picture."),
             "probability": config.ProgressColumn("Probability", format="%.1f%%", min_value=0, max_value=100),
             "true class": config.TextColumn("True class"),
             "problem": config.TextColumn("Problem", width="large"),
@@ -232,11 +239,13 @@ def _table(results: list[Classified], classifier: ImageClassifier) -> Classified
     return shown[rows[0]]
 
 
-_FAILED = "could not be read"
+_FAILED, _UNSURE = "could not be read", "not sure"
 
 
 def _group(result: Classified) -> str:
-    return result.row.ranking[0][0] if result.row.ranking else _FAILED
+    if not result.row.ranking:
+        return _FAILED
+    return _UNSURE if result.doubt else result.row.ranking[0][0]
 
 
 def _downloads(results: Sequence[Classified], n_classes: int) -> None:
@@ -267,18 +276,18 @@ def _detail(chosen: Chosen, classifier: ImageClassifier, result: Classified) -> 
     st.session_state["picture"] = (row.path, result.seen)
     answer, pictures = st.columns([2, 3], gap="large")
     with answer:
-        st.header(drawing.plain(headline(row.ranking)), anchor=False)
-        st.markdown(drawing.plain(verdict(row.ranking)))
+        st.header(drawing.plain(headline(row.ranking, result.doubt)), anchor=False)
+        st.markdown(drawing.plain(verdict(row.ranking, result.doubt)))
         st.html(drawing.bars(row.ranking[:SHOWN_CLASSES]))
         if len(row.ranking) > SHOWN_CLASSES:
             rest = sum(probability for _, probability in row.ranking[SHOWN_CLASSES:])
             st.caption(f"{len(row.ranking) - SHOWN_CLASSES} other classes: {drawing.percentage(rest)} together")
-        _notes(chosen, result)
+        _notes(chosen, classifier, result)
     with pictures:
         _pictures(classifier, result)
 
 
-def _notes(chosen: Chosen, result: Classified) -> None:
+def _notes(chosen: Chosen, classifier: ImageClassifier, result: Classified) -> None:
     """Draw what a person should know before believing the answer."""
     row, run = result.row, chosen.run
     if row.true_label:
@@ -287,9 +296,10 @@ def _notes(chosen: Chosen, result: Classified) -> None:
         st.markdown(f"{icon} True class: **{drawing.plain(row.true_label)}** – the model is {word}.")
     if result.known:
         st.warning("This very file took part in the training, so the answer says little about new pictures.")
+    words = what_probabilities_are(classifier.calibration) + " It knows no other classes."
     if run and run.m:
-        words = f"On {run.m:,} {run.judged_on} pictures it was right {100 * run.accuracy:.1f}% of the time."
-        st.caption(f"{words} The probabilities are the network's own opinion, and it knows no other classes.")
+        words = f"On {run.m:,} {run.judged_on} pictures it was right {100 * run.accuracy:.1f}% of the time. {words}"
+    st.caption(words)
 
 
 def _pictures(classifier: ImageClassifier, result: Classified) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -159,6 +160,43 @@ def test_python_command_line_and_app_give_the_same_probabilities(trained, tmp_pa
         np.testing.assert_allclose(list(in_app.values()), list(in_python.values()), atol=1e-6)
         np.testing.assert_allclose(list(in_app.values()), list(in_cli.values()), atol=1e-6)
         assert (result.row.sha256, result.row.model_id) == (row["sha256"], row["model_id"])
+
+
+def test_the_app_abstains_where_the_command_line_does_and_says_so(trained, tmp_path, photo, face):
+    from PIL import Image
+
+    noise, flat = io.BytesIO(), io.BytesIO()
+    Image.effect_noise((60, 60), 120).save(noise, format="png")
+    Image.new("L", (60, 60), 255).save(flat, format="png")
+    files = {"a.png": face, "b.jpg": photo, "c.png": noise.getvalue(), "d.png": flat.getvalue()}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    model, output = trained / "runs" / "faces" / "model.h5", tmp_path / "out.csv"
+    inputs = [str(tmp_path / name) for name in files]
+    assert main(["predict", str(model), *inputs, "-o", str(output), "--reject", "0.05"]) == 0
+    statuses = [row["status"] for row in csv.DictReader(output.read_text(encoding="utf-8").splitlines())]
+    assert set(statuses) == {"ok", "abstain"}
+    at = page("classify", trained / "runs", **{"from": "Upload"})
+    assert [result.row.status for result in results(upload(at, *files.items()))] == statuses
+    assert f"not sure of {statuses.count('abstain')}" in words(at)
+    at.multiselect(key="show-only").set_value(["not sure"]).run()
+    assert list(at.dataframe[0].value["status"]) == ["not sure"] * statuses.count("abstain")
+    doubted = list(files)[statuses.index("abstain")]
+    upload(at, (doubted, files[doubted]))
+    assert at.header[0].value in ("Not sure", "Unlike the training data")
+    assert "The model abstains" in words(at)
+    upload(at, ("a.png", face))
+    assert "The model abstains" not in words(at)
+
+
+def test_what_is_said_of_probabilities_is_true_of_the_model(trained, runs, face):
+    at = page("classify", runs)
+    assert "too few to calibrate" in words(at)  # 30 validation pictures
+    classifier = ImageClassifier.load(runs / "faces" / "model.h5")
+    replace(classifier, calibration=None).save(runs / "faces" / "model.h5")
+    at = page("classify", runs)
+    assert "not calibrated, and never abstains" in words(at)
+    assert results(at)[0].row.status == "ok"
 
 
 def test_bad_files_stand_beside_good_ones(trained, face, photo):

@@ -39,7 +39,7 @@ def test_rows_are_those_of_predict(model, photo, tmp_path):
     expected = list(predict(classifier, [Item(tmp_path / name, name) for name in files], topk=2))
     results = classify_uploads(classifier, [Upload(name, content) for name, content in files.items()])
     for row, result in zip(expected, results, strict=True):
-        assert result.row.to_dict() | {"sha256": ""} == row.to_dict() | {"sha256": ""}
+        assert result.row._replace(sha256="") == row._replace(sha256="")
         assert (result.shown is None) == (row.status == "error")
     assert results[0].size == (photo.height, photo.width)
     assert max(results[0].shown.size) <= SHOWN_SIDE
@@ -119,3 +119,20 @@ def test_verdict(probabilities, words):
     ranking = list(zip("abc", probabilities, strict=False))
     assert words in verdict(ranking)
     assert headline(ranking) == ("a or b?" if words == "cannot decide" else "a")
+
+
+def test_an_answer_that_is_doubted_is_not_given():
+    ranking = [("a", 0.97), ("b", 0.03)]
+    assert headline(ranking, "unlike") == "Unlike the training data"
+    assert headline(ranking, "unsure") == "Not sure"
+    assert "If it had to answer: a." in verdict(ranking, "unsure")
+    assert "is sure" not in verdict(ranking, "unlike")
+
+
+def test_a_large_jpeg_is_shown_small_and_its_size_told(model, photo):
+    data = io.BytesIO()
+    photo.resize((3001, 2003)).save(data, format="jpeg")
+    (result,) = classify_uploads(ImageClassifier.load(model), [Upload("large.jpg", data.getvalue())])
+    assert result.size == (2003, 3001)
+    assert result.shown.width == SHOWN_SIDE
+    assert result.shown.height == pytest.approx(SHOWN_SIDE * 2003 / 3001, abs=1)
