@@ -1,18 +1,19 @@
 """Compare `facette predict` with what people would write instead, and with what the machine can do at most.
 
-Three questions, answered side by side in one run:
+Three questions, each answered side by side in one run:
 
-- ordinary photographs: files a second, beside the rate at which the same threads only decode them, and beside three
-  loops with the same network: Pillow + scikit-learn, a PyTorch DataLoader, Pillow + onnxruntime;
-- tiny pictures from a data set file: pictures a second, beside the network's bare matrix products;
-- seconds from the start of the process to the first row.
+- `photographs`: files a second, beside the rate at which the same threads only decode them, and beside three loops with
+  the same network: Pillow + scikit-learn, a PyTorch DataLoader, Pillow + onnxruntime;
+- `tiny`: pictures a second from a data set file, for some networks, beside their bare matrix products;
+- `start`: seconds from the start of the process to the first row.
 
-All contestants write a CSV file, use the same weights and the same number of threads. Each is run `--repeat` times,
-taking turns, and the best time counts: what disturbs a machine only makes it slower.
+All contestants write a CSV file, use the same weights and the same number of threads. Each is run `--repeats` times,
+taking turns; figures are medians, and the ratio is the median of those within a turn.
 
     pip install -e ".[bench]" onnx onnxruntime     # peers to compare with; those missing are left out
     python benchmarks/predict.py
-    python benchmarks/predict.py --data FOLDER_OF_PHOTOS
+    python benchmarks/predict.py --only tiny --tiny 300000
+    python benchmarks/predict.py --only photographs --data FOLDER_OF_PHOTOS
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 import argparse
 import csv
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,13 +33,14 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import PIL
+import sklearn
 from PIL import Image
 from sklearn.datasets import load_sample_images
 from sklearn.neural_network import MLPClassifier
 from threadpoolctl import threadpool_limits
 
 from model.config import NetworkConfig, TrainingConfig
-from model.network import class_probabilities
 from model.parameters import initialize
 from pipeline.batch import Threads, predict_to_file
 from pipeline.classifier import ImageClassifier
@@ -47,28 +50,39 @@ from pipeline.ingest import ingest
 from pipeline.inputs import Inputs
 from pipeline.predict import Settings
 from pipeline.preprocess import Preprocessor
-from pipeline.writers import FORMATS
 
 HIDDEN = (256, 128)
+NETWORKS = {"784-256-128-10": (28, "gray"), "784-512-256-10": (28, "gray"), "3072-512-256-10": (32, "rgb")}
+Runs = dict[str, Callable[[], object]]
 
 
-def random_classifier(geometry: Geometry, n_classes: int) -> ImageClassifier:
+def random_classifier(geometry: Geometry, n_classes: int, hidden: tuple[int, ...] = HIDDEN) -> ImageClassifier:
     """Return a classifier with random weights: how fast it is does not depend on them."""
-    config = NetworkConfig(hidden=HIDDEN, activation="relu", head="softmax", batch_norm=False, initializer="he")
-    parameters = initialize((geometry.n_x, *HIDDEN, n_classes), config, np.random.default_rng(0))
+    config = NetworkConfig(hidden=hidden, activation="relu", head="softmax", batch_norm=False, initializer="he")
+    parameters = initialize((geometry.n_x, *hidden, n_classes), config, np.random.default_rng(0))
     classes = tuple(f"class {k}" for k in range(n_classes))
     return ImageClassifier(Preprocessor(geometry), config, parameters, classes, TrainingConfig())
 
 
-def best(contestants: dict[str, Callable[[], object]], repeat: int) -> dict[str, float]:
-    """Return the least seconds of each contestant."""
+def measure(contestants: Runs, repeats: int) -> dict[str, list[float]]:
+    """Return the seconds of each contestant's runs, after one that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for _ in range(repeat):
+    for turn in range(repeats + 1):
         for name, run in contestants.items():
             begin = time.perf_counter()
             run()
-            seconds[name].append(time.perf_counter() - begin)
-    return {name: min(values) for name, values in seconds.items()}
+            if turn:
+                seconds[name].append(time.perf_counter() - begin)
+    return seconds
+
+
+def show(title: str, seconds: dict[str, list[float]], m: int) -> None:
+    """Print rates, and their ratio to the first of them."""
+    first = next(iter(seconds.values()))
+    print(f"\n| {title} | pictures/s | of the first |\n|---|---:|---:|")
+    for name, values in seconds.items():
+        ratio = statistics.median(one / other for one, other in zip(first, values, strict=True))
+        print(f"| {name} | {m / statistics.median(values):,.0f} | {ratio:.2f} |", flush=True)
 
 
 def facette(classifier: ImageClassifier, source: Path, jobs: int, output: Path) -> Callable[[], object]:
@@ -77,9 +91,7 @@ def facette(classifier: ImageClassifier, source: Path, jobs: int, output: Path) 
     def run() -> None:
         with threadpool_limits(1):
             items = Inputs([str(source)], classifier.classes)
-            done = predict_to_file(
-                classifier, items, output, FORMATS["csv"], Settings(), work=Threads(jobs), overwrite=True
-            )
+            done = predict_to_file(classifier, items, output, Settings(), work=Threads(jobs), overwrite=True)
             done.journal.remove()
 
     return run
@@ -143,7 +155,7 @@ def with_torch(classifier: ImageClassifier, files: list[str], output: Path, jobs
     return run
 
 
-def with_onnx(classifier: ImageClassifier, files: list[str], output: Path) -> Callable[[], object]:
+def with_onnx(classifier: ImageClassifier, files: list[str], output: Path, jobs: int) -> Callable[[], object]:
     """A loop of Pillow and onnxruntime."""
     import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
@@ -160,7 +172,9 @@ def with_onnx(classifier: ImageClassifier, files: list[str], output: Path) -> Ca
     A = helper.make_tensor_value_info(before, TensorProto.FLOAT, [None, len(classifier.classes)])
     graph = helper.make_graph(nodes, "network", [X], [A], weights)
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    session = onnxruntime.InferenceSession(made.SerializeToString(), providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = jobs
+    session = onnxruntime.InferenceSession(made.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
     def run() -> None:
         parts = []
@@ -181,7 +195,7 @@ def photographs(folder: Path, n: int) -> Path:
     return folder
 
 
-def compare_photographs(folder: Path, jobs: int, repeat: int, work: Path) -> None:
+def compare_photographs(folder: Path, jobs: int, repeats: int, work: Path) -> None:
     """Print the rates on a folder of photographs."""
     classifier = random_classifier(Geometry(64, 64, "rgb", "crop"), 5)
     files = [str(item.path) for item in Inputs([str(folder)])]
@@ -191,32 +205,37 @@ def compare_photographs(folder: Path, jobs: int, repeat: int, work: Path) -> Non
             for _ in threads.map(lambda path: decode(read_bytes(path), classifier.geometry), files, chunksize=16):
                 pass
 
-    contestants: dict[str, Callable[[], object]] = {
+    contestants: Runs = {
         "decoding alone": decode_only,
         "facette": facette(classifier, folder, jobs, work / "out.csv"),
         "Pillow + scikit-learn": with_sklearn(classifier, files, work / "sklearn.csv"),
     }
     for name, make in (
         ("PyTorch DataLoader", lambda: with_torch(classifier, files, work / "torch.csv", jobs)),
-        ("Pillow + onnxruntime", lambda: with_onnx(classifier, files, work / "onnx.csv")),
+        ("Pillow + onnxruntime", lambda: with_onnx(classifier, files, work / "onnx.csv", jobs)),
     ):
         try:
             contestants[name] = make()
         except ImportError as error:
-            print(f"  ({name} is left out: {error})")
-    show(f"{len(files)} photographs to 64 x 64 colour", best(contestants, repeat), len(files), "decoding alone")
+            print(f"({name} is left out: {error})")
+    show(f"{len(files):,} photographs to 64 x 64 colour", measure(contestants, repeats), len(files))
 
 
-def compare_tiny(m: int, jobs: int, repeat: int, work: Path) -> None:
-    """Print the rates on pictures of 28 x 28 in a data set file."""
-    images = np.random.default_rng(0).integers(0, 256, (m, 28, 28), dtype=np.uint8)
-    np.save(work / "tiny.npy", images)
-    ingest(work / "tiny.npy", work / "tiny.h5")
-    with h5py.File(work / "tiny.h5") as file:
+def compare_tiny(m: int, network: str, jobs: int, repeats: int, work: Path) -> None:
+    """Print the rates of a network on tiny pictures in a data set file."""
+    side, color = NETWORKS[network]
+    geometry = Geometry(side, side, color, "crop")
+    source, target = work / f"{color}.npy", work / f"{color}.h5"
+    if not target.exists():
+        np.save(source, np.random.default_rng(0).integers(0, 256, (m, *geometry.shape), dtype=np.uint8).squeeze())
+        ingest(source, target)
+    with h5py.File(target) as file:
         images = file["images"][:]
-    classifier = random_classifier(Geometry(28, 28, "gray", "crop"), 10)
+    hidden = tuple(map(int, network.split("-")[1:-1]))
+    classifier = random_classifier(geometry, 10, hidden)
     X = classifier.preprocessor.apply(images)
     layers = [classifier.parameters[l].W for l in range(1, classifier.parameters.L + 1)]
+    edges = list(pairwise(np.linspace(0, m, jobs + 1).astype(int).tolist()))
 
     def products() -> None:
         """All products, a part in each thread, into buffers that are there already."""
@@ -229,30 +248,25 @@ def compare_tiny(m: int, jobs: int, repeat: int, work: Path) -> None:
                     A = np.matmul(W, A, out=out[:, : A.shape[1]])
 
         with threadpool_limits(1), ThreadPoolExecutor(jobs) as threads:
-            list(threads.map(part, pairwise(np.linspace(0, len(images), jobs + 1).astype(int).tolist())))
+            list(threads.map(part, edges))
 
-    def network() -> None:
+    def memory() -> None:
+        """The whole network on pictures that are in memory, without reading or writing."""
         with threadpool_limits(1), ThreadPoolExecutor(jobs) as threads:
-            edges = list(pairwise(np.linspace(0, len(images), jobs + 1).astype(int).tolist()))
-            list(
-                threads.map(
-                    lambda e: class_probabilities(X[:, e[0] : e[1]], classifier.parameters, classifier.network), edges
-                )
-            )
+            list(threads.map(lambda edge: classifier.probabilities(images[edge[0] : edge[1]]), edges))
 
-    contestants = {
-        "bare products": products,
-        "network on X": network,
-        "facette": facette(classifier, work / "tiny.h5", jobs, work / "tiny.csv"),
+    contestants: Runs = {
+        "bare matrix products": products,
+        "network, from and to memory": memory,
+        "facette, HDF5 to CSV": facette(classifier, target, jobs, work / "tiny.csv"),
     }
-    show(f"{len(images)} pictures of 28 x 28 from HDF5 to CSV", best(contestants, repeat), len(images), "bare products")
+    show(f"{m:,} pictures, {network}", measure(contestants, repeats), m)
 
 
-def first_row(work: Path, repeat: int) -> None:
+def first_row(repeats: int, work: Path) -> None:
     """Print the time from the start of a process to its first row."""
-    classifier = random_classifier(Geometry(64, 64, "rgb", "crop"), 5)
-    classifier.save(work / "model.h5")
-    picture = next((work / "photos").iterdir())
+    random_classifier(Geometry(64, 64, "rgb", "crop"), 5).save(work / "model.h5")
+    picture = next(photographs(work / "one", 1).iterdir())
     words = [sys.executable, "-m", "pipeline.cli", "predict", str(work / "model.h5"), str(picture)]
 
     def facette_starts() -> None:
@@ -264,35 +278,46 @@ def first_row(work: Path, repeat: int) -> None:
     def libraries() -> None:
         subprocess.run([sys.executable, "-c", "import numpy, h5py, PIL.Image"], check=True)
 
-    found = best({"first row": facette_starts, "numpy, h5py and Pillow alone": libraries}, max(5, repeat))
-    print("From the start of the process")
-    for name, seconds in found.items():
-        print(f"  {name:30} {seconds:8.3f} s")
+    def nothing() -> None:
+        subprocess.run([sys.executable, "-c", ""], check=True)
 
-
-def show(title: str, seconds: dict[str, float], m: int, measure: str) -> None:
-    """Print rates, and their ratio to one of them."""
-    print(title)
-    for name, value in seconds.items():
-        print(f"  {name:30} {m / value:10,.0f} /s {seconds[measure] / value:8.2f}")
+    runs: Runs = {
+        "facette: first row": facette_starts,
+        "numpy, h5py and Pillow alone": libraries,
+        "Python alone": nothing,
+    }
+    print("\n| from the start of the process | seconds |\n|---|---:|")
+    for name, values in measure(runs, max(5, repeats)).items():
+        print(f"| {name} | {statistics.median(values):.3f} |")
 
 
 def main() -> None:
-    """Run all three comparisons."""
+    """Run the comparisons."""
     parser = argparse.ArgumentParser(description="Compare facette predict with other ways.")
+    parts = ("photographs", "tiny", "start")
+    parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="what to compare (default: all)")
     parser.add_argument("--data", type=Path, help="a folder of photographs (default: made from scikit-learn's)")
-    parser.add_argument("--photos", type=int, default=1500, help="photographs to make (default: 1500)")
+    parser.add_argument("--photos", type=int, default=600, help="photographs to make (default: 600)")
     parser.add_argument("--tiny", type=int, default=100_000, help="tiny pictures (default: 100,000)")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=[*NETWORKS], help="default: all")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads (default: all cores)")
-    parser.add_argument("--repeat", type=int, default=3, help="runs of each (default: 3)")
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each (default: 5)")
     arguments = parser.parse_args()
+    print(
+        f"{arguments.jobs} threads on {os.cpu_count()} cores; Python {sys.version.split()[0]}, NumPy {np.__version__}, "
+        f"h5py {h5py.__version__}, Pillow {PIL.__version__}, scikit-learn {sklearn.__version__}; medians of "
+        f"{arguments.repeats} runs, taking turns"
+    )
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        made = photographs(work / "photos", arguments.photos)
-        print(f"{arguments.jobs} threads on {os.cpu_count()} cores; rates, and their ratio to the first line")
-        compare_photographs(arguments.data or made, arguments.jobs, arguments.repeat, work)
-        compare_tiny(arguments.tiny, arguments.jobs, arguments.repeat, work)
-        first_row(work, arguments.repeat)
+        if "photographs" in arguments.only:
+            folder = arguments.data or photographs(work / "photos", arguments.photos)
+            compare_photographs(folder, arguments.jobs, arguments.repeats, work)
+        if "tiny" in arguments.only:
+            for network in arguments.networks:
+                compare_tiny(arguments.tiny, network, arguments.jobs, arguments.repeats, work)
+        if "start" in arguments.only:
+            first_row(arguments.repeats, work)
 
 
 if __name__ == "__main__":

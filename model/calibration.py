@@ -14,6 +14,7 @@ doubt: 0.9 is an example at least as suspect, in one way, as 90% of them; above 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,9 +120,23 @@ def distances(hidden: Array, means: Array, whitening: Array) -> NDArray[np.float
     return np.sqrt(np.maximum(squares.min(axis=0), 0)).astype(np.float64)
 
 
-def answers(
-    X: Array, parameters: Parameters, config: NetworkConfig, *, batch_size: int = 1024
-) -> tuple[Array, Array, Array]:
+class Answers(NamedTuple):
+    """What a network says about m examples.
+
+    Attributes
+    ----------
+    probabilities : ndarray of shape (n_classes, m)
+    logits : ndarray of shape (n_L, m)
+    hidden : ndarray of shape (n_{L-1}, m)
+        A[L-1]; X itself where there is no hidden layer.
+    """
+
+    probabilities: Array
+    logits: Array
+    hidden: Array
+
+
+def answers(X: Array, parameters: Parameters, config: NetworkConfig, workspace: Workspace | None = None) -> Answers:
     """Go through the network once and return all that calibration asks of it.
 
     Parameters
@@ -129,25 +144,11 @@ def answers(
     X : ndarray of shape (n_x, m)
     parameters : Parameters
     config : NetworkConfig
-    batch_size : int
-        As in `model.network.class_probabilities`, whose probabilities these are.
-
-    Returns
-    -------
-    probabilities : ndarray of shape (n_classes, m)
-    logits : ndarray of shape (n_L, m)
-    hidden : ndarray of shape (n_{L-1}, m)
-        A[L-1]; X itself where there is no hidden layer.
+    workspace : Workspace, optional
+        Holds the logits and the hidden layer, until it is used again.
     """
-    head, workspace = HEADS[config.head], Workspace()
-    parts: list[tuple[Array, Array, Array]] = []
-    for start in range(0, max(X.shape[1], 1), batch_size):
-        logits, caches = forward(X[:, start : start + batch_size], parameters, config, workspace=workspace)
-        parts.append(
-            (head.class_probabilities(logits), logits.copy(order="F"), caches[-1].linear.A_prev.copy(order="F"))
-        )
-    probabilities, logits, hidden = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
-    return probabilities, logits, hidden
+    logits, caches = forward(X, parameters, config, workspace=workspace or Workspace())
+    return Answers(HEADS[config.head].class_probabilities(logits), logits, caches[-1].linear.A_prev)
 
 
 def fit_temperature(logits: Array, labels: NDArray[np.integer], n_classes: int, head: str) -> float:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
-from collections import deque
+import zlib
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError
 from pipeline.images import PictureError
-from pipeline.inputs import Item
-from pipeline.journal import CHUNK, CHUNK_IN_DATA_SET, Journal, Record, marked, names_of, still_holds
+from pipeline.inputs import Batch, Item, Run
+from pipeline.journal import Journal, Record, marked, still_holds
 from pipeline.listing import escape
 from pipeline.predict import (
     BATCH,
-    BATCH_IN_DATA_SET,
+    BYTES_IN_RUN,
+    MOST_IN_RUN,
     Classified,
     Settings,
     batches,
@@ -27,28 +30,41 @@ from pipeline.predict import (
     classify_all,
     digest_of,
     load_one,
+    stamp_of,
     stamps_of,
 )
-from pipeline.rows import Row, Tally
-from pipeline.writers import Format
+from pipeline.rows import ERROR, OK, Rows, Tally
+from pipeline.writers import FORMATS
 
 UNSURE, ERRORS = "_unsure", "_errors"
+LEAST, MOST, ONE_IN = 512, 2048, 512  # files in a chunk: about 1,024
+CHUNK_OF_RUN = 16_384
 
 
 class Chunk(NamedTuple):
-    """A run of items that is done, and done again, as a whole."""
+    """Items that are done, and done again, as a whole; `key` tells them, their names and true labels from others."""
 
-    number: int
-    items: list[Item]
+    key: str
+    items: Batch
+
+    def __str__(self) -> str:
+        return f"{escape(self.items.path)}" if isinstance(self.items, Run) else self.items[0].name
+
+
+class Done(NamedTuple):
+    """What came of a batch or a chunk: lines of the output, and the record of what they rest on."""
+
+    lines: bytes
+    record: Record
 
 
 class Work(Protocol):
-    """A way to classify chunks: threads here, processes, other machines. Results may come in any order."""
+    """A way to classify chunks: threads here, processes, other machines."""
 
     def __call__(
         self, classifier: ImageClassifier, chunks: Iterable[Chunk], settings: Settings
-    ) -> Iterator[tuple[Chunk, Classified]]:
-        """Take chunks when there is room for more, and yield each with its rows."""
+    ) -> Iterator[tuple[Chunk, Done]]:
+        """Take chunks when there is room for more, and yield each with what came of it."""
 
 
 @dataclass(frozen=True)
@@ -59,49 +75,97 @@ class Threads:
 
     def __call__(
         self, classifier: ImageClassifier, chunks: Iterable[Chunk], settings: Settings
-    ) -> Iterator[tuple[Chunk, Classified]]:
+    ) -> Iterator[tuple[Chunk, Done]]:
         """Work on batches, so that the threads stay busy across chunks; see `Work`."""
         begun: deque[Chunk] = deque()
 
-        def parts() -> Iterator[list[Item]]:
+        def parts() -> Iterator[Batch]:
             for chunk in chunks:
                 begun.append(chunk)
-                yield from batches(chunk.items)
+                yield from chunk_batches(chunk, classifier)
 
-        rows: list[Row] = []
-        stamps = []
-        for batch in classify_all(classifier, parts(), settings, self.jobs):
-            rows += batch.rows
-            stamps += batch.stamps
-            if len(rows) == len(begun[0].items):
-                yield begun.popleft(), Classified(rows, stamps)
-                rows, stamps = [], []
+        ready: list[Done] = []
+        for done in classify_all(classifier, parts(), settings, self.jobs, finisher(classifier, settings)):
+            ready.append(done)
+            if sum(part.record.m for part in ready) == len(begun[0].items):
+                yield begun.popleft(), joined(ready)
+                ready = []
 
 
-def classify_chunk(classifier: ImageClassifier, items: Sequence[Item], settings: Settings) -> Classified:
+def classify_chunk(classifier: ImageClassifier, settings: Settings, chunk: Chunk) -> Done:
     """Classify a chunk in this thread."""
-    done = [classify(classifier, batch, settings) for batch in batches(items)]
-    return Classified([row for part in done for row in part.rows], [stamp for part in done for stamp in part.stamps])
+    finish = finisher(classifier, settings)
+    return joined([finish(batch, classify(classifier, batch, settings)) for batch in chunk_batches(chunk, classifier)])
+
+
+def chunk_batches(chunk: Chunk, classifier: ImageClassifier) -> Iterator[Batch]:
+    """Cut a chunk into batches."""
+    return batches([chunk.items] if isinstance(chunk.items, Run) else chunk.items, classifier)
+
+
+def finisher(classifier: ImageClassifier, settings: Settings) -> Callable[[Batch, Classified], Done]:
+    """Return what turns a classified batch into lines and their record."""
+
+    def finish(items: Batch, done: Classified) -> Done:
+        rows, tally = done.rows, Tally(len(classifier.classes), classifier.have_seen)
+        tally.add(rows)
+        lines = FORMATS[settings.format].lines(rows.only(settings.only), settings.topk)
+        errors = {str(i): list(error) for i, error in rows.errors.items()}
+        record = Record(len(rows), done.stamps, errors, tally.counts())
+        if not isinstance(items, Run):
+            record = record._replace(
+                digests=[digest.decode() for digest in rows.digests.tolist()],
+                paths=[str(item.path) if item.key is None else None for item in items],
+                folders=_folders(rows, settings.only),
+            )
+        return Done(lines, record)
+
+    return finish
+
+
+def _folders(rows: Rows, only: Sequence[str]) -> list[str | None]:
+    """Return the name of the folder that each picture is to be sorted into; None where that was not asked for."""
+    found = [
+        rows.names[label] if status == OK else ERRORS if status == ERROR else UNSURE
+        for status, label in zip(rows.statuses.tolist(), rows.labels[0].tolist(), strict=True)
+    ]
+    return [folder if folder in only else None for folder in found] if only else [*found]
+
+
+def joined(parts: Sequence[Done]) -> Done:
+    """Put the batches of a chunk together."""
+    records = [part.record for part in parts]
+    counts = {
+        name: dict(sum((Counter(record.counts[name]) for record in records), Counter())) for name in records[0].counts
+    }
+    errors: dict[str, list[str]] = {}
+    m = 0
+    for record in records:
+        errors |= {str(m + int(i)): error for i, error in record.errors.items()}
+        m += record.m
+    lists: dict[str, Any] = {
+        name: [value for record in records for value in getattr(record, name)]
+        for name in ("stamps", "digests", "paths", "folders")
+    }
+    return Done(b"".join(part.lines for part in parts), Record(m=m, errors=errors, counts=counts, **lists))
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: its totals, its journal (still open), and how many chunks it has."""
+    """How a run ended: its totals, its journal (still open), and the keys of its chunks, in order."""
 
     tally: Tally
     journal: Journal
-    n_chunks: int
+    keys: list[str]
 
 
 def predict_to_file(
     classifier: ImageClassifier,
-    items: Iterable[Item],
+    items: Iterable[Item | Run],
     output: Path,
-    format: Format,
     settings: Settings,
     *,
     work: Work,
-    only: Sequence[str] = (),
     keep_errors: bool = False,
     overwrite: bool = False,
     notify: Callable[[str], None] | None = None,
@@ -112,15 +176,12 @@ def predict_to_file(
     Parameters
     ----------
     classifier : ImageClassifier
-    items : iterable of Item
+    items : iterable of Item and Run
     output : Path
         Appears complete or not at all.
-    format : Format
     settings : Settings
     work : Work
         Who classifies.
-    only : sequence of str
-        Write only the rows that are sure of one of these classes; all are counted. Empty: write all rows.
     keep_errors : bool
         Do not try again what could not be read in an earlier run.
     overwrite : bool
@@ -139,26 +200,26 @@ def predict_to_file(
     first = next(stream, None)  # nothing to classify shows before anything is touched
     if first is None:
         raise InputError("there are no files to classify")
+    format = FORMATS[settings.format]
     identity = {
         "model": classifier.model_id,
-        "settings": {name: repr(value) for name, value in asdict(settings).items()},
-        "only": sorted(only),
+        "settings": {name: repr(value) for name, value in asdict(settings).items() if name != "format"},
         "lines": format.ending,
-        "cut": [CHUNK, CHUNK_IN_DATA_SET, BATCH, BATCH_IN_DATA_SET],
+        "cut": [LEAST, MOST, ONE_IN, CHUNK_OF_RUN, BATCH, BYTES_IN_RUN, MOST_IN_RUN],
     }
     journal = Journal(output, identity, overwrite=overwrite)
     try:
         if notify and journal.note:
             notify(journal.note)
-        tally = Tally(classifier.classes, classifier.has_seen)
-        n_chunks, changed = 0, False
+        tally = Tally(len(classifier.classes), classifier.have_seen)
+        keys: list[str] = []
+        changed = False
 
         def to_do() -> Iterator[Chunk]:
-            nonlocal n_chunks
             with ThreadPoolExecutor(8, thread_name_prefix="check") as threads:
-                for chunk in _chunks(itertools.chain((first,), stream)):
-                    n_chunks = chunk.number + 1
-                    record = journal.record(chunk.number)
+                for chunk in cut(itertools.chain((first,), stream)):
+                    keys.append(chunk.key)
+                    record = journal.record(chunk.key)
                     if record and _holds(record, chunk.items, classifier, keep_errors, threads):
                         tally.merge(record.counts)
                     else:
@@ -167,23 +228,20 @@ def predict_to_file(
                         progress(tally.statuses.total(), None)
 
         for chunk, done in work(classifier, to_do(), settings):
-            part = Tally(classifier.classes, classifier.has_seen)
-            part.add(done.rows)
-            rows = format.lines([row for row in done.rows if is_chosen(row, only)], settings.topk)
-            journal.commit(chunk.number, rows, _record(chunk, done, part, only))
-            tally.merge(part.counts())
-            tally.classified_now += len(done.rows)
+            journal.commit(chunk.key, done.lines, done.record)
+            tally.merge(done.record.counts)
+            tally.classified_now += done.record.m
             changed = True
             if progress:
                 progress(tally.statuses.total(), None)
-        if changed or not output.exists() or journal.state.get("chunks") != n_chunks:
-            journal.publish(n_chunks, format, settings.topk)
+        if changed or not output.exists() or journal.state.get("chunks") != keys:
+            journal.publish(keys, format, settings.topk)
     except BaseException:
         if journal.is_empty:
             journal.remove()
         journal.close()
         raise
-    return Outcome(tally, journal, n_chunks)
+    return Outcome(tally, journal, keys)
 
 
 def unfinished_move(classifier: ImageClassifier, output: Path, target: str | None) -> Outcome | None:
@@ -203,26 +261,61 @@ def unfinished_move(classifier: ImageClassifier, output: Path, target: str | Non
             "or begin anew with --overwrite"
         )
     journal = Journal(output, identity)
-    tally = Tally(classifier.classes, classifier.has_seen)
-    for index in range(state["chunks"]):
-        record = journal.record(index)
+    tally = Tally(len(classifier.classes), classifier.have_seen)
+    for key in state["chunks"]:
+        record = journal.record(key)
         if record:
             tally.merge(record.counts)
     return Outcome(tally, journal, state["chunks"])
 
 
-def _chunks(items: Iterator[Item]) -> Iterator[Chunk]:
-    for number in itertools.count():
-        first = next(items, None)
-        if first is None:
-            return
-        size = CHUNK_IN_DATA_SET if type(first.key) is int else CHUNK
-        yield Chunk(number, [first, *itertools.islice(items, size - 1)])
+def cut(items: Iterable[Item | Run]) -> Iterator[Chunk]:
+    """Cut a stream into chunks: a run by the places of its pictures, other items where a name says so.
+
+    So one file more or less makes another chunk or two of those around it, and leaves all others what they were
+    (content-defined chunking, as in Muthitacharoen et al. 2001, "A low-bandwidth network file system").
+    """
+    times: Counter[str] = Counter()
+    for part in _parts(items):
+        key = key_of(part)
+        times[key] += 1  # where the same files are named in the same order again, each time is a chunk of its own
+        yield Chunk(key if times[key] == 1 else f"{key}-{times[key]}", part)
+
+
+def _parts(items: Iterable[Item | Run]) -> Iterator[Batch]:
+    part: list[Item] = []
+    for item in items:
+        ends = isinstance(item, Run) or (len(part) >= LEAST and zlib.crc32(item.name.encode()) % ONE_IN == 0)
+        if part and (ends or len(part) == MOST):
+            yield part
+            part = []
+        if isinstance(item, Run):
+            yield from (item[start : start + CHUNK_OF_RUN] for start in range(0, len(item), CHUNK_OF_RUN))
+        else:
+            part.append(item)
+    if part:
+        yield part
+
+
+def key_of(items: Batch) -> str:
+    """Return 32 hexadecimal digits that tell items, their names and true labels from others."""
+    if isinstance(items, Run):
+        text = f"{items.path}\1{items.prefix}\1{items.start}\1{items.stop}"
+    else:
+        text = "\0".join(f"{item.path}\1{item.name}\1{item.true_label}\1{item.key}" for item in items)
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:32]
 
 
 def _holds(
-    record: Record, items: Sequence[Item], classifier: ImageClassifier, keep_errors: bool, threads: ThreadPoolExecutor
+    record: Record,
+    items: Batch,
+    classifier: ImageClassifier,
+    keep_errors: bool,
+    threads: ThreadPoolExecutor,
 ) -> bool:
+    if isinstance(items, Run):
+        return set(record.stamps) == {stamp_of(items.path)}
+
     def error(item: Item) -> tuple[str, ...]:
         found = load_one(item, classifier.geometry)[2]
         return (found.code, str(found)) if found else ()
@@ -238,27 +331,3 @@ def _digest_or_nothing(item: Item) -> str:
         return digest_of(item)
     except PictureError:
         return ""
-
-
-def _record(chunk: Chunk, done: Classified, tally: Tally, only: Sequence[str]) -> Record:
-    return Record(
-        names=names_of(chunk.items),
-        stamps=done.stamps,
-        digests=[row.sha256 for row in done.rows],
-        errors={str(i): [row.error_code, row.error_message] for i, row in enumerate(done.rows) if row.error_code},
-        counts=tally.counts(),
-        paths=[str(item.path) if item.key is None else None for item in chunk.items],
-        folders=[folder_of(row) if is_chosen(row, only) else None for row in done.rows],
-    )
-
-
-def is_chosen(row: Row, only: Sequence[str]) -> bool:
-    """Tell whether a row is sure of one of the classes `only`; where that is empty, every row is chosen."""
-    return not only or (row.status == "ok" and row.ranking[0][0] in only)
-
-
-def folder_of(row: Row) -> str:
-    """Return the name of the folder that a row's picture is sorted into."""
-    if row.status == "ok":
-        return row.ranking[0][0]
-    return ERRORS if row.status == "error" else UNSURE

@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from model.activations import Array
-from model.calibration import calibrate, fit_temperature, fold_temperature
+from model.calibration import Answers, calibrate, fit_temperature, fold_temperature
 from pipeline.classifier import ImageClassifier
 from pipeline.dataset import Dataset
 from pipeline.evaluate import pictures
@@ -25,7 +24,7 @@ def calibrated(classifier: ImageClassifier, dataset: Dataset) -> ImageClassifier
     if not len(indices):
         return classifier
     n_classes = len(classifier.classes)
-    _, logits, _ = _answers(classifier, dataset, indices)
+    logits = _answers(classifier, dataset, indices).logits
     temperature = fit_temperature(logits, dataset.labels[indices], n_classes, classifier.network.head)
     if temperature != 1:
         classifier = replace(classifier, parameters=fold_temperature(classifier.parameters, temperature))
@@ -33,12 +32,10 @@ def calibrated(classifier: ImageClassifier, dataset: Dataset) -> ImageClassifier
     chosen = dataset.indices("train")
     if len(chosen) > MOST_TRAINING_PICTURES:
         chosen = chosen[np.linspace(0, len(chosen) - 1, MOST_TRAINING_PICTURES).astype(int)]
-    _, _, training_hidden = _answers(classifier, dataset, chosen)
-    training = training_hidden, dataset.labels[chosen]
+    training = _answers(classifier, dataset, chosen).hidden, dataset.labels[chosen]
     return replace(classifier, calibration=calibrate(temperature, probabilities, hidden, training, n_classes))
 
 
-def _answers(classifier: ImageClassifier, dataset: Dataset, indices: NDArray[np.integer]) -> tuple[Array, Array, Array]:
+def _answers(classifier: ImageClassifier, dataset: Dataset, indices: NDArray[np.integer]) -> Answers:
     parts = [classifier.answers(images) for images in pictures(dataset, indices)]
-    probabilities, logits, hidden = (np.concatenate(part, axis=1) for part in zip(*parts, strict=True))
-    return probabilities, logits, hidden
+    return Answers(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +21,11 @@ from numpy.typing import NDArray
 
 from model import checkpoint
 from model.activations import Array
-from model.calibration import Calibration, answers
+from model.calibration import Answers, Calibration, answers
 from model.checkpoint import FormatError, read_json, write_json
 from model.config import NetworkConfig, TrainingConfig
 from model.folding import fold_batch_norm
-from model.network import class_probabilities
+from model.network import Workspace
 from model.parameters import Parameters
 from model.training import EpochRecord, TrainingState
 from pipeline.config import Geometry
@@ -33,6 +34,7 @@ from pipeline.images import decode
 from pipeline.preprocess import Preprocessor
 
 MODEL_FORMAT, MODEL_VERSION = "facette-model", 1
+_AT_A_TIME = 512  # pictures in one matrix product
 
 
 def is_model(path: str | Path) -> bool:
@@ -113,11 +115,19 @@ class ImageClassifier:
         ValueError
             When the pictures have another shape; `decode` makes them fit.
         """
-        return class_probabilities(self.preprocessor.apply(images), self.parameters, self.network)
+        return np.concatenate([answer.probabilities for answer in self._answers(images)], axis=1)
 
-    def answers(self, images: np.ndarray) -> tuple[Array, Array, Array]:
+    def answers(self, images: np.ndarray) -> Answers:
         """Return probabilities, logits and last hidden layer of pictures; see `model.calibration.answers`."""
-        return answers(self.preprocessor.apply(images), self.parameters, self.network)
+        parts = [Answers(*(array.copy(order="F") for array in answer)) for answer in self._answers(images)]
+        return Answers(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
+
+    def _answers(self, images: np.ndarray) -> Iterator[Answers]:
+        """Go through the network with some pictures at a time, in memory that is used again for the next ones."""
+        X, workspace = np.empty((min(len(images), _AT_A_TIME), self.geometry.n_x), np.float32), Workspace()
+        for start in range(0, max(len(images), 1), _AT_A_TIME):
+            part = images[start : start + _AT_A_TIME]
+            yield answers(self.preprocessor.apply(part, X[: len(part)]), self.parameters, self.network, workspace)
 
     def judge(self, images: np.ndarray) -> tuple[Array, NDArray[np.float64]]:
         """Return the probabilities of pictures and how doubtful they are.
@@ -138,8 +148,12 @@ class ImageClassifier:
             When the classifier is not calibrated.
         """
         calibration = self._calibration()
-        probabilities, _, hidden = self.answers(images)
-        return probabilities, calibration.doubts(probabilities, hidden)
+        parts = [
+            (found.probabilities, calibration.doubts(found.probabilities, found.hidden))
+            for found in self._answers(images)
+        ]
+        probabilities, doubts = zip(*parts, strict=True)
+        return np.concatenate(probabilities, axis=1), np.concatenate(doubts)
 
     def doubt_limit(self, rate: float) -> float:
         """Return the doubt above which a share `rate` of the validation pictures lies.
@@ -174,9 +188,24 @@ class ImageClassifier:
 
     def has_seen(self, sha256: bytes) -> bool:
         """Tell whether a picture file of this SHA-256 took part in the training."""
-        key = np.frombuffer(sha256[:8], ">u8").astype(np.uint64)
-        at = np.searchsorted(self.seen, key)
-        return bool(at[0] < len(self.seen) and self.seen[at[0]] == key[0])
+        return bool(self.have_seen(np.frombuffer(sha256, np.uint8)[None])[0])
+
+    def have_seen(self, sha256: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Tell of each picture file whether it took part in the training.
+
+        Parameters
+        ----------
+        sha256 : ndarray of shape (m, 32), uint8
+
+        Returns
+        -------
+        ndarray of shape (m,), bool
+        """
+        keys = np.ascontiguousarray(sha256[:, :8]).view(">u8")[:, 0].astype(np.uint64)
+        if not len(self.seen):
+            return np.zeros(len(keys), bool)
+        at = np.minimum(np.searchsorted(self.seen, keys), len(self.seen) - 1)
+        return self.seen[at] == keys
 
     def save(self, path: str | Path) -> None:
         """Write the model file; it appears under its name complete or not at all."""

@@ -1,12 +1,15 @@
-"""Classify in several processes, or on many machines: other ways to work on the chunks of `pipeline.batch`.
+"""Work in several processes, or on many machines: other ways to work on the chunks of `pipeline.batch`.
 
-A chunk goes out as a list of items and comes back as rows; only the process that began writes files. So it does not
-matter who does a chunk, how often, or who dies over it.
+A chunk goes out as a list of items, or as a stretch of a data set, and comes back as lines; only the process that began
+writes files. So it does not matter who does a chunk, how often, or who dies over it. `map` does the same for any
+function that may be done twice.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import itertools
 import multiprocessing
 import os
 import pickle
@@ -15,81 +18,96 @@ import threading
 import uuid
 import warnings
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pipeline.batch import Chunk, classify_chunk
+from pipeline.batch import Chunk, Done, classify_chunk
 from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError, MissingExtra
-from pipeline.inputs import Item
-from pipeline.predict import Classified, Settings
+from pipeline.inputs import Run
+from pipeline.predict import Settings
 
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 _DEATHS_IN_A_ROW = 3
 _SECONDS_FOR_THE_FIRST_WORKER = 60
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Classify in `workers` processes of this machine; one that is killed is replaced, and its chunk done again."""
+    """Work in `workers` processes of this machine; one that is killed is replaced, and its task done again."""
 
     workers: int
 
     def __call__(
         self, classifier: ImageClassifier, chunks: Iterable[Chunk], settings: Settings
-    ) -> Iterator[tuple[Chunk, Classified]]:
-        """See `pipeline.batch.Work`.
+    ) -> Iterator[tuple[Chunk, Done]]:
+        """See `pipeline.batch.Work`, and `map`."""
+        return self.map(classify_chunk, (classifier, settings), chunks)
+
+    def map(
+        self, function: Callable[..., Result], shared: tuple[Any, ...], tasks: Iterable[Task]
+    ) -> Iterator[tuple[Task, Result]]:
+        """Yield each task with ``function(*shared, task)``, in order; only a few are taken ahead.
+
+        Parameters
+        ----------
+        function : callable
+            At the top of a module; may be called twice for a task.
+        shared : tuple
+            Sent to each process once.
+        tasks : iterable
+            ``str(task)`` says in an error what it is about.
 
         Raises
         ------
         ChildProcessError
             When processes keep dying.
         """
-        waiting: deque[Chunk] = deque()
-        futures: dict[int, Future[Classified]] = {}
-        source, deaths = iter(chunks), 0
-        pool = self._pool(classifier, settings)
+        waiting: deque[Task] = deque()
+        futures: deque[Future[Result]] = deque()  # of the first tasks that wait
+        source, deaths = iter(tasks), 0
+        pool = self._pool(function, shared)
         try:
             while True:
-                while len(waiting) < 2 * self.workers and (chunk := next(source, None)):
-                    waiting.append(chunk)
+                waiting.extend(itertools.islice(source, 2 * self.workers - len(waiting)))
                 if not waiting:
                     return
                 try:
-                    for chunk in waiting:
-                        if chunk.number not in futures:
-                            futures[chunk.number] = pool.submit(_classify_here, chunk.items)
-                    done = futures[waiting[0].number].result()
+                    for task in itertools.islice(waiting, len(futures), None):
+                        futures.append(pool.submit(_do, task))
+                    done = futures[0].result()
                 except BrokenProcessPool:
                     deaths += 1
                     if deaths == _DEATHS_IN_A_ROW:
                         raise ChildProcessError(
-                            f"worker processes were killed {deaths} times in a row, while classifying "
-                            f"{waiting[0].items[0].name} and what follows (too little memory?)"
+                            f"worker processes were killed {deaths} times in a row, at {waiting[0]} and what follows "
+                            "(too little memory?)"
                         ) from None
                     pool.shutdown(wait=False)  # some versions of Python wait for ever for a broken one
-                    pool = self._pool(classifier, settings)
+                    pool = self._pool(function, shared)
                     futures.clear()
                     continue
                 deaths = 0
-                del futures[waiting[0].number]
+                futures.popleft()
                 yield waiting.popleft(), done
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _pool(self, classifier: ImageClassifier, settings: Settings) -> ProcessPoolExecutor:
+    def _pool(self, function: Callable[..., Any], shared: tuple[Any, ...]) -> ProcessPoolExecutor:
         spawn = multiprocessing.get_context("spawn")  # threads and forks do not go together
-        return ProcessPoolExecutor(self.workers, spawn, initializer=_begin, initargs=(classifier, settings))
+        return ProcessPoolExecutor(self.workers, spawn, initializer=_begin, initargs=(function, shared))
 
 
-_here: tuple[ImageClassifier, Settings]
+_here: Callable[[Any], Any]
 
 
-def _begin(classifier: ImageClassifier, settings: Settings) -> None:
+def _begin(function: Callable[..., Any], shared: tuple[Any, ...]) -> None:
     """Make a worker process ready: it leaves Ctrl-C to its parent, and ends when that is gone."""
     from threadpoolctl import threadpool_limits
 
@@ -97,7 +115,11 @@ def _begin(classifier: ImageClassifier, settings: Settings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _here = classifier, settings
+    _here = functools.partial(function, *shared)
+
+
+def _do(task: Any) -> Any:
+    return _here(task)
 
 
 def _end_with_parent() -> None:
@@ -107,14 +129,9 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _classify_here(items: list[Item]) -> Classified:
-    classifier, settings = _here
-    return classify_chunk(classifier, items, settings)
-
-
 @dataclass(frozen=True)
 class Cluster:
-    """Classify on the workers of a Dask cluster, all of which see the files under the same paths.
+    """Work on the workers of a Dask cluster, all of which see the files under the same paths.
 
     Attributes
     ----------
@@ -126,8 +143,14 @@ class Cluster:
 
     def __call__(
         self, classifier: ImageClassifier, chunks: Iterable[Chunk], settings: Settings
-    ) -> Iterator[tuple[Chunk, Classified]]:
-        """See `pipeline.batch.Work`.
+    ) -> Iterator[tuple[Chunk, Done]]:
+        """See `pipeline.batch.Work`, and `map`."""
+        return self.map(classify_chunk, (classifier, settings), map(_located, chunks))
+
+    def map(
+        self, function: Callable[..., Result], shared: tuple[Any, ...], tasks: Iterable[Task]
+    ) -> Iterator[tuple[Task, Result]]:
+        """Yield each task with ``function(*shared, task)``, in order; as `Processes.map`.
 
         Raises
         ------
@@ -135,15 +158,14 @@ class Cluster:
             When Dask is not installed; when there is no scheduler or no worker; when workers keep dying.
         """
         distributed = _distributed()
-        waiting: deque[tuple[Chunk, Any]] = deque()
+        waiting: deque[tuple[Task, Any]] = deque()
         run = uuid.uuid4().hex
         with self._client(distributed.Client) as client:
-            # The model is a task like any other: where the workers that hold it die, it is made again elsewhere.
-            model = client.submit(pickle.loads, pickle.dumps(classifier), key=f"facette-model-{run}")
+            # What is shared is a task like any other: where the workers that hold it die, it is made again elsewhere.
+            ready = client.submit(_bound, pickle.dumps((function, shared)), key=f"facette-shared-{run}")
             try:
-                for chunk in chunks:
-                    key = f"facette-{run}-{chunk.number}"
-                    waiting.append((chunk, client.submit(classify_chunk, model, _located(chunk), settings, key=key)))
+                for number, task in enumerate(tasks):
+                    waiting.append((task, client.submit(_called, ready, task, key=f"facette-{run}-{number}")))
                     while len(waiting) > 2 * max(1, sum(client.nthreads().values())):
                         yield waiting[0][0], waiting[0][1].result()
                         waiting.popleft()
@@ -151,9 +173,7 @@ class Cluster:
                     yield waiting[0][0], waiting[0][1].result()
                     waiting.popleft()
             except distributed.KilledWorker as error:
-                raise ChildProcessError(
-                    f"workers died again and again while classifying about {waiting[0][0].items[0].name} ({error})"
-                ) from None
+                raise ChildProcessError(f"workers died again and again at about {waiting[0][0]} ({error})") from None
             except ModuleNotFoundError as error:
                 raise InputError(f"{self.address}: its workers lack {error.name}; install facette on them") from None
             finally:
@@ -184,6 +204,22 @@ def _distributed() -> Any:
     return distributed
 
 
-def _located(chunk: Chunk) -> list[Item]:
-    """Return a chunk's items with absolute paths: a worker is in another folder."""
-    return [item._replace(path=Path(os.path.abspath(item.path))) for item in chunk.items]  # noqa: PTH100
+def _bound(data: bytes) -> Callable[[Any], Any]:
+    function, shared = pickle.loads(data)
+    return functools.partial(function, *shared)
+
+
+def _called(function: Callable[[Any], Any], task: Any) -> Any:
+    return function(task)
+
+
+def _located(chunk: Chunk) -> Chunk:
+    """Return a chunk with absolute paths: a worker is in another folder."""
+    items = chunk.items
+    if isinstance(items, Run):
+        return chunk._replace(items=replace(items, path=_absolute(items.path)))
+    return chunk._replace(items=[item._replace(path=_absolute(item.path)) for item in items])
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100

@@ -19,6 +19,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
 from pipeline.ingest import ingest
+from pipeline.listing import count
 from pipeline.sources import open_source
 
 CONFIDENCE = 0.95
@@ -151,14 +152,14 @@ def evaluate(
         chosen = dataset.labels >= 0
         if split != "all":
             chosen &= np.isin(np.arange(len(dataset)), dataset.indices(split))
-        rows, notes = np.flatnonzero(chosen), [f"{len(dataset.rejected)} files could not be read"]
+        rows, notes = np.flatnonzero(chosen), [f"{count(len(dataset.rejected), 'file')} could not be read"]
         if not dataset.rejected:
             notes.clear()
         if not include_seen and split not in ("train", "validation"):
-            fresh = np.array([not classifier.has_seen(dataset.sha256[row].tobytes()) for row in rows], bool)
+            fresh = ~classifier.have_seen(dataset.sha256[rows])
             if not fresh.all():
                 notes.append(
-                    f"{np.count_nonzero(~fresh)} of {len(rows)} pictures took part in the training and are left out"
+                    f"left out: {np.count_nonzero(~fresh):,} of {count(len(rows), 'picture')} took part in the training"
                 )
             rows = rows[fresh]
         if not len(rows):

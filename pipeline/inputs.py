@@ -14,14 +14,18 @@ import posixpath
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
-from pipeline.listing import _reason_to_ignore, escape, safe_cell
-from pipeline.rows import safe_name
+from pipeline.listing import escape, reason_to_ignore, safe_cell
+from pipeline.rows import read_label, safe_name
 from pipeline.samples import Source
 
 
@@ -31,13 +35,13 @@ class Item(NamedTuple):
     Attributes
     ----------
     path : Path
-        The file, or the archive or data set that it lies in.
+        The file, or the archive or file of arrays that it lies in.
     name : str
         What it is called in the output.
     true_label : str
         Its class, where that is known.
     key : str, int or None
-        What finds it in its archive or data set; None for a file of its own.
+        What finds it in its archive or file of arrays; None for a file of its own.
     refused : tuple of (code, message), or empty
         Why it cannot even be tried.
     """
@@ -49,8 +53,63 @@ class Item(NamedTuple):
     refused: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Run:
+    """Pictures of a data set that follow one another, `start` to `stop`; they are read together.
+
+    Attributes
+    ----------
+    path : Path
+        The data set.
+    prefix : str
+        What comes before a picture's own path in the output.
+    start, stop : int
+    """
+
+    path: Path
+    prefix: str
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __getitem__(self, part: slice) -> Run:
+        start, stop, _ = part.indices(len(self))
+        return replace(self, start=self.start + start, stop=self.start + stop)
+
+    @property
+    def data(self) -> Dataset:
+        """The data set, open."""
+        return open_data_set(str(self.path))
+
+    def names(self) -> NDArray[np.bytes_]:
+        """Return what the pictures are called in the output, in UTF-8."""
+        return np.char.add(self.prefix.encode(), self.data.file["paths"][self.start : self.stop].astype(np.bytes_))
+
+    def images(self) -> NDArray[np.uint8]:
+        """Return the pictures: ndarray of shape (m, height, width, channels)."""
+        return self.data.images[self.start : self.stop]
+
+    def digests(self) -> NDArray[np.bytes_]:
+        """Return the SHA-256 of the files that the pictures came from, in hexadecimal digits."""
+        raw = self.data.file["sha256"][self.start : self.stop].tobytes()
+        return np.frombuffer(raw.hex().encode("ascii"), "S64")
+
+    def true_labels(self, classes: tuple[str, ...]) -> tuple[tuple[str, ...], NDArray[np.integer]]:
+        """Return `classes` and those that only the data set has, and the index of each picture's class (or -1)."""
+        names = tuple(dict.fromkeys((*classes, *self.data.classes)))
+        number = np.array([*(names.index(name) for name in self.data.classes), -1])
+        return names, number[self.data.labels[self.start : self.stop]]
+
+
+Batch = Sequence[Item] | Run
+
+
 class Inputs:
-    """The items of everything that was typed, in that order; can be gone through once where ``-`` is among it.
+    """Everything that was typed, in that order, as items, and a `Run` for each data set.
+
+    They can be gone through once where ``-`` is among what was typed.
 
     Parameters
     ----------
@@ -84,7 +143,7 @@ class Inputs:
         self.containers = [text for text in given if _ending(text) in CONTAINERS]
         self._given = ", ".join(escape(text) for text in given)
 
-    def __iter__(self) -> Iterator[Item]:
+    def __iter__(self) -> Iterator[Item | Run]:
         found = False
         for stream in self._streams:
             for item in stream():
@@ -93,7 +152,7 @@ class Inputs:
         if not found:
             raise InputError(f"{self._given}: there are no files to classify")
 
-    def _open(self, text: str) -> Callable[[], Iterable[Item]]:
+    def _open(self, text: str) -> Callable[[], Iterable[Item | Run]]:
         """Look at one argument, and return what yields its items."""
         path = Path(text)
         if text == "-":
@@ -133,18 +192,9 @@ class Inputs:
             elif not recursive:  # with **, what lies in it matches for itself
                 yield from self._walked(path)
 
-    def _data_set(self, path: Path) -> Callable[[], Iterator[Item]]:
-        data, prefix = open_data_set(str(path)), safe_cell(f"{escape(path)}/")
-        names = ("", *data.classes)
-
-        def items() -> Iterator[Item]:
-            for start in range(0, len(data), _NAMES_AT_A_TIME):
-                paths = data.file["paths"].asstr()[start : start + _NAMES_AT_A_TIME]
-                labels = data.labels[start : start + _NAMES_AT_A_TIME].tolist()
-                for key, (inner, label) in enumerate(zip(paths, labels, strict=True), start):
-                    yield Item(path, f"{prefix}{inner}", names[label + 1], key)
-
-        return items
+    def _data_set(self, path: Path) -> Callable[[], Iterable[Run]]:
+        run = Run(path, safe_cell(f"{escape(path)}/"), 0, len(open_data_set(str(path))))
+        return lambda: (run,) if len(run) else ()
 
     def _contained(self, path: Path) -> Callable[[], Iterator[Item]]:
         source = open_container(str(path))
@@ -164,7 +214,7 @@ class Inputs:
         return items
 
 
-def find_items(inputs: Sequence[str], classes: Sequence[str] = ()) -> tuple[list[Item], Counter[str]]:
+def find_items(inputs: Sequence[str], classes: Sequence[str] = ()) -> tuple[list[Item | Run], Counter[str]]:
     """List everything to classify in memory, with what was passed over by reason; see `Inputs`.
 
     Raises
@@ -180,7 +230,6 @@ def _ending(text: str) -> str:
     return posixpath.splitext(text)[1].lower()
 
 
-_NAMES_AT_A_TIME = 8192
 CONTAINERS = (".zip", ".h5", ".hdf5", ".npz", ".npy")
 
 
@@ -214,7 +263,7 @@ def _walk(folder: Path, ignored: Counter[str], below: str = "", real_root: str =
         return
     for entry in entries:
         path = f"{below}/{entry.name}" if below else entry.name
-        reason = _reason_to_ignore(entry, real_root)
+        reason = reason_to_ignore(entry, real_root)
         if reason:
             ignored[reason] += 1
         elif entry.is_dir(follow_symlinks=False):
@@ -272,7 +321,7 @@ def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
                     place = Path(posixpath.normpath(path.parent / text))
                     label = row[label_at].strip() if label_at is not None and len(row) > label_at else ""
                     missing = () if text else ("not_found", f"line {rows.line_num} of {escape(path)} has no path")
-                    yield Item(place, safe_name(place), escape(label), None, missing)
+                    yield Item(place, safe_name(place), read_label(escape(label)), None, missing)
             except csv.Error as error:
                 raise InputError(f"{escape(path)}, line {rows.line_num}: is not a row of a table ({error})") from None
 

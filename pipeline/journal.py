@@ -1,15 +1,15 @@
 """What a long prediction has done so far, in part files beside its output: a run that was stopped goes on from there.
 
 ``OUT.parts/`` holds, for every chunk of items, its rows as they will stand in the output, and a record of what
-they rest on: the names and stamps of the files, their hashes, and the errors. A chunk whose record still holds is not
-done again; any other is done again as a whole, so that the end is the one an undisturbed run would have reached, to the
-byte. The record is written after the rows and in one step, and holds their checksum: a chunk is there or it is not.
+they rest on: the stamps of the files, their hashes, and the errors. Both bear the chunk's key, a hash of the names in
+it, so that a chunk is found wherever it stands in the stream. One whose record still holds is not done again; any other
+is done again as a whole, so that the end is the one an undisturbed run would have reached, to the byte. The record is
+written after the rows and in one step, and holds their checksum: a chunk is there or it is not.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -25,8 +25,7 @@ from pipeline.listing import escape
 from pipeline.predict import Stamp, stamp_of
 from pipeline.writers import Format
 
-CHUNK, CHUNK_IN_DATA_SET = 1024, 16_384  # multiples of the batch sizes of `pipeline.predict`
-_FORMAT = {"format": "facette-journal", "version": 1}
+_FORMAT = {"format": "facette-journal", "version": 2}
 
 
 class Record(NamedTuple):
@@ -34,27 +33,28 @@ class Record(NamedTuple):
 
     Attributes
     ----------
-    names : str
-        Hash of the names and true labels of its items.
-    stamps, digests : list
-        Stamp and SHA-256 of each item's file.
+    m : int
+        Its items.
+    stamps : list
+        Stamp of each item's file; for the pictures of a data set, only of that.
     errors : dict
         Place in the chunk -> (code, message).
     counts : dict
         Of `pipeline.rows.Tally`.
-    paths, folders : list of (str or None)
-        Each item's file, and the folder that it is to be sorted into; None: it stays where it is.
+    digests, paths, folders : sequence of str
+        SHA-256 of each item's file, where it lies, and the folder that it is to be sorted into (None: it stays where
+        it is); empty for the pictures of a data set.
     size, checksum : int
         Bytes of the rows, and their CRC-32.
     """
 
-    names: str
+    m: int
     stamps: list[Stamp]
-    digests: list[str]
     errors: dict[str, list[str]]
     counts: dict[str, dict[str, int]]
-    paths: list[str | None]
-    folders: list[str | None]
+    digests: Sequence[str] = ()
+    paths: Sequence[str | None] = ()
+    folders: Sequence[str | None] = ()
     size: int = 0
     checksum: int = 0
 
@@ -159,15 +159,15 @@ class Journal:
         found = {"identity": self._identity, "state": self.state, "output": list(stamp_of(self.output))}
         _write(self.folder / "run.json", json.dumps(found))
 
-    def rows_path(self, index: int) -> Path:
+    def rows_path(self, key: str) -> Path:
         """Return where the rows of a chunk lie."""
-        return self.folder / f"{index:06d}.{self._format_ending}"
+        return self.folder / f"{key}.{self._format_ending}"
 
-    def record(self, index: int) -> Record | None:
+    def record(self, key: str) -> Record | None:
         """Return the record of a chunk, where there is one and its rows are whole."""
         try:
-            stored = json.loads(self._record_path(index).read_text(encoding="ascii"))
-            rows = self.rows_path(index).read_bytes()
+            stored = json.loads(self._record_path(key).read_text(encoding="ascii"))
+            rows = self.rows_path(key).read_bytes()
             record = Record(**stored)
             if (len(rows), zlib.crc32(rows)) != (record.size, record.checksum):
                 return None
@@ -175,19 +175,18 @@ class Journal:
             return None
         return record._replace(stamps=[Stamp(*stamp) for stamp in record.stamps])
 
-    def commit(self, index: int, rows: str, record: Record) -> None:
+    def commit(self, key: str, rows: bytes, record: Record) -> None:
         """Store the rows of a chunk."""
-        data = rows.encode("utf-8")
-        path = self._record_path(index)
+        path = self._record_path(key)
         path.unlink(missing_ok=True)
-        self.rows_path(index).write_bytes(data)
-        _write(path, json.dumps(record._replace(size=len(data), checksum=zlib.crc32(data))._asdict()))
+        self.rows_path(key).write_bytes(rows)
+        _write(path, json.dumps(record._replace(size=len(rows), checksum=zlib.crc32(rows))._asdict()))
 
-    def _record_path(self, index: int) -> Path:
-        return self.folder / f"{index:06d}.json"
+    def _record_path(self, key: str) -> Path:
+        return self.folder / f"{key}.json"
 
-    def publish(self, n_chunks: int, format: Format, topk: int) -> None:
-        """Put the rows of the first `n_chunks` chunks together under the output's name.
+    def publish(self, keys: Sequence[str], format: Format, topk: int) -> None:
+        """Put the rows of these chunks together under the output's name, and remove those of all others.
 
         Raises
         ------
@@ -198,22 +197,29 @@ class Journal:
         known = json.loads((self.folder / "run.json").read_text(encoding="ascii"))["output"]
         if list(before) != known:
             raise InputError(f"{escape(self.output)}: has appeared or changed meanwhile; it is left as it is")
-        parts = [self.rows_path(index) for index in range(n_chunks)]
+        parts = [self.rows_path(key) for key in keys]
         with replacing(self.output) as temporary:
             if format.convert:
                 format.convert(parts, temporary, topk)
             else:
                 with temporary.open("wb") as file:
-                    file.write(format.header(topk).encode("utf-8"))
+                    file.write(format.header(topk))
                     for part in parts:
                         with part.open("rb") as rows:
-                            shutil.copyfileobj(rows, file)
-        self.mark(chunks=n_chunks)
+                            shutil.copyfileobj(rows, file, 1 << 20)
+        self.mark(chunks=keys)
+        wanted = set(keys)
+        for path in self._part_files():
+            if path.name.partition(".")[0] not in wanted:
+                path.unlink()
+
+    def _part_files(self) -> list[Path]:
+        return [path for path in self.folder.iterdir() if path.name not in ("lock", "run.json")]
 
     @property
     def is_empty(self) -> bool:
         """Tell whether there is nothing in it that a later run could use."""
-        return not any(path.stem.isdigit() for path in self.folder.iterdir())
+        return not self._part_files()
 
     def close(self) -> None:
         """Let other processes in; the part files stay."""
@@ -250,12 +256,6 @@ def _write(path: Path, text: str) -> None:
         raise
 
 
-def names_of(items: Sequence[Item]) -> str:
-    """Return a hash of what items are called, where they lie and their true labels."""
-    text = "\0".join(f"{item.path}\1{item.name}\1{item.true_label}\1{item.key}" for item in items)
-    return hashlib.sha256(os.fsencode(text)).hexdigest()
-
-
 def still_holds(
     record: Record,
     items: Sequence[Item],
@@ -269,9 +269,6 @@ def still_holds(
 
     A file is known by its stamp; by its hash where the stamp has changed. What could not be read is tried again.
     """
-    if record.names != names_of(items):
-        yield lambda: False
-        return
     for i, item in enumerate(items):
         before = record.errors.get(str(i))
         if before:

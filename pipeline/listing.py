@@ -69,7 +69,7 @@ def list_pictures(root: Path | str) -> Listing:
             empty.append(folder)
         for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
-            reason = _reason_to_ignore(entry, real_root)
+            reason = reason_to_ignore(entry, real_root)
             if reason:
                 ignored[reason] += 1
             elif entry.is_dir(follow_symlinks=False):
@@ -92,7 +92,8 @@ def reason_to_ignore_name(name: str) -> str:
     return "litter" if name.lower() in LITTER else ""
 
 
-def _reason_to_ignore(entry: os.DirEntry[str], real_root: str) -> str:
+def reason_to_ignore(entry: os.DirEntry[str], real_root: str) -> str:
+    """Return why an entry of a folder below `real_root` is not data, or ``""``."""
     reason = reason_to_ignore_name(entry.name)
     if reason:
         return reason

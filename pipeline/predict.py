@@ -11,11 +11,11 @@ import itertools
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,8 @@ from model.activations import Array
 from pipeline.classifier import ImageClassifier
 from pipeline.config import Geometry
 from pipeline.images import PictureError, decode, from_array, read_bytes, render
-from pipeline.inputs import Item, find_items, open_container, open_data_set
-from pipeline.rows import Row, Tally, columns
+from pipeline.inputs import Batch, Item, Run, find_items, open_container
+from pipeline.rows import ABSTAIN, ERROR, OK, Row, Rows, Tally, columns, text_column
 from pipeline.samples import Sample
 from pipeline.writers import WRITERS, write_csv, write_jsonl
 
@@ -34,7 +34,9 @@ __all__ = ["WRITERS", "Item", "Row", "Tally", "columns", "find_items", "predict"
 BATCH = 64
 PIECE = 8  # files that a thread reads at a time
 AHEAD = 16  # batches a thread may be ahead of the rows that are written: what waits is rows, not pictures
-BATCH_IN_DATA_SET = 512  # tiny pictures cost little to read: larger matrix products pay
+BYTES_IN_RUN, MOST_IN_RUN = 1 << 23, 4096  # pictures of a data set cost little to read: larger batches pay
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,18 @@ class Settings:
     threshold : float
         A row whose best probability is below abstains.
     doubt_limit : float
-        A row whose doubt (`ImageClassifier.doubt`) is above abstains.
+        A row whose doubt (`ImageClassifier.judge`) is above abstains.
+    only : tuple of str
+        Only the rows that are sure of one of these classes are written; empty: all.
+    format : str
+        One of `pipeline.writers.FORMATS`.
     """
 
     topk: int = 1
     threshold: float = 0.0
     doubt_limit: float = math.inf
+    only: tuple[str, ...] = ()
+    format: str = "csv"
 
 
 class Stamp(NamedTuple):
@@ -64,71 +72,76 @@ class Stamp(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A batch that was read: the good pictures, uint8 (k, height, width, channels), and for every item the rest."""
+    """A batch that was read: the good pictures, uint8 (k, height, width, channels), and as `Rows` has it the rest."""
 
     images: NDArray[np.uint8]
-    errors: list[PictureError | None]
-    digests: list[str]
+    errors: dict[int, tuple[str, str]]
+    digests: NDArray[np.bytes_]
     stamps: list[Stamp]
 
 
 class Classified(NamedTuple):
-    """A batch that was classified."""
+    """A batch that was classified: its rows, and the stamp of each file (of a data set: one stamp for all)."""
 
-    rows: list[Row]
+    rows: Rows
     stamps: list[Stamp]
 
 
 def predict(
     classifier: ImageClassifier,
-    items: Iterable[Item],
+    items: Iterable[Item | Run],
     *,
     topk: int = 1,
     jobs: int = 2,
     threshold: float = 0.0,
     doubt_limit: float = math.inf,
-    progress: Callable[[int, int | None], None] | None = None,
 ) -> Iterator[Row]:
     """Classify files, one row each, in order, holding a few batches in memory.
 
     Parameters
     ----------
     classifier : ImageClassifier
-    items : iterable of Item
+    items : iterable of Item and Run
     topk, threshold, doubt_limit
         See `Settings`.
     jobs : int
         Threads that read, decode and classify.
-    progress : callable, optional
-        Called with (done, total) after each batch; total is None where `items` has no length.
     """
     settings = Settings(min(topk, len(classifier.classes)), threshold, doubt_limit)
-    total = len(items) if isinstance(items, Sized) else None
-    done = 0
-    for batch in classify_all(classifier, batches(items), settings, jobs):
+    for batch in classify_all(classifier, batches(items, classifier), settings, jobs, lambda _, done: done):
         yield from batch.rows
-        done += len(batch.rows)
-        if progress:
-            progress(done, total)
 
 
 def classify_all(
-    classifier: ImageClassifier, parts: Iterable[Sequence[Item]], settings: Settings, jobs: int
-) -> Iterator[Classified]:
-    """Classify batches in threads and yield them in order, as soon as they are ready, never more than a few ahead.
+    classifier: ImageClassifier,
+    parts: Iterable[Batch],
+    settings: Settings,
+    jobs: int,
+    finish: Callable[[Batch, Classified], T],
+) -> Iterator[T]:
+    """Classify batches in threads and yield what `finish` makes of each, in order, as soon as they are ready.
 
-    Pictures are read a few at a time, so that all threads have work even where there are few and large ones.
+    Never more than a few batches ahead. Pictures are read a few at a time, so that all threads have work even where
+    there are few and large ones.
     """
-    waiting: deque[Future[Classified]] = deque()
+    waiting: deque[Future[T]] = deque()
+
+    def together(batch: Sequence[Item], loads: Sequence[Future[Loaded]]) -> T:
+        return finish(batch, judge(classifier, batch, _joined([load.result() for load in loads]), settings))
+
     with ThreadPoolExecutor(jobs, thread_name_prefix="predict") as threads:
         try:
             for batch in parts:
-                piece = len(batch) if type(batch[0].key) is int else PIECE
-                loads = [
-                    threads.submit(load, batch[at : at + piece], classifier.geometry)
-                    for at in range(0, len(batch), piece)
-                ]  # begun before what waits for them: the threads take tasks in order
-                waiting.append(threads.submit(_classify_loaded, classifier, batch, loads, settings))
+                if isinstance(batch, Run):
+                    waiting.append(
+                        threads.submit(lambda batch: finish(batch, classify(classifier, batch, settings)), batch)
+                    )
+                else:
+                    loads = [
+                        threads.submit(load, batch[at : at + PIECE], classifier.geometry)
+                        for at in range(0, len(batch), PIECE)
+                    ]  # begun before what waits for them: the threads take tasks in order
+                    waiting.append(threads.submit(together, batch, loads))
                 while waiting and (waiting[0].done() or len(waiting) > AHEAD * jobs):
                     yield waiting.popleft().result()
             while waiting:
@@ -137,34 +150,36 @@ def classify_all(
             threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _classify_loaded(
-    classifier: ImageClassifier, items: Sequence[Item], loads: Sequence[Future[Loaded]], settings: Settings
-) -> Classified:
-    images, errors, digests, stamps = zip(*(load.result() for load in loads), strict=True)
-    chain = itertools.chain.from_iterable
-    together = images[0] if len(images) == 1 else np.concatenate(images)
-    return judge(classifier, items, Loaded(together, [*chain(errors)], [*chain(digests)], [*chain(stamps)]), settings)
-
-
-def batches(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Cut items into batches: by their place, and where a data set begins or ends."""
-    for path, run in itertools.groupby(items, key=lambda item: item.path if type(item.key) is int else None):
-        size = BATCH if path is None else BATCH_IN_DATA_SET
-        while batch := list(itertools.islice(run, size)):
+def batches(items: Iterable[Item | Run], classifier: ImageClassifier) -> Iterator[Batch]:
+    """Cut a stream into batches: runs by themselves, and the items between them by their place."""
+    size = max(BATCH, min(MOST_IN_RUN, BYTES_IN_RUN // classifier.geometry.n_x))
+    batch: list[Item] = []
+    for item in items:
+        if batch and (len(batch) == BATCH or isinstance(item, Run)):
             yield batch
+            batch = []
+        if isinstance(item, Run):
+            yield from (item[at : at + size] for at in range(0, len(item), size))
+        else:
+            batch.append(item)
+    if batch:
+        yield batch
 
 
-def classify(classifier: ImageClassifier, items: Sequence[Item], settings: Settings) -> Classified:
+def classify(classifier: ImageClassifier, items: Batch, settings: Settings) -> Classified:
     """Read, decode and classify one batch."""
-    return judge(classifier, items, load(items, classifier.geometry), settings)
+    loaded = load_run(items, classifier.geometry) if isinstance(items, Run) else load(items, classifier.geometry)
+    return judge(classifier, items, loaded, settings)
 
 
-def judge(classifier: ImageClassifier, items: Sequence[Item], loaded: Loaded, settings: Settings) -> Classified:
+def judge(classifier: ImageClassifier, items: Batch, loaded: Loaded, settings: Settings) -> Classified:
     """Classify one batch that has been read."""
-    if not len(loaded.images):
-        rankings: list[tuple[tuple[str, float], ...]] = []
-        statuses: list[str] = []
-    else:
+    m, topk = len(items), settings.topk
+    good = np.ones(m, bool)
+    good[list(loaded.errors)] = False
+    statuses = np.full(m, ERROR)
+    labels, values = np.full((topk, m), -1), np.full((topk, m), np.nan, np.float32)
+    if len(loaded.images):
         if settings.doubt_limit < math.inf:
             probabilities, doubt = classifier.judge(loaded.images)
             unsure = doubt > settings.doubt_limit
@@ -172,60 +187,66 @@ def judge(classifier: ImageClassifier, items: Sequence[Item], loaded: Loaded, se
             probabilities = classifier.probabilities(loaded.images)
             unsure = np.zeros(len(loaded.images), bool)
         unsure |= probabilities.max(axis=0) < settings.threshold
-        rankings = _rank(probabilities, classifier.classes, settings.topk)
-        statuses = np.where(unsure, "abstain", "ok").tolist()
-    good = iter(zip(statuses, rankings, strict=True))
-    model_id = classifier.model_id
-    rows = []
-    for item, error, digest in zip(items, loaded.errors, loaded.digests, strict=True):
-        if error:
-            rows.append(Row(item.name, "error", (), item.true_label, error.code, str(error), digest, model_id))
-        else:
-            status, ranking = next(good)
-            rows.append(Row(item.name, status, ranking, item.true_label, "", "", digest, model_id))
+        statuses[good] = np.where(unsure, ABSTAIN, OK)
+        labels[:, good], values[:, good] = _rank(probabilities, topk)
+    names, true_labels = (
+        items.true_labels(classifier.classes) if isinstance(items, Run) else true_labels_of(items, classifier.classes)
+    )
+    paths = items.names() if isinstance(items, Run) else text_column(item.name for item in items)
+    rows = Rows(paths, statuses, names, labels, values, true_labels, loaded.errors, loaded.digests, classifier.model_id)
     return Classified(rows, loaded.stamps)
 
 
-def _rank(probabilities: Array, classes: tuple[str, ...], topk: int) -> list[tuple[tuple[str, float], ...]]:
-    """Return the `topk` likeliest (label, probability) of each column; of equal ones the first class comes first."""
+def _rank(probabilities: Array, topk: int) -> tuple[NDArray[np.integer], Array]:
+    """Return the `topk` likeliest classes of each column, and how likely; of equal ones the first class comes first."""
     if topk == 1:
-        best = probabilities.argmax(axis=0)
-        values = probabilities[best, np.arange(len(best))].tolist()
-        return [((classes[k], value),) for k, value in zip(best.tolist(), values, strict=True)]
-    order = np.argsort(-probabilities, axis=0, kind="stable")[:topk]
-    values = np.take_along_axis(probabilities, order, axis=0).T.tolist()
-    return [
-        tuple((classes[k], value) for k, value in zip(column, column_values, strict=True))
-        for column, column_values in zip(order.T.tolist(), values, strict=True)
-    ]
+        order = probabilities.argmax(axis=0)[None]
+    else:
+        order = np.argsort(-probabilities, axis=0, kind="stable")[:topk]
+    return order, np.take_along_axis(probabilities, order, axis=0)
 
 
 def load(items: Sequence[Item], geometry: Geometry) -> Loaded:
-    """Read and decode a batch of items (as `batches` cuts them)."""
-    if items and type(items[0].key) is int:
-        return _load_from_data_set(items, geometry)
-    images, errors, digests = [], [], []
+    """Read and decode a batch of items."""
     stamps = stamps_of(items)  # before reading: a file that changes meanwhile shows next time
-    for item in items:
-        image, digest, error = load_one(item, geometry)
-        errors.append(error)
-        digests.append(digest)
-        if image is not None:
-            images.append(image)
+    found = [load_one(item, geometry) for item in items]
+    images = [image for image, _, _ in found if image is not None]
     stacked = np.stack(images) if images else np.empty((0, *geometry.shape), np.uint8)
-    return Loaded(stacked, errors, digests, stamps)
+    errors = {i: (error.code, str(error)) for i, (_, _, error) in enumerate(found) if error}
+    return Loaded(stacked, errors, np.array([digest.encode() for _, digest, _ in found], "S64"), stamps)
 
 
-def _load_from_data_set(items: Sequence[Item], geometry: Geometry) -> Loaded:
-    data = open_data_set(str(items[0].path))
-    keys = np.array([item.key for item in items])
-    rows = slice(int(keys[0]), int(keys[-1]) + 1)  # keys follow one another
-    images = data.images[rows]
-    if data.geometry != geometry:
+def load_run(run: Run, geometry: Geometry) -> Loaded:
+    """Read the pictures of a data set that follow one another."""
+    stamp = stamp_of(run.path)
+    images = run.images()
+    if run.data.geometry != geometry:
         images = np.stack([render(from_array(image), geometry) for image in images])
-    hexadecimal = data.file["sha256"][rows].tobytes().hex()
-    digests = [hexadecimal[at : at + 64] for at in range(0, len(hexadecimal), 64)]
-    return Loaded(images, [None] * len(items), digests, stamps_of(items))
+    return Loaded(images, {}, run.digests(), [stamp])
+
+
+def _joined(parts: Sequence[Loaded]) -> Loaded:
+    if len(parts) == 1:
+        return parts[0]
+    images, errors, digests, stamps = zip(*parts, strict=True)
+    starts = itertools.accumulate(map(len, digests), initial=0)
+    return Loaded(
+        np.concatenate(images),
+        {start + i: error for start, found in zip(starts, errors, strict=False) for i, error in found.items()},
+        np.concatenate(digests),
+        [*itertools.chain.from_iterable(stamps)],
+    )
+
+
+def true_labels_of(items: Sequence[Item], classes: tuple[str, ...]) -> tuple[tuple[str, ...], NDArray[np.integer]]:
+    """Return the names of `classes` and of other labels that items came with, and the index of each item's label."""
+    number = {name: k for k, name in enumerate(classes)} | {"": -1}
+    others: list[str] = []
+    for item in items:
+        if item.true_label not in number:
+            number[item.true_label] = len(classes) + len(others)
+            others.append(item.true_label)
+    return (*classes, *others), np.array([number[item.true_label] for item in items])
 
 
 def load_one(item: Item, geometry: Geometry) -> tuple[NDArray[np.uint8] | None, str, PictureError | None]:
@@ -252,8 +273,6 @@ def digest_of(item: Item) -> str:
     PictureError
         When it cannot be read.
     """
-    if type(item.key) is int:
-        return open_data_set(str(item.path)).file["sha256"][item.key].tobytes().hex()
     data = read_item(item)
     return hashlib.sha256(data if isinstance(data, bytes) else data.tobytes()).hexdigest()
 

@@ -14,23 +14,25 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipeline.batch import ERRORS, UNSURE
 from pipeline.errors import InputError
 from pipeline.journal import Journal
 from pipeline.listing import escape
 from pipeline.predict import Stamp, stamp_of
 
 
-def sort_pictures(journal: Journal, n_chunks: int, target: str | Path, *, move: bool) -> Counter[str]:
+def sort_pictures(journal: Journal, keys: Sequence[str], target: str | Path, *, move: bool) -> Counter[str]:
     """Put the pictures of a finished run into ``target/CLASS/``, ``target/_unsure/`` and ``target/_errors/``.
 
     Parameters
     ----------
     journal : Journal
         Says where each file lies and where it belongs.
-    n_chunks : int
+    keys : sequence of str
+        Of its chunks.
     target : str or Path
         Made where it does not exist.
     move : bool
@@ -47,14 +49,30 @@ def sort_pictures(journal: Journal, n_chunks: int, target: str | Path, *, move: 
         When the target cannot be written.
     """
     outcomes: Counter[str] = Counter()
-    for index in range(n_chunks):
-        record = journal.record(index)
+    for key in keys:
+        record = journal.record(key)
         if record is None:
-            raise InputError(f"{escape(journal.rows_path(index))}: is damaged; run the same command again")
+            raise InputError(f"{escape(journal.rows_path(key))}: is damaged; run the same command again")
         for path, folder, stamp in zip(record.paths, record.folders, record.stamps, strict=True):
             if path is not None and folder is not None:
                 outcomes[_transfer(Path(path), Path(target) / _plain(folder), stamp, move=move)] += 1
     return outcomes
+
+
+def check_target(target: str | Path, classes: Sequence[str]) -> None:
+    """Make sure, without making anything, that pictures can be put into folders for these classes.
+
+    Raises
+    ------
+    InputError
+        When they cannot.
+    """
+    for folder in (Path(target), *(Path(target) / _plain(name) for name in (*classes, UNSURE, ERRORS))):
+        there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
+        if not there.is_dir():
+            raise InputError(f"{escape(there)}: is a file, where a folder for pictures is needed; choose another")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise InputError(f"{escape(there)}: may not be written by this user, so no pictures can be put there")
 
 
 def _plain(label: str) -> str:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pipeline.inputs import Inputs
     from pipeline.predict import Settings
     from pipeline.rows import Tally
-    from pipeline.writers import Format
 
 
 def evaluate_flags(parser: Parser) -> None:
@@ -137,16 +136,21 @@ def predict(arguments: Arguments) -> int:
     if min(arguments.topk, arguments.jobs, 1 if arguments.workers is None else arguments.workers) < 1:
         raise InputError("--topk, --jobs and --workers: give 1 or more")
     format = format_for(arguments.output, arguments.format)
+    if arguments.output == "-":
+        for flag in ("copy_to", "move_to", "workers", "dask"):
+            if getattr(arguments, flag):
+                raise InputError(f"--{flag.replace('_', '-')}: give an output file, too, with -o")
     classifier = ImageClassifier.load(arguments.model)
     unknown = sorted(set(arguments.only) - set(classifier.classes))
     if unknown:
         raise InputError(f"--only {unknown[0]}: the model knows {', '.join(classifier.classes)}")
     inputs = Inputs(arguments.inputs, classifier.classes)
+    settings = _settings(arguments, classifier, format)
     with one_thread_of_blas(), progress_bar("Classifying", "files") as progress:
         if arguments.output == "-":
-            code = _to_standard_output(arguments, classifier, inputs, format)
+            code = _to_standard_output(arguments, classifier, inputs, settings)
         else:
-            code = _to_file(arguments, classifier, inputs, format, progress)
+            code = _to_file(arguments, classifier, inputs, settings, progress)
     if inputs.ignored:
         say(f"Passed over: {', '.join(f'{count} {reason}' for reason, count in sorted(inputs.ignored.items()))}")
     return code
@@ -161,7 +165,7 @@ def one_thread_of_blas() -> Iterator[None]:
         yield
 
 
-def _settings(arguments: Arguments, classifier: ImageClassifier) -> Settings:
+def _settings(arguments: Arguments, classifier: ImageClassifier, format: str) -> Settings:
     from pipeline.predict import Settings
 
     doubt_limit = math.inf
@@ -177,42 +181,43 @@ def _settings(arguments: Arguments, classifier: ImageClassifier) -> Settings:
             f"Abstaining where doubt is above {doubt_limit:.3g}: the threshold rests on {m:,} validation pictures, "
             f"of which about {arguments.reject * m:,.0f} would be lost"
         )
-    return Settings(min(arguments.topk, len(classifier.classes)), arguments.threshold, doubt_limit)
+    only = tuple(sorted(set(arguments.only)))
+    return Settings(min(arguments.topk, len(classifier.classes)), arguments.threshold, doubt_limit, only, format)
 
 
-def _to_standard_output(arguments: Arguments, classifier: ImageClassifier, inputs: Inputs, format: Format) -> int:
+def _to_standard_output(arguments: Arguments, classifier: ImageClassifier, inputs: Inputs, settings: Settings) -> int:
     """Write rows as they come."""
-    from pipeline.batch import is_chosen
+    from pipeline.batch import finisher
     from pipeline.predict import batches, classify_all
     from pipeline.rows import Tally
+    from pipeline.writers import FORMATS
 
-    for flag in ("copy_to", "move_to", "workers", "dask"):
-        if getattr(arguments, flag):
-            raise InputError(f"--{flag.replace('_', '-')}: give an output file, too, with -o")
-    settings = _settings(arguments, classifier)
-    tally = Tally(classifier.classes, classifier.has_seen)
+    tally = Tally(len(classifier.classes), classifier.have_seen)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
-    header = format.header(settings.topk)
-    for batch in classify_all(classifier, batches(inputs), settings, arguments.jobs):
-        tally.add(batch.rows)
-        rows = [row for row in batch.rows if is_chosen(row, arguments.only)]
-        sys.stdout.write(header + format.lines(rows, settings.topk))
+    header = FORMATS[settings.format].header(settings.topk)
+    finish = finisher(classifier, settings)
+    for done in classify_all(classifier, batches(inputs, classifier), settings, arguments.jobs, finish):
+        tally.merge(done.record.counts)
+        tally.classified_now += done.record.m
+        sys.stdout.write((header + done.lines).decode())
         sys.stdout.flush()
-        header = ""
+        header = b""
     return _report(arguments, tally, tally.describe())
 
 
 def _to_file(
-    arguments: Arguments, classifier: ImageClassifier, inputs: Inputs, format: Format, progress: Callable
+    arguments: Arguments, classifier: ImageClassifier, inputs: Inputs, settings: Settings, progress: Callable
 ) -> int:
     """Write rows to a file, which appears complete or not at all, and sort the pictures where that was asked."""
     from pipeline.batch import Outcome, predict_to_file, unfinished_move
-    from pipeline.sorting import sort_pictures
+    from pipeline.sorting import check_target, sort_pictures
 
     target, output = arguments.copy_to or arguments.move_to, Path(arguments.output)
     if target and inputs.containers:
         raise InputError(f"{inputs.containers[0]}: what lies in it cannot be sorted; unpack it, and give the folder")
+    if target:
+        check_target(target, classifier.classes)
     parts = f"{arguments.output}.parts"
     try:
         outcome: Outcome | None = None
@@ -223,10 +228,8 @@ def _to_file(
                 classifier,
                 inputs,
                 output,
-                format,
-                _settings(arguments, classifier),
+                settings,
                 work=_work(arguments),
-                only=arguments.only,
                 keep_errors=arguments.keep_errors,
                 overwrite=arguments.overwrite,
                 notify=lambda text: say(f"Note: {text}"),
@@ -238,7 +241,7 @@ def _to_file(
             if target:
                 if arguments.move_to:
                     journal.mark(moving=os.path.abspath(target))  # noqa: PTH100
-                sorted_ = sort_pictures(journal, outcome.n_chunks, target, move=bool(arguments.move_to))
+                sorted_ = sort_pictures(journal, outcome.keys, target, move=bool(arguments.move_to))
                 text += f"; in {target}: {', '.join(f'{n:,} {what}' for what, n in sorted_.items()) or 'nothing'}"
             if not tally.statuses["error"] or arguments.keep_errors or arguments.move_to:
                 journal.remove()

@@ -87,9 +87,7 @@ def test_folding_divides_the_logits(network):
 
 def test_probabilities_are_those_of_the_network(network):
     X = np.random.default_rng(1).random((4, 50), np.float32)
-    np.testing.assert_array_equal(
-        answers(X, *network, batch_size=16)[0], class_probabilities(X, *network, batch_size=16)
-    )
+    np.testing.assert_array_equal(answers(X, *network).probabilities, class_probabilities(X, *network))
 
 
 def test_distance_is_mahalanobis_to_the_nearest_mean():

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.batch import MOST
 from pipeline.cli import main
-from pipeline.journal import CHUNK
 
+MANY = 2 * MOST + 100
 COMMAND = [sys.executable, "-m", "pipeline.cli", "predict"]
 
 
@@ -30,10 +31,10 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 @pytest.fixture
 def many(faces):
-    """Name 200 pictures over and over in a list: four chunks and a bit, with two names that lead nowhere."""
+    """Name 200 pictures over and over in a list: some chunks, with two names that lead nowhere."""
     files = sorted(map(str, faces.rglob("*.png")))
-    names = [*itertools.islice(itertools.cycle(files), 4 * CHUNK + 100)]
-    names[70] = names[2 * CHUNK + 1] = "gone.png"
+    names = [*itertools.islice(itertools.cycle(files), MANY)]
+    names[70] = names[2 * MOST] = "gone.png"
     Path("many.txt").write_text("\n".join(names))
     return "many.txt"
 
@@ -46,6 +47,10 @@ def photos(faces, tmp_path):
         for path in sorted((faces / kind).iterdir())[:5]:
             shutil.copy(path, tmp_path / "photos" / kind)
     return tmp_path / "photos"
+
+
+def parts(ending):
+    return [path for path in Path("out.csv.parts").glob(f"*.{ending}") if path.name != "run.json"]
 
 
 def predict(capsys, *words):
@@ -78,7 +83,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(run_path, many):
     assert kills
     assert child.returncode == 3, err
     assert Path("cut.csv").read_bytes() == Path("whole.csv").read_bytes()
-    assert len(Path("cut.csv").read_text().splitlines()) == 4 * CHUNK + 101
+    assert len(Path("cut.csv").read_text().splitlines()) == MANY + 1
 
 
 @pytest.mark.slow
@@ -107,7 +112,7 @@ def test_disk_full_is_one_message_and_the_next_run_goes_on(run_path, many, limit
 def test_ctrl_c_keeps_what_was_done(run_path, many):
     words = [*COMMAND, str(run_path), many, "--jobs", "1", "-o", "out.csv"]
     with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as child:
-        while not Path("out.csv.parts/000000.json").exists():
+        while not parts("json"):
             with pytest.raises(subprocess.TimeoutExpired):
                 child.wait(timeout=0.01)
         child.send_signal(signal.SIGINT)
@@ -116,8 +121,8 @@ def test_ctrl_c_keeps_what_was_done(run_path, many):
     assert "kept in out.csv.parts: the same command goes on" in err
     assert "Traceback" not in err
     again = subprocess.run(words, capture_output=True, text=True)
-    assert "rows are from an earlier run" in again.stderr
-    assert len(read("out.csv")) == 4 * CHUNK + 100
+    assert "rows from an earlier run" in again.stderr
+    assert len(read("out.csv")) == MANY
 
 
 def stopped(capsys, monkeypatch, *words):
@@ -196,7 +201,7 @@ def test_kept_errors_end_the_matter(capsys, run_path, photos):
 def test_a_damaged_part_is_noticed(capsys, monkeypatch, run_path, photos):
     words = [run_path, photos, "-o", "out.csv"]
     stopped(capsys, monkeypatch, *words)
-    part = Path("out.csv.parts/000000.csv")
+    (part,) = parts("csv")
     part.write_bytes(part.read_bytes()[:-50])
     assert classified_now(capsys, *words) == (10, 10)
     assert len(read("out.csv")) == 10
