@@ -145,7 +145,7 @@ class TrainingConfig:
     patience: int = option(
         0, "stop after this many epochs without a better validation cost; 0: never", check="at_least_0"
     )
-    restore_best: bool = option(True, "end with the weights of the best validation cost, not the last ones")
+    restore_best: bool | Auto = option("auto", "end with the weights of the best validation cost, not the last ones")
     seed: int = option(0, "of all random choices", check="at_least_0")
     dtype: str = option("float32", "of weights and pictures during training", choices=("float32", "float64"))
 
@@ -167,6 +167,8 @@ def resolve(
     learning_rate  the optimiser's own rate at batch 256, times sqrt(batch_size / 256)
     pretrain       none (`pipeline.pretrain` knows more of the pictures, and resolves it before)
     layer_rates    0.3 for a pretrained layer 1 (it keeps its edges), 1 for all others
+    restore_best   off where the learning rate falls to 0 (the last weights have settled; a validation cost that rises
+                   with overconfidence would pick earlier ones, a point worse on clothes); on with patience
     ============== =====================================================================================
 
     Parameters
@@ -216,6 +218,7 @@ def resolve(
         batch_size=batch_size,
         epochs=(80, 40, 20, 12)[size] if training.epochs == "auto" else training.epochs,
         learning_rate=rate if training.learning_rate == "auto" else training.learning_rate,
+        restore_best=_should_restore_best(training) if training.restore_best == "auto" else training.restore_best,
     )
     n_layers = len(network.layer_dims(n_x, n_classes)) - 1
     if training.pretrain == "auto":
@@ -229,6 +232,10 @@ def resolve(
             f"layer_rates: {len(training.layer_rates)} given, but the network has {n_layers} layers; give one for each"
         )
     return network, training
+
+
+def _should_restore_best(training: TrainingConfig) -> bool:
+    return bool(training.patience) or SCHEDULES[training.schedule](1.0, training) > 0
 
 
 _SIZES = (1_000, 2_500, 10_000)

@@ -35,6 +35,7 @@ DIFFERENT_DEFAULTS: dict[str, Any] = {
     "learning_rate": 0.002,  # "auto" depends on m: an example of weight 2 would not equal having it twice
     "class_weight": None,  # scikit-learn's word for "none"; a dictionary is possible as well
     "dtype": "auto",  # that of X, as everywhere in scikit-learn
+    "restore_best": True,  # whoever sets validation_fraction asks for it
     "random_state": None,
 }
 _DTYPES: dict[str, Any] = {"auto": (np.float64, np.float32), "float32": np.float32, "float64": np.float64}

@@ -7,6 +7,7 @@ pictures. Where a class does not depend on where its pictures' parts lie, moving
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -28,8 +29,8 @@ def resolve_by_trial(
 ) -> tuple[AugmentConfig, dict[str, float]]:
     """Turn every "auto" of an augmentation into a value, by a trial where there are many pictures.
 
-    The strongest recipe is taken whose error in the trial is not above that without changes. A short training
-    understates what changes gain in a long one, so a draw counts for them.
+    The strongest recipe is taken whose error in the trial is not surely above that without changes (by more than a
+    standard error). A short training understates what changes gain in a long one, so a draw counts for them.
 
     Parameters
     ----------
@@ -67,7 +68,8 @@ def resolve_by_trial(
         resolved = resolve_augmentation(replace(config, augment=name), len(indices))
         source.augmentation = resolved if resolved.is_on else None
         errors[name] = _error(source, validation, len(dataset.classes), seed)
-        if name != "none" and errors[name] <= errors["none"]:
+        error = errors["none"]
+        if name != "none" and errors[name] <= error + math.sqrt(error * (1 - error) / len(validation.labels)):
             return resolved, errors
     return resolve_augmentation(replace(config, augment="none"), len(indices)), errors
 

@@ -101,7 +101,7 @@ def test_two_classes_get_the_sigmoid_head_and_layers_follow():
 
 def test_what_is_asked_for_is_not_changed():
     network = NetworkConfig(hidden=(7,), head="softmax", batch_norm=False)
-    training = TrainingConfig(epochs=3, batch_size=9, learning_rate=0.3, pretrain="none")
+    training = TrainingConfig(epochs=3, batch_size=9, learning_rate=0.3, pretrain="none", restore_best=True)
     assert resolved(network, training, n_classes=2) == (network, training)
 
 
@@ -129,3 +129,12 @@ def test_batch_norm_auto_is_on_where_every_batch_has_two(m, batch_size, expected
 
 def test_batch_norm_auto_is_off_without_hidden_layers():
     assert resolved(NetworkConfig(hidden=()))[0].batch_norm is False
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({}, False), ({"schedule": "cosine"}, False), ({"schedule": "constant"}, True), ({"patience": 3}, True)],
+)
+def test_the_best_weights_are_restored_where_the_last_have_not_settled(settings, expected):
+    assert resolved(training=TrainingConfig(**settings))[1].restore_best is expected
+    assert resolved(training=TrainingConfig(**settings, restore_best=not expected))[1].restore_best is not expected
