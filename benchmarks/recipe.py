@@ -24,7 +24,7 @@ from pipeline.flags import add_flags, config_from_flags
 from pipeline.layers import score_first_layer
 from pipeline.train import prepare
 
-KINDS = {"network": NetworkConfig, "training": TrainingConfig, "augmentation": AugmentConfig}
+KINDS = {"data": DataConfig, "network": NetworkConfig, "training": TrainingConfig, "augmentation": AugmentConfig}
 
 
 def configurations(variant: str, seed: int) -> dict:
@@ -32,8 +32,9 @@ def configurations(variant: str, seed: int) -> dict:
     parser = argparse.ArgumentParser()
     for name, kind in KINDS.items():
         add_flags(parser, kind, name)
-    words = [word for setting in re.split(r",(?=[a-z])", variant) for word in _flag(*setting.split("="))]
-    given = parser.parse_args([*words, "--seed", str(seed)])
+    settings = re.split(r",(?=[a-z])", variant) if variant else []
+    words = [word for setting in settings for word in _flag(*setting.split("="))]
+    given = parser.parse_args(["--seed", str(seed), "--split-seed", str(seed), *words])
     return {name: config_from_flags(kind, given, {}) for name, kind in KINDS.items()}
 
 
@@ -46,8 +47,7 @@ def measure(source: str, variant: str, seed: int) -> tuple[float, float, float, 
     """Train once; return accuracy on validation and test pictures, seconds, and the share of edge units."""
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        data = DataConfig(split_seed=seed)
-        run = prepare(source, Path(folder) / "run", data=data, threads=1, **configurations(variant, seed))
+        run = prepare(source, Path(folder) / "run", threads=1, **configurations(variant, seed))
         with run.dataset:
             for _ in run.epochs():
                 pass

@@ -79,7 +79,12 @@ def resolve_augmentation(config: AugmentConfig, m: int) -> AugmentConfig:
 
 
 def augment(
-    pixels: NDArray[np.uint8], geometry: Geometry, config: AugmentConfig, rng: np.random.Generator
+    pixels: NDArray[np.uint8],
+    geometry: Geometry,
+    config: AugmentConfig,
+    rng: np.random.Generator,
+    *,
+    alike: bool = False,
 ) -> NDArray[np.uint8]:
     """Change a batch of pictures at random.
 
@@ -91,14 +96,19 @@ def augment(
     config : AugmentConfig
         Resolved.
     rng : Generator
+    alike : bool
+        Change all pictures in the same way (but for cutout).
 
     Returns
     -------
     ndarray of shape (m, n_x), uint8
     """
     m, (height, width, channels) = len(pixels), geometry.shape
-    rows, columns, shapes = _motions(m, height, width, config, rng)
-    gain, offset = _spread(rng, config.contrast, m), _spread(rng, config.brightness, m) * 255
+    n = 1 if alike else m
+    rows, columns, shapes = _motions(n, height, width, config, rng)
+    gain, offset = _spread(rng, config.contrast, n), _spread(rng, config.brightness, n) * 255
+    if alike:
+        rows, columns, gain, offset = (drawn.repeat(m, axis=0) for drawn in (rows, columns, gain, offset))
     images, changed = pixels.reshape(m, height, width, channels), np.empty((m, height, width, channels), np.uint8)
     for part in split_evenly(m, max(1, _PIXELS_AT_ONCE // (height * width))):
         _look_up(images[part], rows[part] @ shapes, columns[part] @ shapes, changed[part])

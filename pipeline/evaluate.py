@@ -21,6 +21,7 @@ from pipeline.errors import InputError
 from pipeline.ingest import ingest
 from pipeline.listing import count
 from pipeline.sources import open_source
+from pipeline.views import averaged_probabilities
 
 CONFIDENCE = 0.95
 _BASELINE_BUDGET = 200_000_000  # pictures x pixels x classes given to the logistic regression: a few seconds
@@ -110,6 +111,7 @@ def evaluate(
     *,
     split: str | None = None,
     include_seen: bool = False,
+    views: int = 1,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Evaluation, list[str]]:
@@ -126,6 +128,8 @@ def evaluate(
     include_seen : bool
         Also count pictures that took part in the training; otherwise they are left out, but for `split` "train" and
         "validation", which ask for them.
+    views : int
+        Average the answers over so many variations of each picture; see `pipeline.views`. Doubt is measured for 1 only.
     jobs, progress
         As in `pipeline.ingest.ingest`.
 
@@ -172,8 +176,8 @@ def evaluate(
             )
         number = np.array([classifier.classes.index(c) if c in classifier.classes else -1 for c in dataset.classes])
         labels = number[dataset.labels[rows]]
-        if classifier.calibration is None:
-            parts = [classifier.probabilities(part) for part in pictures(dataset, rows)]
+        if classifier.calibration is None or views > 1:
+            parts = [averaged_probabilities(classifier, part, views) for part in pictures(dataset, rows)]
             return score(np.concatenate(parts, axis=1), labels, classifier.classes), notes
         judged = [classifier.judge(part) for part in pictures(dataset, rows)]
         probabilities = np.concatenate([part for part, _ in judged], axis=1)

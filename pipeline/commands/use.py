@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 def evaluate_flags(parser: Parser) -> None:
     """Add the flags of `evaluate`."""
+    from pipeline.flags import positive
+
     parser.add_argument("model", help="model.h5 of a run")
     parser.add_argument("data", help="a folder with a sub-folder for each class, or a data set (.h5)")
     parser.add_argument(
@@ -41,6 +43,13 @@ def evaluate_flags(parser: Parser) -> None:
         "--naive",
         action="store_true",
         help="train the same recipe on a split blind to copies and groups, to see what it would promise",
+    )
+    parser.add_argument(
+        "--average-views",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="average the answers over N variations of each picture, of the kind it was trained on (N times the time)",
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
@@ -61,6 +70,7 @@ def evaluate(arguments: Arguments) -> int:
             arguments.data,
             split=arguments.split,
             include_seen=arguments.include_seen,
+            views=arguments.average_views,
             jobs=os.cpu_count() or 1,
             progress=progress,
         )
