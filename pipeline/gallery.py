@@ -56,6 +56,23 @@ def held_out_pictures(data: str | Path, limit: int = 8) -> list[Upload]:
         ]
 
 
+def held_out_images(data: str | Path, limit: int = 500) -> np.ndarray:
+    """Return pictures of a data set that took no part in the training: (m, height, width, channels), uint8.
+
+    About `limit`, spread over the test split, or over the first split that has any.
+
+    Raises
+    ------
+    InputError
+        When the data set cannot be read, or has no labelled picture.
+    """
+    with Dataset.open(data) as dataset:
+        rows = next((rows for split in (*_HELD_OUT, "train") if len(rows := dataset.indices(split))), None)
+        if rows is None:
+            raise InputError(f"{data}: has no labelled pictures")
+        return dataset.take(rows[:: max(1, len(rows) // limit)])
+
+
 def _turns(labels: np.ndarray) -> np.ndarray:
     """Return for each label how often it came before."""
     order = np.argsort(labels, kind="stable")

@@ -6,7 +6,7 @@ import base64
 import html
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ STYLE = """<style>
 .facette-bars {width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums}
 .facette-bars th {text-align: left; font-weight: 400; padding: .3rem .75rem .3rem 0; max-width: 9rem;
   overflow: hidden; text-overflow: ellipsis; white-space: nowrap}
+.facette-bars th.facette-words {max-width: none; white-space: normal; width: 45%; line-height: 1.25}
 .facette-ranking tr:first-child th, .facette-ranking tr:first-child td:last-child {font-weight: 600}
 .facette-bars td:nth-child(2) {width: 70%}
 .facette-counts td:nth-child(2) {width: 90%}
@@ -65,15 +66,20 @@ def percentage(share: float) -> str:
     return "<\N{NO-BREAK SPACE}0.1%" if share < 0.001 else f"{100 * share:.1f}%"
 
 
-def bars(ranking: Sequence[tuple[str, float]]) -> str:
-    """Return class probabilities as bars: an HTML table, which reads well aloud."""
+def bars(
+    ranking: Sequence[tuple[str, float]],
+    title: str = "Probability of each class",
+    words: Callable[[float], str] = percentage,
+) -> str:
+    """Return shares, such as class probabilities, as bars: an HTML table, which reads well aloud."""
+    wide = " class='facette-words'" if words is not percentage else ""  # sentences are not cut, as names are
     rows = "".join(
-        f"<tr><th scope='row' title='{html.escape(label)}'>{html.escape(label)}</th>"
+        f"<tr><th scope='row'{wide} title='{html.escape(label)}'>{html.escape(label)}</th>"
         f"<td><div class='facette-track'><div class='facette-bar' style='width:{100 * p:.2f}%'></div></div></td>"
-        f"<td>{html.escape(percentage(p))}</td></tr>"
+        f"<td>{html.escape(words(p))}</td></tr>"
         for label, p in ranking
     )
-    return f"{STYLE}<table class='facette-bars facette-ranking' aria-label='Probability of each class'>{rows}</table>"
+    return f"{STYLE}<table class='facette-bars facette-ranking' aria-label='{html.escape(title)}'>{rows}</table>"
 
 
 def tiles(pictures: Sequence[tuple[str, str, str]], *, small: bool = False) -> str:
