@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -46,9 +45,8 @@ def open_zip(path: Path, group_by: str = "") -> Source:
     if len(tables) == 1:
         table = tables[0]
         info = members.pop(table)
-        if info.file_size > MAX_BYTES:
-            raise InputError(f"{where}: its manifest {escape(table)} is too large")
-        samples, columns, doubles = parse_manifest(archive.read(info), f"{where}: {escape(table)}", group_by)
+        place = f"{where}: {escape(table)}"
+        samples, columns, doubles = parse_manifest(_table(archive, info, place), place, group_by)
         folder = posixpath.dirname(table)
         samples = [
             sample._replace(key=posixpath.normpath(posixpath.join(folder, str(sample.key)))) for sample in samples
@@ -113,10 +111,21 @@ def _reader(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> Ca
             raise PictureError("corrupt", f"is damaged in the archive ({error})") from None
         except EOFError:
             raise PictureError("truncated", "is cut short in the archive") from None
-        except (OSError, NotImplementedError, RuntimeError, ValueError, zlib.error) as error:
-            raise PictureError("io_error", f"cannot be unpacked ({error})") from None
+        except PictureError:
+            raise
+        except Exception as error:  # a decompressor may raise anything on broken bytes
+            raise PictureError("io_error", f"cannot be unpacked ({' '.join(str(error).split())})") from None
 
     return read
+
+
+def _table(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> bytes:
+    """Return the bytes of a manifest that is in an archive."""
+    try:
+        check_member(info)
+        return archive.read(info)
+    except Exception as error:  # a decompressor may raise anything on broken bytes
+        raise InputError(f"{place}: cannot be unpacked ({' '.join(str(error).split())})") from None
 
 
 def check_member(info: zipfile.ZipInfo) -> None:
