@@ -2,7 +2,7 @@
 
 The strange pictures come with the installation: random noise, flat colours, handwritten digits (scikit-learn's) and
 pieces of photographs of a temple and a flower (scikit-learn's). To a model whose own pictures are like one of these,
-that kind is not strange.
+that kind is not strange; nor are the photographs quite, where the first layer was learned from them.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ class Abstention:
         Accuracy on the least doubtful share of the evaluated pictures.
     refused : dict
         Kind of strange pictures -> share that is refused.
+    familiar : tuple of str
+        Kinds that are not quite strange: the first layer was learned, without labels, from the same photographs.
     """
 
     rate: float
@@ -45,6 +47,7 @@ class Abstention:
     lost: float
     curve: tuple[tuple[float, float], ...]
     refused: dict[str, float]
+    familiar: tuple[str, ...] = ()
 
 
 def measure_abstention(
@@ -64,12 +67,18 @@ def measure_abstention(
     if classifier.calibration is None:
         return None
     limit = classifier.doubt_limit(rate)
+    learned_from_them = classifier.training.pretrain != "none" and not classifier.provenance.get("pretrain_on")
     refused = {}
     for kind, make in KINDS.items():
         images = make(classifier.geometry, np.random.default_rng(0))
         refused[kind] = float(np.mean(classifier.judge(images)[1] > limit))
     return Abstention(
-        rate, classifier.calibration.m, float(np.mean(doubt > limit)), coverage_curve(doubt, right), refused
+        rate,
+        classifier.calibration.m,
+        float(np.mean(doubt > limit)),
+        coverage_curve(doubt, right),
+        refused,
+        ("photographs",) if learned_from_them else (),
     )
 
 
@@ -128,4 +137,7 @@ def describe(found: Abstention) -> str:
         f"Accuracy when only the least doubtful are answered: {curve}\n"
         f"With --reject {found.rate:g} (a threshold from {found.m_validation:,} validation pictures), "
         f"{100 * found.lost:.1f}% of these pictures are refused; of strange ones: {refused}"
+        + "".join(
+            f"\nNote: the {kind} are among those that the first layer was learned from" for kind in found.familiar
+        )
     )

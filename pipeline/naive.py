@@ -6,6 +6,7 @@ sides; the accuracy it shows is one that new pictures will not give.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +29,9 @@ class NaiveComparison:
     naive: Evaluation
 
 
-def compare_with_naive_split(classifier: ImageClassifier, data: str | Path) -> NaiveComparison:
+def compare_with_naive_split(
+    classifier: ImageClassifier, data: str | Path, *, begin_training: Callable[[], None] = lambda: None
+) -> NaiveComparison:
     """Train the classifier's recipe anew on the naive split of its data set; takes as long as its training did.
 
     Parameters
@@ -37,6 +40,8 @@ def compare_with_naive_split(classifier: ImageClassifier, data: str | Path) -> N
         Made from this data set.
     data : str or Path
         The data set file.
+    begin_training : callable, optional
+        Called when nothing speaks against it any more.
 
     Raises
     ------
@@ -54,6 +59,7 @@ def compare_with_naive_split(classifier: ImageClassifier, data: str | Path) -> N
             raise InputError(
                 f"{data}: no pictures belong together, so there is nothing to compare; ingest with --group-by"
             )
+        begin_training()
         probabilities, labels, _ = split_probabilities(classifier, dataset, "test")
         honest = score(probabilities, labels, classifier.classes)
         dataset.split = dataset.naive_split()

@@ -13,6 +13,7 @@ import itertools
 import os
 import re
 import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -60,7 +61,7 @@ def sort_pictures(journal: Journal, keys: Sequence[str], target: str | Path, *, 
 
 
 def check_target(target: str | Path, classes: Sequence[str]) -> None:
-    """Make sure, without making anything, that pictures can be put into folders for these classes.
+    """Make sure, and leave nothing behind, that pictures can be put into folders for these classes.
 
     Raises
     ------
@@ -71,8 +72,11 @@ def check_target(target: str | Path, classes: Sequence[str]) -> None:
         there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
         if not there.is_dir():
             raise InputError(f"{escape(there)}: is a file, where a folder for pictures is needed; choose another")
-        if not os.access(there, os.W_OK | os.X_OK):
-            raise InputError(f"{escape(there)}: may not be written by this user, so no pictures can be put there")
+        try:
+            with tempfile.TemporaryFile(dir=there):
+                pass
+        except OSError as error:
+            raise InputError(f"{escape(there)}: no pictures can be put there ({error.strerror})") from None
 
 
 def _plain(label: str) -> str:

@@ -88,8 +88,9 @@ def _compare_with_naive_split(classifier: ImageClassifier, arguments: Arguments)
 
     if arguments.split or arguments.include_seen:
         raise InputError("--naive compares test splits; leave out --split and --include-seen")
-    say("Training the same recipe on a naive split")
-    found = compare_with_naive_split(classifier, arguments.data)
+    found = compare_with_naive_split(
+        classifier, arguments.data, begin_training=lambda: say("Training the same recipe on a naive split")
+    )
     rows = {"this split": found.honest, "naive split": found.naive}
     if arguments.json:
         print(json.dumps({name.partition(" ")[0]: score.to_json() for name, score in rows.items()}, indent=2))
@@ -162,7 +163,7 @@ def predict(arguments: Arguments) -> int:
         else:
             code = _to_file(arguments, classifier, inputs, settings, progress)
     if inputs.ignored:
-        say(f"Passed over: {', '.join(f'{count} {reason}' for reason, count in sorted(inputs.ignored.items()))}")
+        say(f"Passed over: {', '.join(f'{count:,} {reason}' for reason, count in sorted(inputs.ignored.items()))}")
     return code
 
 

@@ -17,8 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.batch import MOST
+from pipeline.batch import LEAST, MOST, cut
+from pipeline.classifier import ImageClassifier
 from pipeline.cli import main
+from pipeline.dataset import Dataset
+from pipeline.inputs import Item
 
 MANY = 2 * MOST + 100
 COMMAND = [sys.executable, "-m", "pipeline.cli", "predict"]
@@ -161,6 +164,77 @@ def test_a_changed_file_makes_the_resumed_run_what_a_new_one_is(capsys, monkeypa
     assert classified_now(capsys, *words) == (10, 10)
     predict(capsys, run_path, photos, "-o", "new.csv")
     assert Path("out.csv").read_bytes() == Path("new.csv").read_bytes()
+
+
+@pytest.fixture
+def crowd(photos):
+    """A folder of a few chunks of pictures, which all have names of their own."""
+    Path("crowd").mkdir()
+    sources = sorted(photos.rglob("*.png"))
+    for i in range(2 * MOST):
+        os.link(sources[i % len(sources)], f"crowd/{i:05d}.png")
+    return Path("crowd")
+
+
+def test_files_that_come_and_go_leave_what_lies_between_them_done(capsys, monkeypatch, run_path, crowd):
+    words = [run_path, crowd, "-o", "out.csv"]
+    (crowd / "gone.png").symlink_to("nowhere.png")
+    stopped(capsys, monkeypatch, *words)
+    (crowd / "00003.png").unlink()
+    (crowd / "00005.png").rename("crowd/00004a.png")
+    now, files = classified_now(capsys, *words)
+    assert files == 2 * MOST
+    assert now <= 2 * MOST - LEAST  # one chunk at least was found where it now stands
+
+    shutil.copy(crowd / "00000.png", "crowd/00000a.png")  # after the end, too: there is an error to try again
+    assert classified_now(capsys, *words)[1] == 2 * MOST + 1
+    predict(capsys, run_path, crowd, "-o", "new.csv")
+    assert Path("out.csv").read_bytes() == Path("new.csv").read_bytes()
+    wanted = json.loads(Path("out.csv.parts/run.json").read_text())["state"]["chunks"]
+    assert {path.stem for path in parts("json")} == {path.stem for path in parts("csv")} == {*wanted}
+
+
+def test_a_file_more_or_less_changes_the_chunks_around_it_alone():
+    def keys(names):
+        return [chunk.key for chunk in cut(Item(path, name) for name in names)]
+
+    path, names = Path("zip"), [f"{i}.jpg" for i in range(20_000)]
+    before = keys(names)
+    assert 12 < len(before) < 32
+    for changed in ([*names[:777], "new.jpg", *names[777:]], names[1:], [*names[:9000], *names[9100:]]):
+        assert len({*before} ^ {*keys(changed)}) <= 8
+    assert len({*keys(names * 2)}) == len(keys(names * 2))  # the same files again are chunks of their own
+
+
+def test_a_data_set_in_many_batches_has_the_rows_of_its_pictures(capsys, monkeypatch, run_path):
+    shutil.copy(run_path / "data.h5", "data.h5")
+    classifier = ImageClassifier.load(run_path)
+    with Dataset.open("data.h5") as data:
+        probabilities = classifier.probabilities(data.images[:])
+        expected = [
+            (f"data.h5/{path}", digest.tobytes().hex(), data.classes[label], classifier.classes[k])
+            for path, digest, label, k in zip(
+                data.paths, data.sha256, data.labels, probabilities.argmax(axis=0), strict=True
+            )
+        ]
+    monkeypatch.setattr("pipeline.predict.MOST_IN_RUN", 64)
+    monkeypatch.setattr("pipeline.classifier._AT_A_TIME", 50)
+    for name, jobs in (("one.csv", 1), ("three.csv", 3)):
+        assert predict(capsys, run_path, "data.h5", "-o", name, "--jobs", jobs)[0] == 0
+    assert Path("one.csv").read_bytes() == Path("three.csv").read_bytes()
+    rows = read("one.csv")
+    assert [(row["path"], row["sha256"], row["true_label"], row["label"]) for row in rows] == expected
+    assert [float(row["probability"]) for row in rows] == pytest.approx(probabilities.max(axis=0).tolist(), abs=1e-6)
+
+
+def test_a_data_set_is_known_by_its_size_and_time(capsys, monkeypatch, run_path):
+    shutil.copy(run_path / "data.h5", "data.h5")
+    words = [run_path, "data.h5", "-o", "out.csv"]
+    stopped(capsys, monkeypatch, *words)
+    assert classified_now(capsys, *words) == (0, 200)
+    stopped(capsys, monkeypatch, *words, "--overwrite")
+    os.utime("data.h5", (1, 1))
+    assert classified_now(capsys, *words) == (200, 200)
 
 
 def test_another_model_or_other_options_begin_anew(capsys, monkeypatch, run_path, photos):

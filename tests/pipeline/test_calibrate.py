@@ -150,6 +150,17 @@ def test_evaluate_shows_what_abstaining_does(digits, capsys):
     out = capsys.readouterr().out
     assert f"a threshold from {abstention['m_validation']} validation pictures" in out
     assert "noise" in out
+    assert "the first layer was learned from" not in out
+
+
+def test_photographs_that_the_first_layer_knows_are_not_passed_off_as_strange(digits, capsys, tmp_path):
+    model = ImageClassifier.load(digits[1])
+    pretrained = replace(model, training=replace(model.training, pretrain="sparse_filtering"))
+    pretrained.save(tmp_path / "model.h5")
+    assert main(["evaluate", str(tmp_path / "model.h5"), str(digits[1] / "data.h5")]) == 0
+    assert "the photographs are among those that the first layer was learned from" in capsys.readouterr().out
+    elsewhere = replace(pretrained, provenance={**model.provenance, "pretrain_on": "photos"})
+    assert evaluate(elsewhere, digits[1] / "data.h5")[0].abstention.familiar == ()
 
 
 def test_coverage_curve_answers_the_least_doubtful_first():

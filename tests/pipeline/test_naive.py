@@ -8,6 +8,7 @@ from PIL import Image
 
 from model.config import NetworkConfig, TrainingConfig
 from pipeline.classifier import ImageClassifier
+from pipeline.cli import main
 from pipeline.config import DataConfig
 from pipeline.errors import InputError
 from pipeline.naive import compare_with_naive_split
@@ -53,3 +54,10 @@ def test_nothing_belongs_together(run_path, people_run):
         compare_with_naive_split(ImageClassifier.load(run_path), run_path / "data.h5")
     with pytest.raises(InputError, match="is not the data set that this model was trained on"):
         compare_with_naive_split(ImageClassifier.load(run_path), people_run / "data.h5")
+
+
+def test_a_training_that_cannot_be_compared_is_not_announced(run_path, capsys):
+    assert main(["evaluate", str(run_path), str(run_path / "data.h5"), "--naive"]) == 2
+    err = capsys.readouterr().err
+    assert "no pictures belong together" in err
+    assert "Training" not in err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 
 from pipeline import sorting
 from pipeline.cli import main
+from pipeline.errors import InputError
 
 
 @pytest.fixture
@@ -131,6 +133,29 @@ def test_class_names_lead_nowhere_else():
     assert sorting._plain("../up") == "_up"
     assert sorting._plain("a/b:c") == "a_b_c"
     assert sorting._plain("..") == "_"
+
+
+@pytest.mark.parametrize("there", ["sorted", "sorted/face", "sorted/_errors"])
+def test_a_file_in_the_way_is_noticed_before_anything_is_classified(capsys, run_path, photos, there):
+    Path(there).parent.mkdir(exist_ok=True)
+    Path(there).write_text("my own work")
+    assert predict(run_path, photos, "-o", "out.csv", "--move-to", "sorted/") == 2
+    assert f"{there}: is a file" in capsys.readouterr().err
+    assert not Path("out.csv").exists()
+    assert not Path("out.csv.parts").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_is_noticed_before_anything_is_classified(capsys, run_path, photos):
+    Path("mine").mkdir(mode=0o500)
+    assert predict(run_path, photos, "-o", "out.csv", "--copy-to", "mine/sorted") == 2
+    assert "mine: no pictures can be put there" in capsys.readouterr().err
+    assert not Path("out.csv").exists()
+
+
+def test_a_disk_that_cannot_be_written_is_noticed(run_path, photos):
+    with pytest.raises(InputError, match="no pictures can be put there"):
+        sorting.check_target("/proc/sorted", ["face"])
 
 
 @pytest.mark.parametrize("words", [("photos",), ("run/data.h5", "-o", "out.csv")])
