@@ -1,0 +1,103 @@
+"""How long a training takes to reach an accuracy: from arrays in memory to the last step, on two threads.
+
+    python benchmarks/time_to_accuracy.py --data DIR --seeds 3
+
+DIR holds mnist.npz and fashion_mnist.npz. Each goal has settings of its own, chosen on validation pictures
+(`--validation` trains on 50,000 and judges by the other 10,000). What counts is the accuracy after the last step:
+nobody can stop at a good moment of a noisy curve. Seconds include scaling the pictures, not reading and judging.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from model.config import NetworkConfig, TrainingConfig
+from model.training import measure, start, train
+from pipeline.augment import AugmentConfig, resolve_augmentation
+from pipeline.batches import MemoryBatches
+from pipeline.config import Geometry
+from pipeline.preprocess import Preprocessor
+
+
+class Goal(NamedTuple):
+    """An accuracy in percent to reach in some seconds, and how."""
+
+    set: str
+    accuracy: float
+    seconds: float
+    hidden: tuple[int, ...]
+    epochs: int
+    recipe: str
+
+
+GOALS = (
+    Goal("mnist", 98.0, 4, (256, 128), 5, "none"),
+    Goal("mnist", 98.5, 10, (256, 128), 8, "affine"),
+    Goal("mnist", 99.0, 25, (512, 256), 9, "digits"),
+    Goal("fashion_mnist", 88.0, 6, (256, 128), 5, "none"),
+    Goal("fashion_mnist", 89.5, 14, (512, 256), 10, "none"),
+)
+
+
+def run(goal: Goal, data: Path, seed: int, threads: int, validation: bool) -> tuple[float, float]:
+    """Train once; return the accuracy in percent and the seconds."""
+    found = np.load(data / f"{goal.set}.npz")
+    images, labels = found["train_images"], found["train_labels"].astype(int)
+    test, test_labels = found["test_images"], found["test_labels"].astype(int)
+    if validation:
+        images, test, labels, test_labels = images[:50_000], images[50_000:], labels[:50_000], labels[50_000:]
+    m = len(labels)
+    with threadpool_limits(threads):
+        begin = time.perf_counter()
+        preprocessor = Preprocessor(Geometry(28, 28, "gray")).fitted([images[::10]])
+        source = MemoryBatches(images, labels, preprocessor)
+        augmentation = resolve_augmentation(AugmentConfig(goal.recipe), m)
+        source.augmentation = augmentation if augmentation.is_on else None
+        training = TrainingConfig(epochs=goal.epochs, seed=seed)
+        state = start(NetworkConfig(hidden=goal.hidden), training, n_x=784, m=m, n_classes=10)
+        for _ in train(state, source):
+            pass
+        seconds = time.perf_counter() - begin
+        _, accuracy = measure(state.current, state.network, MemoryBatches(test, test_labels, preprocessor))
+    return 100 * accuracy, seconds
+
+
+def main() -> None:
+    """Print a table: a row for each goal."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="folder of mnist.npz and fashion_mnist.npz")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--goals", type=int, nargs="+", default=range(len(GOALS)), help="rows of the table, from 0")
+    parser.add_argument("--hidden", type=int, nargs="+", help="instead of the goals' own settings")
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--recipe")
+    parser.add_argument("--validation", action="store_true", help="judge by the last 10,000 training pictures")
+    arguments = parser.parse_args()
+    print(f"{arguments.seeds} seeds, {arguments.threads} threads of {os.cpu_count()} cores, batches of 256, one-cycle;")
+    print(f"Python {platform.python_version()}, numpy {np.__version__}\n")
+    print("| set | goal | in | hidden | epochs | recipe | accuracies | median seconds |\n" + "|---" * 8 + "|")
+    instead = {name: getattr(arguments, name) for name in ("epochs", "recipe") if getattr(arguments, name)}
+    if arguments.hidden:
+        instead["hidden"] = tuple(arguments.hidden)
+    for goal in (GOALS[k]._replace(**instead) for k in arguments.goals):
+        found = [run(goal, arguments.data, s, arguments.threads, arguments.validation) for s in range(arguments.seeds)]
+        accuracies = ", ".join(f"{accuracy:.2f}" for accuracy, _ in found)
+        widths = "-".join(map(str, goal.hidden))
+        print(
+            f"| {goal.set} | {goal.accuracy:g} % | {goal.seconds:g} s | {widths} | {goal.epochs} | {goal.recipe} "
+            f"| {accuracies} | {np.median([seconds for _, seconds in found]):.1f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
