@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from tokenize import TokenError
 from typing import IO, Any, NamedTuple
 
 import h5py
@@ -82,7 +83,7 @@ def _readable(where: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (*DAMAGE, EOFError, SyntaxError, zipfile.BadZipFile, zlib.error, PictureError) as error:
+    except (*DAMAGE, EOFError, SyntaxError, TokenError, zipfile.BadZipFile, zlib.error, PictureError) as error:
         raise InputError(f"{where}: cannot be read ({_reason(error)})") from None
 
 
