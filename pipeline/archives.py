@@ -9,14 +9,14 @@ from __future__ import annotations
 import posixpath
 import zipfile
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.images import MAX_BYTES, PictureError, sniff
 from pipeline.listing import escape, reason_to_ignore_name, sort_key
 from pipeline.manifest import parse_manifest
-from pipeline.samples import Sample, Source, arrange
+from pipeline.samples import Sample, Source, Stamp, arrange, stamp_of
 
 _LARGEST_RATIO = 200
 _RATIO_FROM_BYTES = 1 << 24
@@ -37,7 +37,7 @@ def open_zip(path: Path, group_by: str = "") -> Source:
     except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
         raise InputError(f"{where}: is not a zip archive, or is damaged ({error})") from None
     members, ignored, rejected = _members(archive)
-    read = _reader(archive, members)
+    read = Archive(path, archive, members)
     if not members:
         archive.close()
         raise InputError(f"{where}: holds no pictures; give an archive of one folder of pictures for each class")
@@ -64,6 +64,7 @@ def open_zip(path: Path, group_by: str = "") -> Source:
         location=where,
         samples=samples,
         read=read,
+        stamp=read.stamp,
         ignored={reason: n for reason, n in ignored.items() if n},
         rejected=rejected,
         columns=columns,
@@ -96,14 +97,26 @@ def _members(
     return dict(sorted(members.items(), key=lambda item: sort_key(item[0]))), ignored, rejected
 
 
-def _reader(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> Callable[[Sample], bytes]:
-    def read(sample: Sample) -> bytes:
-        info = members.get(str(sample.key))
+class Archive:
+    """Read samples that are members of an archive; on another machine it opens the archive again."""
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> None:
+        self._path = path.absolute()
+        self._archive = archive
+        self._members = members
+        self._stamp = stamp_of(path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _open_again, (self._path,)
+
+    def __call__(self, sample: Sample) -> bytes:
+        """Return the bytes of a picture file."""
+        info = self._members.get(str(sample.key))
         if info is None:
             raise PictureError("not_found", "is not in the archive")
         check_member(info)
         try:
-            with archive.open(info) as file:
+            with self._archive.open(info) as file:
                 head = file.read(256)
                 sniff(head)
                 return head + file.read(MAX_BYTES)
@@ -116,7 +129,14 @@ def _reader(archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> Ca
         except Exception as error:  # a decompressor may raise anything on broken bytes
             raise PictureError("io_error", f"cannot be unpacked ({' '.join(str(error).split())})") from None
 
-    return read
+    def stamp(self, sample: Sample) -> Stamp:
+        """Return the size and the time of change of the archive."""
+        return self._stamp
+
+
+def _open_again(path: Path) -> Archive:
+    archive = zipfile.ZipFile(path)
+    return Archive(path, archive, _members(archive)[0])
 
 
 def _table(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> bytes:

@@ -19,6 +19,8 @@ from pipeline.duplicates import candidate_pairs, confirm, conflicts, groups_of_e
 from pipeline.errors import InputError
 from pipeline.split import SPLITS
 
+_CONFIRMED_AT_A_TIME = 1 << 11  # pairs: about 30 MB
+
 
 @dataclass(frozen=True)
 class Division:
@@ -57,7 +59,8 @@ def divide(
     placed: np.ndarray,
     keys: Sequence[str],
     digests: np.ndarray,
-    thumbnails: dict[int, np.ndarray],
+    thumbnail_of: np.ndarray,
+    thumbnails: np.ndarray,
     config: DataConfig,
     *,
     into: str = "",
@@ -76,8 +79,10 @@ def divide(
         The group each picture comes with; empty where it has none.
     digests : ndarray of shape (m, n_bytes), uint8
         Equal where the pixels are.
-    thumbnails : dict of int to ndarray of shape (32, 32), uint8
-        Of the pictures large enough to be compared, by index.
+    thumbnail_of : ndarray of shape (n,), int
+        The pictures large enough to be compared, ascending.
+    thumbnails : ndarray of shape (n, 32, 32), uint8
+        Theirs; may be on disk.
     config : DataConfig
     into : str
         Put everything labelled into this split, or leave it in the one ``"given"``.
@@ -90,9 +95,11 @@ def divide(
         If the pictures cannot be divided; see `pipeline.split.split`.
     """
     equal = groups_of_equals(digests)
-    near = near_pairs(equal, thumbnails) if config.near_duplicates else np.empty((0, 2), dtype=np.intp)
-    _, numbers = np.unique(np.array(["", *keys], dtype=object), return_inverse=True)
-    given_group = numbers[1:].astype(np.int64) - 1  # the empty key sorts first
+    near = np.empty((0, 2), dtype=np.intp)
+    if config.near_duplicates:
+        near = _near_pairs(equal, thumbnail_of, thumbnails)
+    numbers = {"": -1}
+    given_group = np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int64)
     group = merge(len(labels), equal, star_groups(len(labels), near), given_group)
     split, leaks = _place(labels, classes, placed, group, config, into, lenient)
     return Division(
@@ -108,14 +115,19 @@ def divide(
 
 def near_pairs(equal: np.ndarray, thumbnails: dict[int, np.ndarray]) -> np.ndarray:
     """Return confirmed near duplicates as pairs of indices (n, 2); of equal pictures only the first takes part."""
-    rows = np.array([i for i in thumbnails if equal[i] in (-1, i)], dtype=np.intp)
-    if len(rows) < 2:
+    if not thumbnails:
         return np.empty((0, 2), dtype=np.intp)
-    stack = np.stack([thumbnails[i] for i in rows])
-    pairs = candidate_pairs(stack)
-    step = 1 << 11  # pairs at a time: about 30 MB
-    kept = [confirm(stack[p[:, 0]], stack[p[:, 1]]) for p in (pairs[i : i + step] for i in range(0, len(pairs), step))]
-    return rows[pairs[np.concatenate(kept)]] if kept else np.empty((0, 2), dtype=np.intp)
+    return _near_pairs(equal, np.array(list(thumbnails)), np.stack(list(thumbnails.values())))
+
+
+def _near_pairs(equal: np.ndarray, thumbnail_of: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
+    places = np.flatnonzero((equal[thumbnail_of] < 0) | (equal[thumbnail_of] == thumbnail_of))
+    if len(places) < 2:
+        return np.empty((0, 2), dtype=np.intp)
+    pairs = places[candidate_pairs(thumbnails, places)]
+    parts = np.split(pairs, range(_CONFIRMED_AT_A_TIME, len(pairs), _CONFIRMED_AT_A_TIME))
+    kept = np.concatenate([confirm(thumbnails[part[:, 0]], thumbnails[part[:, 1]]) for part in parts])
+    return thumbnail_of[pairs[kept]].astype(np.intp)
 
 
 def naive_split(labels: np.ndarray, n_classes: int, config: DataConfig) -> np.ndarray:

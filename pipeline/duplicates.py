@@ -59,7 +59,7 @@ def conflicts(group: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
     return [part for part in parts if len(part) and (labels[part] != labels[part[0]]).any()]
 
 
-def candidate_pairs(thumbnails: np.ndarray) -> np.ndarray:
+def candidate_pairs(thumbnails: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
     """Find pairs of thumbnails that may be near duplicates.
 
     A perceptual hash is cut into bands of 16 bits; only pictures that agree on all bits of a band, and stand within
@@ -68,13 +68,17 @@ def candidate_pairs(thumbnails: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     thumbnails : ndarray of shape (m, 32, 32), uint8
+    places : ndarray of int, optional
+        Which of them to compare, ascending; default: all.
 
     Returns
     -------
     ndarray of shape (n, 2), int
-        Pairs i < j whose hashes differ in at most `_FARTHEST` of 176 bits, each once.
+        Pairs i < j (of `places`, by their index) whose hashes differ in at most `_FARTHEST` of 176 bits, each once.
     """
-    bands = _hash(thumbnails)  # (m, 11)
+    places = np.arange(len(thumbnails)) if places is None else places
+    blocks = np.split(places, range(_HASHED_AT_A_TIME, len(places), _HASHED_AT_A_TIME))
+    bands = np.concatenate([_hash(thumbnails[block]) for block in blocks])  # (m, 11)
     words = np.pad(bands, ((0, 0), (0, 1))).view(np.uint64)  # (m, 3)
     found = []
     for band in range(bands.shape[1]):
@@ -127,6 +131,7 @@ def star_groups(m: int, pairs: np.ndarray) -> np.ndarray:
 
 
 _WINDOW = 32
+_HASHED_AT_A_TIME = 1 << 12  # about 50 MB
 _FARTHEST = 40
 _LEAST_CORRELATION = 0.97
 _LEAST_CONTRAST = 4.0

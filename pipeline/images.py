@@ -104,6 +104,7 @@ _UNSUPPORTED = {
 _SIGNATURES = [(name, re.compile(pattern, re.DOTALL)) for name, pattern in FORMATS.items()]
 _UNSUPPORTED_SIGNATURES = [(name, re.compile(pattern, re.DOTALL)) for name, pattern in _UNSUPPORTED.items()]
 _HEAD = 256
+_AT_ONCE = 1 << 20
 MAX_BYTES = 1 << 30
 MAX_PIXELS: int = DataConfig.max_pixels
 SMALLEST_DRAFT = 64  # pixels a side: what `pipeline.looks` needs for a thumbnail
@@ -187,15 +188,15 @@ def read_bytes(path: Path | str) -> bytes:
         With code not_found, permission, io_error, empty_file, too_large, not_an_image or unsupported_format.
     """
     try:
-        with open(path, "rb", opener=_open_without_waiting) as file:
+        with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise PictureError("io_error", "is not a regular file")
             if status.st_size > MAX_BYTES:
                 raise PictureError("too_large", f"has {status.st_size} bytes; at most {MAX_BYTES} are read")
-            head = file.read(_HEAD)
-            sniff(head)
-            return head + file.read(MAX_BYTES)
+            data = file.read(max(_HEAD, min(status.st_size, _AT_ONCE)) + 1)
+            sniff(data[:_HEAD])
+            return data + file.readall()
     except FileNotFoundError:
         raise PictureError("not_found", "there is no such file") from None
     except PermissionError:

@@ -1,14 +1,15 @@
 """From a source of pictures to a data set file, with every file accounted for.
 
-found = ingested + rejected + ignored, always. Pictures are decoded by several threads, but written in the order of the
-source, so the file is the same for any number of them. They are streamed into a temporary file beside the target,
-which takes the target's place only when it is whole.
+found = ingested + rejected + ignored, always. Pictures are decoded a chunk at a time, by threads, processes or other
+machines, but written in the order of the source, so the file is the same whoever does it. They are streamed into a
+temporary file beside the target, which takes the target's place only when it is whole; the decoded chunks of a longer
+ingestion are kept until then (see `pipeline.parts`), so that it can be taken up again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import h5py
 import numpy as np
@@ -27,14 +28,14 @@ from pipeline.config import DataConfig, Geometry, Survey, resolve_geometry
 from pipeline.dataset import FORMAT, VERSION, Dataset, fingerprint, is_dataset
 from pipeline.division import divide
 from pipeline.errors import InputError
-from pipeline.images import PictureError, from_array, is_gray, measure, open_picture, render
+from pipeline.images import PictureError, from_array, is_gray, measure, open_picture
 from pipeline.ingest_report import IngestReport, Outcome, make_report, split_notes, write_rejected
 from pipeline.listing import count, escape
-from pipeline.looks import look_at
+from pipeline.parts import Chunk, Kept, Part, chunks, decode_chunk, decode_samples, digest, join, select
 from pipeline.samples import Sample, Source
 from pipeline.sources import open_source
 from pipeline.split import SPLITS
-from pipeline.table import DIGEST_BYTES, Row, Table, digest, read_table, write_table
+from pipeline.table import Table, read_table, write_table
 from pipeline.writing import Stream, settle, temporary
 
 __all__ = ["IngestReport", "digest", "ingest", "survey", "write_rejected"]
@@ -44,7 +45,16 @@ _CHUNK_BYTES = 1 << 20
 _COUNTS_BYTES = 30_000
 _T = TypeVar("_T")
 _R = TypeVar("_R")
+Task = tuple[Callable[[Sample], bytes | np.ndarray], Geometry, int]
 Progress = Callable[[int, int], None]
+_BATCH = 16  # pictures that a thread takes at a time
+
+
+class Work(Protocol):
+    """Processes or machines that decode, such as `pipeline.cluster.Cluster`."""
+
+    def map(self, function: Callable[..., _R], shared: tuple[Any, ...], tasks: Iterable[_T]) -> Iterator[tuple[_T, _R]]:
+        """Yield each task with ``function(*shared, task)``, in order."""
 
 
 def ingest(
@@ -55,18 +65,22 @@ def ingest(
     geometry: Geometry | None = None,
     into: str = "",
     append: bool = False,
+    overwrite: bool = False,
     dry_run: bool = False,
     jobs: int = 1,
+    work: Work | None = None,
     progress: Progress | None = None,
 ) -> IngestReport:
     """Decode all pictures of a source into a data set file.
+
+    Where an earlier call was stopped, the same call goes on; it makes the same file as one that was not stopped.
 
     Parameters
     ----------
     source : str, Path or Source
         A location that `pipeline.sources.open_source` knows.
     target : str or Path
-        The file to make. A data set already there is replaced, any other file is refused.
+        The file to make.
     config : DataConfig, optional
         Size, colour, fit, and how to split.
     geometry : Geometry, optional
@@ -77,12 +91,16 @@ def ingest(
     append : bool
         Add to the data set at `target`: it keeps its geometry, and its pictures their splits. A picture that is there
         already, under the same path and with the same bytes, is passed over.
+    overwrite : bool
+        Replace a data set at `target`. Any other file is refused.
     dry_run : bool
         Do everything but put the file in its place: the report says what would happen.
     jobs : int
         Number of threads that decode. The result does not depend on it.
+    work : Work, optional
+        Who decodes instead; only where the pictures are files, or members of an archive.
     progress : callable, optional
-        Called as ``progress(done, total)`` after every file.
+        Called as ``progress(done, total)`` after every few files.
 
     Returns
     -------
@@ -97,44 +115,66 @@ def ingest(
     if into and into not in (*SPLITS[:3], "given"):
         raise InputError(f"into: {into!r} is unknown; choose one of {', '.join(SPLITS[:3])}, given")
     target = Path(target)
-    _check_target(target, append)
+    _check_target(target, append=append, overwrite=overwrite or dry_run)
     source = source if isinstance(source, Source) else open_source(source, config.group_by)
     if append:
         with Dataset.open(target) as old:
             geometry = old.geometry
     elif not into:
         _check_early(source, config)
-    geometry = geometry or resolve_geometry(config, survey(source, config.max_pixels))
+    if work and source.stamp is None:
+        raise InputError(
+            f"{source.location}: is a file of arrays, with nothing to decode; only folders, manifests and archives "
+            "are shared among processes and machines"
+        )
+    geometry = geometry or _geometry(source, config)
+    kept = Kept(target, source, geometry, config.max_pixels)
     name = temporary(target, dry_run)
     stream = Stream(name, "r+b")
 
-    def tick(done: int, total: int) -> None:
+    done = 0
+
+    def tick(n: int) -> None:
+        nonlocal done
         stream.check()
+        done += n
         if progress:
-            progress(done, total)
+            progress(done, len(source.samples))
 
     try:
-        with stream:
+        with stream, contextlib.closing(Table(None if dry_run else target.parent)) as table:
             if append:
                 with target.open("rb") as old_file:
                     shutil.copyfileobj(old_file, stream)
-            with h5py.File(stream, "r+" if append else "w", libver=("v110", "v110")) as file:
-                table, known = read_table(file) if append else (Table(), set())
-                done = _fill(file, table, known, source, geometry, config, jobs, tick)
-                report = _finish(file, table, source, done, geometry, config, into, str(target), append)
+            with h5py.File(stream, "r+" if append else "w") as file:
+                known = read_table(file, table) if append else set()
+                task = (source.read, geometry, config.max_pixels)
+                all_chunks = chunks(source.samples, geometry)
+                parts = _parts(all_chunks, task, jobs, work, None if dry_run else kept, tick)
+                outcome = _fill(file, table, known, source, geometry, config, parts)
+                report = _finish(file, table, source, outcome, geometry, config, into, str(target), append)
             stream.check()
         if dry_run:
             name.unlink()
         else:
             settle(name, target)
+            kept.remove()
     except BaseException as error:
         name.unlink(missing_ok=True)
         failed = stream.error or (error if isinstance(error, OSError) else None)
-        if failed is None or isinstance(error, KeyboardInterrupt):
+        if isinstance(error, InputError):
+            kept.remove()  # what is wrong must be mended first
+        if failed is None or isinstance(error, KeyboardInterrupt | ChildProcessError):
             raise
         why = failed.strerror or failed
         raise InputError(f"{escape(target)}: cannot be written ({why}); make room, or give another place") from None
-    return report
+    return dataclasses.replace(report, taken_up=kept.taken_up)
+
+
+def _geometry(source: Source, config: DataConfig) -> Geometry:
+    """Return the geometry that is asked for; only what is left to the pictures is looked for in them."""
+    chosen = config.size != "auto" and config.color != "auto"
+    return resolve_geometry(config, Survey(0, (), False) if chosen else survey(source, config.max_pixels))
 
 
 def survey(source: Source, max_pixels: int = DataConfig.max_pixels) -> Survey:
@@ -145,19 +185,22 @@ def survey(source: Source, max_pixels: int = DataConfig.max_pixels) -> Survey:
     for i in np.unique(np.linspace(0, m - 1, min(m, SURVEYED)).astype(int)):
         try:
             data = source.read(source.samples[i])
-            if isinstance(data, bytes):
-                sizes.add(measure(data, max_pixels=max_pixels))
-                image = open_picture(data, max_pixels=max_pixels, draft=64).image
-            else:
+            if not isinstance(data, bytes):
                 image = from_array(data)
-                sizes.add((image.height, image.width))
+                size = (image.height, image.width)
+            elif gray:
+                picture = open_picture(data, max_pixels=max_pixels, draft=64)
+                image, size = picture.image, picture.size
+            else:  # known to be in colour, so the header says all there is to know
+                size = measure(data, max_pixels=max_pixels)
         except PictureError:
             continue
+        sizes.add(size)
         gray = gray and is_gray(image)
     return Survey(m, tuple(sorted(sizes)), gray)
 
 
-def _check_target(target: Path, append: bool) -> None:
+def _check_target(target: Path, *, append: bool, overwrite: bool) -> None:
     where = escape(target)
     try:
         target.stat()
@@ -171,6 +214,10 @@ def _check_target(target: Path, append: bool) -> None:
         raise InputError(f"{where}: there is no data set to append to; leave out append to make one")
     if target.exists() and not is_dataset(target):
         raise InputError(f"{where}: exists and is no data set, so it is not overwritten; give another name")
+    if target.exists() and not (append or overwrite):
+        raise InputError(
+            f"{where}: exists already; replace it with --overwrite, add to it with --append, or give another name"
+        )
     folder = target.parent
     if not folder.is_dir():
         raise InputError(f"{where}: the folder {escape(folder)} does not exist; make it first, or give another name")
@@ -187,6 +234,63 @@ def _check_early(source: Source, config: DataConfig) -> None:
         splitting.split(labels, names, validation=config.validation, test=config.test)
 
 
+def _parts(
+    all_chunks: Iterable[Chunk],
+    task: Task,
+    jobs: int,
+    work: Work | None,
+    kept: Kept | None,
+    tick: Callable[[int], None],
+) -> Iterator[tuple[Chunk, Part]]:
+    """Yield the chunks with what became of them, in order; parts kept by an earlier run are not made again."""
+    held: deque[Chunk] = deque()
+
+    def to_do() -> Iterator[Chunk]:
+        for chunk in all_chunks:
+            if kept and kept.holds(chunk):
+                held.append(chunk)
+            else:
+                yield chunk
+
+    def load() -> tuple[Chunk, Part]:
+        assert kept
+        chunk = held.popleft()
+        tick(len(chunk.samples))
+        return chunk, kept.load(chunk.number) or decode_chunk(*task, chunk)
+
+    for chunk, part in work.map(decode_chunk, task, to_do()) if work else _by_threads(to_do(), task, jobs, tick):
+        while held and held[0].number < chunk.number:
+            yield load()
+        if kept:
+            kept.save(chunk.number, part)
+        if work:
+            tick(len(chunk.samples))
+        yield chunk, part
+    while held:
+        yield load()
+
+
+def _by_threads(
+    to_do: Iterable[Chunk], task: Task, jobs: int, tick: Callable[[int], None]
+) -> Iterator[tuple[Chunk, Part]]:
+    """Decode chunks by threads, which take a few pictures at a time so that all have work to the end."""
+    begun: deque[Chunk] = deque()
+
+    def batches() -> Iterator[Sequence[Sample]]:
+        for chunk in to_do:
+            begun.append(chunk)
+            for start in range(0, len(chunk.samples), _BATCH):
+                yield chunk.samples[start : start + _BATCH]
+
+    parts: list[Part] = []
+    for part in _map_in_order(lambda samples: decode_samples(*task, samples), batches(), jobs):
+        parts.append(part)
+        tick(part.found)
+        if sum(part.found for part in parts) == len(begun[0].samples):
+            yield begun.popleft(), join(parts)
+            parts = []
+
+
 def _fill(
     file: h5py.File,
     table: Table,
@@ -194,33 +298,24 @@ def _fill(
     source: Source,
     geometry: Geometry,
     config: DataConfig,
-    jobs: int,
-    progress: Progress,
+    parts: Iterable[tuple[Chunk, Part]],
 ) -> Outcome:
-    """Decode every sample, write the pictures, and note the rest in the table."""
-
-    def prepare(sample: Sample) -> Row | tuple[str, str, str]:
-        return _decode(source, sample, geometry, config.max_pixels)
-
-    total, before = len(source.samples), len(table)
-    images = _image_dataset(file, before + total, geometry)
+    """Write the pictures, and note the rest in the table."""
+    before = len(table)
+    images = _image_dataset(file, before + len(source.samples), geometry)
     rejected, present = list(source.rejected), 0
-    waiting: list[np.ndarray] = []
-    for done, result in enumerate(_map_in_order(prepare, source.samples, jobs), start=1):
-        if not isinstance(result, Row):
-            rejected.append(result)
-        elif (result.sample.path, result.sha256) in known:
-            present += 1
-        else:
-            table.add(result)
-            waiting.append(result.pixels)
+    for chunk, part in parts:
+        rejected += map(tuple, part.rejected.tolist())
+        samples = [chunk.samples[i] for i in part.at.tolist()]
+        if known:
+            new = [(s.path, row.tobytes()) not in known for s, row in zip(samples, part.sha256, strict=True)]
+            present += new.count(False)
+            samples, part = [s for s, wanted in zip(samples, new, strict=True) if wanted], select(part, np.array(new))
+        images[len(table) : len(table) + len(samples)] = part.pixels
+        table.add(samples, part)
         if rejected and config.strict:
             path, code, message = rejected[0]
             raise InputError(f"{path}: {message} ({code}); nothing was ingested, since strict is on")
-        if len(waiting) * geometry.n_x >= _CHUNK_BYTES:
-            _flush(images, waiting, len(table))
-        progress(done, total)
-    _flush(images, waiting, len(table))
     images.resize(len(table), axis=0)
     ingested = len(table) - before
     if not ingested and not present:
@@ -248,22 +343,6 @@ def _image_dataset(file: h5py.File, m: int, geometry: Geometry) -> h5py.Dataset:
     )
 
 
-def _decode(source: Source, sample: Sample, geometry: Geometry, max_pixels: int) -> Row | tuple[str, str, str]:
-    try:
-        data = source.read(sample)
-        if isinstance(data, bytes):
-            picture = open_picture(data, max_pixels=max_pixels)
-            image, kind = picture.image, f"{picture.format} {picture.mode}"
-        else:
-            image = from_array(data)
-            kind, data = f"array {image.mode}", data.tobytes()
-    except PictureError as error:
-        return (sample.path, error.code, str(error))
-    size = (image.height, image.width)
-    pixels = render(image, geometry)
-    return Row(sample, pixels, hashlib.sha256(data).digest(), size, kind, look_at(image))
-
-
 def _map_in_order(function: Callable[[_T], _R], items: Iterable[_T], jobs: int) -> Iterator[_R]:
     """Map with several threads, yielding in the order of the items, and never far ahead of the taker."""
     if jobs <= 1:
@@ -280,12 +359,6 @@ def _map_in_order(function: Callable[[_T], _R], items: Iterable[_T], jobs: int) 
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _flush(images: h5py.Dataset, waiting: list[np.ndarray], end: int) -> None:
-    if waiting:
-        images[end - len(waiting) : end] = np.stack(waiting)
-        waiting.clear()
 
 
 def _finish(
@@ -307,7 +380,8 @@ def _finish(
         classes,
         np.array([SPLITS.index(s.split) if s.split else splitting.OPEN for s in table.samples], dtype=np.uint8),
         [sample.group for sample in table.samples],
-        np.frombuffer(b"".join(table.digests), dtype=np.uint8).reshape(-1, DIGEST_BYTES),
+        table.column("digests"),
+        table.column("thumbnail_of"),
         table.thumbnails,
         config,
         into=into,

@@ -50,6 +50,8 @@ class IngestReport:
         Pictures of the same pixels with several labels, each as ``CLASS: PATH``.
     notes : tuple of str
         What else a person should know.
+    taken_up : int
+        Files that an earlier, interrupted ingestion had read already.
     """
 
     target: str
@@ -74,6 +76,7 @@ class IngestReport:
     conflicts: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
     fingerprint: str
+    taken_up: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON."""
@@ -146,9 +149,9 @@ def make_report(
         rejected=done.rejected,
         ignored=done.ignored,
         geometry=geometry,
-        classes={name: int((labels == c).sum()) for c, name in enumerate(classes)},
+        classes=dict(zip(classes, np.bincount(labels[labels >= 0], minlength=len(classes)).tolist(), strict=True)),
         unlabelled=int((labels < 0).sum()),
-        splits={name: int((split == code).sum()) for code, name in enumerate(SPLITS)},
+        splits=dict(zip(SPLITS, np.bincount(split, minlength=len(SPLITS)).tolist(), strict=True)),
         by_split=by_split,
         ready_made=source.ready_made,
         duplicates=int((equal >= 0).sum() - len(np.unique(equal[equal >= 0]))),

@@ -14,9 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.images import read_bytes
 from pipeline.listing import escape
-from pipeline.samples import SPLIT_NAMES, Sample, Source
+from pipeline.samples import SPLIT_NAMES, Files, Sample, Source
 
 
 def open_manifest(path: Path, group_by: str = "") -> Source:
@@ -32,15 +31,13 @@ def open_manifest(path: Path, group_by: str = "") -> Source:
     except OSError as error:
         raise InputError(f"{escape(path)}: cannot be read ({error.strerror})") from None
     samples, columns, doubles = parse_manifest(text, escape(path), group_by)
-
-    def read(sample: Sample) -> bytes:
-        return read_bytes(path.parent / str(sample.key))
-
+    files = Files(str(path.parent.absolute()))
     return Source(
         kind="manifest",
         location=escape(path),
         samples=samples,
-        read=read,
+        read=files,
+        stamp=files.stamp,
         ignored={"repeated row": doubles} if doubles else {},
         columns=columns,
     )

@@ -5,15 +5,18 @@ To add a source, write a function that opens it and returns a `Source`, and a li
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.errors import InputError
+from pipeline.images import read_bytes
 from pipeline.listing import escape
 
 SPLIT_NAMES = {
@@ -40,21 +43,50 @@ class Sample(NamedTuple):
     key: str | int = ""
 
 
+Stamp = tuple[int, int]  # bytes, nanoseconds
+
+
+@dataclass(frozen=True)
+class Files:
+    """Read samples that are files below a folder; their keys are relative to it."""
+
+    root: str
+
+    def __call__(self, sample: Sample) -> bytes:
+        """Return the bytes of a picture file."""
+        return read_bytes(os.path.join(self.root, str(sample.key)))  # noqa: PTH118 (half the time of a Path)
+
+    def stamp(self, sample: Sample) -> Stamp:
+        """Return the size and the time of change of a file."""
+        return stamp_of(os.path.join(self.root, str(sample.key)))  # noqa: PTH118
+
+
+def stamp_of(path: str | Path) -> Stamp:
+    """Return the size and the time of change of a file; (-1, -1) where there is none."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 (half the time of Path.stat)
+    except (OSError, ValueError):
+        return (-1, -1)
+    return (status.st_size, status.st_mtime_ns)
+
+
 @dataclass(frozen=True)
 class Source:
     """Samples in a fixed order, and how to read one.
 
     `read` returns the bytes of a picture file, or the picture itself as an array of shape (height, width, channels),
-    uint8; it raises `PictureError`, and is called from several threads. `ignored` counts what was passed over, by
-    reason; `rejected` holds (path, code, message) of what was found but cannot even be tried. `classes` fixes the
-    order of the class names where the source has one of its own; else they are sorted. `columns` are those of a
-    manifest.
+    uint8; it raises `PictureError`, and is called from several threads. Where the pictures are files, it can be
+    pickled, for other machines, and `stamp` tells by size and time when such a file has changed. `ignored` counts what
+    was passed over, by reason; `rejected` holds (path, code, message) of what was found but cannot even be tried.
+    `classes` fixes the order of the class names where the source has one of its own; else they are sorted. `columns`
+    are those of a manifest.
     """
 
     kind: str
     location: str
     samples: Sequence[Sample]
     read: Callable[[Sample], bytes | np.ndarray]
+    stamp: Callable[[Sample], Stamp] | None = None
     ignored: Mapping[str, int] = field(default_factory=dict)
     rejected: Sequence[tuple[str, str, str]] = ()
     classes: tuple[str, ...] = ()

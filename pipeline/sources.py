@@ -13,11 +13,10 @@ from typing import NamedTuple
 from pipeline.archives import open_zip
 from pipeline.arrays import open_hdf5_source, open_npy, open_npz
 from pipeline.errors import InputError
-from pipeline.images import read_bytes
 from pipeline.listing import Listing, escape, list_pictures
 from pipeline.manifest import open_manifest
 from pipeline.named_sets import NAMED_SETS, open_named
-from pipeline.samples import Sample, Source, arrange, check_class_names, group_samples
+from pipeline.samples import Files, Source, arrange, check_class_names, group_samples
 
 
 class Kind(NamedTuple):
@@ -64,10 +63,6 @@ def open_source(location: str | Path, group_by: str = "") -> Source:
 def open_folder(root: Path, group_by: str = "") -> Source:
     """List class folders, ready-made splits of class folders, or a folder of unlabelled pictures."""
     listing = list_pictures(root)
-
-    def read(sample: Sample) -> bytes:
-        return read_bytes(root / str(sample.key))
-
     if not listing.files:
         passed = (
             f" ({sum(listing.ignored.values())} hidden or system files were passed over)" if listing.ignored else ""
@@ -79,11 +74,13 @@ def open_folder(root: Path, group_by: str = "") -> Source:
     if course and len(course) == len(listing.files):
         return open_hdf5_source(root / course[0])
     samples, notes = arrange(listing.files, escape(root))
+    files = Files(str(root.absolute()))
     return Source(
         kind="folder",
         location=escape(root),
         samples=samples,
-        read=read,
+        read=files,
+        stamp=files.stamp,
         ignored=listing.ignored,
         rejected=[(escape(path), "permission", "folder may not be read by this user") for path in listing.unreadable],
         notes=(*notes, *_empty_folder_notes(listing)),

@@ -1,13 +1,14 @@
 """The table of a data set: everything about its pictures but their pixels, in memory and in the file.
 
-It is small (about 1 kB a picture, most of it the thumbnail), so it is kept whole while the pictures are streamed by.
+It is small (some hundred bytes a picture), so it is kept whole while the pictures are streamed by. The thumbnails, 1 kB
+each, wait in a file without a name.
 """
 
 from __future__ import annotations
 
-import hashlib
+import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -16,75 +17,100 @@ import numpy as np
 from model.hdf5 import read_text, write_text
 from pipeline.dataset import Dataset
 from pipeline.division import Division
-from pipeline.looks import MEASURES, THUMBNAIL_SIDE, Look
+from pipeline.looks import MEASURES, THUMBNAIL_SIDE
+from pipeline.parts import DIGEST_BYTES, Part, Rejected, digest
 from pipeline.samples import Sample
 from pipeline.split import SPLITS
 
-DIGEST_BYTES = 16
-Rejected = tuple[str, str, str]  # path, code, message
+# Column -> (shape of a row, type).
+_COLUMNS: dict[str, tuple[tuple[int, ...], Any]] = {
+    "sha256": ((32,), np.uint8),
+    "digests": ((DIGEST_BYTES,), np.uint8),
+    "sizes": ((2,), np.int32),
+    "kind": ((), np.uint16),
+    "measures": ((len(MEASURES),), np.float32),
+    "thumbnail_of": ((), np.int32),
+}
 
 
-@dataclass(frozen=True)
-class Row:
-    """One decoded picture, on its way into the file."""
-
-    sample: Sample
-    pixels: np.ndarray
-    sha256: bytes
-    size: tuple[int, int]
-    kind: str
-    look: Look
-
-
-@dataclass
 class Table:
-    """Everything about the pictures but their pixels, a list a column: small enough to stay in memory."""
+    """Everything about the pictures but their pixels.
 
-    samples: list[Sample] = field(default_factory=list)
-    sha256: list[bytes] = field(default_factory=list)
-    digests: list[bytes] = field(default_factory=list)
-    sizes: list[tuple[int, int]] = field(default_factory=list)
-    kinds: list[str] = field(default_factory=list)
-    measures: list[tuple[float, ...]] = field(default_factory=list)
-    thumbnails: dict[int, np.ndarray] = field(default_factory=dict)
+    Attributes
+    ----------
+    samples : list of Sample
+    kinds : dict of str to int
+        Format and colour mode, such as ``JPEG RGB``, and its number.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        Where the thumbnails wait; default: the system's place for temporary files.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.samples: list[Sample] = []
+        self.kinds: dict[str, int] = {}
+        self._parts: dict[str, list[np.ndarray]] = {name: [] for name in _COLUMNS}
+        self._thumbnails = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (it lives as long as the table)
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def add(self, row: Row) -> None:
-        if row.look.thumbnail is not None:
-            self.thumbnails[len(self)] = row.look.thumbnail
-        self.samples.append(row.sample)
-        self.sha256.append(row.sha256)
-        self.digests.append(digest(row.pixels))
-        self.sizes.append(row.size)
-        self.kinds.append(row.kind)
-        self.measures.append(tuple(getattr(row.look, name) for name in MEASURES))
+    def add(self, samples: Sequence[Sample], part: Part) -> None:
+        """Add rows; the samples are those of the part that are pictures."""
+        columns = {name: getattr(part, name) for name in ("sha256", "digests", "sizes", "measures")}
+        columns["kind"] = np.array([self.kinds.setdefault(k, len(self.kinds)) for k in part.kinds.tolist()], np.uint16)
+        columns["thumbnail_of"] = part.thumbnail_of + len(self)
+        for name, values in columns.items():
+            self._parts[name].append(values)
+        self._thumbnails.write(part.thumbnails.tobytes())
+        self.samples += samples
+
+    def column(self, name: str) -> np.ndarray:
+        """Return a column: sha256, digests, sizes, kind, measures or thumbnail_of."""
+        shape, dtype = _COLUMNS[name]
+        whole = np.concatenate([np.empty((0, *shape), dtype), *self._parts[name]]).astype(dtype, copy=False)
+        self._parts[name] = [whole]
+        return whole
+
+    @property
+    def thumbnails(self) -> np.ndarray:
+        """Return those of the pictures `thumbnail_of`: ndarray of shape (n, 32, 32), uint8, on disk."""
+        shape = (len(self.column("thumbnail_of")), THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+        if not shape[0]:
+            return np.empty(shape, np.uint8)
+        self._thumbnails.flush()
+        return np.memmap(self._thumbnails, np.uint8, "r", shape=shape)
+
+    def close(self) -> None:
+        """Let go of the thumbnails."""
+        self._thumbnails.close()
 
 
-def digest(pixels: np.ndarray) -> bytes:
-    """Return 16 bytes that are equal where pixels are."""
-    return hashlib.blake2b(pixels.tobytes(), digest_size=DIGEST_BYTES).digest()
-
-
-def read_table(file: h5py.File) -> tuple[Table, set[tuple[str, bytes]]]:
-    """Return the rows of the data set that is appended to, and what of the source must not come in again."""
+def read_table(file: h5py.File, table: Table) -> set[tuple[str, bytes]]:
+    """Add the rows of the data set that is appended to; return what of the source must not come in again."""
     data = Dataset(file)
     names = np.array(["", *data.classes], dtype=object)[data.labels + 1]
-    table = Table(
-        samples=[
-            Sample(str(path), str(name), SPLITS[split], str(key))
-            for path, name, split, key in zip(data.paths, names, data.split, data.keys, strict=True)
-        ],
-        sha256=[row.tobytes() for row in data.sha256],
-        sizes=[(int(height), int(width)) for height, width in data.sizes],
-        kinds=[str(kind) for kind in data.kinds],
-        measures=[tuple(row) for row in data.measures.tolist()],
-        thumbnails=data.thumbnails(),
+    samples = [
+        Sample(str(path), str(name), SPLITS[split], str(key))
+        for path, name, split, key in zip(data.paths, names, data.split, data.keys, strict=True)
+    ]
+    digests = [digest(pixels) for _, block in data.blocks() for pixels in block]
+    part = Part(
+        at=np.arange(len(data)),
+        pixels=np.empty(0, np.uint8),
+        sha256=data.sha256,
+        digests=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES),
+        sizes=data.sizes,
+        kinds=data.kinds.astype(str),
+        measures=data.measures,
+        thumbnail_of=file["thumbnail_of"][:],
+        thumbnails=file["thumbnails"][:],
+        rejected=np.empty((0, 3), str),
     )
-    for _, block in data.blocks():
-        table.digests += [digest(pixels) for pixels in block]
-    return table, {(sample.path, sha256) for sample, sha256 in zip(table.samples, table.sha256, strict=True)}
+    table.add(samples, part)
+    return {(sample.path, row.tobytes()) for sample, row in zip(samples, data.sha256, strict=True)}
 
 
 def write_table(
@@ -101,23 +127,18 @@ def write_table(
     if append:
         old = file["rejected"]
         rejected = [*zip(*(read_text(old[name]) for name in ("path", "code", "message")), strict=True), *rejected]
-    names, codes = np.unique(np.array(table.kinds, dtype=str), return_inverse=True)
     numbers: dict[str, tuple[np.ndarray, Any]] = {
         "labels": (labels, np.int32),
         "split": (division.split, np.uint8),
         "group": (division.group, np.int32),
-        "sha256": (np.frombuffer(b"".join(table.sha256), dtype=np.uint8).reshape(-1, 32), np.uint8),
-        "sizes": (np.array(table.sizes).reshape(-1, 2), np.int32),
-        "kind": (codes, np.uint16),
-        "measures": (np.array(table.measures).reshape(-1, len(MEASURES)), np.float32),
-        "thumbnails": (_stack(table.thumbnails), np.uint8),
-        "thumbnail_of": (np.array(list(table.thumbnails), dtype=np.int32), np.int32),
+        **{name: (table.column(name), dtype) for name, (_, dtype) in _COLUMNS.items() if name != "digests"},
+        "thumbnails": (table.thumbnails, np.uint8),
     }
     texts: dict[str, Sequence[str]] = {
         "classes": classes,
         "keys": [sample.group for sample in table.samples],
         "paths": [sample.path for sample in table.samples],
-        "kinds": names.tolist(),
+        "kinds": list(table.kinds),
         **{f"rejected/{n}": [row[i] for row in rejected] for i, n in enumerate(("path", "code", "message"))},
     }
     for name in (*numbers, *texts):
@@ -127,9 +148,3 @@ def write_table(
         file.create_dataset(name, data=values, dtype=dtype)
     for name, column in texts.items():
         write_text(file, name, column)
-
-
-def _stack(thumbnails: dict[int, np.ndarray]) -> np.ndarray:
-    if not thumbnails:
-        return np.empty((0, THUMBNAIL_SIDE, THUMBNAIL_SIDE), dtype=np.uint8)
-    return np.stack(list(thumbnails.values()))

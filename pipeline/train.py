@@ -34,6 +34,7 @@ from pipeline.preprocess import Preprocessor
 from pipeline.pretrain import resolve_pretraining
 from pipeline.run import TrainingRun, geometry_settings
 from pipeline.run_folder import making
+from pipeline.sources import open_source
 from pipeline.trial import resolve_by_trial
 
 DEFAULT_MEMORY = 1_000_000_000  # bytes of pictures held in memory before training reads from the file instead
@@ -117,7 +118,12 @@ def prepare(
         if not is_dataset(source_path):
             data_path = folder / "data.h5"
             geometry = initial.geometry if initial else None
-            ingested = ingest(source, data_path, data, geometry=geometry, jobs=jobs, progress=progress)
+            opened = open_source(source, data.group_by if data else "")
+            if not any(sample.label for sample in opened.samples):
+                raise InputError(
+                    f"{opened.location}: has no classes; a classifier needs two or more: give one folder of pictures for each"
+                )
+            ingested = ingest(opened, data_path, data, geometry=geometry, jobs=jobs, progress=progress)
         dataset = Dataset.open(data_path)
         try:
             if ingested is None and data is not None:

@@ -6,8 +6,10 @@ import json
 import os
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
+from pathlib import Path
+from typing import Any
 
-from pipeline.console import progress_bar
+from pipeline.console import counted, progress_bar, say
 from pipeline.errors import InputError
 
 
@@ -23,11 +25,14 @@ def ingest_flags(parser: Parser) -> None:
     parser.add_argument(
         "--append", action="store_true", help="add new pictures to the data set TARGET; the old keep their splits"
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace the data set TARGET")
     parser.add_argument("--dry-run", action="store_true", help="say what would happen, and write nothing")
     parser.add_argument("--rejected", metavar="FILE", help="write the rejected files and why, as CSV")
     parser.add_argument(
         "--jobs", type=positive, default=os.cpu_count() or 1, help="decoding threads (default: all cores)"
     )
+    parser.add_argument("--workers", type=positive, help="decode in so many processes instead: for very small pictures")
+    parser.add_argument("--dask", metavar="ADDRESS", help="decode on a Dask cluster, such as tcp://scheduler:8786")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     add_flags(parser, DataConfig, "data")
 
@@ -38,17 +43,30 @@ def ingest(arguments: Arguments) -> int:
     from pipeline.config import DataConfig
     from pipeline.console import describe_ingest
     from pipeline.flags import config_from_flags
+    from pipeline.parts import folder_of
 
-    with progress_bar("Reading pictures", "pictures") as progress:
-        report = ingesting.ingest(
-            arguments.source,
-            arguments.target,
-            config_from_flags(DataConfig, arguments, {}),
-            append=arguments.append,
-            dry_run=arguments.dry_run,
-            jobs=arguments.jobs,
-            progress=progress,
-        )
+    for one, other in (("workers", "dask"), ("append", "overwrite")):
+        if getattr(arguments, one) and getattr(arguments, other):
+            raise InputError(f"--{one} and --{other} exclude each other; leave one out")
+    try:
+        with progress_bar("Reading pictures", "pictures") as progress:
+            report = ingesting.ingest(
+                arguments.source,
+                arguments.target,
+                config_from_flags(DataConfig, arguments, {}),
+                append=arguments.append,
+                overwrite=arguments.overwrite,
+                dry_run=arguments.dry_run,
+                jobs=arguments.jobs,
+                work=_work(arguments),
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        kept = folder_of(Path(arguments.target)).exists()
+        say("Interrupted; the same command goes on where this one stopped" if kept else "Interrupted; nothing is kept")
+        return 130
+    if report.taken_up:
+        say(f"{counted(report.taken_up, 'file')} had been read before an interruption, and were not read again")
     if arguments.rejected:
         ingesting.write_rejected(report, arguments.rejected)
     print(json.dumps(report.to_dict(), indent=2) if arguments.json else describe_ingest(report))
@@ -57,6 +75,15 @@ def ingest(arguments: Arguments) -> int:
     elif not arguments.json:
         print(f"The data set is in {arguments.target}. Train on it with:  facette train {arguments.target}")
     return 3 if report.rejected else 0
+
+
+def _work(arguments: Arguments) -> Any:
+    """Return who decodes; None: threads."""
+    if not (arguments.workers or arguments.dask):
+        return None
+    from pipeline.cluster import Cluster, Processes
+
+    return Cluster(arguments.dask) if arguments.dask else Processes(arguments.workers)
 
 
 def inspect_flags(parser: Parser) -> None:

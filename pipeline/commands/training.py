@@ -71,7 +71,8 @@ def train(arguments: Arguments) -> int:
     with run.dataset:
         if arguments.find_learning_rate:
             return _find_learning_rate(run, arguments.argv)
-        return _run_to_the_end(run)
+        code = _run_to_the_end(run)
+        return 3 if not code and run.ingested and run.ingested.rejected else code
 
 
 def _refuse_flags(arguments: Arguments, names: set[str], why: str) -> None:

@@ -108,6 +108,27 @@ def test_ingest_dry_run_append_and_rejected(capsys, faces, tmp_path):
     assert json.loads(out)["ingested"] == 0  # all there already
 
 
+def test_an_existing_data_set_is_replaced_only_on_demand(capsys, faces, tmp_path):
+    target = tmp_path / "a.h5"
+    assert run(capsys, "ingest", faces, "a.h5", "--size", "16")[0] == 0
+    before = target.read_bytes()
+    code, _, err = run(capsys, "ingest", faces, "a.h5", "--size", "12")
+    assert code == 2
+    assert "a.h5: exists already; replace it with --overwrite" in err
+    assert target.read_bytes() == before
+    assert run(capsys, "ingest", faces, "a.h5", "--size", "12", "--overwrite")[0] == 0
+    assert target.read_bytes() != before
+    assert run(capsys, "ingest", faces, "a.h5", "--append", "--overwrite")[0] == 2
+
+
+def test_training_with_rejected_files_exits_as_ingestion_does(capsys, faces, tmp_path):
+    make_classes(cats=20, dogs=20)(tmp_path / "photos", faces)
+    (tmp_path / "photos" / "cats" / "bad.jpg").write_text("no picture")
+    code, _, err = run(capsys, "train", "photos", "--epochs", "1", *PLAIN)
+    assert code == 3
+    assert "Rejected: cats/bad.jpg" in err
+
+
 def test_find_learning_rate_draws_and_suggests(capsys, faces):
     code, out, _ = run(capsys, "train", faces, "--find-learning-rate", "--name", "lr 1", "--hidden", "32", *PLAIN)
     assert code == 0
@@ -153,7 +174,7 @@ def make_foreign(path, faces):
 BAD_SOURCES = {
     "missing": (lambda path, faces: None, "there is no such file or folder"),
     "empty": (make_empty, "holds no pictures"),
-    "flat": (make_flat, "two classes"),
+    "flat": (make_flat, "one folder of pictures for each"),
     "one class": (make_classes(cats=4), "one class"),
     "single picture": (make_classes(cats=4, dogs=1), "'dogs'"),
     "case": (make_classes(Cat=4, cat=4), "differ only in upper and lower case"),

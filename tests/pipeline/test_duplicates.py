@@ -105,7 +105,7 @@ def test_near_duplicates_stay_on_one_side(scenes, tmp_path):
     with Dataset.open(tmp_path / "out.h5") as data:
         split = dict(zip(data.paths, data.split, strict=True))
     assert all(split[one] == split[other] for one, other in report.near_duplicates)
-    off = ingest(tmp_path / "in", tmp_path / "out.h5", DataConfig(near_duplicates=False))
+    off = ingest(tmp_path / "in", tmp_path / "out.h5", DataConfig(near_duplicates=False), overwrite=True)
     assert off.near_duplicates == ()
 
 

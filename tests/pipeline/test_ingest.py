@@ -139,7 +139,7 @@ def test_strict_stops_at_the_first_bad_file(face_folder, tmp_path):
 
 def test_interrupted_ingestion_leaves_nothing(face_folder, tmp_path):
     def stop(done, total):
-        if done == 120:
+        if done >= 120:
             raise KeyboardInterrupt
 
     (tmp_path / "to").mkdir()
@@ -192,7 +192,9 @@ def test_a_file_that_is_no_data_set_is_not_overwritten(face_folder, tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         ingest(face_folder, tmp_path / "nowhere" / "out.h5")
     ingest(face_folder, tmp_path / "out.h5")
-    ingest(face_folder, tmp_path / "out.h5")  # a data set is replaced
+    with pytest.raises(InputError, match="exists already; replace it with --overwrite"):
+        ingest(face_folder, tmp_path / "out.h5")
+    ingest(face_folder, tmp_path / "out.h5", overwrite=True)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write and read everything")
@@ -340,7 +342,7 @@ def test_leaks_of_ready_made_splits_are_reported_and_dropped_on_demand(face_fold
         ("validation: val/face/002.png", "test: test/face/shared.png"),
     }
     assert report.dropped == 0
-    report = ingest(root, tmp_path / "out.h5", DataConfig(drop_leaks=True))
+    report = ingest(root, tmp_path / "out.h5", DataConfig(drop_leaks=True), overwrite=True)
     assert report.dropped == 1
     with Dataset.open(tmp_path / "out.h5") as data:
         assert list(data.paths[data.indices("dropped")]) == ["train/face/leak.png"]

@@ -30,7 +30,7 @@ def png(image):
 def say(location, tmp_path, **options):
     tmp_path.mkdir(exist_ok=True)
     with pytest.raises(InputError) as caught:
-        ingest(location, tmp_path / "out.h5", DataConfig(**options))
+        ingest(location, tmp_path / "out.h5", DataConfig(**options), overwrite=True)
     assert not (tmp_path / "out.h5").exists()
     return str(caught.value)
 
@@ -231,7 +231,7 @@ def test_the_layout_of_the_course(tmp_path, lfw_images):
     (tmp_path / "cats").mkdir()
     folder = write_course(tmp_path / "cats", images, labels, 160)
     for location in (folder, folder / "train_catvnoncat.h5", folder / "test_catvnoncat.h5"):
-        report = ingest(location, tmp_path / "out.h5")
+        report = ingest(location, tmp_path / "out.h5", overwrite=True)
         assert report.splits == {"train": 136, "validation": 24, "test": 40, "unlabelled": 0, "dropped": 0}
         with Dataset.open(tmp_path / "out.h5") as data:
             assert data.classes == ("non-cat", "cat")
@@ -246,7 +246,7 @@ def test_the_layout_of_the_course(tmp_path, lfw_images):
         file["test_set_y"] = np.zeros(3)
     assert "40 pictures and 3 labels" in say(folder, tmp_path / "bad")
     (folder / "test_catvnoncat.h5").unlink()
-    assert ingest(folder, tmp_path / "out.h5").splits["test"] == 24  # only a training set: divided as usual
+    assert ingest(folder, tmp_path / "one.h5").splits["test"] == 24  # only a training set: divided as usual
 
 
 def test_a_data_set_is_a_source_too(face_folder, tmp_path):
@@ -302,7 +302,7 @@ def test_groups_by_folder_and_by_pattern(face_folder, tmp_path):
         path.rename(path.with_name(f"S{int(path.stem) // 8}_{path.name}"))
 
     def sides(group_by, key):
-        ingest(face_folder, tmp_path / "out.h5", DataConfig(group_by=group_by))
+        ingest(face_folder, tmp_path / "out.h5", DataConfig(group_by=group_by), overwrite=True)
         with Dataset.open(tmp_path / "out.h5") as data:
             found = {}
             for path, split in zip(data.paths, data.split, strict=True):
