@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -30,18 +31,34 @@ def command(model: str | None, runs: str, port: int, *, browser: bool) -> list[s
     Raises
     ------
     MissingExtra, InputError
-        When Streamlit is not installed; when the port cannot be one.
+        When Streamlit is not installed; when the port cannot be one, or is taken.
     """
     app = importlib.util.find_spec("app")
     if importlib.util.find_spec("streamlit") is None or app is None or app.origin is None:
         raise MissingExtra("the app", "app")
     if not 0 < port < 65536:
         raise InputError(f"--port {port} does not work; give 1 to 65535")
+    _check_free(port)
     options = {**SERVER_OPTIONS, "server.port": port, "server.headless": str(not browser).lower()}
     words = [sys.executable, "-m", "streamlit", "run", app.origin]
     words += [f"--{name}={value}" for name, value in options.items()]
     words += ["--", "--runs", str(Path(runs))]
     return words + (["--model", str(model)] if model else [])
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as probe:
+        if os.name == "posix":  # a server that has just ended does not count; elsewhere the option means another thing
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("localhost", port))
+        except PermissionError:
+            raise InputError(f"--port {port}: this user may not serve there; give one above 1023") from None
+        except OSError:
+            raise InputError(
+                f"port {port} is taken, perhaps by another Facette: look at http://localhost:{port}, or give another "
+                f"with  --port {port % 65535 + 1}"
+            ) from None
 
 
 def launch(model: str | None, runs: str, port: int, *, browser: bool) -> int:
