@@ -8,7 +8,7 @@ rule goes over them several times. To add a rule: a function, and a line in the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from model.config import TrainingConfig
 
 _STRETCH = 65_536
+_FLUSH_EVERY, _FLUSHED = 64, 1e-33  # with a decay of 0.9, what is larger is no denormal 64 steps later
 
 
 class Stretch(NamedTuple):
@@ -117,14 +118,15 @@ def apply(
     w: Array,
     g: Array,
     moments: Array,
-    stretches: Sequence[Stretch],
+    stretches: Iterable[Stretch],
     rate: float,
     t: int,
     config: TrainingConfig,
 ) -> None:
     """Take one step of `config.optimizer`: change w (P,) and moments (k, P) in place, overwrite g (P,).
 
-    Decoupled weight decay (adamw) takes the share rate * weight_decay of every W away before the step.
+    Decoupled weight decay (adamw) takes the share rate * weight_decay of every W away before the step. Moments that
+    have all but vanished, as those of a dead unit do, are set to 0: processors are slow with denormal numbers.
     """
     update = OPTIMIZERS[config.optimizer].update
     decay = config.weight_decay if config.optimizer == "adamw" else 0.0
@@ -133,4 +135,7 @@ def apply(
         piece = w[start:stop]
         if decay and decays:
             piece *= 1 - own_rate * decay
-        update(piece, g[start:stop], moments[:, start:stop], own_rate, t, config)
+        own_moments = moments[:, start:stop]
+        if t % _FLUSH_EVERY == 0:
+            own_moments[np.abs(own_moments) < _FLUSHED] = 0
+        update(piece, g[start:stop], own_moments, own_rate, t, config)

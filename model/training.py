@@ -8,16 +8,18 @@ A run is a `TrainingState` (everything that changes) under a `TrainingConfig` (e
     network = state.result
 
 Printing, plotting, saving and stopping happen around the loop. All randomness comes from
-``default_rng([seed, epoch])`` (order) and ``default_rng([seed, epoch, step])`` (dropout), so a state saved after an
-epoch holds all that is needed to go on exactly as if nothing had happened.
+``default_rng([seed, epoch])`` (order) and ``default_rng([seed, epoch, step, 0, k])`` (dropout of thread k), so a state
+saved after an epoch holds all that is needed to go on exactly as if nothing had happened, with as many threads.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,7 @@ from model.heads import HEADS
 from model.network import Workspace, cost_and_gradients, forward, labels_from
 from model.parameters import DimensionError, Parameters, initialize
 from model.schedules import learning_rate_at
+from model.team import Share, Team
 
 
 class Diverged(ArithmeticError):
@@ -155,8 +158,13 @@ def start(
     )
 
 
-def train(state: TrainingState, source: BatchSource, validation: BatchSource | None = None) -> Iterator[EpochRecord]:
+def train(
+    state: TrainingState, source: BatchSource, validation: BatchSource | None = None, *, threads: int = 1
+) -> Iterator[EpochRecord]:
     """Train `state`, in place, to the end of its configuration; yield a record after each epoch.
+
+    Batches are shared by `threads` threads; see `model.team` for BLAS's own. The same number on the same machine
+    gives the same weights, bit for bit.
 
     Without `validation` the last weights are the result: there is no best to choose, no early stopping, and no
     honest accuracy.
@@ -169,7 +177,7 @@ def train(state: TrainingState, source: BatchSource, validation: BatchSource | N
         From `check_sources`.
     """
     check_sources(state, source, validation)
-    run = Run(state, source.labels)
+    run = Run(state, source.labels, threads)
     while not state.is_finished:
         yield run.epoch(source, validation)
 
@@ -205,13 +213,33 @@ def _check_source(name: str, source: BatchSource, state: TrainingState) -> None:
         )
 
 
+Weights = tuple[Parameters, Array, Parameters | None]  # parameters, moments, average
+
+
+class Member(NamedTuple):
+    """What a thread has of its own: its gradients and buffers. Its parameters are everyone's but for `running`."""
+
+    parameters: Parameters
+    gradients: Parameters
+    workspace: Workspace
+
+
 class Run:
     """What an epoch needs besides the state, and can be made anew from it at any time."""
 
-    def __init__(self, state: TrainingState, labels: NDArray[np.integer]) -> None:
+    def __init__(self, state: TrainingState, labels: NDArray[np.integer], threads: int = 1) -> None:
         self.state = state
-        self.workspace = Workspace()
-        self.gradients = state.parameters.like(np.zeros_like(state.parameters.flat), state.parameters.running)
+        self.team = Team(threads)
+        own = state.parameters
+        self.members = [
+            Member(
+                own.like(own.flat, own.running.copy()) if k else own,
+                own.like(np.zeros_like(own.flat), own.running),
+                Workspace(),
+            )
+            for k in range(threads)
+        ]
+        self.before = own.copy(), state.moments.copy(), state.average and state.average.copy()
         self.stretches = optimizers.cut(_pieces(state.parameters, state.training.layer_rates))
         self.class_weights = _class_weights(labels, state)
         assert state.training.epochs != "auto"
@@ -223,7 +251,8 @@ class Run:
     def epoch(self, source: BatchSource, validation: BatchSource | None) -> EpochRecord:
         """Go over `source` once, then measure on `validation`."""
         state, begin = self.state, time.perf_counter()
-        before = state.parameters.copy(), state.moments.copy(), state.average and state.average.copy(), state.step
+        now, step = (state.parameters, state.moments, state.average), state.step
+        _assign(self.before, now)
         cost = correct = 0.0
         try:
             for batch in source.batches(self.batch_size, [state.training.seed, state.epoch]):
@@ -235,18 +264,12 @@ class Run:
                 raise self._diverged("a weight", rate)
             validation_cost, validation_accuracy = math.nan, math.nan
             if validation is not None:
-                with np.errstate(over="ignore", invalid="ignore"):
-                    validation_cost, validation_accuracy = measure(
-                        state.current, state.network, validation, self.workspace
-                    )
+                validation_cost, validation_accuracy = measure(state.current, state.network, validation, self.team)
                 if not math.isfinite(validation_cost):
                     raise self._diverged("the validation cost", rate)
         except BaseException:  # an interrupted epoch is undone too: a state is always that of a whole epoch
-            parameters, moments, average, state.step = before
-            state.parameters.assign(parameters)
-            state.moments[:] = moments
-            if state.average and average:
-                state.average.assign(average)
+            _assign(now, self.before)
+            state.step = step
             raise
         m = len(source.labels)
         best_so_far = min((r.validation_cost for r in state.history if r.is_best), default=math.inf)
@@ -270,48 +293,67 @@ class Run:
 
     def step(self, batch: Batch, rate: float) -> tuple[float, int]:
         """Change the parameters by one batch; return its mean cost and how many were right."""
-        (X, labels, weights), state, config = batch, self.state, self.state.training
-        dtype, b = state.parameters.flat.dtype, len(labels)
+        state, config = self.state, self.state.training
+        costs, correct = zip(*self.team.run(lambda k: self._cost_and_gradients(batch, k)), strict=True)
+        cost = sum(costs)
+        if not math.isfinite(cost):
+            raise self._diverged("the cost", rate)
+        gradients = [member.gradients.flat for member in self.members]
+        if config.clip_norm:
+            gradients = [sum(gradients[1:], start=gradients[0])]
+            clip(gradients[0], config.clip_norm)
+        state.step += 1
+        stretches = iter(self.stretches)  # each goes to whoever is free
+        self.team.run(lambda _: self._update(gradients, stretches, rate))
+        if state.average:
+            state.average.running[:] = state.parameters.running
+        return cost, sum(correct)
+
+    def _cost_and_gradients(self, batch: Batch, k: int) -> tuple[float, int]:
+        """Fill the gradients of member k with its part of the batch; return its share of the cost, and of the right."""
+        state, config, b = self.state, self.state.training, len(batch.labels)
+        part = self.team.part(k, b)
+        labels = batch.labels[part]
+        dtype = state.parameters.flat.dtype
         Y = HEADS[state.network.head].targets(labels, state.n_classes, config.label_smoothing, dtype)
-        example_weights = np.full(b, 1 / b, dtype)
-        if weights is not None:
-            example_weights *= weights
+        example_weights = np.full(len(labels), 1 / b, dtype)
+        if batch.weights is not None:
+            example_weights *= batch.weights[part]
         if self.class_weights is not None:
             example_weights *= self.class_weights[labels]
         rng = None
         if state.network.dropout or state.network.input_dropout:
-            rng = np.random.default_rng([config.seed, state.epoch, state.step])
-        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is reported below, once
+            rng = np.random.default_rng([config.seed, state.epoch, state.step, 0, k])
+        parameters, gradients, workspace = self.members[k]
+        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is reported once, in `step`
             cost, logits = cost_and_gradients(
-                X,
+                batch.X[:, part],
                 Y,
                 example_weights,
-                state.parameters,
-                self.gradients,
+                parameters,
+                gradients,
                 state.network,
-                l2=config.l2,
+                l2=0.0 if k else config.l2,
                 rng=rng,
-                workspace=self.workspace,
+                workspace=workspace,
+                share=Share(b, lambda values: self.team.total(k, values)),
             )
-            if not math.isfinite(cost):
-                raise self._diverged("the cost", rate)
-            clip(self.gradients.flat, config.clip_norm)
-            state.step += 1
-            optimizers.apply(
-                state.parameters.flat,
-                self.gradients.flat,
-                state.moments,
-                self.stretches,
-                rate,
-                state.step,
-                config,
-            )
-        if state.average:
-            decay = min(config.average, (1 + state.step) / (10 + state.step))  # the first weights soon forgotten
-            state.average.flat *= decay
-            state.average.flat += (1 - decay) * state.parameters.flat
-            state.average.running[:] = state.parameters.running
         return cost, n_correct(logits, labels)
+
+    def _update(self, gradients: Sequence[Array], stretches: Iterable[optimizers.Stretch], rate: float) -> None:
+        """Add up the gradients, and change the parameters and their average, a stretch at a time."""
+        state, config = self.state, self.state.training
+        (gradient, *others), w = gradients, state.parameters.flat
+        decay = min(config.average, (1 + state.step) / (10 + state.step))  # the first weights are soon forgotten
+        with np.errstate(over="ignore", invalid="ignore"):
+            for stretch in stretches:
+                piece = slice(stretch.start, stretch.stop)
+                for other in others:
+                    gradient[piece] += other[piece]
+                optimizers.apply(w, gradient, state.moments, [stretch], rate, state.step, config)
+                if state.average:
+                    state.average.flat[piece] *= decay
+                    state.average.flat[piece] += (1 - decay) * w[piece]
 
     def _diverged(self, what: str, rate: float) -> Diverged:
         state = self.state
@@ -326,6 +368,14 @@ class Run:
             f"learning rate {rate:.3g}).{kept} Lower learning_rate, or set "
             "clip_norm to 1"
         )
+
+
+def _assign(target: Weights, source: Weights) -> None:
+    """Overwrite parameters, moments and average with others."""
+    target[0].assign(source[0])
+    target[1][:] = source[1]
+    if target[2] and source[2]:
+        target[2].assign(source[2])
 
 
 def _pieces(parameters: Parameters, layer_rates: tuple[float, ...]) -> list[optimizers.Stretch]:
@@ -364,15 +414,23 @@ def n_correct(logits: Array, labels: NDArray[np.integer]) -> int:
 
 
 def measure(
-    parameters: Parameters, config: NetworkConfig, source: BatchSource, workspace: Workspace | None = None
+    parameters: Parameters, config: NetworkConfig, source: BatchSource, team: Team | None = None
 ) -> tuple[float, float]:
     """Return the mean cost (without penalties or smoothing) and the accuracy of a network on a source."""
     head, n_classes = HEADS[config.head], max(parameters.layer_dims[-1], 2)
+    team = team or Team()
+    workspaces = [Workspace() for _ in range(team.size)]
+
+    def measure_part(batch: Batch, k: int) -> tuple[float, int]:
+        part = team.part(k, len(batch.labels))
+        with np.errstate(over="ignore", invalid="ignore"):
+            logits, _ = forward(batch.X[:, part], parameters, config, workspace=workspaces[k])
+            losses = head.losses(logits, head.targets(batch.labels[part], n_classes, 0.0, logits.dtype))
+        cost = losses.sum() if batch.weights is None else losses @ batch.weights[part]
+        return float(cost), n_correct(logits, batch.labels[part])
+
     cost = correct = total = 0.0
-    for X, labels, weights in source.batches(1024, None):
-        logits, _ = forward(X, parameters, config, workspace=workspace)
-        losses = head.losses(logits, head.targets(labels, n_classes, 0.0, logits.dtype))
-        cost += float(losses.sum() if weights is None else losses @ weights)
-        correct += n_correct(logits, labels)
-        total += len(labels)
+    for batch in source.batches(1024, None):
+        costs, right = zip(*team.run(functools.partial(measure_part, batch)), strict=True)
+        cost, correct, total = cost + sum(costs), correct + sum(right), total + len(batch.labels)
     return cost / total, correct / total
