@@ -7,15 +7,16 @@ from functools import partial
 
 import streamlit as st
 
-from pipeline.pages import choice, classify, data, drawing, first_layer, model, playground
+from pipeline.pages import choice, classify, data, deeper_layers, drawing, first_layer, model, train_demo
 
 # Of each page: how to draw it, its title, its icon, its place in the address.
 PAGES = (
     (classify.render, "Classify", "image_search", ""),
     (first_layer.render, "First layer", "grid_view", "first-layer"),
+    (deeper_layers.render, "Deeper layers", "layers", "deeper-layers"),
     (data.render, "Data", "photo_library", "data"),
     (model.render, "Model", "hub", "model"),
-    (playground.render, "Playground", "model_training", "playground"),
+    (train_demo.render, "Train a demo", "model_training", "train"),
 )
 
 
