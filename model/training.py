@@ -97,8 +97,12 @@ class TrainingState:
 
     @property
     def result(self) -> Parameters:
-        """The weights to keep: the best by validation where they are asked for and known, else the current ones."""
-        return self.best if self.training.restore_best and self.best is not None else self.current
+        """The weights to keep: the current ones, or the best by validation where they are known and asked for.
+
+        A run that is not finished has not settled: there, too, the best are better than the current ones.
+        """
+        wanted = self.training.restore_best or not self.is_finished
+        return self.best if wanted and self.best is not None else self.current
 
     @property
     def is_finished(self) -> bool:

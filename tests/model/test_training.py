@@ -152,6 +152,17 @@ def test_the_last_weights_are_the_result_where_the_best_are_not_asked_for():
     assert measure(state.result, state.network, validation)[0] == pytest.approx(state.history[-1].validation_cost)
 
 
+def test_a_run_that_is_broken_off_keeps_its_best_weights():
+    source, validation = overfitting()
+    state = begin(source, **{**HOT, "schedule": "one_cycle", "restore_best": "auto"})
+    for record in train(state, source, validation):
+        if record.epoch == 20:
+            break
+    costs = [r.validation_cost for r in state.history]
+    assert min(costs) < costs[-1]
+    assert measure(state.result, state.network, validation)[0] == pytest.approx(min(costs))
+
+
 def test_validation_that_comes_later_still_finds_its_best(digits):
     source, validation = digits
     state = begin(source)
