@@ -141,6 +141,68 @@ def test_upload_good_and_bad_files_and_download_the_rows(url, page, photo, face,
     ]
 
 
+def test_classify_a_part_of_a_photograph(url, page, photo):
+    page.goto(f"{url}/?from=Upload")
+    page.locator("input[type=file]").set_input_files({"name": "p.jpg", "mimeType": "image/jpeg", "buffer": photo})
+    page.get_by_alt_text("the picture p.jpg", exact=True).wait_for()
+    page.get_by_text("Classify a part of the picture").click()
+    page.get_by_role("slider", name="Size").press("ArrowLeft")
+    page.get_by_alt_text("the picture part of p.jpg", exact=True).wait_for()
+
+
+def test_one_bad_file_says_what_is_wrong(url, page):
+    page.goto(f"{url}/?from=Upload")
+    page.locator("input[type=file]").set_input_files(
+        {"name": "words.jpg", "mimeType": "image/jpeg", "buffer": b"some words"}
+    )
+    message = page.get_by_role("alert").filter(has_text="words.jpg")
+    message.wait_for()
+    assert "not a picture" in message.inner_text()
+
+
+def test_upload_a_folder_of_class_folders(url, page, photo, face, tmp_path):
+    for name, data in (("face/a.png", face), ("not-face/b.jpg", photo), ("not-face/.hidden", b"x"), ("c.jpg", b"no")):
+        (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "photos" / name).write_bytes(data)
+    page.goto(f"{url}/?from=Folder")
+    page.locator("input[type=file]").set_input_files(tmp_path / "photos")
+    page.get_by_text("2 of 3 pictures classified").wait_for()
+    page.get_by_text("1 could not be read").wait_for()
+    page.get_by_text("of 2 whose class is known are right").wait_for()
+
+
+def test_put_a_label_right_and_download_the_manifest(url, page, tmp_path):
+    page.goto(f"{url}/data?view=Mistakes")
+    box = page.get_by_role("combobox", name="Label of").first
+    box.click()
+    page.get_by_role("option", name="remove").click()
+    page.get_by_text("1 removal.").wait_for()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download manifest.csv").click()
+    download.value.save_as(tmp_path / "manifest.csv")
+    rows = list(csv.DictReader((tmp_path / "manifest.csv").read_text(encoding="utf-8").splitlines()))
+    assert len(rows) == 199
+    assert all(Path(row["path"]).is_file() for row in rows)
+
+
+def test_two_visitors_do_not_see_each_others_pictures(url, page, browser, face):
+    page.goto(f"{url}/?from=Upload")
+    page.locator("input[type=file]").set_input_files({"name": "mine.png", "mimeType": "image/png", "buffer": face})
+    page.get_by_alt_text("the picture mine.png", exact=True).wait_for()
+    other = browser.new_page()
+    other.goto(f"{url}/?from=Upload")
+    other.get_by_text("Add a picture").wait_for()
+    assert other.get_by_alt_text("the picture mine.png", exact=True).count() == 0
+    other.close()
+
+
+def test_deeper_layers(url, page):
+    page.goto(url)
+    page.get_by_role("link", name="Deeper layers").click()
+    page.get_by_role("heading", name="Product of the weights").wait_for()
+    assert page.get_by_alt_text("Preferred stimulus of").count() == 1
+
+
 def test_look_at_a_unit_of_the_first_layer(url, page):
     page.goto(url)
     page.get_by_role("link", name="First layer").click()
@@ -155,7 +217,14 @@ def test_look_at_a_unit_of_the_first_layer(url, page):
 
 def test_a_phone(url, page):
     page.set_viewport_size(PHONE)
-    for place, title in (("", "Classify pictures"), ("first-layer", "First layer"), ("model", "The model")):
+    for place, title in (
+        ("", "Classify pictures"),
+        ("first-layer", "First layer"),
+        ("deeper-layers", "Deeper layers"),
+        ("data", "Data"),
+        ("data?view=Mistakes", "Data"),
+        ("model", "The model"),
+    ):
         page.goto(f"{url}/{place}")
         page.get_by_role("heading", name=title, exact=True).wait_for()
         page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
