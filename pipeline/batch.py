@@ -20,9 +20,9 @@ from pipeline.inputs import Batch, Item, Run
 from pipeline.journal import Journal, Record, marked, still_holds
 from pipeline.listing import escape
 from pipeline.predict import (
-    BATCH,
-    BYTES_IN_RUN,
-    MOST_IN_RUN,
+    BATCH_BYTES,
+    FILES_IN_BATCH,
+    PICTURES_IN_BATCH,
     Classified,
     Settings,
     batches,
@@ -205,7 +205,7 @@ def predict_to_file(
         "model": classifier.model_id,
         "settings": {name: repr(value) for name, value in asdict(settings).items() if name != "format"},
         "lines": format.ending,
-        "cut": [LEAST, MOST, ONE_IN, CHUNK_OF_RUN, BATCH, BYTES_IN_RUN, MOST_IN_RUN],
+        "cut": [LEAST, MOST, ONE_IN, CHUNK_OF_RUN, BATCH_BYTES, *FILES_IN_BATCH, *PICTURES_IN_BATCH],
     }
     journal = Journal(output, identity, overwrite=overwrite)
     try:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from model.activations import Array
 from pipeline.classifier import ImageClassifier
 from pipeline.config import Geometry
+from pipeline.errors import InputError
 from pipeline.images import PictureError, decode, from_array, read_bytes, render
 from pipeline.inputs import Batch, Item, Run, find_items, open_container
 from pipeline.rows import ABSTAIN, ERROR, OK, Row, Rows, Tally, columns, text_column
@@ -31,10 +32,10 @@ from pipeline.writers import WRITERS, write_csv, write_jsonl
 
 __all__ = ["WRITERS", "Item", "Row", "Tally", "columns", "find_items", "predict", "write_csv", "write_jsonl"]
 
-BATCH = 64
+BATCH_BYTES = 1 << 23  # of pictures in a batch; large matrix products pay, but
+FILES_IN_BATCH, PICTURES_IN_BATCH = (64, 256), (64, 4096)  # at least and at most; those of a data set cost less to read
 PIECE = 8  # files that a thread reads at a time
 AHEAD = 16  # batches a thread may be ahead of the rows that are written: what waits is rows, not pictures
-BYTES_IN_RUN, MOST_IN_RUN = 1 << 23, 4096  # pictures of a data set cost little to read: larger batches pay
 
 T = TypeVar("T")
 
@@ -152,14 +153,17 @@ def classify_all(
 
 def batches(items: Iterable[Item | Run], classifier: ImageClassifier) -> Iterator[Batch]:
     """Cut a stream into batches: runs by themselves, and the items between them by their place."""
-    size = max(BATCH, min(MOST_IN_RUN, BYTES_IN_RUN // classifier.geometry.n_x))
+    n_files, n_pictures = (
+        max(least, min(most, BATCH_BYTES // classifier.geometry.n_x))
+        for least, most in (FILES_IN_BATCH, PICTURES_IN_BATCH)
+    )
     batch: list[Item] = []
     for item in items:
-        if batch and (len(batch) == BATCH or isinstance(item, Run)):
+        if batch and (len(batch) == n_files or isinstance(item, Run)):
             yield batch
             batch = []
         if isinstance(item, Run):
-            yield from (item[at : at + size] for at in range(0, len(item), size))
+            yield from (item[at : at + n_pictures] for at in range(0, len(item), n_pictures))
         else:
             batch.append(item)
     if batch:
@@ -288,7 +292,10 @@ def read_item(item: Item) -> bytes | NDArray[np.uint8]:
         raise PictureError(*item.refused)
     if item.key is None:
         return read_bytes(item.path)
-    return open_container(str(item.path)).read(Sample(item.name, key=item.key))
+    try:
+        return open_container(str(item.path)).read(Sample(item.name, key=item.key))
+    except InputError as error:  # it was there when the items were listed
+        raise PictureError("io_error", str(error)) from None
 
 
 def stamps_of(items: Iterable[Item]) -> list[Stamp]:

@@ -217,8 +217,9 @@ def test_a_data_set_in_many_batches_has_the_rows_of_its_pictures(capsys, monkeyp
                 data.paths, data.sha256, data.labels, probabilities.argmax(axis=0), strict=True
             )
         ]
-    monkeypatch.setattr("pipeline.predict.MOST_IN_RUN", 64)
+    monkeypatch.setattr("pipeline.predict.PICTURES_IN_BATCH", (64, 64))
     monkeypatch.setattr("pipeline.classifier._AT_A_TIME", 50)
+    monkeypatch.setattr("pipeline.batch.CHUNK_OF_RUN", 150)
     for name, jobs in (("one.csv", 1), ("three.csv", 3)):
         assert predict(capsys, run_path, "data.h5", "-o", name, "--jobs", jobs)[0] == 0
     assert Path("one.csv").read_bytes() == Path("three.csv").read_bytes()

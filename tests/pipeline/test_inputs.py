@@ -15,6 +15,7 @@ from PIL import Image
 from pipeline.classifier import ImageClassifier
 from pipeline.dataset import Dataset
 from pipeline.errors import InputError
+from pipeline.ingest import ingest
 from pipeline.inputs import Inputs
 from pipeline.listing import list_pictures
 from pipeline.predict import predict
@@ -164,6 +165,27 @@ def test_names_of_every_kind_become_one_line_each(photos, classifier):
     assert {"photos/face/%FF%FE.png", "photos/face/line%0Abreak.png"} <= {row.path for row in rows}
     os.chdir("photos/face")
     assert "./=cmd.png" in names("=cmd.png", "0000.png")
+
+
+def test_a_data_set_or_archive_that_was_replaced_is_read_anew(photos, classifier, run_path):
+    for kind in ("face", "not-face"):
+        ingest(photos / kind, "new.h5", geometry=classifier.geometry)
+        shutil.move("new.h5", "data.h5")
+        with zipfile.ZipFile("photos.zip", "w") as archive:
+            for path in sorted((photos / kind).iterdir()):
+                archive.write(path)
+        for name in ("data.h5", "photos.zip"):
+            digests = [row.sha256 for row in rows_of(classifier, name)]
+            assert digests == [row.sha256 for row in rows_of(classifier, photos / kind)]
+
+
+def test_an_archive_that_vanishes_leaves_a_row_for_each_picture(photos, classifier):
+    with zipfile.ZipFile("photos.zip", "w") as archive:
+        for path in sorted(photos.rglob("*.png")):
+            archive.write(path)
+    items = list(Inputs(["photos.zip"]))
+    Path("photos.zip").unlink()
+    assert [row.error_code for row in predict(classifier, items)] == ["io_error"] * 10
 
 
 def test_what_vanishes_or_may_not_be_read_is_a_row(photos, classifier):
