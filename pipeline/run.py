@@ -103,7 +103,7 @@ class TrainingRun:
 
     def learn_first_layer(self) -> None:
         """Learn the edges that layer 1 starts with, before any label is seen."""
-        with self._limited_threads():
+        with self._blas_threads(self.threads):
             photographs = self.pretrain_on or None
             self.first_layer_before = learn_first_layer(self.state, self.dataset, self.preprocessor, photographs)
 
@@ -114,7 +114,7 @@ class TrainingRun:
 
     def estimate_seconds(self) -> float:
         """Time a few training steps on a throw-away copy, and return seconds for all that remain."""
-        with self._limited_threads():
+        with self._blas_threads(1):
             return self._estimate_seconds()
 
     @cached_property
@@ -123,8 +123,9 @@ class TrainingRun:
 
         return ThreadpoolController()
 
-    def _limited_threads(self) -> AbstractContextManager:
-        return self._thread_pools.limit(limits=self.threads)
+    def _blas_threads(self, threads: int) -> AbstractContextManager:
+        """Limit the threads inside the matrix products; training has threads of its own (`model.team`)."""
+        return self._thread_pools.limit(limits=threads)
 
     def _estimate_seconds(self) -> float:
         state = self.state
@@ -136,7 +137,7 @@ class TrainingRun:
             n_classes=state.n_classes,
             parameters=state.parameters,
         )
-        run, times = Run(trial, self.train_source.labels), [time.perf_counter()]
+        run, times = Run(trial, self.train_source.labels, self.threads), [time.perf_counter()]
         for batch in self.train_source.batches(run.batch_size, [0]):
             run.step(batch, 0.0)
             times.append(time.perf_counter())
@@ -154,10 +155,10 @@ class TrainingRun:
             The checkpoint then holds the last good weights.
         """
         written = -math.inf  # the first epoch is saved at once
-        records = train(self.state, self.train_source, self.validation_source)
+        records = train(self.state, self.train_source, self.validation_source, threads=self.threads)
         try:
             while True:
-                with self._limited_threads():  # given back while the caller has its turn
+                with self._blas_threads(1):  # given back while the caller has its turn
                     record = next(records, None)
                 if record is None:
                     break
@@ -226,7 +227,7 @@ class TrainingRun:
 
     def finish(self) -> TrainingResult:
         """Calibrate, evaluate, and write everything that belongs into the run folder."""
-        with self._limited_threads():
+        with self._blas_threads(self.threads):
             result = self._finish()
         forget_replaced(self.folder)
         return result
