@@ -11,6 +11,7 @@ once, by the end result. Folds keep copies and near copies of a picture together
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import platform
 import tempfile
@@ -25,7 +26,7 @@ from recipe import configurations
 
 from pipeline.config import DataConfig
 from pipeline.dataset import Dataset
-from pipeline.evaluate import split_probabilities
+from pipeline.evaluate import evaluate
 from pipeline.ingest import ingest
 from pipeline.train import prepare
 
@@ -199,8 +200,8 @@ BASELINES: dict[str, Callable[[Split, int], float]] = {
 }
 
 
-def facette(variant: str, threads: int | None) -> Callable[[Split, int], float]:
-    """Return what trains as `facette train` does, with settings as for benchmarks/recipe.py."""
+def facette(variant: str, threads: int | None, views: int) -> Callable[[Split, int], float]:
+    """Return what trains as `facette train` does, with settings as for benchmarks/recipe.py, and judges by `views`."""
 
     def measure(split: Split, seed: int) -> float:
         names = ("train_images", "train_labels", "test_images", "test_labels")
@@ -212,8 +213,8 @@ def facette(variant: str, threads: int | None) -> Callable[[Split, int], float]:
             with run.dataset:
                 for _ in run.epochs():
                     pass
-                probabilities, labels, _ = split_probabilities(run.classifier(), run.dataset, "test")
-        return float(np.mean(probabilities.argmax(axis=0) == labels))
+                found, _ = evaluate(run.save_model(), run.data_path, split="test", include_seen=True, views=views)
+        return found.accuracy
 
     return measure
 
@@ -250,11 +251,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--variants", nargs="+", default=[""], help="settings such as validation=0; '' is the default")
     parser.add_argument("--baselines", nargs="*", choices=BASELINES, default=list(BASELINES))
+    parser.add_argument("--views", type=int, nargs="+", default=[1], help="as of facette evaluate --average-views")
     parser.add_argument("--threads", type=int, help="of facette (default: what facette train takes)")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # a baseline may not have converged
     methods = {name: BASELINES[name] for name in arguments.baselines}
-    methods |= {f"facette {v}".strip(): facette(v, arguments.threads) for v in arguments.variants}
+    for views, variant in itertools.product(arguments.views, arguments.variants):
+        name = f"facette {variant}".strip() + (f", {views} views" if views > 1 else "")
+        methods[name] = facette(variant, arguments.threads, views)
     versions = ", ".join(f"{module.__name__} {module.__version__}" for module in _modules())
     print(f"{arguments.seeds} seeds; {os.cpu_count()} cores; Python {platform.python_version()}, {versions}\n")
     print(" | ".join(["| set", *methods]) + " |")

@@ -55,7 +55,7 @@ def run(goal: Goal, data: Path, seed: int, threads: int, validation: bool) -> tu
     if validation:
         images, test, labels, test_labels = images[:50_000], images[50_000:], labels[:50_000], labels[50_000:]
     m = len(labels)
-    with threadpool_limits(threads):
+    with threadpool_limits(1):  # training has threads of its own
         begin = time.perf_counter()
         preprocessor = Preprocessor(Geometry(28, 28, "gray")).fitted([images[::10]])
         source = MemoryBatches(images, labels, preprocessor)
@@ -63,7 +63,7 @@ def run(goal: Goal, data: Path, seed: int, threads: int, validation: bool) -> tu
         source.augmentation = augmentation if augmentation.is_on else None
         training = TrainingConfig(epochs=goal.epochs, seed=seed)
         state = start(NetworkConfig(hidden=goal.hidden), training, n_x=784, m=m, n_classes=10)
-        for _ in train(state, source):
+        for _ in train(state, source, threads=threads):
             pass
         seconds = time.perf_counter() - begin
         _, accuracy = measure(state.current, state.network, MemoryBatches(test, test_labels, preprocessor))

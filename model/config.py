@@ -159,11 +159,11 @@ def resolve(
     """Turn every "auto" into a value, by rules on the data alone.
 
     ============== =====================================================================================
-    hidden         256-128 up to 700 inputs, 512-256 above
+    hidden         256-128 up to 700 inputs, 512-256 above, 1024-512 where there are 50,000 examples as well
     head           sigmoid for two classes, softmax for more
     batch_norm     on (off where a batch would hold a single example, or there is no hidden layer)
     batch_size     32 below 1,000 examples, 64 below 2,500, 128 below 10,000, 256 from there; at most m
-    epochs         80, 40, 20, 12 at the same four sizes
+    epochs         80, 40, 20, 12 at the same four sizes (`pipeline.train` makes the last 20, for varied pictures)
     learning_rate  the optimiser's own rate at batch 256, times sqrt(batch_size / 256)
     pretrain       none (`pipeline.pretrain` knows more of the pictures, and resolves it before)
     layer_rates    0.3 for a pretrained layer 1 (it keeps its edges), 1 for all others
@@ -205,7 +205,7 @@ def resolve(
         raise ConfigError(f"head: sigmoid tells two classes apart, not {n_classes}; use softmax or auto")
     if network.batch_norm is True and network.hidden == ():
         raise ConfigError("batch_norm: there is no hidden layer to normalise; leave it at auto, or add one")
-    hidden = ((256, 128) if n_x <= 700 else (512, 256)) if network.hidden == "auto" else network.hidden
+    hidden = _hidden(n_x, m) if network.hidden == "auto" else network.hidden
     network = dataclasses.replace(
         network,
         hidden=hidden,
@@ -232,6 +232,12 @@ def resolve(
             f"layer_rates: {len(training.layer_rates)} given, but the network has {n_layers} layers; give one for each"
         )
     return network, training
+
+
+def _hidden(n_x: int, m: int) -> tuple[int, ...]:
+    if n_x <= 700:
+        return 256, 128
+    return (512, 256) if m < 50_000 else (1024, 512)
 
 
 def _should_restore_best(training: TrainingConfig) -> bool:

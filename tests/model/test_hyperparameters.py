@@ -95,6 +95,8 @@ def test_two_classes_get_the_sigmoid_head_and_layers_follow():
     network, _ = resolved(n_classes=5, n_x=12288)
     assert network.head == "softmax"
     assert network.layer_dims(12288, 5) == (12288, 512, 256, 5)
+    assert resolved(n_x=784, m=50_000)[0].hidden == (1024, 512)
+    assert resolved(n_x=64, m=50_000)[0].hidden == (256, 128)
     with pytest.raises(ConfigError, match="resolve first"):
         NetworkConfig().layer_dims(64, 2)
 

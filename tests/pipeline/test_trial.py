@@ -14,7 +14,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.console import describe_plan
 from pipeline.train import prepare, resume
 
-SMALL = {"network": NetworkConfig(hidden=(16,)), "training": TrainingConfig(epochs=1)}
+SMALL = {"network": NetworkConfig(hidden=(16,)), "training": TrainingConfig(pretrain="none")}
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +46,7 @@ def test_pictures_are_moved_where_places_do_not_matter(many, tmp_path, name, exp
     with run.dataset:
         assert run.augmentation.is_on == expected
         assert run.trial["none"] < 0.5
+        assert (run.state.training.epochs > 12) == expected
         assert f"by a short trial (validation errors: none {100 * run.trial['none']:.1f}%" in describe_plan(run)
         next(run.epochs())
         run.save_model()
