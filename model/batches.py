@@ -112,7 +112,7 @@ class ArrayBatches:
     def batches(self, batch_size: int, order: Sequence[int] | None) -> Iterator[Batch]:
         """Yield every example once; see `BatchSource`."""
         m = len(self._labels)
-        if order is None:
+        if order is None or batch_size >= m:  # in a single batch the order means nothing, and nothing need be copied
             for part in split_evenly(m, batch_size):
                 yield Batch(self._examples[part].T, self._labels[part], _pick(self._weights, part))
             return

@@ -136,7 +136,7 @@ class MemoryBatches(PictureBatches):
     def rows(self, batch_size: int, order: Sequence[int] | None) -> Generator[Rows, None, None]:
         """Yield (pixels, labels) of every picture once."""
         m = len(self.labels)
-        if order is None:
+        if order is None or batch_size >= m:  # in a single batch the order means nothing, and nothing need be copied
             for part in split_evenly(m, batch_size):
                 yield self._pixels[part], self.labels[part]
             return

@@ -7,7 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from model.config import NetworkConfig, TrainingConfig
+from model.parameters import initialize
+from pipeline.classifier import ImageClassifier
+from pipeline.config import Geometry
+from pipeline.preprocess import Preprocessor
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"sklearn", "scipy", "streamlit", "pandas", "matplotlib", "skimage", "optuna"}
@@ -67,7 +75,7 @@ def test_library_code_does_not_print():
 
 def loaded_by(code: str) -> set[str]:
     script = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint(*sys.modules, file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     return {name.partition(".")[0] for name in done.stderr.splitlines()[-1].split()}
 
 
@@ -75,5 +83,16 @@ def test_help_loads_nothing_heavy():
     assert not loaded_by("from pipeline.cli import main; main(['--help'])") & (HEAVY | {"h5py", "numpy", "PIL"})
 
 
-def test_predict_loads_nothing_heavy():
-    assert not loaded_by("import pipeline.predict, pipeline.classifier") & HEAVY
+def test_predicting_one_picture_loads_nothing_heavy(tmp_path):
+    geometry = Geometry(height=8, width=8, color="rgb", fit="pad")
+    network = NetworkConfig(hidden=(4,), head="softmax", batch_norm=False)
+    parameters = initialize((geometry.n_x, 4, 2), network, np.random.default_rng(0))
+    classifier = ImageClassifier(Preprocessor(geometry), network, parameters, ("ant", "bee"), TrainingConfig())
+    classifier.save(tmp_path / "model.h5")
+    Image.new("RGB", (20, 10), "red").save(tmp_path / "picture.png")
+    rows = tmp_path / "rows.csv"
+    arguments = ["predict", str(tmp_path / "model.h5"), str(tmp_path / "picture.png"), "-o", str(rows)]
+    loaded = loaded_by(f"from pipeline.cli import main; main({arguments})")
+    assert rows.read_text().splitlines()[1].split(",")[1] in ("ok", "abstain")
+    assert "h5py" in loaded
+    assert not loaded & HEAVY
