@@ -245,6 +245,8 @@ def open_picture(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int
     try:
         image, name = _open(data, max_pixels)
         mode = image.mode
+        if name == "PNG":  # to look for its orientation loads it, and would swallow what is wrong with it
+            image.load()
         size = _size(image, name)
         drafted = None
         if draft and isinstance(image, JpegImagePlugin.JpegImageFile):
