@@ -227,7 +227,8 @@ def begin(
 def _resolve_epochs(training: TrainingConfig, augmentation: AugmentConfig, m: int) -> TrainingConfig:
     """Train longer where many pictures are varied: no picture comes twice, and there is more to learn.
 
-    On MNIST, 20 epochs in place of 12 brought 99.28 to 99.51 % of the validation pictures (1024-512, one seed).
+    On MNIST, 20 epochs in place of 12 brought 99.28 to 99.51 % of the validation pictures with 1024-512, and 99.27 to
+    99.44 % with 512-256 (one seed).
     """
     many = augmentation.is_on and m >= MANY
     return replace(training, epochs=_EPOCHS_OF_MANY) if many and training.epochs == "auto" else training
