@@ -41,7 +41,7 @@ from model.pretraining import (
     pretrain_first_layer,
 )
 from model.training import start, train
-from pipeline.crops import Photographs, embedded_photographs, take_crops
+from pipeline.crops import NOISES, Photographs, embedded_photographs, noise, take_crops
 from pipeline.figures import LayerPictures, draw_filters, draw_hierarchy, save_figure
 
 Shape = tuple[int, int, int]
@@ -88,33 +88,13 @@ def goals(seeds: int) -> None:
             row(name, [scores for scores, _ in results], [seconds for _, seconds in results])
 
 
-def noise_scenes(exponent: float, rng: np.random.Generator, amplitudes: Sequence[np.ndarray] = ()) -> Photographs:
-    """Return pictures of random phase, with the amplitudes given, or with amplitudes 1 / frequency^exponent."""
-    if not amplitudes:
-        frequency = np.hypot(np.fft.fftfreq(400)[:, None], np.fft.fftfreq(400)[None, :])
-        frequency[0, 0] = 1
-        amplitudes = [frequency**-exponent] * 11
-    images = []
-    for amplitude in amplitudes:
-        phases = np.exp(1j * np.angle(np.fft.fft2(rng.normal(size=amplitude.shape))))
-        scene = np.fft.ifft2(amplitude * phases).real
-        scene = 128 + 50 * (scene - scene.mean()) / scene.std()
-        images.append(Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8)))
-    return Photographs(images, "noise")
-
-
 def controls(seeds: int) -> None:
     """Score what the same method makes of pictures without edges, and layers that never saw a photograph."""
     shape, n = (25, 25, 1), 100
     photographs = embedded_photographs()
-    spectra = [np.abs(np.fft.fft2(np.asarray(image.convert("L"), float))) for image in photographs.images]
     rngs = [np.random.default_rng([7, seed]) for seed in range(seeds)]
-    for name, scenes in (
-        ("photographs", [photographs] * seeds),
-        ("white noise", [noise_scenes(0, rng) for rng in rngs]),
-        ("1/f noise", [noise_scenes(1, rng) for rng in rngs]),
-        ("photographs with random phases", [noise_scenes(0, rng, spectra) for rng in rngs]),
-    ):
+    kinds = {"photographs": [photographs] * seeds, **{kind: [noise(kind, rng) for rng in rngs] for kind in NOISES}}
+    for name, scenes in kinds.items():
         row(name, [learn(some, shape, n, seed, METHODS[0])[0] for seed, some in enumerate(scenes)])
     row("random weights", [score_filters(rng.normal(size=(n, 625)), shape) for rng in rngs])
     crops = [take_crops(photographs, shape, n, rng) for rng in rngs]

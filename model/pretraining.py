@@ -145,25 +145,31 @@ class _Rica:
         return cost, d_free.ravel().astype(np.float64)
 
 
-def _minimize(cost: Callable[[Array], tuple[float, Array]], n: int, K: int, rng: np.random.Generator) -> Array:
-    """Minimise over W (n, K) with L-BFGS (Liu, Nocedal 1989) from a random start."""
+def _minimize(
+    cost: Callable[[Array], tuple[float, Array]], n: int, K: int, rng: np.random.Generator, steps: list[Array]
+) -> Array:
+    """Minimise over W (n, K) with L-BFGS (Liu, Nocedal 1989) from a random start; `steps` gets W on the way."""
     from scipy.optimize import minimize
 
+    def keep(flat: Array) -> None:
+        steps.append(flat.reshape(n, K).astype(np.float32))
+
     start = rng.standard_normal(n * K)
+    keep(start)
     options = {"maxiter": MAX_ITERATIONS, "maxcor": 20}
-    return minimize(cost, start, jac=True, method="L-BFGS-B", options=options).x.reshape(n, K)
+    return minimize(cost, start, jac=True, method="L-BFGS-B", options=options, callback=keep).x.reshape(n, K)
 
 
-def _sparse_filtering(Z: Array, n: int, rng: np.random.Generator) -> Array:
-    return _minimize(_SparseFiltering(Z), n, len(Z), rng)
+def _sparse_filtering(Z: Array, n: int, rng: np.random.Generator, steps: list[Array]) -> Array:
+    return _minimize(_SparseFiltering(Z), n, len(Z), rng, steps)
 
 
-def _rica(Z: Array, n: int, rng: np.random.Generator) -> Array:
-    return _minimize(_Rica(Z), n, len(Z), rng)
+def _rica(Z: Array, n: int, rng: np.random.Generator, steps: list[Array]) -> Array:
+    return _minimize(_Rica(Z), n, len(Z), rng, steps)
 
 
-def _ica(Z: Array, n: int, rng: np.random.Generator) -> Array:
-    """Find independent components (Hyvärinen 1999) with scikit-learn; as many as there are dimensions."""
+def _ica(Z: Array, n: int, rng: np.random.Generator, steps: list[Array]) -> Array:
+    """Find independent components (Hyvärinen 1999) with scikit-learn; as many as there are dimensions; no steps."""
     from sklearn.decomposition import FastICA
     from sklearn.exceptions import ConvergenceWarning
 
@@ -176,9 +182,12 @@ def _ica(Z: Array, n: int, rng: np.random.Generator) -> Array:
 
 @dataclass(frozen=True)
 class Pretrainer:
-    """A way to find sparse directions: from whitened examples (K, m) and n to directions (n, K); and its K for n."""
+    """A way to find sparse directions, and how many components (K) it takes for n.
 
-    learn: Callable[[Array, int, np.random.Generator], Array]
+    `learn` turns whitened examples (K, m) and n into directions (n, K); a list gets those of every step on the way.
+    """
+
+    learn: Callable[[Array, int, np.random.Generator, list[Array]], Array]
     n_components: Callable[[int], int]
 
 
@@ -199,7 +208,12 @@ PRETRAINERS: dict[str, Pretrainer] = {
 
 
 def learn_filters(
-    crops: Array, n: int, *, method: str = "sparse_filtering", rng: np.random.Generator
+    crops: Array,
+    n: int,
+    *,
+    method: str = "sparse_filtering",
+    rng: np.random.Generator,
+    steps: list[Array] | None = None,
 ) -> tuple[Array, Array]:
     """Learn n filters from unlabelled pieces of photographs.
 
@@ -212,6 +226,9 @@ def learn_filters(
     method : str
         A name in `PRETRAINERS`.
     rng : Generator
+        The same one gives the same filters, whatever the number of threads.
+    steps : list, optional
+        Gets these filters as they were at the start and after every step; ica has none.
 
     Returns
     -------
@@ -223,18 +240,33 @@ def learn_filters(
     Raises
     ------
     ValueError
-        When the method is unknown; n is more than the crops have dimensions for (ica); there are no crops, or they
-        hold NaN or infinity.
+        When the method is unknown, or comes to no result; n is more than the crops have dimensions for (ica); there
+        are no crops, they are all flat, or they hold NaN or infinity.
     """
     if method not in PRETRAINERS:
         raise ValueError(f"pretrain: {method!r} is unknown; choose one of {', '.join(PRETRAINERS)}")
     if not crops.size or not np.isfinite(crops).all():
         raise ValueError(f"crops of shape {crops.shape} are empty or hold NaN or infinity")
+    from threadpoolctl import threadpool_limits
+
+    # One thread, whatever the machine has: several round differently, and from there the filters go other ways.
+    with threadpool_limits(1, user_api="blas"):
+        return _learn_filters(crops, n, method, rng, steps)
+
+
+def _learn_filters(
+    crops: Array, n: int, method: str, rng: np.random.Generator, steps: list[Array] | None
+) -> tuple[Array, Array]:
     pretrainer, n_learned = PRETRAINERS[method], math.ceil(_SPARE * n)
     # The last few components of small pieces carry next to no variance: mostly rounding and resizing.
     largest = max(1, min(int(0.9 * len(crops)), crops.shape[1] - 1))
     Z, P = whiten(normalize_contrast(crops), min(pretrainer.n_components(n_learned), largest))
-    directions = pretrainer.learn(Z, n_learned, rng)
+    if not len(Z):
+        raise ValueError("crops are all alike or flat; there is nothing to learn from them")
+    on_the_way: list[Array] = []
+    directions = pretrainer.learn(Z, n_learned, rng, on_the_way)
+    if not np.isfinite(directions).all():
+        raise ValueError(f"pretrain: {method} came to no result with these crops; use sparse_filtering or other crops")
     if len(directions) < n:
         raise ValueError(
             f"pretrain: {method} finds at most {len(directions)} filters in these crops, {n} are wanted; "
@@ -243,9 +275,16 @@ def learn_filters(
     answers = directions.astype(np.float32) @ Z
     sparseness = 1 - np.abs(answers).mean(axis=1) / np.sqrt((answers * answers).mean(axis=1))
     kept = np.sort(np.argsort(-sparseness, kind="stable")[:n])
-    filters = directions[kept] @ P
+    if steps is not None:
+        steps += [_unwhitened(some[kept], P) for some in on_the_way]
+    return _unwhitened(directions[kept], P), sparseness[kept].astype(np.float64)
+
+
+def _unwhitened(directions: Array, P: Array) -> Array:
+    """Turn directions among the whitened examples into filters for pictures: rows of mean 0 and length 1."""
+    filters = directions @ P
     filters -= filters.mean(axis=1, keepdims=True)
-    return filters / np.linalg.norm(filters, axis=1, keepdims=True), sparseness[kept].astype(np.float64)
+    return filters / np.linalg.norm(filters, axis=1, keepdims=True)
 
 
 def n_crops_for(n: int) -> int:

@@ -3,12 +3,12 @@
 The photographs are those that come inside scikit-learn (always) and scikit-image (where it is installed), or those in
 a folder of the user's. Crops are taken at full, half and quarter size, upright and turned by 22.5 and 45 degrees,
 mirrored and transposed at random, so that fine and coarse edges of every direction are seen alike; crops that are
-nearly flat are left out.
+nearly flat are left out. `noise` makes pictures without edges, for controls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from pipeline.listing import escape, list_pictures
 
 MOST_PHOTOGRAPHS = 200  # of a folder, drawn at random: more add nothing that this many crops could show
 _LONGEST_SIDE = 1024  # larger photographs are shrunk first
+_SIDE = 384  # pixels of a picture of noise: quick to transform
 _FLATTEST = 0.03  # smallest standard deviation of a crop's pixels, which run from 0 to 1
 _EMBEDDED = ("astronaut", "camera", "chelsea", "coffee", "rocket", "coins", "brick", "grass", "gravel")
 _ANGLES = {0.0: 0.25, 22.5: 0.5, 45.0: 0.25}  # with the share of crops: mirroring turns 22.5 into 67.5 degrees too
@@ -89,6 +90,57 @@ def folder_photographs(folder: str | Path, rng: np.random.Generator) -> Photogra
     some = "" if len(chosen) == len(listing.files) else f" of {len(listing.files)}"
     origin = f"{len(images)}{some} photographs of {escape(folder)}"
     return Photographs(images, origin, tuple(rejected))
+
+
+def noise(kind: str, rng: np.random.Generator) -> Photographs:
+    """Make pictures that hold no edges, but are like photographs in other ways: what a claim of edges is tested on.
+
+    Parameters
+    ----------
+    kind : str
+        "white noise"; "1/f noise", in which coarse waves are as strong as in photographs on average; "photographs with
+        random phases", which have the waves of `embedded_photographs`, each moved to a random place.
+    rng : Generator
+
+    Returns
+    -------
+    Photographs
+        In gray.
+
+    Raises
+    ------
+    ValueError
+        When the kind is unknown.
+    """
+    if kind not in NOISES:
+        raise ValueError(f"noise: {kind!r} is unknown; choose one of {', '.join(NOISES)}")
+    images = []
+    for amplitude in NOISES[kind]():
+        phases = np.exp(1j * np.angle(np.fft.fft2(rng.normal(size=amplitude.shape))))
+        scene = np.fft.ifft2(amplitude * phases).real
+        scene = 128 + 50 * (scene - scene.mean()) / scene.std()
+        images.append(Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8)))
+    return Photographs(images, kind)
+
+
+def _falling(exponent: int) -> list[np.ndarray]:
+    """Return the amplitudes 1 / frequency^exponent of the waves of some pictures."""
+    frequency = np.hypot(np.fft.fftfreq(_SIDE)[:, None], np.fft.fftfreq(_SIDE)[None, :])
+    frequency[0, 0] = 1
+    return [frequency**-exponent] * 11
+
+
+def _of_photographs() -> list[np.ndarray]:
+    """Return the amplitudes of the waves of the embedded photographs."""
+    grays = (np.asarray(image.convert("L"), float)[:_SIDE, :_SIDE] for image in embedded_photographs().images)
+    return [np.abs(np.fft.fft2(gray)) for gray in grays]
+
+
+NOISES: dict[str, Callable[[], list[np.ndarray]]] = {
+    "white noise": lambda: _falling(0),
+    "1/f noise": lambda: _falling(1),
+    "photographs with random phases": _of_photographs,
+}
 
 
 def take_crops(photographs: Photographs, shape: tuple[int, int, int], m: int, rng: np.random.Generator) -> Array:

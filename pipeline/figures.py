@@ -28,6 +28,7 @@ _TILES = 0.62, 1.3  # smallest and largest longer side of a filter's picture, in
 _WIDTH = 6.5  # inches the grid is to be wide, where the sizes above allow it
 _GAP = 0.10  # white space between tiles, in tiles
 _EDGE_COLOR = "#0072B2"  # blue of Okabe and Ito 2008, which colour-blind people tell apart
+_FRAME_TILE, _FRAME_WIDTH, _FRAME_MILLISECONDS = 48, 420, 300  # of an animation: pixels of a tile and at least in all
 _LABEL = 0.26  # height of the line that holds the unit's number, in tiles
 
 
@@ -213,6 +214,55 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     try:
         with replacing(path) as temporary:
             figure.savefig(temporary, format=kind)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    return path
+
+
+def save_animation(
+    steps: Sequence[np.ndarray], captions: Sequence[str], geometry_shape: tuple[int, int, int], path: str | Path
+) -> Path:
+    """Write a GIF in which weights change step by step, each picture on its own scale about mid-gray.
+
+    Parameters
+    ----------
+    steps : sequence of ndarray of shape (n, n_x)
+        Rows of weights; the last step stands still for a while.
+    captions : sequence of str
+        One for each step.
+    geometry_shape : (height, width, channels)
+    path : str or Path
+        Has to end in .gif; a file that is there is replaced.
+
+    Raises
+    ------
+    InputError
+        If the ending is another or the file cannot be written.
+    """
+    from PIL import Image, ImageDraw
+
+    path = Path(path)
+    if path.suffix.lower() != ".gif":
+        raise InputError(f"{path}: an animation is a GIF; use the ending .gif")
+    height, width, _ = geometry_shape
+    enlarged = max(1, round(_FRAME_TILE / max(height, width)))
+    n_columns = math.ceil(math.sqrt(len(steps[0]) * 1.5 * height / width))
+    n_rows = math.ceil(len(steps[0]) / n_columns)
+    pitch_x, pitch_y, foot = width * enlarged + 4, height * enlarged + 4, 18
+    size = max(n_columns * pitch_x + 4, _FRAME_WIDTH), n_rows * pitch_y + 4 + foot
+    frames = []
+    for W, caption in zip(steps, captions, strict=True):
+        frame = Image.new("RGB", size, "white")
+        for place, picture in enumerate(np.rint(255 * filter_pictures(W, geometry_shape)).astype(np.uint8)):
+            tile = Image.fromarray(picture).resize((width * enlarged, height * enlarged), Image.Resampling.NEAREST)
+            frame.paste(tile.convert("RGB"), (4 + place % n_columns * pitch_x, 4 + place // n_columns * pitch_y))
+        ImageDraw.Draw(frame).text((4, size[1] - foot + 2), caption, fill="black")
+        gray = geometry_shape[2] == 1
+        frames.append(frame.convert("L").quantize(32) if gray else frame.quantize(64))
+    durations = [_FRAME_MILLISECONDS] * (len(frames) - 1) + [8 * _FRAME_MILLISECONDS]
+    try:
+        with replacing(path) as temporary:
+            frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
     return path

@@ -19,11 +19,12 @@ _HELD_OUT = ("test", "validation")
 def data_of(model: str | Path, classifier: ImageClassifier) -> Path | None:
     """Return the data set a model was trained on: beside it, or where its provenance says; None where it is gone.
 
-    A data set that has changed since the training does not count.
+    A relative place is looked for from here, then from every folder above the model, since the training may have been
+    started in another one. A data set that has changed since the training does not count.
     """
-    beside, source = Path(model).parent / "data.h5", Path(str(classifier.provenance.get("source", "")))
+    above, source = Path(model).resolve().parents, str(classifier.provenance.get("source", ""))
     fingerprint = classifier.provenance.get("data_fingerprint")
-    for path in (beside, source):
+    for path in dict.fromkeys((above[0] / "data.h5", Path(source), *(folder / source for folder in above))):
         try:
             if path.is_file() and is_dataset(path):
                 with Dataset.open(path) as dataset:

@@ -9,9 +9,17 @@ import numpy as np
 
 from model.activations import Array
 from model.config import NetworkConfig, TrainingConfig
-from model.pretraining import crop_shape_for, n_crops_for, n_filters_for, pretrain_first_layer
+from model.pretraining import (
+    crop_shape_for,
+    fit_filters,
+    learn_filters,
+    n_crops_for,
+    n_filters_for,
+    pretrain_first_layer,
+)
 from model.training import TrainingState
 from pipeline.augment import AugmentConfig
+from pipeline.classifier import ImageClassifier
 from pipeline.config import Geometry
 from pipeline.crops import embedded_photographs, folder_photographs, take_crops
 from pipeline.dataset import Dataset
@@ -20,6 +28,7 @@ from pipeline.preprocess import Preprocessor
 
 _PRETRAINING = 2  # tells this use of the seed from others
 _ROOM = 8  # pixels
+_SAME = 0.5  # least median cosine of a model's filters with what its pretraining gave: training turns them a little
 _EXAMPLES = 2_000  # training pictures that W1 is scaled on
 
 
@@ -76,11 +85,8 @@ def learn_first_layer(
     InputError
         When the folder holds no usable photographs.
     """
-    shape, n_1 = preprocessor.geometry.shape, state.parameters.layer_dims[1]
-    activation, rng = state.network.activation, np.random.default_rng([state.training.seed, 0, 0, _PRETRAINING])
-    found = folder_photographs(photographs, rng) if photographs else embedded_photographs()
-    crop_shape = crop_shape_for(shape)
-    crops = take_crops(found, crop_shape, n_crops_for(n_filters_for(n_1, activation)), rng)
+    shape, n_1, activation = preprocessor.geometry.shape, state.parameters.layer_dims[1], state.network.activation
+    crops, crop_shape, rng = _crops_for(shape, n_1, activation, state.training, photographs)
     rows = dataset.indices("train")
     X = preprocessor.apply(dataset.take(rows[:: max(1, len(rows) // _EXAMPLES)]))
     try:
@@ -89,3 +95,60 @@ def learn_first_layer(
         )
     except ValueError as error:
         raise InputError(f"pretrain: {str(error).removeprefix('pretrain: ')}") from None
+
+
+def _crops_for(
+    shape: tuple[int, int, int],
+    n_1: int,
+    activation: str,
+    training: TrainingConfig,
+    photographs: str | Path | None,
+) -> tuple[Array, tuple[int, int, int], np.random.Generator]:
+    """Cut the crops that a first layer is learned from; return them, their shape and the generator to go on with."""
+    rng = np.random.default_rng([training.seed, 0, 0, _PRETRAINING])
+    found = folder_photographs(photographs, rng) if photographs else embedded_photographs()
+    crop_shape = crop_shape_for(shape)
+    return take_crops(found, crop_shape, n_crops_for(n_filters_for(n_1, activation)), rng), crop_shape, rng
+
+
+def first_layer_growth(classifier: ImageClassifier) -> list[Array]:
+    """Learn the first layer of a pretrained classifier once more, and return its filters from noise to edges.
+
+    The steps are not stored with a model; the same seed and photographs give the same ones again. That they lead to
+    this model's first layer is checked.
+
+    Parameters
+    ----------
+    classifier : ImageClassifier
+
+    Returns
+    -------
+    list of ndarray of shape (n, n_x)
+        The filters at the start, after every step, and last row i of W1 as training with labels has left it. n is as
+        in `model.pretraining.n_filters_for`: of each on/off pair the first.
+
+    Raises
+    ------
+    InputError
+        When the classifier was not pretrained, by a method that goes in steps; its photographs are gone or others.
+    """
+    training, W1 = classifier.training, classifier.parameters[1].W
+    if training.pretrain == "none":
+        raise InputError(
+            "this model's first layer was not pretrained, so there is no growth of edges to show; "
+            "train with --pretrain sparse_filtering"
+        )
+    shape, activation = classifier.geometry.shape, classifier.network.activation
+    photographs = str(classifier.provenance.get("pretrain_on", "")) or None
+    crops, crop_shape, rng = _crops_for(shape, len(W1), activation, training, photographs)
+    steps: list[Array] = []
+    n = n_filters_for(len(W1), activation)
+    learn_filters(crops, n, method=training.pretrain, rng=rng, steps=steps)
+    if not steps:
+        raise InputError(f"--pretrain {training.pretrain} does not learn step by step; there is no growth to show")
+    fitted = [fit_filters(step, crop_shape, shape) for step in steps]
+    cosines = (fitted[-1] * W1[:n]).sum(axis=1) / np.maximum(np.linalg.norm(W1[:n], axis=1), 1e-12)
+    if np.median(np.abs(cosines)) < _SAME:
+        where = f"the photographs in {photographs}" if photographs else "the photographs that come with the libraries"
+        raise InputError(f"learning once more from {where} leads to other filters than this model's: they have changed")
+    return [*fitted, W1[:n]]

@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from pipeline.errors import InputError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from model.filters import FilterScores
     from pipeline.classifier import ImageClassifier
 
+_ANIMATED, _FRAMES = 48, 18  # units and, at most, steps in an animation
 _HELD_OUT = 500  # pictures that deeper layers are shown
 
 
@@ -30,6 +31,8 @@ def filters_flags(parser: Parser) -> None:
     parser.add_argument("--scores", action="store_true", help="print the measures of every first-layer unit as CSV")
     parser.add_argument("--layer", type=positive, default=1, help="draw the units of this layer (default: 1)")
     parser.add_argument("--hierarchy", action="store_true", help="draw some units of all hidden layers in one picture")
+    parser.add_argument("--controls", action="store_true", help="say what the same measure finds where no edges are")
+    parser.add_argument("--animate", metavar="GIF", help="write how layer 1 grew from noise to edges, learned again")
     parser.add_argument("--data", help="data set with pictures to show to deeper layers (default: the run's own)")
 
 
@@ -41,6 +44,8 @@ def filters(arguments: Arguments) -> int:
 
     classifier = ImageClassifier.load(arguments.model)
     name, n_layers, shape = classifier.provenance.get("name", ""), classifier.parameters.L, classifier.geometry.shape
+    if arguments.animate:
+        return _animate(classifier, arguments)
     if arguments.layer > n_layers:
         raise InputError(f"--layer {arguments.layer}: the network has {n_layers} layers")
     panels: list[LayerPictures] = []
@@ -64,14 +69,53 @@ def filters(arguments: Arguments) -> int:
     save_figure(figure, arguments.output)
     if scores and arguments.scores:
         _print_scores(scores)
+        if arguments.controls:
+            _print_controls(classifier, sys.stderr)
         return 0
     if scores:
         print(
             scores.sentence()
             + ("" if 2 * scores.edge.sum() >= len(scores.edge) else "; try --pretrain sparse_filtering")
         )
+    if arguments.controls:
+        _print_controls(classifier, sys.stdout)
     print(f"Drawn in {arguments.output}")
     return 0
+
+
+def _animate(classifier: ImageClassifier, arguments: Arguments) -> int:
+    """Write how the first layer grew: every step at first, then fewer, and what training with labels made of it."""
+    import numpy as np
+
+    from pipeline.figures import save_animation
+    from pipeline.pretrain import first_layer_growth
+
+    *steps, trained = first_layer_growth(classifier)
+    chosen = np.unique(np.geomspace(1, len(steps), _FRAMES).astype(int) - 1)
+    method = classifier.training.pretrain.replace("_", " ")
+    captions = [f"learned again, without labels: {method}, step {k} of {len(steps) - 1}" for k in chosen]
+    frames = [steps[k][:_ANIMATED] for k in chosen]
+    save_animation(
+        [*frames, trained[:_ANIMATED]],
+        [*captions, "the model: after training with labels"],
+        classifier.geometry.shape,
+        arguments.animate,
+    )
+    print(f"Drawn in {arguments.animate}: learned again with the model's seed; the last frame is the model's own W1")
+    return 0
+
+
+def _print_controls(classifier: ImageClassifier, stream: TextIO) -> None:
+    """Say what the measure finds in the same layer where there are no edges."""
+    from pipeline.layers import control_shares
+
+    print("The same measure where there should be no edges:", file=stream)
+    try:
+        shares = control_shares(classifier)
+    except ValueError as error:
+        raise InputError(f"--controls: {error}") from None
+    for name, share in shares.items():
+        print(f"  {share:4.0%}  {name}", file=stream)
 
 
 def _held_out(classifier: ImageClassifier, arguments: Arguments) -> np.ndarray:

@@ -1,7 +1,11 @@
 """Pretraining: photographs give edges and noise does not, and the weights made of them are what they claim to be."""
 
+import itertools
+
 import numpy as np
 import pytest
+from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from model.filters import score_filters
 from model.pretraining import (
@@ -29,19 +33,23 @@ def rng():
 
 @pytest.fixture(scope="module")
 def photograph_pieces():
-    """Pieces of 16x16 of the two photographs that come with scikit-learn, cut here without pipeline code."""
+    """Pieces of 16x16 of scikit-learn's two photographs, full and half size, turned, cut without pipeline code.
+
+    Turned and mirrored as the product does it: pieces of these two taken upright only give 74 % edges with 16 units.
+    """
     from sklearn.datasets import load_sample_images
 
     rng = np.random.default_rng(0)
     pieces = []
-    for image in load_sample_images().images:
-        gray = image.mean(axis=2) / 255
-        coarse = gray[: gray.shape[0] // 2 * 2].reshape(-1, 2, gray.shape[1]).mean(axis=1)
-        coarse = coarse.reshape(coarse.shape[0], -1, 2).mean(axis=2)
-        for scene in (gray, coarse):
-            windows = np.lib.stride_tricks.sliding_window_view(scene, (16, 16))
-            some = windows[rng.integers(windows.shape[0], size=3000), rng.integers(windows.shape[1], size=3000)]
-            pieces.append(some[some.std(axis=(1, 2)) > 0.03])
+    for array in load_sample_images().images:
+        for size, angle in itertools.product((1, 2), (0, 22.5, 45)):
+            image = Image.fromarray(array).convert("L").reduce(size)
+            turned = np.asarray(image.rotate(angle, Image.Resampling.BICUBIC)) / 255
+            rows, columns = (slice(side // 4, side * 3 // 4) for side in turned.shape)  # away from the empty corners
+            windows = np.lib.stride_tricks.sliding_window_view(turned[rows, columns], (16, 16))
+            some = windows[rng.integers(windows.shape[0], size=1200), rng.integers(windows.shape[1], size=1200)]
+            some = some[some.std(axis=(1, 2)) > 0.03]
+            pieces += [some[::2], some[1::2, :, ::-1].transpose(0, 2, 1)]
     X = np.concatenate(pieces).reshape(-1, 256).astype(np.float32)
     return X[rng.permutation(len(X))[:8000]].T
 
@@ -52,23 +60,38 @@ def test_photographs_give_edges(photograph_pieces, rng):
     assert sparseness.min() > 0.25  # Gaussian answers have 0.2
     np.testing.assert_allclose(filters.mean(axis=1), 0, atol=1e-12)
     np.testing.assert_allclose(np.linalg.norm(filters, axis=1), 1)
-    assert score_filters(filters, SHAPE).edge.mean() >= 0.75
+    assert score_filters(filters, SHAPE).edge.mean() >= 0.85
 
 
 @pytest.mark.parametrize("method", PRETRAINERS)
 def test_every_method_finds_more_edges_than_noise_holds(method, photograph_pieces, rng):
     filters, _ = learn_filters(photograph_pieces, 40, method=method, rng=rng)
-    assert score_filters(filters, SHAPE).edge.mean() >= 0.5
+    assert score_filters(filters, SHAPE).edge.mean() >= 0.3  # of pieces as they are, one in twelve
     noise = rng.uniform(size=(256, 4000)).astype(np.float32)
     filters, _ = learn_filters(noise, 40, method=method, rng=rng)
     assert score_filters(filters, SHAPE).edge.sum() == 0
 
 
-def test_the_same_seed_gives_the_same_filters(photograph_pieces):
+def test_the_same_seed_gives_the_same_filters_on_any_number_of_threads(photograph_pieces):
     pieces = photograph_pieces[:, :2000]
-    one, two, other = (learn_filters(pieces, 5, rng=np.random.default_rng(seed))[0] for seed in (1, 1, 2))
+    found = []
+    for seed, threads in ((1, 1), (1, 2), (2, 1)):
+        with threadpool_limits(threads):
+            found.append(learn_filters(pieces, 5, rng=np.random.default_rng(seed))[0])
+    one, two, other = found
     np.testing.assert_array_equal(one, two)
     assert np.abs(one - other).max() > 0.01
+
+
+@pytest.mark.parametrize("method", ["sparse_filtering", "rica"])
+def test_steps_lead_from_noise_to_the_filters(method, photograph_pieces, rng):
+    steps = []
+    filters, _ = learn_filters(photograph_pieces, 20, method=method, rng=rng, steps=steps)
+    assert len(steps) > 10
+    np.testing.assert_allclose(steps[-1], filters, atol=1e-4)
+    edges = [score_filters(step, SHAPE).edge.mean() for step in (steps[0], steps[-1])]
+    assert edges[0] <= 0.1
+    assert edges[1] >= 0.6
 
 
 def test_contrast_of_every_example_is_normalised_by_itself(rng):
@@ -120,8 +143,6 @@ def test_cost_is_the_formula_and_gradient_its_slope(objective, formula, rng):
 
 
 def test_enlarging_agrees_with_pillow(rng):
-    from PIL import Image
-
     small = rng.normal(size=(3, 20, 15))
     found = fit_filters(small.reshape(3, -1), (20, 15, 1), (40, 33, 1)).reshape(3, 40, 33)
     for picture, original in zip(found, small, strict=True):
@@ -146,7 +167,7 @@ def test_one_call_gives_a_first_layer_of_edges(photograph_pieces, rng):
     W1 = pretrain_first_layer(photograph_pieces, SHAPE, (24, 24, 3), X, 31, "relu", rng=rng)
     assert W1.shape == (31, 24 * 24 * 3)
     scores = score_filters(W1, (24, 24, 3))
-    assert scores.edge.mean() >= 0.75
+    assert scores.edge.mean() >= 0.85
     assert (scores.partner >= 0).sum() == 15
     np.testing.assert_allclose((W1 @ X).std(axis=1), 1, rtol=1e-5)
 
@@ -179,6 +200,8 @@ def test_what_cannot_work_is_refused(rng):
         learn_filters(crops, 4, method="magic", rng=rng)
     with pytest.raises(ValueError, match="use sparse_filtering"):
         learn_filters(crops, 40, method="ica", rng=rng)
+    with pytest.raises(ValueError, match="flat"):
+        learn_filters(np.full((16, 50), 0.5, np.float32), 4, rng=rng)
     crops[3, 3] = np.nan
     with pytest.raises(ValueError, match="NaN"):
         learn_filters(crops, 4, rng=rng)

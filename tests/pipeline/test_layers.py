@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
+from model.config import NetworkConfig, TrainingConfig
+from model.filters import score_filters
 from pipeline.classifier import ImageClassifier
 from pipeline.cli import main
 from pipeline.dataset import Dataset
-from pipeline.layers import deeper_layer_pictures, first_layer_pictures, score_first_layer
+from pipeline.errors import InputError
+from pipeline.layers import control_shares, deeper_layer_pictures, first_layer_pictures, score_first_layer
+from pipeline.pretrain import first_layer_growth
+from pipeline.train import prepare
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +87,79 @@ def test_command_names_what_does_not_work(run_path, tmp_path, capsys):
     ImageClassifier.load(run_path).save(tmp_path / "alone" / "model.h5")
     assert main(["filters", str(tmp_path / "alone" / "model.h5"), "--layer", "2"]) == 2
     assert "--data" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def pretrained(faces, tmp_path_factory):
+    """Return the folder of a run with a pretrained first layer."""
+    folder = tmp_path_factory.mktemp("runs") / "edges"
+    training = TrainingConfig(epochs=3, pretrain="sparse_filtering", seed=3)
+    run = prepare(faces, folder, network=NetworkConfig(hidden=(24, 8)), training=training)
+    with run.dataset:
+        list(run.epochs())
+        run.finish()
+    return folder
+
+
+def test_controls_find_no_edges_and_pieces_of_photographs_few(classifier):
+    shares = control_shares(classifier)
+    floor = shares.pop("pieces of photographs, as they are")
+
+    assert len(shares) == 4
+    assert max(shares.values()) <= 0.02
+    assert 0 < floor < 0.2
+
+
+def test_command_prints_controls_beside_the_scores(run_path, tmp_path, capsys):
+    assert main(["filters", str(run_path), "-o", str(tmp_path / "f.png"), "--scores", "--controls"]) == 0
+    found = capsys.readouterr()
+
+    assert len(found.out.splitlines()) == 49  # a table that a machine reads, and nothing else
+    assert "0%  learned from white noise" in found.err
+
+
+def test_growth_leads_from_noise_to_the_layer_of_the_model(pretrained):
+    classifier = ImageClassifier.load(pretrained)
+    steps = first_layer_growth(classifier)
+    shape, W1 = classifier.geometry.shape, classifier.parameters[1].W
+
+    np.testing.assert_array_equal(steps[-1], W1[:12])
+    assert score_filters(steps[0], shape).edge.mean() <= 0.1
+    assert score_filters(steps[-2], shape).edge.mean() >= 0.9
+    cosines = (steps[-2] * W1[:12]).sum(axis=1) / np.linalg.norm(W1[:12], axis=1)
+    assert np.median(cosines) > 0.9
+
+
+def test_growth_of_other_photographs_is_not_shown_as_the_models(pretrained):
+    classifier = ImageClassifier.load(pretrained)
+    other = replace(classifier, training=replace(classifier.training, seed=4))
+    with pytest.raises(InputError, match="other filters"):
+        first_layer_growth(other)
+
+
+def test_command_animates(pretrained, run_path, tmp_path, capsys):
+    path = tmp_path / "W1.gif"
+    assert main(["filters", str(pretrained), "--animate", str(path)]) == 0
+    assert "learned again" in capsys.readouterr().out
+    with Image.open(path) as picture:
+        frames = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(picture)]
+    assert len(frames) > 10
+    assert all((one != two).mean() > 0.01 for one, two in itertools.pairwise(frames))
+    assert path.stat().st_size < 1_000_000
+
+    assert main(["filters", str(pretrained), "--animate", str(tmp_path / "W1.png")]) == 2
+    assert ".gif" in capsys.readouterr().err
+    assert main(["filters", str(run_path), "--animate", str(path)]) == 2
+    assert "not pretrained" in capsys.readouterr().err
+
+
+def test_the_first_units_are_those_of_the_whole_layer(classifier, images):
+    some, all_units = (deeper_layer_pictures(classifier, images, 2, n)[0].pictures for n in (5, 16))
+    np.testing.assert_allclose(some, all_units[:5], rtol=1e-4, atol=1e-6)
+
+
+def test_command_names_a_damaged_data_set(run_path, tmp_path, capsys):
+    damaged = tmp_path / "data.h5"
+    damaged.write_bytes((run_path / "data.h5").read_bytes()[:-2000])
+    assert main(["filters", str(run_path), "--layer", "2", "--data", str(damaged)]) == 2
+    assert str(damaged) in capsys.readouterr().err

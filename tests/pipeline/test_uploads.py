@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import numpy as np
@@ -98,6 +99,19 @@ def test_a_data_set_that_has_changed_is_not_the_models(model):
     assert data_of(model, classifier) is None
     data.unlink()
     assert data_of(model, classifier) is None
+
+
+def test_a_data_set_is_found_from_another_folder(model, tmp_path, monkeypatch):
+    classifier = ImageClassifier.load(model)
+    classifier = dataclasses.replace(classifier, provenance={**classifier.provenance, "source": "sets/faces.h5"})
+    place = tmp_path / "work" / "sets" / "faces.h5"
+    place.parent.mkdir(parents=True)
+    model.with_name("data.h5").rename(place)
+    moved = tmp_path / "work" / "runs" / "one" / "model.h5"
+    moved.parent.mkdir(parents=True)
+    model.rename(moved)
+    monkeypatch.chdir(tmp_path)
+    assert data_of("work/runs/one/model.h5", classifier) == place
 
 
 def test_png_keeps_every_pixel():
