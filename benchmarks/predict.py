@@ -267,19 +267,21 @@ def first_row(repeats: int, work: Path) -> None:
     """Print the time from the start of a process to its first row."""
     random_classifier(Geometry(64, 64, "rgb", "crop"), 5).save(work / "model.h5")
     picture = next(photographs(work / "one", 1).iterdir())
+    compiled = {**os.environ, "PYTHONPYCACHEPREFIX": str(work / "compiled")}  # as an installed program is
+    compiled.pop("PYTHONDONTWRITEBYTECODE", None)
     words = [sys.executable, "-m", "pipeline.cli", "predict", str(work / "model.h5"), str(picture)]
 
     def facette_starts() -> None:
-        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as child:
+        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=compiled) as child:
             assert child.stdout
             child.stdout.readline()
             child.stdout.readline()
 
     def libraries() -> None:
-        subprocess.run([sys.executable, "-c", "import numpy, h5py, PIL.Image"], check=True)
+        subprocess.run([sys.executable, "-c", "import numpy, h5py, PIL.Image"], check=True, env=compiled)
 
     def nothing() -> None:
-        subprocess.run([sys.executable, "-c", ""], check=True)
+        subprocess.run([sys.executable, "-c", ""], check=True, env=compiled)
 
     runs: Runs = {
         "facette: first row": facette_starts,

@@ -190,9 +190,9 @@ def judge(classifier: ImageClassifier, items: Batch, loaded: Loaded, settings: S
         else:
             probabilities = classifier.probabilities(loaded.images)
             unsure = np.zeros(len(loaded.images), bool)
-        unsure |= probabilities.max(axis=0) < settings.threshold
-        statuses[good] = np.where(unsure, ABSTAIN, OK)
         labels[:, good], values[:, good] = _rank(probabilities, topk)
+        unsure |= values[0, good] < settings.threshold
+        statuses[good] = np.where(unsure, ABSTAIN, OK)
     names, true_labels = (
         items.true_labels(classifier.classes) if isinstance(items, Run) else true_labels_of(items, classifier.classes)
     )

@@ -43,8 +43,12 @@ def people_run(tmp_path_factory, lfw_images):
 
 
 def test_careless_split_promises_what_the_honest_one_does_not_show(people_run):
-    found = compare_with_naive_split(ImageClassifier.load(people_run), people_run / "data.h5")
+    begun: list[bool] = []
+    found = compare_with_naive_split(
+        ImageClassifier.load(people_run), people_run / "data.h5", begin_training=lambda: begun.append(True)
+    )
 
+    assert begun
     assert found.naive.accuracy > 0.9
     assert found.honest.accuracy < found.naive.accuracy - 0.2
 
