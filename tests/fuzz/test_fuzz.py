@@ -42,3 +42,12 @@ def test_no_file_does_harm(what, tmp_path):
     assert result["examples"] >= EXAMPLES[what] * times // 2
     assert set(result["outcomes"]) - {"ok"}
     assert result["peak_mb"] < MEGABYTES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["ingest", "train"])
+def test_killed_at_any_moment_nothing_is_half_written_and_the_end_is_the_same(what):
+    command = [sys.executable, str(SCRIPT.with_name("kill.py")), what, "--count", "4", "--pictures", "120"]
+    child = subprocess.run(command, capture_output=True, text=True)
+    assert child.returncode == 0, child.stderr[-3000:]
+    assert json.loads(child.stdout)["killed"]
