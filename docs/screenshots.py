@@ -125,10 +125,15 @@ def main() -> None:
             page.goto(f"{url}/?model=demo-digits&sample=4")
             page.get_by_text("True class").wait_for()
             take(page, "app-digits")
-            for place, last in (("first-layer", "Training pictures it answers to most"), ("model", "Training")):
+            for place, name, last in (
+                ("first-layer", "app-first-layer", "Is it more than chance?"),
+                ("deeper-layers", "app-deeper-layers", "Product of the weights"),
+                ("data?model=demo-digits&view=Mistakes", "app-data", "Among"),
+                ("model", "app-model", "Training"),
+            ):
                 page.goto(f"{url}/{place}")
                 page.get_by_text(last, exact=True).wait_for()
-                take(page, f"app-{place}")
+                take(page, name)
             page.set_viewport_size(PHONE)
             page.goto(f"{url}/?sample=3")
             page.get_by_text("True class").wait_for()

@@ -205,7 +205,7 @@ def _table(results: list[Classified], classifier: ImageClassifier) -> Classified
         "picture": [drawing.thumbnail(r.shown) if r.shown else None for r in shown],
         "file": [r.row.path for r in shown],
         "class": [r.row.ranking[0][0] if r.row.ranking else None for r in shown],
-        "status": [{"ok": None, "abstain": _UNSURE}.get(r.row.status, "error") for r in shown],
+        "status": [_UNSURE if r.doubt else r.row.status for r in shown],
         "probability": [100 * r.row.ranking[0][1] if r.row.ranking else None for r in shown],
         "true class": [r.row.true_label or None for r in shown],
         "problem": [r.row.error_message or None for r in shown],

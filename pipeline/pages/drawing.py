@@ -34,7 +34,7 @@ STYLE = """<style>
 .facette-counts td:nth-child(2) {width: 90%}
 .facette-bars td:last-child {text-align: right; padding-left: .75rem; white-space: nowrap}
 .facette-track {background: rgba(128, 138, 150, .22); border-radius: .3rem; height: .8rem}
-.facette-bar {background: #0072b2; border-radius: .3rem; height: .8rem; min-width: 2px}
+.facette-bar {background: #0072b2; border-radius: .3rem; height: .8rem}
 .facette-stack {display: flex; height: .8rem}
 .facette-stack i:first-child {border-radius: .3rem 0 0 .3rem}
 .facette-stack i:last-child {border-radius: 0 .3rem .3rem 0}
@@ -47,7 +47,9 @@ STYLE = """<style>
 .facette-small {grid-template-columns: repeat(auto-fill, 3.9rem)}
 .facette-small figcaption {text-align: center}
 .facette-views {grid-template-columns: repeat(3, minmax(0, 15rem)); gap: 1rem}
+.facette-views {align-items: end}
 .facette-views img {border-radius: .4rem}
+.facette-views img[src^='data:image/jpeg'] {image-rendering: auto}
 .facette-legend {display: flex; flex-wrap: wrap; gap: .25rem 1rem; font-size: .85rem; opacity: .85}
 .facette-legend span::before {content: ""; display: inline-block; width: .75rem; height: .75rem;
   border-radius: 2px; margin-right: .35rem; vertical-align: -1px; background: var(--swatch)}
@@ -73,12 +75,14 @@ def bars(
 ) -> str:
     """Return shares, such as class probabilities, as bars: an HTML table, which reads well aloud."""
     wide = " class='facette-words'" if words is not percentage else ""  # sentences are not cut, as names are
-    rows = "".join(
-        f"<tr><th scope='row'{wide} title='{html.escape(label)}'>{html.escape(label)}</th>"
-        f"<td><div class='facette-track'><div class='facette-bar' style='width:{100 * p:.2f}%'></div></div></td>"
-        f"<td>{html.escape(words(p))}</td></tr>"
-        for label, p in ranking
-    )
+    rows = ""
+    for label, p in ranking:
+        label, width = html.escape(label), f"width:{100 * p:.2f}%" + (";min-width:2px" if p else "")
+        rows += (
+            f"<tr><th scope='row'{wide} title='{label}'>{label}</th>"
+            f"<td><div class='facette-track'><div class='facette-bar' style='{width}'></div></div></td>"
+            f"<td>{html.escape(words(p))}</td></tr>"
+        )
     return f"{STYLE}<table class='facette-bars facette-ranking' aria-label='{html.escape(title)}'>{rows}</table>"
 
 
