@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from pipeline.pages import choice, classify, data, deeper_layers, drawing, first_layer, model, train_demo
+from pipeline.pages import choice, classify, data, deeper_layers, drawing, first_layer, model, playground
 
 # Of each page: how to draw it, its title, its icon, its place in the address.
 PAGES = (
@@ -16,7 +16,7 @@ PAGES = (
     (deeper_layers.render, "Deeper layers", "layers", "deeper-layers"),
     (data.render, "Data", "photo_library", "data"),
     (model.render, "Model", "hub", "model"),
-    (train_demo.render, "Train a demo", "model_training", "train"),
+    (playground.render, "Playground", "model_training", "playground"),
 )
 
 

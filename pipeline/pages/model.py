@@ -8,7 +8,7 @@ import streamlit as st
 
 from model.parameters import shape_ledger
 from pipeline.classifier import ImageClassifier
-from pipeline.pages import train_demo
+from pipeline.pages import ledger, train_demo
 from pipeline.pages.choice import Chosen
 
 
@@ -20,7 +20,7 @@ def render(chosen: Chosen) -> None:
     st.title("The model")
     _scores(chosen)
     st.subheader("Layers", anchor=False)
-    _ledger(classifier)
+    ledger.draw(shape_ledger(classifier.parameters, classifier.network), classifier.geometry)
     if classifier.history:
         st.subheader("Training", anchor=False)
         train_demo.curves(classifier.history)
@@ -42,36 +42,6 @@ def _scores(chosen: Chosen) -> None:
         f"95% interval of this model: {100 * run.low:.1f}% to {100 * run.high:.1f}%"
         + ("" if run.judged_on == "test" else f". Figures on {run.judged_on} pictures flatter")
     )
-
-
-def _ledger(classifier: ImageClassifier) -> None:
-    """Draw the shapes of every layer's matrices."""
-    geometry = classifier.geometry
-    ledger = shape_ledger(classifier.parameters, classifier.network)
-    st.markdown(
-        f"X is ({geometry.n_x:,}, m): a column for each of m pictures of {geometry.width}×{geometry.height} "
-        f"{geometry.color} pixels. L = {len(ledger)} layers, {classifier.parameters.flat.size:,} parameters."
-    )
-    st.dataframe(
-        [
-            {
-                "layer": str(row.layer),
-                "W": _shape(row.W),
-                "b": _shape(row.b),
-                "Z and A": _shape(row.Z),
-                "activation": row.activation,
-                "parameters": row.n_parameters,
-            }
-            for row in ledger
-        ],
-        column_config={"parameters": st.column_config.NumberColumn(format="localized")},
-        hide_index=True,
-        alt="Shapes of W, b, Z and A of every layer",
-    )
-
-
-def _shape(shape: tuple[int, str | int]) -> str:
-    return f"({shape[0]}, {shape[1]})"
 
 
 def _provenance(chosen: Chosen, classifier: ImageClassifier) -> None:

@@ -1,4 +1,4 @@
-"""Train on demo pictures in the browser: what a stranger sees first, and a page of its own later."""
+"""What a page shows while there is no model, an invitation to train a demo; and the curves of a training."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from model.training import EpochRecord
-from pipeline.background import DemoTraining
+from pipeline.background import Training, train_demo
 from pipeline.classifier import ImageClassifier
 from pipeline.demo import DEMOS
 from pipeline.pages import choice
@@ -19,19 +19,9 @@ _WATCH_EVERY = 0.5  # seconds
 
 
 @st.cache_resource
-def _current() -> dict[str, DemoTraining]:
+def _current() -> dict[str, Training]:
     """Return where the one training of this server is kept: all its visitors share the processor."""
     return {}
-
-
-def render(chosen: Chosen) -> None:
-    """Draw the page."""
-    st.title("Train a demo")
-    st.markdown("Train a model here, in a few seconds, on real pictures that come with the installation.")
-    panel(chosen.runs)
-    st.subheader("Your own pictures")
-    st.markdown("Sort them into one sub-folder for each class, and type this in a terminal; then reload this page.")
-    st.code("facette train YOUR_PHOTOS/", language="shell")
 
 
 def invite(runs: Path) -> None:
@@ -43,7 +33,10 @@ def invite(runs: Path) -> None:
     )
     panel(runs)
     with st.container(border=True):
-        st.markdown("**Or train on your own pictures**: one sub-folder for each class. In a terminal:")
+        st.markdown(
+            "**Or train on your own pictures**: on the page Playground, or in a terminal, with one sub-folder for each "
+            "class:"
+        )
         st.code("facette train YOUR_PHOTOS/", language="shell")
         st.markdown(f"Then reload this page: it shows the runs in `{runs}`.")
 
@@ -63,7 +56,7 @@ def panel(runs: Path) -> None:
     """Draw the choice of a demo, or the training under way."""
     training = _current().get("training")
     with st.container(border=True):
-        if training and training.is_running:
+        if training and training.is_alive:
             _watch()
             return
         if training:
@@ -76,15 +69,15 @@ def panel(runs: Path) -> None:
 
 def _begin(demo: str, runs: Path) -> None:
     training = _current().get("training")
-    if not (training and training.is_running):
-        _current()["training"] = DemoTraining(demo, runs).start()
+    if not (training and training.is_alive):
+        _current()["training"] = train_demo(demo, runs).start()
 
 
 @st.fragment(run_every=_WATCH_EVERY)
 def _watch() -> None:
     """Draw how far the training is; a fragment, so that the rest of the page stays as it is."""
     training = _current().get("training")
-    if training is None or not training.is_running:
+    if training is None or not training.is_alive:
         st.rerun()
         return
     done, total = len(training.records), training.epochs
@@ -92,13 +85,13 @@ def _watch() -> None:
     st.progress(done / total if total else 0.0, text=f"{stage} …")
     curves(training.records)
     st.button(
-        "Stopping after this epoch" if training.is_stopping else "Stop and keep what is learned",
-        on_click=training.stop,
-        disabled=training.is_stopping,
+        "Stopping after this epoch" if training.is_ending else "Stop and keep what is learned",
+        on_click=training.end,
+        disabled=training.is_ending,
     )
 
 
-def _take_up(training: DemoTraining) -> None:
+def _take_up(training: Training) -> None:
     """Choose the model of a training that has ended, or say why there is none."""
     _current().pop("training", None)
     if training.model:
@@ -108,25 +101,49 @@ def _take_up(training: DemoTraining) -> None:
     st.error(training.error, icon=":material/error:")
 
 
+_SERIES = ("training", "validation")
+_COLORS = ("#0072b2", "#e69f00")  # blue and orange of Okabe & Ito 2008, "Color universal design"
+_FEW = 30  # epochs up to which each has a dot
+
+
 def curves(records: Sequence[EpochRecord]) -> None:
-    """Draw accuracy over the epochs, and say the latest figures."""
+    """Draw accuracy and cost over the epochs, and say the latest figures."""
     records = list(records)  # another thread may append
     if not records:
         return
     last = records[-1]
-    validated = not math.isnan(last.validation_accuracy)
-    table = {"epoch": [r.epoch for r in records], "training": [100 * r.accuracy for r in records]}
-    if validated:
-        table["validation"] = [100 * r.validation_accuracy for r in records]
-    words = f"Accuracy after epoch {last.epoch}: training {100 * last.accuracy:.1f}%"
-    words += f", validation {100 * last.validation_accuracy:.1f}%" if validated else ""
-    st.line_chart(
-        table,
-        x="epoch",
-        y=[name for name in table if name != "epoch"],
-        y_label="accuracy, %",
-        color="#0072b2" if not validated else ["#0072b2", "#e69f00"],
-        height=220,
-        alt=words,
-    )
-    st.caption(f"{words} · cost {last.cost:.3f}")
+    accuracy, cost = f"training {100 * last.accuracy:.1f}%", f"training {last.cost:.3f}"
+    if not math.isnan(last.validation_cost):
+        accuracy += f", validation {100 * last.validation_accuracy:.1f}%"
+        cost += f", validation {last.validation_cost:.3f}"
+    left, right = st.columns(2, gap="medium")
+    with left:
+        shares = [(100 * record.accuracy, 100 * record.validation_accuracy) for record in records]
+        _chart("Accuracy, %", shares, f"Accuracy after epoch {last.epoch}: {accuracy}")
+    with right:
+        costs = [(record.cost, record.validation_cost) for record in records]
+        _chart("Cost", costs, f"Cost after epoch {last.epoch}: {cost}")
+
+
+def _chart(title: str, values: Sequence[tuple[float, float]], words: str) -> None:
+    """Draw a curve for training and one, dashed, for validation."""
+    rows = [
+        {"epoch": epoch, "of": name, "value": value}
+        for epoch, pair in enumerate(values, start=1)
+        for name, value in zip(_SERIES, pair, strict=True)
+        if math.isfinite(value)
+    ]
+    of = {"field": "of", "type": "nominal", "title": None}
+    legend = {"orient": "top", "symbolType": "stroke", "columnPadding": 8, "labelFontSize": 12, "symbolSize": 60}
+    spec = {
+        "mark": {"type": "line", "point": len(values) <= _FEW, "strokeWidth": 2},
+        "encoding": {
+            "x": {"field": "epoch", "type": "quantitative", "axis": {"tickMinStep": 1, "format": "d", "grid": False}},
+            "y": {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False, "nice": True}},
+            "color": of | {"scale": {"domain": _SERIES, "range": _COLORS}, "legend": legend},
+            "strokeDash": of | {"scale": {"domain": _SERIES, "range": [[1, 0], [6, 3]]}},
+        },
+    }
+    st.markdown(f"**{title}**")
+    st.vega_lite_chart(rows, spec, height=220, alt=words)
+    st.caption(words)

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from pipeline.classifier import ImageClassifier
 from pipeline.cli import main
 
-PAGES = ("classify", "first_layer", "data", "model", "train_demo")
+PAGES = ("classify", "first_layer", "data", "model")
 
 
 def show_page(page, runs, model=None):
@@ -381,7 +381,7 @@ def test_a_training_that_fails_says_why_and_can_be_tried_again(tmp_path, monkeyp
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").write_text("a file where the folder of the pictures should be")
-    at = page("train_demo", tmp_path / "runs")
+    at = page("model", tmp_path / "runs")
     at.button[0].click().run()
     train_demo._current()["training"].wait(60)
     at.run()
