@@ -16,6 +16,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.dataset import Dataset
 from pipeline.figures import draw_filters, filter_pictures
 from pipeline.gallery import data_of
+from pipeline.layers import control_shares
 from pipeline.pages import drawing, train_demo
 from pipeline.pages.choice import PROBLEMS, Chosen
 
@@ -64,6 +65,9 @@ def render(chosen: Chosen) -> None:
         _grid(chosen, classifier, scores)
     with unit:
         _unit(chosen, classifier, scores)
+    if classifier.parameters.L > 1:
+        with grid:
+            _controls(chosen, classifier, scores)
 
 
 @st.cache_data(max_entries=8, show_spinner="Measuring the units, some seconds, once for each model")
@@ -91,12 +95,15 @@ def _grid(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> 
     st.html(
         drawing.tiles(
             [
-                (drawing.data_url(picture), f"{i + 1}", f"weights of unit {i + 1}: {describe(scores, i)}")
+                (drawing.data_url(picture), caption(scores, i), f"weights of unit {i + 1}: {describe(scores, i)}")
                 for i, picture in zip(on_page, pictures, strict=True)
             ]
         )
     )
-    st.caption("Each on its own scale: mid-gray is a weight of 0.")
+    st.caption(
+        "Each on its own scale: mid-gray is a weight of 0. With an edge detector: its direction, and how much of it "
+        "one edge explains."
+    )
     st.download_button(
         "Download as PNG",
         lambda: _png(chosen, classifier),
@@ -117,6 +124,34 @@ def _png(chosen: Chosen, classifier: ImageClassifier) -> bytes:
     return data.getvalue()
 
 
+@st.cache_data(max_entries=8, show_spinner="Comparing with layers that cannot have learnt edges")
+def _control_shares(model: str, written: float, _classifier: ImageClassifier) -> dict[str, float]:
+    return control_shares(_classifier)
+
+
+def _controls(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> None:
+    """Draw the share of edge detectors beside that of layers that should have none."""
+    assert chosen.run is not None
+    try:
+        shares = _control_shares(str(chosen.run.model), chosen.run.modified, classifier)
+    except (*PROBLEMS, ValueError):  # pictures too small to learn from
+        return
+    rows = [("this layer", float(scores.edge.mean())), *shares.items()]
+    st.subheader("Is it more than chance?", anchor=False)
+    st.html(drawing.bars(rows, "Share of edge detectors", lambda share: f"{100 * share:.0f}%"))
+    st.caption(
+        "Share of edge detectors by the same measure: here, in layers made by the same method from pictures without "
+        "edges, and in pieces of photographs as they are."
+    )
+
+
+def caption(scores: FilterScores, i: int) -> str:
+    """Return a unit's number, and for an edge detector its direction and its score."""
+    if not scores.edge[i]:
+        return f"{i + 1}"
+    return f"{i + 1}: {round(np.degrees(scores.orientation[i])) % 180}°, {100 * scores.r2[i]:.0f}%"
+
+
 def describe(scores: FilterScores, i: int) -> str:
     """Say what a unit looks for, in a few words."""
     if not scores.edge[i]:
@@ -131,18 +166,16 @@ def _unit(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> 
     number = st.number_input("Look at unit", 1, len(W), 1 + int(scores.order[0]), key="unit", bind="query-params")
     i = int(number) - 1
     picture = np.rint(255 * filter_pictures(W[i : i + 1], shape)[0]).astype(np.uint8)
-    with st.container(horizontal=True, gap="medium"):
-        with st.container(width=190):
-            st.image(drawing.enlarged(picture), width=190, alt=f"weights of unit {number}: {describe(scores, i)}")
-        with st.container(width=190):
-            st.markdown(f"**Unit {number}: {describe(scores, i)}**")
-            st.markdown(
-                f"One edge explains {100 * scores.r2[i]:.0f}% of it.  \n"
-                f"90% of its energy lies in {100 * scores.area90[i]:.0f}% of its area.  \n"
-                f"Selectivity for direction: {scores.selectivity[i]:.2f}.",
-                help="An edge detector is explained by one Gabor function to at least 50%, holds 90% of its energy in "
-                "at most 30% of its area, and has a selectivity of at least 0.3.",
-            )
+    st.image(drawing.enlarged(picture), width=190, alt=f"weights of unit {number}: {describe(scores, i)}")
+    st.markdown(f"**Unit {number}: {describe(scores, i)}**")
+    st.markdown(
+        f"One edge explains {100 * scores.r2[i]:.0f}% of it.  \n"
+        f"90% of its energy lies in {100 * scores.area90[i]:.0f}% of its area.  \n"
+        f"Selectivity for direction: {scores.selectivity[i]:.2f}."
+        + (f"  \nIts stripes: {scores.frequency[i]:.2f} cycles a pixel." if scores.edge[i] else ""),
+        help="An edge detector is explained by one Gabor function to at least 50%, holds 90% of its energy in at most "
+        "30% of its area, and has a selectivity of at least 0.3.",
+    )
     _answer(classifier, i)
     _exciting(chosen, classifier, i)
     _orientations(scores)

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from pipeline.classifier import ImageClassifier
 from pipeline.cli import main
 
-PAGES = ("classify", "first_layer", "data", "model")
+PAGES = ("classify", "first_layer", "deeper_layers", "data", "model")
 
 
 def show_page(page, runs, model=None):
@@ -80,7 +80,7 @@ def test_without_a_model_every_page_offers_to_train_the_demo(name, tmp_path):
     assert at.radio[0].options == ["faces", "digits"]
 
 
-@pytest.mark.parametrize("name", PAGES[:4])
+@pytest.mark.parametrize("name", PAGES[:5])
 @pytest.mark.parametrize("damage", [b"", b"no HDF5 at all", None])
 def test_a_corrupt_model_is_one_message(name, damage, runs):
     model = runs / "faces" / "model.h5"
@@ -312,6 +312,7 @@ def test_without_the_data_set_there_are_no_samples_but_all_else(runs, face):
     upload(at, ("face.png", face))
     assert results(at)[0].row.status == "ok"
     assert "not there any more" in words(page("first_layer", runs))
+    assert "not there any more" in words(page("deeper_layers", runs))
 
 
 def test_camera(trained, photo):
@@ -360,6 +361,45 @@ def test_a_unit_answers_most_to_what_it_looks_for(trained):
     A = first_layer.activations(classifier, images)
     for i in range(32):
         np.testing.assert_allclose(A[i, best[i, 0]], A_all[i].max(), rtol=1e-5)
+
+
+def test_edge_detectors_are_counted_beside_controls(trained):
+    from pipeline.layers import control_shares
+
+    classifier = ImageClassifier.load(trained / "runs" / "faces" / "model.h5")
+    shares = control_shares(classifier)
+    at = page("first_layer", trained / "runs")
+    (table,) = (element.value for element in at.html if "Share of edge detectors" in element.value)
+    for name, share in shares.items():
+        assert name in table
+        assert f"<td>{100 * share:.0f}%</td>" in table
+
+
+def test_deeper_layers_say_how_each_picture_was_made(trained):
+    at = page("deeper_layers", trained / "runs")
+    assert at.title[0].value == "Deeper layers"
+    assert [heading.value for heading in at.subheader] == [
+        "Receptive field",
+        "What excites it, averaged",
+        "Preferred stimulus",
+        "Product of the weights",
+    ]
+    for words_of_method in ("how strongly each pixel moves it", "held-out pictures", "gradient ascent", "times all W"):
+        assert words_of_method in words(at)
+    assert [element.value.count("<figure>") for element in at.html] == [1] * 4  # one unit: a face, or not
+
+
+def test_deeper_layers_draw_what_the_command_line_draws(trained):
+    from pipeline.gallery import held_out_images
+    from pipeline.layers import deeper_layer_pictures
+    from pipeline.pages import deeper_layers
+
+    model = trained / "runs" / "faces" / "model.h5"
+    classifier = ImageClassifier.load(model)
+    _, kinds = deeper_layers._pictures(str(model), 0.0, 2, classifier)
+    expected = deeper_layer_pictures(classifier, held_out_images(model.with_name("data.h5")), 2, 24)
+    for kind, other in zip(kinds, expected, strict=True):
+        np.testing.assert_array_equal(kind.pictures, other.pictures)
 
 
 def test_training_the_demo_ends_with_its_model_on_the_page(tmp_path, monkeypatch):
