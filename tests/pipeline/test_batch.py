@@ -21,6 +21,7 @@ from pipeline.batch import LEAST, MOST, cut
 from pipeline.classifier import ImageClassifier
 from pipeline.cli import main
 from pipeline.dataset import Dataset
+from pipeline.ingest import ingest
 from pipeline.inputs import Item
 
 MANY = 2 * MOST + 100
@@ -360,6 +361,19 @@ def test_totals_add_up(capsys, run_path, photos):
     assert f"{found['abstain']} abstain" in err
     labelled = [row for row in rows if row["true_label"]]
     assert found["accuracy"] == pytest.approx(np.mean([row["label"] == row["true_label"] for row in labelled]))
+
+
+def test_classes_that_the_model_does_not_know_are_not_held_against_it(capsys, run_path, photos):
+    (photos / "face").rename(photos / "car")
+    ingest(photos, "data.h5", geometry=ImageClassifier.load(run_path).geometry)
+    Path("table.csv").write_text("path,label\nphotos/car/0001.png,face\nphotos/car/0002.png,boat\n")
+    _, out, _ = predict(capsys, run_path, "data.h5", "table.csv", "-o", "out.csv", "--json")
+    rows = read("out.csv")
+    assert [row["true_label"] for row in rows] == ["car"] * 5 + ["not-face"] * 5 + ["face", "boat"]
+    known = [row for row in rows if row["true_label"] in ("face", "not-face")]
+    found = json.loads(out)
+    assert found["labelled"] == len(known) == 6
+    assert found["accuracy"] == pytest.approx(np.mean([row["label"] == row["true_label"] for row in known]))
 
 
 def test_only_one_class_is_written_and_all_are_counted(capsys, run_path, photos):
