@@ -135,7 +135,8 @@ def describe_plan(run: TrainingRun) -> str:
         lines.insert(1, f"First layer: edges learned before, without labels, by {method} on {where}")
     if run.trial:
         found = ", ".join(f"{name} {percent(error)}" for name, error in run.trial.items())
-        lines.insert(1, f"Changes to pictures, by a short trial (validation errors: {found}): {recipe}")
+        mirrored = "mirrored too" if run.augmentation.flip else "not mirrored"
+        lines.insert(1, f"Changes to pictures: {recipe}, {mirrored}; by a short trial (errors: {found})")
     if run.validation_source is None:
         lines.append(
             "Note: there are no validation pictures: the last weights are kept, not the best, and nothing can tell "

@@ -1,19 +1,23 @@
-"""Which random changes do these pictures bear? With many pictures a short trial tells, before the training begins.
+"""Which random changes do these pictures bear? Short trials tell, before the training begins.
 
-A small network is trained for a moment on some of the training pictures, once for each recipe, and judged on validation
-pictures. Where a class does not depend on where its pictures' parts lie, moving them costs the small network nothing
-(handwritten digits); where it does, the error jumps (clothes: a longer sleeve, a shifted hem).
+With many pictures, a small network is trained for a moment on some of them, once for each recipe, and judged on
+validation pictures. Where a class does not depend on where its pictures' parts lie, moving them costs the network
+nothing (handwritten digits); where it does, the error jumps (clothes: a longer sleeve, a shifted hem).
+
+With few pictures the recipe is given, and what is asked is whether they may be mirrored: a network that never saw a
+mirrored picture is judged on pictures as they are, and mirrored. Cats it knows as well; digits and shoes it does not.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from model.config import NetworkConfig, TrainingConfig
-from model.training import start, train
+from model.training import measure, start, train
 from pipeline.augment import MANY, AugmentConfig, resolve_augmentation
 from pipeline.batches import MemoryBatches
 from pipeline.dataset import Dataset
@@ -21,6 +25,7 @@ from pipeline.preprocess import Preprocessor
 
 STRONGEST_FIRST = ("digits", "affine")
 _PICTURES, _JUDGES, _FEWEST_JUDGES = 16_384, 4_096, 500
+_FEWEST_TO_MIRROR, _PICTURES_TO_MIRROR, _EPOCHS_TO_MIRROR = 100, 2_000, 20
 _TRYING = 3  # tells this use of the seed from others
 
 
@@ -36,7 +41,8 @@ def resolve_by_trial(
     ----------
     config : AugmentConfig
     dataset : Dataset
-        From 10,000 training and 500 validation pictures on, and where `config` leaves the recipe open, a trial is made.
+        Recipes are tried from 10,000 training and 500 validation pictures on, mirroring from 100 up to 10,000 training
+        pictures, both where `config` leaves the recipe open.
     preprocessor : Preprocessor
         Fitted.
     seed : int
@@ -49,9 +55,14 @@ def resolve_by_trial(
     config : AugmentConfig
         Resolved.
     errors : dict of str to float
-        Share of validation pictures that each recipe got wrong; empty where no trial was made.
+        Share of validation pictures that each recipe got wrong, or of training pictures ``as they are`` and
+        ``mirrored``; empty where no trial was made.
     """
     indices, judges = dataset.indices("train"), dataset.indices("validation")
+    if config.augment == "auto" and config.flip == "auto" and _FEWEST_TO_MIRROR <= len(indices) < MANY:
+        errors = _mirroring(dataset, indices, preprocessor, seed)
+        flip = errors["mirrored"] <= errors["as they are"] + 2 * _standard_error(errors["as they are"], len(indices))
+        return resolve_augmentation(replace(config, flip=flip), len(indices)), errors
     if config.augment != "auto" or len(indices) < MANY or len(judges) < _FEWEST_JUDGES:
         return resolve_augmentation(config, len(indices)), {}
     rng = np.random.default_rng([seed, 0, 0, _TRYING])
@@ -63,24 +74,47 @@ def resolve_by_trial(
             np.sort(rng.permutation(judges)[: min(_JUDGES, room)]),
         )
     )
-    errors: dict[str, float] = {}
+    training = TrainingConfig(epochs=4, batch_size=min(128, len(source.labels)), pretrain="none", seed=seed)
+    errors = {}
     for name in ("none", *STRONGEST_FIRST):
         resolved = resolve_augmentation(replace(config, augment=name), len(indices))
         source.augmentation = resolved if resolved.is_on else None
-        errors[name] = _error(source, validation, len(dataset.classes), seed)
-        error = errors["none"]
-        if name != "none" and errors[name] <= error + math.sqrt(error * (1 - error) / len(validation.labels)):
+        errors[name] = _errors(source, [validation], len(dataset.classes), training)[0]
+        margin = _standard_error(errors["none"], len(validation.labels))
+        if name != "none" and errors[name] <= errors["none"] + margin:
             return resolved, errors
     return resolve_augmentation(replace(config, augment="none"), len(indices)), errors
 
 
-def _error(source: MemoryBatches, validation: MemoryBatches, n_classes: int, seed: int) -> float:
-    """Return the share of validation pictures that a small network gets wrong."""
+def _standard_error(share: float, m: int) -> float:
+    return math.sqrt(share * (1 - share) / m)
+
+
+def _mirroring(dataset: Dataset, indices: np.ndarray, preprocessor: Preprocessor, seed: int) -> dict[str, float]:
+    """Learn from each half of the training pictures; return the errors on the other half, as it is and mirrored."""
+    rng = np.random.default_rng([seed, 0, 0, _TRYING])
+    rows = np.sort(rng.permutation(indices)[:_PICTURES_TO_MIRROR])
+    images, labels = dataset.take(rows), dataset.labels[rows]
+    order = np.lexsort((rng.random(len(rows)), labels))  # every other one of each class
+    halves, wrong = (order[::2], order[1::2]), np.zeros(2)
+    for one, other in (halves, halves[::-1]):
+        source = MemoryBatches(images[one], labels[one], preprocessor)
+        training = TrainingConfig(epochs=_EPOCHS_TO_MIRROR, pretrain="none", seed=seed)
+        mirrored = np.ascontiguousarray(images[other][:, :, ::-1])
+        judges = [MemoryBatches(judged, labels[other], preprocessor) for judged in (images[other], mirrored)]
+        wrong += len(other) * np.array(_errors(source, judges, len(dataset.classes), training))
+    return dict(zip(("as they are", "mirrored"), (wrong / len(rows)).tolist(), strict=True))
+
+
+def _errors(
+    source: MemoryBatches, judges: Sequence[MemoryBatches], n_classes: int, training: TrainingConfig
+) -> list[float]:
+    """Return the share of each of some sets of pictures that a small network gets wrong."""
     from threadpoolctl import threadpool_limits
 
     network = NetworkConfig(hidden=(128,))
-    training = TrainingConfig(epochs=4, batch_size=min(128, len(source.labels)), pretrain="none", seed=seed)
     state = start(network, training, n_x=source.n_x, m=len(source.labels), n_classes=n_classes)
     with threadpool_limits(1):  # too little to share; and the choice does not depend on the number of threads
-        *_, last = train(state, source, validation)
-    return 1 - last.validation_accuracy
+        for _ in train(state, source):
+            pass
+        return [1 - measure(state.current, state.network, judge)[1] for judge in judges]

@@ -47,7 +47,7 @@ def test_pictures_are_moved_where_places_do_not_matter(many, tmp_path, name, exp
         assert run.augmentation.is_on == expected
         assert run.trial["none"] < 0.5
         assert (run.state.training.epochs > 12) == expected
-        assert f"by a short trial (validation errors: none {100 * run.trial['none']:.1f}%" in describe_plan(run)
+        assert f"by a short trial (errors: none {100 * run.trial['none']:.1f}%" in describe_plan(run)
         next(run.epochs())
         run.save_model()
     assert ImageClassifier.load(tmp_path / "run").provenance["augmentation_trial"] == run.trial
@@ -56,11 +56,26 @@ def test_pictures_are_moved_where_places_do_not_matter(many, tmp_path, name, exp
         assert (resumed.augmentation, resumed.trial) == (run.augmentation, run.trial)
 
 
-def test_no_trial_of_few_pictures_or_where_a_recipe_is_given(faces, tmp_path):
-    run = prepare(faces, tmp_path / "run", **SMALL)
-    with run.dataset:
-        assert run.trial == {}
-        assert run.augmentation.augment == "affine"
+def test_few_pictures_are_mirrored_where_that_changes_nothing(tmp_path):
+    """Parts of photographs do not tell left from right; digits do."""
+    from sklearn.datasets import load_digits, load_sample_images
+
+    rng = np.random.default_rng(0)
+    crops, labels = [], np.arange(200) % 2
+    for label in labels:
+        photo = load_sample_images().images[label]
+        top, left = rng.integers(0, 400), rng.integers(0, 600)
+        crops.append(photo[top : top + 20, left : left + 20][:, :: rng.choice([-1, 1])])
+    digits = load_digits()
+    np.savez(tmp_path / "crops.npz", images=np.array(crops), labels=labels)
+    np.savez(tmp_path / "digits.npz", images=(digits.images[:500] * 15).astype(np.uint8), labels=digits.target[:500])
+    for name, expected in (("crops", True), ("digits", False)):
+        run = prepare(tmp_path / f"{name}.npz", tmp_path / name, **SMALL)
+        with run.dataset:
+            assert run.augmentation.augment == "affine"
+            assert run.augmentation.flip is expected
+            assert run.trial["as they are"] < 0.5
+            assert "mirrored too" in describe_plan(run) or not expected
 
 
 def test_a_recipe_that_is_given_is_taken(run_path, faces, tmp_path, monkeypatch):
