@@ -204,10 +204,12 @@ def measures(outcome: Outcome, X: Array, data: Data, split: Split) -> list[float
 
 def _row(name: str, values: np.ndarray, random: np.ndarray | None) -> str:
     """Return a line of the table: means over splits, and R² and probe against random weights with 95 % intervals."""
+    from scipy.stats import t
+
     m, against = values.mean(axis=0), ""
     if random is not None and len(values) > 1:
         gain = 100 * (values[:, 6:8] - random[:, 6:8])
-        half = 1.96 * gain.std(axis=0, ddof=1) / np.sqrt(len(values))
+        half = t.ppf(0.975, len(values) - 1) * gain.std(axis=0, ddof=1) / np.sqrt(len(values))
         against = ", ".join(f"{g:+.1f} ± {h:.1f}" for g, h in zip(gain.mean(axis=0), half, strict=True))
     return (
         f"| {name} | {m[0]:.2f}, {m[1]:.2f}, {m[2]:.2f} | {m[3]:.2f}, {m[4]:.2f}, {m[5]:.2f} | {m[6]:.2f} "
