@@ -24,6 +24,16 @@ class Parser(argparse.ArgumentParser):
         sys.exit(2)
 
 
+class _Version(argparse.Action):
+    """Looks the version up only when asked for it: that takes longer than all of this module."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"facette {version('facette')}")
+        sys.exit(0)
+
+
 class Command(NamedTuple):
     """A line of the table of commands: `module` of `pipeline.commands` has the functions NAME and NAME_flags."""
 
@@ -79,12 +89,10 @@ def _function(command: str, part: str = "") -> Any:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    from importlib.metadata import version
-
     parser = Parser(
         prog="facette", description="Turn a folder of labelled pictures into a classifier you can look into."
     )
-    parser.add_argument("--version", action="version", version=f"facette {version('facette')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():
         sub = commands.add_parser(name, help=command.help, description=command.help)
