@@ -1,15 +1,17 @@
-"""`facette inspect`: what is in a model or a data set, or what is installed, as plain text."""
+"""`facette inspect`: what is in a model, a data set or a folder of runs, or what is installed, as plain text."""
 
 from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from model.parameters import shape_ledger
 from pipeline.classifier import ImageClassifier
 from pipeline.console import percent, table
 from pipeline.dataset import Dataset
+from pipeline.runs import RunSummary
 from pipeline.split import SPLITS
 
 _CORE = ("numpy", "pillow", "h5py", "scikit-learn", "scipy", "matplotlib", "jinja2", "tqdm")
@@ -70,6 +72,26 @@ def describe_dataset(dataset: Dataset) -> str:
             *(f"Rejected: {path}: {message} ({code})" for path, code, message in dataset.rejected[:20]),
         ]
     )
+
+
+def describe_runs(runs: Sequence[RunSummary]) -> str:
+    """Compare runs, the best first; those that were judged on different pictures only look comparable."""
+    rows: list[tuple[str, ...]] = [("run", "accuracy", "95% interval", "pictures", "best simple method")]
+    for run in sorted(runs, key=lambda run: -run.accuracy):
+        if not run.judged_on:
+            rows.append((run.name, "", "", "", "not finished"))
+            continue
+        simple = max(run.baselines, key=lambda pair: pair[1], default=None)
+        rows.append(
+            (
+                run.name,
+                percent(run.accuracy),
+                f"{percent(run.low)} to {percent(run.high)}",
+                f"{run.m:,} {run.judged_on}",
+                f"{simple[0]} {percent(simple[1])}" if simple else "",
+            )
+        )
+    return f"Runs ({len(runs)}), the most accurate first:\n{table(rows)}"
 
 
 def describe_installation() -> str:

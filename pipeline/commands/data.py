@@ -6,11 +6,15 @@ import json
 import os
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.console import counted, progress_bar, say
 from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from pipeline.runs import RunSummary
 
 
 def ingest_flags(parser: Parser) -> None:
@@ -31,7 +35,7 @@ def ingest_flags(parser: Parser) -> None:
     parser.add_argument(
         "--jobs", type=positive, default=os.cpu_count() or 1, help="decoding threads (default: all cores)"
     )
-    parser.add_argument("--workers", type=positive, help="decode in so many processes instead: for very small pictures")
+    parser.add_argument("--workers", type=positive, metavar="N", help="decode in N processes instead of threads")
     parser.add_argument("--dask", metavar="ADDRESS", help="decode on a Dask cluster, such as tcp://scheduler:8786")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     add_flags(parser, DataConfig, "data")
@@ -89,9 +93,11 @@ def _work(arguments: Arguments) -> Any:
 def inspect_flags(parser: Parser) -> None:
     """Add the flags of `inspect`."""
     parser.add_argument(
-        "what", nargs="?", help="a folder of pictures, a data set, a model or a run; nothing: the installation"
+        "what",
+        nargs="?",
+        help="pictures, a data set, a model, a run or a folder of runs; nothing: the installation",
     )
-    parser.add_argument("--json", action="store_true", help="of pictures: print the findings as JSON")
+    parser.add_argument("--json", action="store_true", help="of pictures and runs: print the findings as JSON")
     parser.add_argument("--html", metavar="FILE", help="of pictures: write the findings as a page")
     parser.add_argument("--contact-sheet", metavar="FILE", help="of pictures: write examples of the findings as a PNG")
     parser.add_argument("--group-by", default="", metavar="KEY", help="of pictures: as in `facette ingest`")
@@ -103,10 +109,25 @@ def inspect(arguments: Arguments) -> int:
     from pipeline.inspection import describe_installation, describe_model
 
     if arguments.what and not is_model(arguments.what):
-        return _audit(arguments)
+        from pipeline.runs import list_runs
+
+        runs = list_runs(arguments.what)
+        return _compare(arguments, runs) if runs else _audit(arguments)
     if arguments.json or arguments.html or arguments.contact_sheet:
         raise InputError("--json, --html and --contact-sheet are for pictures: name a folder or a data set")
     print(describe_model(ImageClassifier.load(arguments.what)) if arguments.what else describe_installation())
+    return 0
+
+
+def _compare(arguments: Arguments, runs: Sequence[RunSummary]) -> int:
+    from dataclasses import asdict
+
+    from pipeline.inspection import describe_runs
+
+    if arguments.html or arguments.contact_sheet or arguments.group_by:
+        raise InputError("--html, --contact-sheet and --group-by are for pictures; this is a folder of runs")
+    found = [{**asdict(run), "model": str(run.model), "baselines": dict(run.baselines)} for run in runs]
+    print(json.dumps(found, indent=2) if arguments.json else describe_runs(runs))
     return 0
 
 

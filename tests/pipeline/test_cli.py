@@ -174,7 +174,7 @@ def make_foreign(path, faces):
 BAD_SOURCES = {
     "missing": (lambda path, faces: None, "there is no such file or folder"),
     "empty": (make_empty, "holds no pictures"),
-    "flat": (make_flat, "one folder of pictures for each"),
+    "flat": (make_flat, "has no classes; it needs two or more, with one folder of pictures for each"),
     "one class": (make_classes(cats=4), "one class"),
     "single picture": (make_classes(cats=4, dogs=1), "'dogs'"),
     "case": (make_classes(Cat=4, cat=4), "differ only in upper and lower case"),
@@ -257,6 +257,23 @@ def test_resume_refuses_other_settings(capsys, faces):
     code, _, err = run(capsys, "train", "--resume", "runs/x", "--epochs", "3")
     assert code == 2
     assert "leave out --epochs" in err
+
+
+def test_inspect_compares_runs(capsys, run_path, tmp_path):
+    for name in ("first", "second"):
+        shutil.copytree(run_path, tmp_path / "runs" / name)
+    metrics = json.loads((tmp_path / "runs" / "first" / "metrics.json").read_text())
+    metrics["splits"][metrics["judged_on"]]["accuracy"] = 0.25
+    (tmp_path / "runs" / "first" / "metrics.json").write_text(json.dumps(metrics))
+    (tmp_path / "runs" / "second" / "report.html").unlink()
+
+    code, out, _ = run(capsys, "inspect", "runs")
+    assert code == 0
+    assert out.index("\n  second") < out.index("\n  first")
+    assert "25.0%" in out
+    code, out, _ = run(capsys, "inspect", "runs", "--json")
+    assert {found["name"]: found["accuracy"] for found in json.loads(out)}["first"] == 0.25
+    assert run(capsys, "inspect", "runs", "--html", "x.html")[0] == 2
 
 
 def test_resume_takes_the_checkpoint_for_its_folder(run_path, capsys, tmp_path):

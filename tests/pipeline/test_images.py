@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -155,6 +156,18 @@ def test_half_a_file_is_an_error(scene, format):
     assert code_of(data[: len(data) // 2]) in ("truncated", "corrupt")
     if format in ("JPEG", "PNG", "BMP", "WEBP", "PPM"):
         assert code_of(data[: len(data) // 2]) == "truncated"
+
+
+def test_a_png_whose_data_do_not_add_up_is_corrupt(scene):
+    """Its chunks are in order, but the checksum of what is packed in them is wrong."""
+    scene.save(stream := io.BytesIO(), "PNG")
+    data = bytearray(stream.getvalue())
+    end = data.rindex(b"IEND") - 8  # of the last chunk of data, before its own checksum
+    data[end - 1] ^= 1
+    start = data.rindex(b"IDAT")
+    data[end : end + 4] = zlib.crc32(data[start:end]).to_bytes(4, "big")
+    with pytest.raises(PictureError, match="cannot be decoded"):
+        open_picture(bytes(data))
 
 
 def test_bombs_are_refused_before_they_are_unpacked(scene):
