@@ -1,8 +1,9 @@
 """A manifest: a table with one row a picture, as CSV or TSV, with the columns path, label[, split][, group].
 
 Paths are relative to the folder the manifest lies in. The first line names the columns; their order and their case do
-not matter, and further columns may be there: `group_by` may name any of them. An empty label means unlabelled. A row
-whose file is missing becomes a rejected file, since a manifest is often older than the folder.
+not matter, and further columns may be there: `group_by` may name any of them. An empty label means unlabelled, and
+`./=x` the label `=x`, as `facette predict` writes it. A row whose file is missing becomes a rejected file, since
+a manifest is often older than the folder.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.listing import escape
+from pipeline.rows import read_label
 from pipeline.samples import SPLIT_NAMES, Files, Sample, Source
 
 
@@ -119,7 +121,7 @@ def _sample(row: list[str], columns: Iterable[str], index: dict[str, int], where
         raise InputError(f"{where}: split {escape(given)!r} is unknown; write train, validation or test, or nothing")
     path = posixpath.normpath(cells["path"])
     split = SPLIT_NAMES[given.lower()] if given else ""
-    label = "" if split == "unlabelled" else escape(cells["label"])
+    label = "" if split == "unlabelled" else escape(read_label(cells["label"]))
     return Sample(escape(path), label, split, escape(cells.get("group", "")), path)
 
 

@@ -68,6 +68,11 @@ def test_a_manifest_gives_what_the_folder_gives(manifest, face_folder, tmp_path,
     assert content(tmp_path / "manifest.h5") == content(tmp_path / "folder.h5")
 
 
+def test_a_label_that_predict_kept_from_being_a_formula_is_itself_again(manifest, tmp_path):
+    rows = [(f"face/{i:03d}.png", "./=face") for i in range(20)] + [(f"other/{i:03d}.png", "./x") for i in range(20)]
+    assert set(ingest(manifest(rows), tmp_path / "out.h5").classes) == {"=face", "./x"}
+
+
 def test_a_manifest_with_splits_groups_and_missing_files(manifest, tmp_path):
     rows = [(f"face/{i:03d}.png", "face", ("train", "val", "test")[i % 3], f"person {i // 10}") for i in range(60)]
     rows += [(f"other/{i:03d}.png", "other", ("train", "val", "test")[i % 3], "") for i in range(60)]
