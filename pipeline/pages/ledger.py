@@ -15,7 +15,7 @@ def draw(rows: Sequence[LedgerRow], geometry: Geometry) -> None:
     n_parameters = sum(row.n_parameters for row in rows)
     st.markdown(
         f"X is ({geometry.n_x:,}, m): a column for each of m pictures of {geometry.width}×{geometry.height} "
-        f"{geometry.color} pixels. L = {len(rows)} layers, {n_parameters:,} parameters."
+        f"{geometry.color} pixels. L = {len(rows)} layer{'s' * (len(rows) > 1)}, {n_parameters:,} parameters."
     )
     st.dataframe(
         [
