@@ -209,14 +209,18 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     if kind not in FIGURE_FORMATS:
         endings = ", ".join("." + name for name in FIGURE_FORMATS)
         raise InputError(f"{path}: cannot draw into a file with this ending; use one of {endings}")
-    if not path.parent.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist; create it or name another place")
+    _check_folder(path)
     try:
         with replacing(path) as temporary:
             figure.savefig(temporary, format=kind)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
     return path
+
+
+def _check_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: the folder {path.parent} does not exist; create it or name another place")
 
 
 def save_animation(
@@ -244,6 +248,7 @@ def save_animation(
     path = Path(path)
     if path.suffix.lower() != ".gif":
         raise InputError(f"{path}: an animation is a GIF; use the ending .gif")
+    _check_folder(path)
     height, width, _ = geometry_shape
     enlarged = max(1, round(_FRAME_TILE / max(height, width)))
     n_columns = math.ceil(math.sqrt(len(steps[0]) * 1.5 * height / width))

@@ -149,6 +149,8 @@ def test_command_animates(pretrained, run_path, tmp_path, capsys):
 
     assert main(["filters", str(pretrained), "--animate", str(tmp_path / "W1.png")]) == 2
     assert ".gif" in capsys.readouterr().err
+    assert main(["filters", str(pretrained), "--animate", str(tmp_path / "none" / "W1.gif")]) == 2
+    assert "does not exist" in capsys.readouterr().err
     assert main(["filters", str(run_path), "--animate", str(path)]) == 2
     assert "not pretrained" in capsys.readouterr().err
 
