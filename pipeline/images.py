@@ -248,14 +248,10 @@ def open_picture(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int
         if name == "PNG":  # to look for its orientation loads it, and would swallow what is wrong with it
             image.load()
         size = _size(image, name)
-        drafted = None
-        if draft and isinstance(image, JpegImagePlugin.JpegImageFile):
-            height, width = (draft, draft) if isinstance(draft, int) else _needed(size, draft)
-            wanted = (height, width) if _orientation(image) >= 5 else (width, height)
-            drafted = image.draft(None, wanted)  # None: keep the mode
+        drafted = _draft(image, size, draft) if draft and image.format in ("JPEG", "MPO") else None
         image.load()
         upright = _to_8_bit(_upright(image))
-        frame = _frame(image, upright, *drafted[1][2:]) if drafted else (0, 0, *upright.size)
+        frame = _frame(image, upright, *drafted) if drafted else (0, 0, *upright.size)
         return Picture(upright, name, mode, size, frame)
     except PictureError:
         raise
@@ -263,6 +259,15 @@ def open_picture(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int
         raise PictureError("too_large", "does not fit in memory") from None
     except Exception as error:  # a decoder may raise anything on broken bytes
         raise PictureError(*_diagnose(error, data)) from error
+
+
+def _draft(image: Image.Image, size: tuple[int, int], draft: int | Geometry) -> tuple[float, float] | None:
+    """Have a JPEG decoded at a fraction, where it is large enough; return its width and height then, not rounded."""
+    height, width = (draft, draft) if isinstance(draft, int) else _needed(size, draft)
+    if size[0] < 2 * height or size[1] < 2 * width:
+        return None
+    drafted = image.draft(None, (height, width) if _orientation(image) >= 5 else (width, height))  # None: keep the mode
+    return drafted[1][2:] if drafted else None
 
 
 def _frame(image: Image.Image, upright: Image.Image, width: float, height: float) -> Frame:
@@ -322,7 +327,13 @@ def render(image: Image.Image, geometry: Geometry, frame: Frame | None = None) -
     if image.size != target:
         image = _FITS[geometry.fit](image, *target, frame or (0, 0, *image.size))
     image = image if image.mode == mode else image.convert(mode)
-    return np.asarray(image, dtype=np.uint8).reshape(geometry.shape)
+    return pixels_of(image).reshape(geometry.shape)
+
+
+def pixels_of(image: Image.Image) -> np.ndarray:
+    """Return a picture of mode L or RGB as an array of shape (height, width[, 3]), uint8; quicker than `np.asarray`."""
+    shape = (image.height, image.width) if image.mode == "L" else (image.height, image.width, 3)
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(shape)
 
 
 def is_gray(image: Image.Image) -> bool:
@@ -389,6 +400,8 @@ def _words(error: Exception) -> str:
 
 def _orientation(image: Image.Image) -> int:
     """Return the EXIF orientation, 1 to 8; a picture whose EXIF block is damaged counts as upright."""
+    if image.format == "JPEG" and not ("exif" in image.info or "xmp" in image.info):
+        return 1  # as most are; to look it up would take longer
     try:
         value = image.getexif().get(_EXIF_ORIENTATION, 1)
     except Exception:  # the EXIF reader raises many kinds, and the pixels are good all the same

@@ -47,7 +47,7 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 Task = tuple[Callable[[Sample], bytes | np.ndarray], Geometry, int]
 Progress = Callable[[int, int], None]
-_BATCH = 16  # pictures that a thread takes at a time
+_BATCH = 32  # pictures that a thread takes at a time
 
 
 class Work(Protocol):

@@ -12,12 +12,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from pipeline.images import pixels_of
+
 LOOK_SIDE = 256
 THUMBNAIL_SIDE = 32
 SHORTEST_SIDE = 64  # of pictures that get a thumbnail: smaller ones are too alike (see `pipeline.duplicates`)
 MEASURES = ("brightness", "contrast", "entropy", "sharpness", "colorfulness")
 _COLOR_SIDE = 64
-_TOGETHER = 1 << 12  # pixels: smaller pictures are measured several at a time
 
 
 class Look(NamedTuple):
@@ -39,53 +40,62 @@ class Look(NamedTuple):
 
 
 class Glance(NamedTuple):
-    """What has to be kept of a picture to measure it later, together with others: `gray` is (h, w), uint8."""
+    """What has to be kept of a picture to measure it later, together with others.
 
-    gray: np.ndarray
-    entropy: float
+    `gray` is (h, w), `color` (h, w, 3) or None, both uint8. Of a small picture, the histogram (and gray, where it is in
+    colour) are made later, of many at a time.
+    """
+
+    gray: np.ndarray | None
     color: np.ndarray | None
-    thumbnail: np.ndarray | None
+    histogram: list[int] | None = None
+    thumbnail: np.ndarray | None = None
 
 
-def glance(image: Image.Image, size: tuple[int, int] | None = None) -> Glance:
-    """Take of a picture of mode L or RGB what `measure` needs; `size` is that of its file, if it was shrunk already."""
-    small = min(size or image.size) < SHORTEST_SIDE
+def glance(image: Image.Image, size: tuple[int, int] | None = None, pixels: np.ndarray | None = None) -> Glance:
+    """Take of a picture of mode L or RGB what `measure` needs.
+
+    Parameters
+    ----------
+    image : Image
+    size : (height, width), optional
+        Of its file, where the picture was shrunk already.
+    pixels : ndarray of shape (height, width, 1 or 3), uint8, optional
+        The picture as an array, if there is one already.
+    """
+    if max(image.size) <= _COLOR_SIDE and min(size or image.size) < SHORTEST_SIDE:
+        pixels = pixels_of(image) if pixels is None else pixels
+        pixels = pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
+        return Glance(pixels, None) if image.mode == "L" else Glance(None, pixels)
     factor = -(-max(image.size) // LOOK_SIDE)
     image = image.reduce(factor) if factor > 1 else image
     color = None
     if image.mode == "RGB":
         factor = -(-max(image.size) // _COLOR_SIDE)
-        color = np.asarray(image.reduce(factor) if factor > 1 else image)
+        color = pixels_of(image.reduce(factor) if factor > 1 else image)
         image = image.convert("L")
     thumbnail = None
-    if not small:
-        thumbnail = np.asarray(image.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX))
-    return Glance(np.asarray(image), image.entropy(), color, thumbnail)
+    if min(size or image.size) >= SHORTEST_SIDE:
+        thumbnail = pixels_of(image.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX))
+    return Glance(pixels_of(image), color, image.histogram(), thumbnail)
 
 
 def measure(glances: Sequence[Glance]) -> np.ndarray:
     """Return the `MEASURES` of some pictures: ndarray of shape (n, 5), float32."""
     measures = np.zeros((len(glances), len(MEASURES)), np.float32)
-    measures[:, 2] = [found.entropy for found in glances]
-    for rows in _of_one_shape({i: found.gray for i, found in enumerate(glances)}):
-        gray = np.stack([glances[i].gray for i in rows]).astype(np.float32)
-        mean = gray.mean(axis=(1, 2))
-        gray -= mean[:, None, None]
-        variance = _mean_square(gray)
-        measures[rows, 0], measures[rows, 1] = mean, np.sqrt(variance)
-        if min(gray.shape[1:]) >= 3:
-            laplacian = gray[:, :-2, 1:-1] + gray[:, 2:, 1:-1]
-            laplacian += gray[:, 1:-1, :-2]
-            laplacian += gray[:, 1:-1, 2:]
-            laplacian -= 4 * gray[:, 1:-1, 1:-1]
-            roughness = _mean_square(laplacian) - laplacian.mean(axis=(1, 2)) ** 2
-            measures[rows, 3] = np.divide(roughness, variance, out=np.zeros_like(variance), where=variance > 0)
-    colors = {i: found.color for i, found in enumerate(glances) if found.color is not None}
-    for rows in _of_one_shape(colors):
-        color = np.stack([colors[i] for i in rows])
-        red, green, blue = (color[..., c] for c in range(3))
-        most, least = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
-        measures[rows, 4] = (most - least).mean(axis=(1, 2), dtype=np.float32)
+    for rows in _alike(glances):
+        color = _stack([glances[i].color for i in rows])
+        gray = _stack([glances[i].gray for i in rows])
+        if gray is None:
+            assert color is not None
+            gray = _luma(color)
+        known = glances[rows[0]].histogram
+        mean, variance, entropy = _light(_histograms(gray) if known is None else np.array([known]))
+        measures[rows, :4] = np.stack([mean, np.sqrt(variance), entropy, _sharpness(gray, variance)], axis=1)
+        if color is not None:
+            red, green, blue = (color[..., c] for c in range(3))
+            most, least = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+            measures[rows, 4] = (most - least).mean(axis=(1, 2), dtype=np.float32)
     return measures
 
 
@@ -96,14 +106,52 @@ def look_at(image: Image.Image) -> Look:
     return Look(**numbers, thumbnail=found.thumbnail)
 
 
-def _of_one_shape(arrays: dict[int, np.ndarray]) -> list[list[int]]:
-    """Return the keys of small arrays of equal shape together, and those of large ones one by one."""
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for i, array in arrays.items():
-        shape = array.shape if array.shape[0] * array.shape[1] <= _TOGETHER else (i,)
-        groups.setdefault(shape, []).append(i)
+def _alike(glances: Sequence[Glance]) -> list[list[int]]:
+    """Return the places of small pictures of one kind and shape together, and those of large ones one by one."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for i, (gray, color, histogram, _) in enumerate(glances):
+        key = (gray is not None and gray.shape, color is not None and color.shape) if histogram is None else (i,)
+        groups.setdefault(key, []).append(i)
     return list(groups.values())
 
 
-def _mean_square(values: np.ndarray) -> np.ndarray:
-    return np.einsum("kij,kij->k", values, values) / np.float32(values[0].size)
+def _stack(arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """Return arrays of one shape as one, where there are any."""
+    found = [array for array in arrays if array is not None]
+    return np.stack(found) if found else None
+
+
+def _luma(color: np.ndarray) -> np.ndarray:
+    """Return (k, h, w) gray, ITU-R 601-2, rounded as Pillow does."""
+    wide = color.astype(np.uint32)
+    return ((wide[..., 0] * 19595 + wide[..., 1] * 38470 + wide[..., 2] * 7471 + 0x8000) >> 16).astype(np.uint8)
+
+
+def _histograms(gray: np.ndarray) -> np.ndarray:
+    """Return how often each of k pictures has each value: ndarray of shape (k, 256), int."""
+    k = len(gray)
+    codes = gray.reshape(k, -1) + 256 * np.arange(k)[:, None]
+    return np.bincount(codes.ravel(), minlength=256 * k).reshape(k, 256)
+
+
+def _light(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return (k,) mean, variance and entropy in bits of values that occur so often: (k, 256)."""
+    share = counts / counts.sum(axis=1, keepdims=True)
+    values = np.arange(256.0)
+    mean = share @ values
+    variance = np.maximum(share @ values**2 - mean**2, 0)
+    return mean, variance, -(share * np.log2(share, out=np.zeros_like(share), where=share > 0)).sum(axis=1)
+
+
+def _sharpness(gray: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Return the variance of the Laplacian of each of k pictures over that of the gray; 0 where that is 0."""
+    sharpness = np.zeros(len(gray))
+    if min(gray.shape[1:]) < 3:
+        return sharpness
+    wide = gray.astype(np.int16)
+    laplacian = wide[:, 1:-1, 1:-1] * np.int16(-4)
+    for part in (wide[:, :-2, 1:-1], wide[:, 2:, 1:-1], wide[:, 1:-1, :-2], wide[:, 1:-1, 2:]):
+        laplacian += part
+    rough = laplacian.reshape(len(gray), -1).astype(np.float32)
+    roughness = np.einsum("kn,kn->k", rough, rough) / rough.shape[1] - rough.mean(axis=1) ** 2
+    return np.divide(roughness, variance, out=sharpness, where=variance > 0)

@@ -144,7 +144,10 @@ def decode_samples(
         digests.append(digest(rendered))
         sizes.append(size)
         kinds.append(kind)
-        glances.append(glance(image, size))
+        is_whole = (
+            image.size == (geometry.width, geometry.height) and image.mode == ("L", "RGB")[geometry.channels == 3]
+        )
+        glances.append(glance(image, size, rendered if is_whole else None))
     large = [i for i, found in enumerate(glances) if found.thumbnail is not None]
     return Part(
         at=np.array(at, np.int32),

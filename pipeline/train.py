@@ -122,7 +122,7 @@ def prepare(
             opened = open_source(source, data.group_by if data else "")
             if not any(sample.label for sample in opened.samples):
                 raise InputError(
-                    f"{opened.location}: has no classes; a classifier needs two or more: one folder of pictures for each"
+                    f"{opened.location}: has no classes; it needs two or more, with one folder of pictures for each"
                 )
             ingested = ingest(opened, data_path, data, geometry=geometry, jobs=jobs, progress=progress)
         dataset = Dataset.open(data_path)

@@ -1,0 +1,268 @@
+"""How fast pictures become a data set: against plain loops over the same decoders, and as the pictures get many.
+
+    python benchmarks/ingest.py --data PHOTOS [--rounds 5] [--threads 1]
+    python benchmarks/ingest.py --growth 10000,30000,100000,300000 --figure docs/images/ingest.png
+
+PHOTOS is a folder of photographs; parts of them are made 500x375 and about 110 kB first. Contestants alternate, each
+with the same number of threads; what is given is the median, in pictures a second. All bring the pictures to 64x64 RGB;
+only ours also lists the files, hashes them, looks for near duplicates, measures, divides, and writes the data set file.
+simplejpeg and OpenCV take part where they are installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from pipeline.config import DataConfig
+from pipeline.division import divide
+from pipeline.ingest import ingest
+from pipeline.samples import Sample, Source
+from pipeline.split import OPEN
+
+SIDE = 64
+Decode = Callable[[Path, int], np.ndarray]
+
+
+def main() -> None:
+    """Measure, and print Markdown tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of photographs")
+    parser.add_argument("--pictures", type=int, default=1000, help="photographs to make (default: 1000)")
+    parser.add_argument("--tiny", type=int, default=10_000, help="pictures of 32x32 (default: 10000)")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--growth", default="", help="numbers of pictures, such as 10000,30000,100000,300000")
+    parser.add_argument("--figure", type=Path, help="where to draw the growth")
+    arguments = parser.parse_args()
+    print(_about(arguments))
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        if arguments.data:
+            photos, tiny = make_pictures(arguments.data, work, arguments.pictures, arguments.tiny)
+            for title, root, side in (("photographs", photos, SIDE), ("pictures of 32x32", tiny, 32)):
+                compare(title, root, side, work / "out.h5", arguments.rounds, arguments.threads)
+        if arguments.growth:
+            grow([int(m) for m in arguments.growth.split(",")], work, arguments.threads, arguments.figure)
+
+
+def _about(arguments: argparse.Namespace) -> str:
+    found = []
+    for name in ("pillow", "numpy", "h5py", "simplejpeg", "opencv-python-headless"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return f"{arguments.threads} thread(s), {os.cpu_count()} cores, Python {sys.version.split()[0]}, {', '.join(found)}"
+
+
+def make_pictures(data: Path, work: Path, n: int, n_tiny: int) -> tuple[Path, Path]:
+    """Write photographs of 500x375 in two classes, and small pieces of them."""
+    rng = np.random.default_rng(0)
+    names = sorted(path for path in data.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    chosen = [names[i % len(names)] for i in range(n)]
+    sizes = []
+    for kind in ("photos", "tiny"):
+        for label in "ab":
+            (work / kind / label).mkdir(parents=True)
+    for i, path in enumerate(chosen):
+        whole = Image.open(path).convert("RGB")
+        left, top = rng.uniform(0, 0.2, 2) * whole.size
+        box = (left, top, left + 0.8 * whole.width, top + 0.8 * whole.height)
+        picture = whole.resize((500, 375), Image.Resampling.BICUBIC, box=box)
+        target = work / "photos" / "ab"[i % 2] / f"{i:05d}.jpg"
+        picture.save(target, quality=97)
+        sizes.append(target.stat().st_size)
+        for j in range(i, n_tiny, len(chosen)):
+            left, top = int(rng.integers(0, 468)), int(rng.integers(0, 343))
+            piece = picture.crop((left, top, left + 32, top + 32))
+            piece.save(work / "tiny" / "ab"[j % 2] / f"{j:05d}.jpg", quality=90)
+    print(f"\n{len(sizes)} photographs of 500x375, {np.mean(sizes) / 1000:.0f} kB on average; {n_tiny} pieces of 32x32")
+    return work / "photos", work / "tiny"
+
+
+def pillow(path: Path, side: int) -> np.ndarray:
+    """What most scripts do."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC))
+
+
+def image_folder(path: Path, side: int) -> np.ndarray:
+    """Do what torchvision's ImageFolder does with Resize and CenterCrop: its loader, and the shorter side first."""
+    with path.open("rb") as file:
+        image = Image.open(file).convert("RGB")
+    scale = side / min(image.size)
+    image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return np.asarray(image.crop((left, top, left + side, top + side)))
+
+
+def opencv(path: Path, side: int) -> np.ndarray:
+    """OpenCV, with the one of its interpolations that antialiases."""
+    import cv2
+
+    found = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    return cv2.cvtColor(cv2.resize(found, (side, side), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
+
+
+def simplejpeg(path: Path, side: int) -> np.ndarray:
+    """Decode at a fraction, with twice the size left: the limit."""
+    import simplejpeg
+
+    least = {"min_width": 2 * side, "min_height": 2 * side}
+    found = simplejpeg.decode_jpeg(path.read_bytes(), min_factor=1, **least)
+    return np.asarray(Image.fromarray(found).resize((side, side), Image.Resampling.BICUBIC))
+
+
+LOOPS: dict[str, tuple[Decode, str]] = {
+    "plain Pillow": (pillow, "pillow"),
+    "ImageFolder-style": (image_folder, "pillow"),
+    "OpenCV": (opencv, "opencv-python-headless"),
+    "simplejpeg": (simplejpeg, "simplejpeg"),
+}
+
+
+def compare(title: str, root: Path, side: int, out: Path, rounds: int, threads: int) -> None:
+    """Time all contestants in turn."""
+    files = sorted(root.rglob("*.jpg"))
+    contestants: dict[str, Callable[[], object]] = {}
+    for name, (decode, package) in LOOPS.items():
+        try:
+            version(package)
+        except PackageNotFoundError:
+            continue
+        contestants[name] = _loop(decode, files, side, threads)
+    for name, exact in (("facette ingest", False), ("facette ingest --exact", True)):
+        config = DataConfig(size=str(side), color="rgb", exact=exact)
+        contestants[name] = partial(ingest, root, out, config, jobs=threads, overwrite=True)
+    if "OpenCV" in contestants:
+        import cv2
+
+        cv2.setNumThreads(0)
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for turn in range(rounds + 1):
+        for name, run in contestants.items():
+            begin = time.perf_counter()
+            run()
+            if turn:  # the first is for warming up
+                seconds[name].append(time.perf_counter() - begin)
+    plain = statistics.median(seconds["plain Pillow"])
+    limit = statistics.median(seconds["simplejpeg"]) if "simplejpeg" in seconds else None
+    print(f"\n{len(files):,} {title}\n\n| | pictures/s | of plain Pillow | of simplejpeg |\n|---|---|---|---|")
+    for name, found in seconds.items():
+        middle = statistics.median(found)
+        last = f"{100 * limit / middle:.0f} %" if limit else ""
+        print(f"| {name} | {len(files) / middle:,.0f} | {plain / middle:.2f} | {last} |")
+
+
+def _loop(decode: Decode, files: Sequence[Path], side: int, threads: int) -> Callable[[], object]:
+    def run() -> None:
+        if threads == 1:
+            for path in files:
+                decode(path, side)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(lambda path: decode(path, side), files):
+                pass
+
+    return run
+
+
+def grow(numbers: Sequence[int], work: Path, threads: int, figure: Path | None) -> None:
+    """Time ingestion, and the search for duplicates with the division into splits, as m grows."""
+    decoding, dividing, memory = [], [], []
+    for m in numbers:
+        source = synthetic(m)
+        begin = time.perf_counter()
+        ingest(source, work / f"{m}.h5", DataConfig(size="32", color="rgb"), jobs=threads)
+        decoding.append(time.perf_counter() - begin)
+        (work / f"{m}.h5").unlink()
+        dividing.append(_divide(m))
+        memory.append(_peak())
+    lines = {"ingest, tiny JPEGs": decoding, "near duplicates and splits": dividing}
+    print("\n| pictures | " + " | ".join(f"{name}, s" for name in lines) + " | peak memory, MB |\n|" + "---|" * 4)
+    for row in zip(numbers, *lines.values(), memory, strict=True):
+        print(f"| {row[0]:,} | {row[1]:.1f} | {row[2]:.1f} | {row[3]:,.0f} |")
+    for name, seconds in lines.items():
+        if len(numbers) > 1:
+            print(f"\n{name}: time grows as m to the {np.polyfit(np.log(numbers), np.log(seconds), 1)[0]:.2f}")
+    if figure:
+        draw(numbers, lines, figure)
+
+
+def synthetic(m: int) -> Source:
+    """Return m JPEGs of 32x32 that are in no file: 1,000 different ones, told apart by a comment."""
+    rng = np.random.default_rng(0)
+    low = rng.integers(0, 256, (1000, 4, 4, 3), dtype=np.uint8)
+    encoded = []
+    for corner in low:
+        data = io.BytesIO()
+        Image.fromarray(corner).resize((32, 32), Image.Resampling.BICUBIC).save(data, "JPEG", quality=90)
+        encoded.append(data.getvalue())
+
+    def read(sample: Sample) -> bytes:
+        i = int(sample.key)
+        comment = i.to_bytes(4, "big")
+        data = encoded[i % 1000]
+        return data[:2] + b"\xff\xfe\x00\x06" + comment + data[2:]
+
+    samples = [Sample(f"{i % 10}/{i:08d}.jpg", str(i % 10), "", "", i) for i in range(m)]
+    return Source("synthetic", "synthetic", samples, read)
+
+
+def _divide(m: int) -> float:
+    """Time the division of m pictures large enough to be compared, a tenth of them near copies of others."""
+    rng = np.random.default_rng(0)
+    thumbnails = np.empty((m, 32, 32), np.uint8)
+    for start in range(0, m, 10_000):
+        n = min(10_000, m - start)
+        rough = np.kron(rng.normal(size=(n, 4, 4)), np.ones((8, 8))) + 0.3 * rng.normal(size=(n, 32, 32))
+        thumbnails[start : start + n] = np.clip(40 * rough + 128, 0, 255)
+    copies = rng.permutation(m)[: m // 10]
+    thumbnails[copies] = np.clip(thumbnails[rng.integers(0, m, len(copies))].astype(int) + 3, 0, 255)
+    digests = rng.integers(0, 256, (m, 16), dtype=np.uint8)
+    digests[copies[: m // 20]] = digests[rng.integers(0, m, m // 20)]
+    labels = rng.integers(0, 10, m)
+    begin = time.perf_counter()
+    classes = [str(k) for k in range(10)]
+    divide(labels, classes, np.full(m, OPEN, np.uint8), [""] * m, digests, np.arange(m), thumbnails, DataConfig())
+    return time.perf_counter() - begin
+
+
+def _peak() -> float:
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def draw(numbers: Sequence[int], lines: dict[str, list[float]], path: Path) -> None:
+    """Draw seconds over pictures, both on a logarithmic scale, with what a straight proportion would be."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    axes = figure.subplots()
+    for name, seconds in lines.items():
+        (line,) = axes.loglog(numbers, seconds, "o-", label=name)
+        axes.loglog(numbers, [seconds[0] * m / numbers[0] for m in numbers], ":", color=line.get_color())
+    axes.set_xlabel("pictures (dotted: in proportion)")
+    axes.set_ylabel("seconds")
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    main()
