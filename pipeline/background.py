@@ -8,10 +8,12 @@ trainings at once would disturb each other's.
 
 from __future__ import annotations
 
+import atexit
 import logging
 import math
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
@@ -139,6 +141,7 @@ class Training:
     def start(self, epochs: float = math.inf) -> Training:
         """Begin, do this many epochs before resting, and return at once."""
         self._credit = epochs
+        _STARTED.add(self)
         self._thread.start()
         return self
 
@@ -327,6 +330,20 @@ class Training:
             np.add.at(confusion, (labels, classifier.probabilities(images).argmax(axis=0)), 1)
         self.look = Look(state.epoch, classifier.parameters[1].W[:_UNITS].copy(), confusion)
         self._looked = time.monotonic()
+
+
+_STARTED: weakref.WeakSet[Training] = weakref.WeakSet()
+_SECONDS_TO_LEAVE = 10
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close every training before the process ends: one that is cut off within HDF5 would leave its lock taken."""
+    trainings = list(_STARTED)
+    for training in trainings:
+        training.close()
+    for training in trainings:
+        training.wait(_SECONDS_TO_LEAVE)
 
 
 class _Closed(Exception):

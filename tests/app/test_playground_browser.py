@@ -1,0 +1,148 @@
+"""What a person does in the Playground, in a real browser without a window."""
+
+import io
+import re
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.classifier import ImageClassifier
+
+pytest.importorskip("streamlit")
+playwright = pytest.importorskip("playwright.sync_api")
+journeys = pytest.importorskip("tests.app.test_browser")
+CHROMIUM, PHONE, SECONDS = journeys.CHROMIUM, journeys.PHONE, 60
+browser, page = journeys.browser, journeys.page  # fixtures
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; install the system's package chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(scope="module")
+def url(folder):
+    process, url = journeys.serve(folder)
+    yield url
+    journeys.stop(process)
+
+
+def seen(locator, **how):
+    playwright.expect(locator).to_be_visible(timeout=1000 * SECONDS, **how)
+
+
+def says(page, text):
+    seen(page.get_by_text(text).first)
+
+
+def press(page, name):
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def test_train_pause_step_continue_and_reset(url, page):
+    page.goto(f"{url}/playground?pictures=Digits&hidden=16&epochs=20000")
+    press(page, "Start")
+    says(page, re.compile(r"^Epoch \d+ of 20000"))
+    seen(page.get_by_alt_text("weights of unit 1", exact=True))
+    press(page, "Pause")
+    says(page, re.compile(r"^Paused after epoch \d+ of 20000"))
+    done = int(re.search(r"epoch (\d+)", page.get_by_text("Paused after epoch").inner_text())[1])
+    says(page, f"Accuracy after epoch {done}:")
+    seen(page.get_by_text(f"First layer after epoch {done}:"))
+    press(page, "One epoch")
+    says(page, f"Paused after epoch {done + 1} of 20000")
+    press(page, "Continue")
+    says(page, re.compile(r"^Epoch \d+ of 20000"))
+    press(page, "Reset")
+    says(page, "Nothing is trained yet")
+    seen(page.get_by_role("button", name="Start", exact=True))
+
+
+def test_the_shapes_follow_what_is_typed(url, page):
+    page.goto(f"{url}/playground?pictures=Faces")
+    says(page, "For these pictures, auto is")
+    box = page.get_by_role("textbox", name="Hidden layers")
+    box.fill("40,20")
+    says(page, "L = 3 layers, 25,941 parameters")
+    says(page, "--hidden")
+    assert "hidden=40" in page.url
+    box.fill("forty")
+    says(page, "give something like 128,64 or auto")
+    playwright.expect(page.get_by_role("button", name="Start", exact=True)).to_be_disabled()
+    box.fill("none")
+    says(page, "L = 1 layer, 626 parameters")
+
+
+def test_save_a_model_and_find_it_on_the_classify_page(url, page, folder):
+    page.goto(f"{url}/playground?pictures=Digits&hidden=16&epochs=5")
+    press(page, "Start")
+    says(page, "Done: 5 epochs")
+    page.get_by_role("textbox", name="Save as").fill("from the browser")
+    page.keyboard.press("Tab")
+    press(page, "Save")
+    says(page, "and chosen in the side bar")
+    assert (folder / "runs" / "from the browser" / "report.html").is_file()
+    page.get_by_role("link", name="Classify").click()
+    seen(page.get_by_role("table", name="Probability of each class"))
+    seen(page.get_by_text("test pictures right"))
+    playwright.expect(page.get_by_role("combobox", name="Model")).to_have_value("from the browser")
+
+
+def test_download_what_was_learned_from_pictures_of_ones_own(url, page, tmp_path):
+    archive = io.BytesIO()
+    rng = np.random.default_rng(0)
+    with zipfile.ZipFile(archive, "w") as file:
+        for name, low in (("bright", 120), ("dark", 0)):
+            for i in range(12):
+                picture = io.BytesIO()
+                pixels = rng.integers(low, low + 130, (16, 16, 3), np.uint8)
+                Image.fromarray(pixels).save(picture, format="png")
+                file.writestr(f"lights/{name}/{i}.png", picture.getvalue())
+    page.goto(f"{url}/playground?pictures=Upload+a+zip&hidden=8&epochs=3")
+    says(page, "Add a zip archive")
+    page.locator("input[type=file]").set_input_files(
+        [{"name": "lights.zip", "mimeType": "application/zip", "buffer": archive.getvalue()}]
+    )
+    says(page, "24 pictures")
+    press(page, "Start")
+    says(page, "Done: 3 epochs")
+    with page.expect_download() as download:
+        press(page, "Download")
+    download.value.save_as(tmp_path / "model.h5")
+    assert download.value.suggested_filename == "lights.h5"
+    assert ImageClassifier.load(tmp_path / "model.h5").classes == ("bright", "dark")
+
+
+def test_two_visitors_train_in_turn(url, page, browser):
+    other = browser.new_page()
+    try:
+        page.goto(f"{url}/playground?pictures=Digits&hidden=16&epochs=20000")
+        press(page, "Start")
+        says(page, re.compile(r"^Epoch \d+ of 20000"))
+        other.goto(f"{url}/playground?pictures=Digits&hidden=8&epochs=3")
+        press(other, "Start")
+        says(other, "Waiting: 1 training is before yours")
+        press(page, "Pause")
+        says(other, "Done: 3 epochs")
+        says(page, "Paused after epoch")
+    finally:
+        other.close()
+
+
+def test_a_phone_and_the_keyboard(url, page):
+    page.set_viewport_size(PHONE)
+    page.goto(f"{url}/playground?pictures=Faces&hidden=8&epochs=2")
+    start = page.get_by_role("button", name="Start", exact=True)
+    seen(start)
+    start.focus()
+    page.keyboard.press("Enter")
+    says(page, "Done: 2 epochs")
+    seen(page.get_by_role("table", name=re.compile("Confusion matrix")))
+    assert journeys.no_wider_than_the_screen(page)
