@@ -24,7 +24,8 @@ def check_shape(name: str, matrix: Array, expected: tuple[int | None, int | None
     ------
     DimensionError
     """
-    fits = matrix.ndim == 2 and all(want in (None, got) for want, got in zip(expected, matrix.shape, strict=True))
+    height, width = expected
+    fits = matrix.ndim == 2 and height in (None, matrix.shape[0]) and width in (None, matrix.shape[1])
     if not fits:
         wanted = "(" + ", ".join("m" if n is None else str(n) for n in expected) + ")"
         raise DimensionError(f"{name} has shape {matrix.shape}, expected {wanted} = {symbols}")
