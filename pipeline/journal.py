@@ -156,7 +156,11 @@ class Journal:
     def mark(self, **facts: Any) -> None:
         """Add facts to `state`; store it, and that the output, as it is now, is this run's (or that there is none)."""
         self.state |= facts
-        found = {"identity": self._identity, "state": self.state, "output": list(stamp_of(self.output))}
+        self._known = stamp_of(self.output)
+        self._store()
+
+    def _store(self) -> None:
+        found = {"identity": self._identity, "state": self.state, "output": list(self._known)}
         _write(self.folder / "run.json", json.dumps(found))
 
     def rows_path(self, key: str) -> Path:
@@ -177,6 +181,8 @@ class Journal:
 
     def commit(self, key: str, rows: bytes, record: Record) -> None:
         """Store the rows of a chunk."""
+        if self.state.pop("chunks", None) is not None:  # from now on the output is not what the parts come to
+            self._store()
         path = self._record_path(key)
         path.unlink(missing_ok=True)
         self.rows_path(key).write_bytes(rows)
@@ -193,9 +199,7 @@ class Journal:
         InputError
             When somebody else has put a file there meanwhile.
         """
-        before = stamp_of(self.output)
-        known = json.loads((self.folder / "run.json").read_text(encoding="ascii"))["output"]
-        if list(before) != known:
+        if stamp_of(self.output) != self._known:
             raise InputError(f"{escape(self.output)}: has appeared or changed meanwhile; it is left as it is")
         parts = [self.rows_path(key) for key in keys]
         with replacing(self.output) as temporary:

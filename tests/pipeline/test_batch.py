@@ -264,6 +264,15 @@ def test_errors_are_tried_again_unless_they_are_to_be_kept(capsys, run_path, pho
     assert not Path("out.csv.parts").exists()
 
 
+def test_stopped_between_a_part_and_the_output_it_is_written_next_time(capsys, monkeypatch, run_path, photos):
+    words = [run_path, photos, "late.png", "-o", "out.csv"]
+    predict(capsys, *words)
+    shutil.copy(photos / "face" / "0000.png", "late.png")
+    stopped(capsys, monkeypatch, *words)
+    assert classified_now(capsys, *words) == (0, 11)
+    assert read("out.csv")[-1]["label"] == "face"
+
+
 def test_kept_errors_end_the_matter(capsys, run_path, photos):
     words = [run_path, photos, "late.png", "-o", "out.csv"]
     predict(capsys, *words)
