@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -40,25 +40,25 @@ class Team:
     def run(self, work: Callable[[int], Result]) -> list[Result]:
         """Call ``work(k)`` for k = 0 .. size - 1 at the same time; return what they return, in this order.
 
-        Nobody is still at work when this returns or raises.
+        Nobody is still at work when this returns or raises; once it has raised, the team is of no more use.
         """
         if self._others is None:
             return [work(0)]
-        others = [self._others.submit(self._take_part, work, k) for k in range(1, self.size)]
+        others: list[Future[Result]] = []
         try:
-            first = self._take_part(work, 0)
-        except threading.BrokenBarrierError:
-            for other in others:
-                if not isinstance(error := other.exception(), threading.BrokenBarrierError | None):
-                    raise error from None
+            for k in range(1, self.size):
+                others.append(self._others.submit(self._take_part, work, k))
+            results = [self._take_part(work, 0)]
+            results += [other.result() for other in others]
+        except BaseException as error:  # an interrupt may come even before this thread takes its part
+            self._meeting.abort()
+            wait(others)
+            if isinstance(error, threading.BrokenBarrierError):  # the real error is another thread's
+                for other in others:
+                    if not isinstance(cause := other.exception(), threading.BrokenBarrierError | None):
+                        raise cause from None
             raise
-        finally:
-            try:
-                wait(others)
-            except BaseException:  # interrupted while waiting
-                wait(others)
-                raise
-        return [first, *(other.result() for other in others)]
+        return results
 
     def _take_part(self, work: Callable[[int], Result], k: int) -> Result:
         try:

@@ -126,3 +126,23 @@ def test_an_interrupt_waits_for_those_at_work():
     with pytest.raises(KeyboardInterrupt):
         team.run(work)
     assert done == [1]
+
+
+def test_an_interrupt_before_all_have_begun_leaves_nobody_waiting(monkeypatch):
+    team, at_work = Team(3), []
+    submit = team._others.submit
+
+    def interrupted(*task):
+        if at_work:
+            raise KeyboardInterrupt
+        at_work.append(task)
+        return submit(*task)
+
+    def work(k):
+        team.total(k, np.ones(1))
+
+    monkeypatch.setattr(team._others, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        team.run(work)
+    submit(int).result(timeout=10)
+    team._others.shutdown()  # waits for all threads
