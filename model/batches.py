@@ -78,7 +78,9 @@ class ArrayBatches:
             raise ValueError(f"labels have dtype {labels.dtype}; give whole class numbers")
         if not np.issubdtype(X.dtype, np.floating):
             raise ValueError(f"X has dtype {X.dtype}; give float32 or float64")
-        if not np.isfinite(X.sum(dtype=np.float64)) and not (finite := np.isfinite(X).all(axis=0)).all():
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = X.sum(dtype=np.float64)
+        if not np.isfinite(total) and not (finite := np.isfinite(X).all(axis=0)).all():
             example = int(np.flatnonzero(~finite)[0])
             raise ValueError(f"X holds NaN or infinity, first in example {example} (column {example}); take it out")
         self._examples = np.ascontiguousarray(X.T)  # (m, n_x): X itself, if X is in Fortran order

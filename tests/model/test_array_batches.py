@@ -87,6 +87,7 @@ def at(X, place, value):
         (lambda X, y: ((X * 50).astype(np.uint8), y), "X has dtype uint8; give float32 or float64"),
         (lambda X, y: (at(X, (2, 11), np.nan), y), r"NaN or infinity, first in example 11 \(column 11\)"),
         (lambda X, y: (at(X, (0, 36), -np.inf), y), "NaN or infinity, first in example 36"),
+        (lambda X, y: (at(at(X, (0, 36), -np.inf), (0, 7), np.inf), y), "NaN or infinity, first in example 7"),
     ],
 )
 def test_bad_data_is_refused_with_its_place(data, change, message):
