@@ -275,29 +275,36 @@ def _source_of(path: str, version: tuple[int, ...]) -> Source:
     return open_source(path)
 
 
-def _walk(folder: Path, ignored: Counter[str], below: str = "", real_root: str = "") -> Iterator[str]:
-    """Yield the paths below a folder in the order of `listing.list_pictures`, one folder's names in memory at a time.
+def _walk(root: Path, ignored: Counter[str]) -> Iterator[str]:
+    """Yield the paths below a folder in the order of `listing.list_pictures`.
 
-    A folder that may not be read is yielded like a file, and becomes a row that says so.
+    In memory are the names of one folder and of those it lies in. A folder that may not be read is yielded like a
+    file, and becomes a row that says so.
     """
-    real_root = real_root or os.path.realpath(folder)
-    try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
-    except OSError:
-        if not below:
-            raise
-        yield below
-        return
-    for entry in entries:
-        path = f"{below}/{entry.name}" if below else entry.name
+    real_root = os.path.realpath(root)
+    begun = [("", _entries(root))]
+    while begun:
+        folder, entries = begun[-1]
+        entry = next(entries, None)
+        if entry is None:
+            begun.pop()
+            continue
+        path = folder + entry.name
         reason = reason_to_ignore(entry, real_root)
         if reason:
             ignored[reason] += 1
         elif entry.is_dir(follow_symlinks=False):
-            yield from _walk(folder / entry.name, ignored, path, real_root)
+            try:
+                begun.append((f"{path}/", _entries(entry.path)))
+            except OSError:
+                yield path
         else:
             yield path
+
+
+def _entries(folder: Path | str) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as found:
+        return iter(sorted(found, key=lambda entry: os.fsencode(entry.name)))
 
 
 def _listed(file: BinaryIO) -> Iterator[Item]:

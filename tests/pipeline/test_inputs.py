@@ -56,6 +56,23 @@ def test_a_folder_is_walked_in_the_order_of_the_listing(photos):
     assert inputs.ignored == listing.ignored
 
 
+def test_folders_may_lie_deep(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    depth = 1200  # more than calls may lie in one another
+    for _ in range(depth):
+        Path("d").mkdir()
+        os.chdir("d")
+    try:
+        Path("a.png").touch()
+        (item,) = Inputs([str(tmp_path)])
+        assert item.name == f"{tmp_path}/{'d/' * depth}a.png"
+    finally:  # `shutil.rmtree` may not go so deep
+        Path("a.png").unlink()
+        for _ in range(depth):
+            os.chdir("..")
+            Path("d").rmdir()
+
+
 def test_patterns_are_matched_and_sorted(photos):
     assert names("photos/*/000[12].png") == ["photos/face/0001.png", "photos/face/0002.png"]
     assert names("photos/*") == names("photos/face", "photos/not-face")
