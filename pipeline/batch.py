@@ -264,8 +264,13 @@ def unfinished_move(classifier: ImageClassifier, output: Path, target: str | Non
     tally = Tally(len(classifier.classes), classifier.have_seen)
     for key in state["chunks"]:
         record = journal.record(key)
-        if record:
-            tally.merge(record.counts)
+        if record is None:
+            journal.close()
+            raise InputError(
+                f"{escape(journal.rows_path(key))}: is damaged, and what is left to move is not known; keep a copy of "
+                f"{escape(output)}, and begin anew with --overwrite"
+            )
+        tally.merge(record.counts)
     return Outcome(tally, journal, state["chunks"])
 
 

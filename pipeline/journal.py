@@ -97,8 +97,11 @@ class Journal:
         ours = bool(found) and found["output"] == list(stamp_of(output))
         if output.exists() and not ours and not overwrite:
             raise InputError(f"{where}: is there already; give another name, or replace it with --overwrite")
-        self.folder.mkdir(exist_ok=True)
-        self._lock = self._locked()
+        try:
+            self.folder.mkdir(exist_ok=True)
+            self._lock = self._locked()
+        except OSError as error:
+            raise InputError(f"{escape(self.folder)}: cannot be written ({error.strerror})") from None
         if overwrite or not found:
             self._clear()
         elif found["identity"] != self._identity:

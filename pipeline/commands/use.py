@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import math
@@ -265,10 +266,10 @@ def _to_file(
     except BrokenPipeError:
         raise
     except OSError as error:
-        say(
-            f"facette predict: {arguments.output}: {error.strerror or error}; what was done is kept in {parts}: when "
-            "there is room again, the same command goes on"
-        )
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        kept = f"; what was done is kept in {parts}: {'when there is room again, ' if is_full else ''}the same command "
+        kept += "goes on"
+        say(f"facette predict: {arguments.output}: {error.strerror or error}{kept if Path(parts).exists() else ''}")
         return 1
     return _report(arguments, tally, text)
 

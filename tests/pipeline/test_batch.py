@@ -317,6 +317,12 @@ def test_a_foreign_file_is_never_replaced(capsys, monkeypatch, run_path, photos)
     assert len(read("out.csv")) == 10
 
 
+def test_a_folder_that_cannot_be_written_is_named(capsys, run_path, photos):
+    code, _, err = predict(capsys, run_path, photos, "-o", "/proc/out.csv")
+    assert code == 2
+    assert "/proc/out.csv.parts: cannot be written" in err
+
+
 def test_two_runs_do_not_write_the_same_output(capsys, run_path, photos):
     from pipeline.journal import Journal
 

@@ -109,6 +109,16 @@ def test_a_move_that_was_stopped_goes_on(capsys, run_path, photos, monkeypatch):
     assert Path("out.csv").read_bytes() == written
 
 
+def test_a_move_whose_part_files_are_damaged_does_not_go_on(capsys, run_path, photos, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(sorting, "_put", lambda *_, **__: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        assert predict(run_path, photos, "-o", "out.csv", "--move-to", "sorted") == 1
+    assert "is kept in out.csv.parts: the same command goes on" in capsys.readouterr().err
+    next(Path("out.csv.parts").glob("*.csv")).write_text("")
+    assert predict(run_path, photos, "-o", "out.csv", "--move-to", "sorted") == 2
+    assert "is damaged, and what is left to move is not known; keep a copy of out.csv" in capsys.readouterr().err
+
+
 def test_sorting_a_folder_into_itself_keeps_everything(run_path, photos):
     before = set(contents(photos))
     predict(run_path, photos, "-o", "out.csv", "--move-to", photos)
