@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from model.activations import Array
-from pipeline.augment import AugmentConfig, augment
+from model.checkpoint import config_from
+from pipeline.augment import MANY, AugmentConfig, augment, resolve_augmentation
 from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError
 
@@ -38,9 +39,9 @@ def averaged_probabilities(classifier: ImageClassifier, images: np.ndarray, view
     total = classifier.probabilities(images)
     if views == 1:
         return total
-    stored = classifier.provenance.get("augmentation")
-    config = replace(AugmentConfig(**stored), cutout=0.0) if stored else None
-    if config is None or not config.is_on:
+    stored = config_from(AugmentConfig, classifier.provenance.get("augmentation", {}))
+    config = replace(resolve_augmentation(stored, MANY), cutout=0.0)
+    if not config.is_on:
         raise InputError("--average-views: this model was trained on pictures as they are; leave it out")
     for view in range(1, views):
         rng = np.random.default_rng([_VIEWING, view])

@@ -26,10 +26,11 @@ def test_an_answer_depends_on_the_picture_alone(run_path, lfw_images):
     assert (found.argmax(axis=0) == np.repeat([0, 1], 20)).mean() > 0.8
 
 
-def test_a_model_that_saw_no_variations_is_not_asked(run_path, lfw_images):
+@pytest.mark.parametrize("stored", [{"shift": 0.0}, {"augment": "auto"}, {"cutout": 0.2}, {"of a later version": 1}])
+def test_a_model_that_saw_no_variations_is_not_asked(run_path, lfw_images, stored):
     classifier = ImageClassifier.load(run_path)
     plain = dict.fromkeys(classifier.provenance["augmentation"], 0.0) | {"augment": "none", "flip": False}
-    classifier = dataclasses.replace(classifier, provenance={"augmentation": plain})
+    classifier = dataclasses.replace(classifier, provenance={"augmentation": plain | stored})
     with pytest.raises(InputError, match="trained on pictures as they are"):
         averaged_probabilities(classifier, lfw_images[:2, ..., None], 3)
 
