@@ -87,8 +87,8 @@ def _compare_with_naive_split(classifier: ImageClassifier, arguments: Arguments)
     from pipeline.console import percent, table
     from pipeline.naive import compare_with_naive_split
 
-    if arguments.split or arguments.include_seen:
-        raise InputError("--naive compares test splits; leave out --split and --include-seen")
+    if arguments.split or arguments.include_seen or arguments.average_views > 1:
+        raise InputError("--naive compares test splits; leave out --split, --include-seen and --average-views")
     found = compare_with_naive_split(
         classifier, arguments.data, begin_training=lambda: say("Training the same recipe on a naive split")
     )

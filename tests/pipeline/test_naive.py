@@ -65,3 +65,9 @@ def test_a_training_that_cannot_be_compared_is_not_announced(run_path, capsys):
     err = capsys.readouterr().err
     assert "no pictures belong together" in err
     assert "Training" not in err
+
+
+def test_flags_that_mean_nothing_to_it_are_refused(run_path, capsys):
+    words = ["evaluate", str(run_path), str(run_path / "data.h5"), "--naive", "--average-views", "4"]
+    assert main(words) == 2
+    assert "leave out --split, --include-seen and --average-views" in capsys.readouterr().err
