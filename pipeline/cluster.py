@@ -83,13 +83,13 @@ class Processes:
                         futures.append(pool.submit(_do, task))
                     done = futures[0].result()
                 except BrokenProcessPool:
+                    pool.shutdown(wait=False)  # some versions of Python wait for ever for a broken one
                     deaths += 1
                     if deaths == _DEATHS_IN_A_ROW:
                         raise ChildProcessError(
                             f"worker processes were killed {deaths} times in a row, at {waiting[0]} and what follows "
                             "(too little memory?)"
                         ) from None
-                    pool.shutdown(wait=False)  # some versions of Python wait for ever for a broken one
                     pool = self._pool(function, shared)
                     futures.clear()
                     continue
