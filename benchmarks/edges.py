@@ -1,6 +1,6 @@
 """Edges, measured: is the pretrained first layer a bank of edge detectors, what do controls give, what does it cost.
 
-    python benchmarks/edges.py goals                 # five seeds of each size; about two minutes on one core
+    python benchmarks/edges.py goals                 # each size and method; about two minutes on one core
     python benchmarks/edges.py controls              # the same method fed noise; random weights; a plain trained net
     python benchmarks/edges.py accuracy              # on scikit-image's lfw_subset, 5-fold x 3
     python benchmarks/edges.py accuracy --data DIR   # and on DIR/orl_faces (class folders of PGM), 5/5 pictures x 3
@@ -8,12 +8,14 @@
     python benchmarks/edges.py layers                # receptive fields and selectivity of layers 1 to 3
     python benchmarks/edges.py figures               # writes docs/images/edges.png and docs/images/hierarchy.png
 
-Needs scikit-image (pip install 'facette[demo]'). Set OMP_NUM_THREADS=1 for timings of one core.
+Five seeds, unless told otherwise. Prints Markdown tables. Needs scikit-image (pip install 'facette[demo]').
+Set OMP_NUM_THREADS=1 for timings of one core.
 """
 
 from __future__ import annotations
 
 import argparse
+import platform
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -63,28 +65,45 @@ def learn(photographs: Photographs, shape: Shape, n: int, seed: int, method: str
     return scores, list(np.diff(times))
 
 
+def about(what: str) -> str:
+    """Return a line that says what ran, on how many threads and with which versions."""
+    from importlib.metadata import version
+
+    from threadpoolctl import threadpool_info
+
+    threads = max((pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"), default=1)
+    versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "scikit-learn", "scikit-image"))
+    return f"`benchmarks/edges.py {what}`: Python {platform.python_version()}, {versions}; BLAS threads: {threads}"
+
+
+def table(*heads: str) -> None:
+    """Print the head of a Markdown table."""
+    print(f"\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+
+
 def row(name: str, scores: Sequence[FilterScores], seconds: Sequence[list[float]] = ()) -> None:
     """Print the mean over seeds, and in brackets the worst seed."""
-    facts = {
-        "edge": [s.edge.mean() for s in scores],
-        "strict": [s.strict.mean() for s in scores],
-        "distinct": [s.distinct_share for s in scores],
-        "coverage": [s.coverage for s in scores],
-    }
-    words = "  ".join(f"{fact} {np.mean(values):.3f} ({np.min(values):.3f})" for fact, values in facts.items())
-    if seconds:
-        words += "  CPU s: crops {:.2f} learn {:.2f} score {:.2f}".format(*np.mean(seconds, axis=0))
-    print(f"{name:38s} {words}", flush=True)
+    share, number = "{:.1%} ({:.1%})", "{:.2f} ({:.2f})"
+    facts = [
+        (share, [s.edge.mean() for s in scores]),
+        (share, [s.strict.mean() for s in scores]),
+        (share, [s.distinct_share for s in scores]),
+        (number, [s.coverage for s in scores]),
+    ]
+    cells = [name, *(form.format(np.mean(values), np.min(values)) for form, values in facts)]
+    cells += ["{:.2f}, {:.2f}, {:.2f}".format(*np.mean(seconds, axis=0))] if seconds else []
+    print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def goals(seeds: int) -> None:
     """Score what is learned, for the sizes and methods there are."""
     photographs = embedded_photographs()
     print(photographs.origin)
+    table("", "edge", "strict", "distinct", "coverage", "CPU seconds: crops, learn, score")
     for shape, n in SIZES:
         for method in METHODS if n == 100 and shape[2] == 1 else METHODS[:1]:
             results = [learn(photographs, shape, n, seed, method) for seed in range(seeds)]
-            name = f"{shape[1]}x{shape[0]}x{shape[2]} {n} {method}"
+            name = f"{shape[1]}x{shape[0]}{' in colour' * (shape[2] == 3)}, {n} filters, {method}"
             row(name, [scores for scores, _ in results], [seconds for _, seconds in results])
 
 
@@ -93,6 +112,7 @@ def controls(seeds: int) -> None:
     shape, n = (25, 25, 1), 100
     photographs = embedded_photographs()
     rngs = [np.random.default_rng([7, seed]) for seed in range(seeds)]
+    table("", "edge", "strict", "distinct", "coverage")
     kinds = {"photographs": [photographs] * seeds, **{kind: [noise(kind, rng) for rng in rngs] for kind in NOISES}}
     for name, scenes in kinds.items():
         row(name, [learn(some, shape, n, seed, METHODS[0])[0] for seed, some in enumerate(scenes)])
@@ -101,7 +121,10 @@ def controls(seeds: int) -> None:
     row("the crops themselves", [score_filters((X - X.mean(axis=0)).T, shape) for X in crops])
     data = lfw_subset()
     plain = Recipe("plain", network={"hidden": (100, 50)})
-    row("plain net trained on lfw_subset", [fit(data, data.splits[seed], plain, seed).scores for seed in range(seeds)])
+    row(
+        "plain network trained on lfw_subset",
+        [fit(data, data.splits[seed], plain, seed).scores for seed in range(seeds)],
+    )
 
 
 @dataclass(frozen=True)
@@ -231,9 +254,8 @@ def fit(data: Data, split: Split, recipe: Recipe, seed: int) -> Outcome:
     return Outcome(accuracy, scores, float(change), plain_network, folded, X_held_out)
 
 
-def compare(data: Data, recipes: Sequence[Recipe], splits: Sequence[Split], title: str) -> None:
-    """Print accuracy by recipe, with 95 % intervals, and the difference to the first on the same splits."""
-    print(f"\n{title}: {len(splits)} splits")
+def compare(data: Data, recipes: Sequence[Recipe], splits: Sequence[Split]) -> None:
+    """Print accuracy by recipe, with 95 % intervals, and the difference to the first recipe on the same splits."""
     first: np.ndarray | None = None
     for recipe in recipes:
         outcomes = [fit(data, split, recipe, seed) for seed, split in enumerate(splits)]
@@ -241,13 +263,17 @@ def compare(data: Data, recipes: Sequence[Recipe], splits: Sequence[Split], titl
         first = accuracy if first is None else first
         gain, half = 100 * (accuracy - first), 1.96 / np.sqrt(len(splits))
         edges = [outcome.scores.edge.mean() for outcome in outcomes]
-        print(
-            f"{recipe.name:30s} accuracy {accuracy.mean():.4f} ± {half * accuracy.std(ddof=1):.4f}  against the first "
-            f"{gain.mean():+.2f} ± {half * gain.std(ddof=1):.2f} points  edges {np.mean(edges):.3f} "
-            f"({np.min(edges):.3f})"
-            + (f"  W1 changed by {np.mean([outcome.change for outcome in outcomes]):.0%}" if recipe.pretrain else ""),
-            flush=True,
-        )
+        cells = [
+            f"{data.name}, {recipe.name}",
+            f"{accuracy.mean():.3f} ± {half * accuracy.std(ddof=1):.3f}",
+            "" if first is accuracy else f"{gain.mean():+.1f} ± {half * gain.std(ddof=1):.1f}",
+            f"{np.mean(edges):.1%} ({np.min(edges):.1%})",
+            f"{np.mean([outcome.change for outcome in outcomes]):.0%}" if recipe.pretrain else "",
+        ]
+        print(f"| {' | '.join(cells)} |", flush=True)
+
+
+_COMPARED = ("", "accuracy", "difference to the plain network, points", "edge units (worst split)", "W1 changed by")
 
 
 def accuracy(folder: Path | None) -> None:
@@ -259,10 +285,10 @@ def accuracy(folder: Path | None) -> None:
         Recipe("plain, contrast", contrast=True),
         Recipe("pretrained, contrast", pretrain=True, contrast=True),
     ]
-    recipes += [replace(recipe, name=recipe.name + ", moved", **moved) for recipe in recipes]
+    table(*_COMPARED)
     for data in (lfw_subset(), *([orl_faces(folder)] if folder else [])):
-        compare(data, recipes[:4], data.splits, data.name)
-        compare(data, recipes[4:], data.splits, f"{data.name}, pictures moved and mirrored in training")
+        compare(data, [replace(recipe, name=f"moved, {recipe.name}", **moved) for recipe in recipes], data.splits)
+        compare(data, recipes, data.splits)
 
 
 def layers(seeds: int) -> None:
@@ -276,7 +302,8 @@ def layers(seeds: int) -> None:
         Recipe("untrained", training={"epochs": 1, "learning_rate": 1e-12}, **widths),
         Recipe("pretrained layer 1 only", pretrain=True, training={"epochs": 1, "learning_rate": 1e-12}, **widths),
     ]
-    print("median over the units of a layer, mean over splits; AUC on held-out pictures")
+    print("Median over the units of a layer, mean over splits; AUC on held-out pictures.")
+    table("", "area of layers 1, 2, 3", "AUC of layers 1, 2, 3")
     for recipe in recipes:
         areas, aucs = [], []
         for seed, split in enumerate(data.splits[:seeds]):
@@ -287,7 +314,8 @@ def layers(seeds: int) -> None:
             answers = layer_answers(X, parameters, network)[:3]
             aucs.append([np.median(unit_auc(A, data.labels[split[1]])) for A in answers])
         area, auc = np.mean(areas, axis=0), np.mean(aucs, axis=0)
-        print(f"{recipe.name:24s} area of layers 1-3: {area.round(2)}  AUC: {auc.round(3)}", flush=True)
+        cells = [recipe.name, *(", ".join(f"{value:.2f}" for value in values) for values in (area, auc))]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def figures() -> None:
@@ -318,13 +346,15 @@ def figures() -> None:
 def few(seeds: int) -> None:
     """Compare with few labelled pictures: the rest of lfw_subset is the test."""
     data = lfw_subset()
+    table(*_COMPARED)
     for n in (5, 10, 20, 50):
         splits = []
         for seed in range(seeds):
             rng = np.random.default_rng([n, seed])
             chosen = np.concatenate([rng.choice(np.flatnonzero(data.labels == k), n, replace=False) for k in (0, 1)])
             splits.append((chosen, np.setdiff1d(np.arange(200), chosen)))
-        compare(data, [Recipe("plain"), Recipe("pretrained", pretrain=True)], splits, f"{n} pictures a class")
+        recipes = [Recipe(f"{n} a class, plain"), Recipe(f"{n} a class, pretrained", pretrain=True)]
+        compare(data, recipes, splits)
 
 
 def main() -> None:
@@ -334,6 +364,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--data", type=Path, help="folder that holds orl_faces/")
     arguments = parser.parse_args()
+    print(about(arguments.what))
     {
         "goals": lambda: goals(arguments.seeds),
         "controls": lambda: controls(arguments.seeds),

@@ -1,12 +1,11 @@
-"""Parts, tried: does a second layer that learns over local windows, without labels, beat a random one there.
+"""Parts, measured: does a second layer that learns over local windows, without labels, beat a random one there.
 
     python benchmarks/parts.py              # five splits of scikit-image's lfw_subset; some minutes on one core
     python benchmarks/parts.py --seeds 1
 
-Layer 1 is pretrained on photographs. Each unit of layer 2 sees the units of layer 1 whose receptive fields are centred
-in one of 3 x 3 overlapping windows; its weights are learned on the answers of layer 1 to the training pictures, shifted
-and mirrored, without labels; layer 3 is learned in the same way over all of layer 2. The control has random weights in
-the same windows. Measured on held-out pictures, before training with labels and after it:
+Layers 1 to 3 as `facette train --pretrain-layers 3` makes them (`model.upper_layers`), by k-means, and by two other
+methods. The control has random weights in the same windows. Measured on held-out pictures, before training with
+labels and after it:
 
 - area: share of the picture that holds 90 % of a unit's receptive field, median of layers 1 to 3;
 - AUC: how well one unit alone tells faces, median of layers 1 to 3;
@@ -21,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import platform
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -36,11 +34,11 @@ from model.hierarchy import layer_answers, receptive_fields, unit_auc
 from model.network import class_probabilities, labels_from
 from model.pretraining import PRETRAINERS, crop_shape_for, n_crops_for, n_filters_for, pretrain_first_layer, whiten
 from model.training import TrainingState, start, train
+from model.upper_layers import Learner, k_means, pretrain_upper_layers
 from pipeline.crops import embedded_photographs, take_crops
 
 WIDTHS = (256, 144, 32)
 RATES = (0.1, 0.3, 1.0, 1.0)
-WINDOWS, SIDE = 3, 0.5  # windows a side, and the side of each as a share of the picture's
 UNLABELLED = 8_000
 MOVED: dict[str, Any] = {"shift": 2, "training": {"epochs": 160}}
 
@@ -49,15 +47,6 @@ def by_sparse_filtering(A: Array, n: int, rng: np.random.Generator) -> Array:
     """Return n directions in which whitened answers are sparse."""
     Z, P = whiten(A, min(len(A), 2 * n))
     return PRETRAINERS["sparse_filtering"].learn(Z, n, rng, []) @ P
-
-
-def by_k_means(A: Array, n: int, rng: np.random.Generator) -> Array:
-    """Return the centres of n clusters of whitened answers (Coates, Lee, Ng 2011)."""
-    from sklearn.cluster import KMeans
-
-    Z, P = whiten(A, min(len(A), 2 * n))
-    Z = Z / np.maximum(np.linalg.norm(Z, axis=0), 1e-6)
-    return KMeans(n, n_init=1, max_iter=50, random_state=int(rng.integers(2**31))).fit(Z.T).cluster_centers_ @ P
 
 
 def by_nmf(A: Array, n: int, rng: np.random.Generator) -> Array:
@@ -78,38 +67,16 @@ def at_random(A: Array, n: int, rng: np.random.Generator) -> Array:
     return rng.normal(size=(n, len(A)))
 
 
-LEARNERS: dict[str, Callable[[Array, int, np.random.Generator], Array]] = {
+LEARNERS: dict[str, Learner] = {
     "random": at_random,
     "sparse filtering": by_sparse_filtering,
-    "k-means": by_k_means,
+    "k-means": k_means,
     "NMF": by_nmf,
 }
 
 
-def windows_of(W1: Array, shape: tuple[int, int, int]) -> list[np.ndarray]:
-    """Return for each window the units of layer 1 whose receptive field is centred in it."""
-    energy = (W1.reshape(-1, *shape) ** 2).sum(axis=3)
-    total = energy.sum(axis=(1, 2))
-    y = (energy.sum(axis=2) @ np.arange(shape[0]) / total + 0.5) / shape[0]
-    x = (energy.sum(axis=1) @ np.arange(shape[1]) / total + 0.5) / shape[1]
-    starts = np.linspace(0, 1 - SIDE, WINDOWS)
-    return [
-        np.flatnonzero((y >= top) & (y < top + SIDE) & (x >= left) & (x < left + SIDE))
-        for top in starts
-        for left in starts
-    ]
-
-
-def answers_of(A: Array, W: Array) -> tuple[Array, Array]:
-    """Return Z, each unit with mean 0 and spread 1 as batch normalisation has it, and A = max(0, Z)."""
-    Z = W.astype(np.float32) @ A
-    Z -= Z.mean(axis=1, keepdims=True)
-    Z /= np.maximum(Z.std(axis=1, keepdims=True), 1e-6)
-    return Z, np.maximum(Z, 0)
-
-
 def pretrain(state: TrainingState, X: Array, shape: tuple[int, int, int], method: str, seed: int) -> None:
-    """Fill W1 from photographs; W2 over windows and W3 over all, by the method, from the unlabelled X (n_x, m)."""
+    """Fill W1 from photographs, and W2 and W3 by the method from the unlabelled X (n_x, m)."""
     rng, crop_shape = np.random.default_rng([seed, 1]), crop_shape_for(shape)
     n_1, n_2, n_3 = state.parameters.layer_dims[1:4]
     crops = take_crops(embedded_photographs(), crop_shape, n_crops_for(n_filters_for(n_1, "relu")), rng)
@@ -117,14 +84,10 @@ def pretrain(state: TrainingState, X: Array, shape: tuple[int, int, int], method
     state.parameters[1].W[:] = W1
     if not method:
         return
-    _, A1 = answers_of(X, W1)
-    W2, windows = np.zeros((n_2, n_1)), windows_of(W1, shape)
-    for k, (units, inputs) in enumerate(zip(np.array_split(np.arange(n_2), len(windows)), windows, strict=True)):
-        W2[np.ix_(units, inputs)] = LEARNERS[method](A1[inputs], len(units), np.random.default_rng([seed, 2, k]))
-    _, A2 = answers_of(A1, W2)
-    W3 = LEARNERS[method](A2, n_3, np.random.default_rng([seed, 3]))
-    for l, W, A in ((2, W2, A1), (3, W3, A2)):
-        state.parameters[l].W[:] = W / np.maximum((W.astype(np.float32) @ A).std(axis=1, keepdims=True), 1e-6)
+    rng, Z1 = np.random.default_rng([seed, 2]), W1.astype(np.float32) @ X
+    layers = pretrain_upper_layers(Z1, W1, shape, (n_2, n_3), "relu", rng=rng, learn=LEARNERS[method])
+    for l, (W, _) in enumerate(layers, start=2):
+        state.parameters[l].W[:] = W
 
 
 def fit(data: Data, split: Split, recipe: Recipe, method: str | None, seed: int) -> list[Outcome]:
@@ -160,7 +123,7 @@ def _standardise(state: TrainingState, X: Array) -> None:
         Z = state.parameters[l].W @ A
         running = state.parameters.running_of(l)
         running.mean[:], running.variance[:] = Z.mean(axis=1, keepdims=True), Z.var(axis=1, keepdims=True)
-        _, A = answers_of(A, state.parameters[l].W)
+        A = np.maximum((Z - running.mean) / np.sqrt(np.maximum(running.variance, 1e-12)), 0)
 
 
 def _outcome(data: Data, held_out: np.ndarray, state: TrainingState, prepare: Any, parameters: Any) -> Outcome:

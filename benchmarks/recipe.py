@@ -3,7 +3,8 @@
     python benchmarks/recipe.py photos/ --compare pretrain=none pretrain=sparse_filtering --seeds 5
 
 Each variant is a list of settings, name=value, joined by commas (hidden=1024,512,epochs=20 is two); the first is what
-the others are compared with. Choose by the validation column; the test column is there to be looked at once.
+the others are compared with. Choose by the validation columns; the test column is there to be looked at once. Log loss
+is that of the validation pictures, before calibration.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from model.config import NetworkConfig, TrainingConfig
 from pipeline.augment import AugmentConfig
 from pipeline.config import DataConfig
-from pipeline.evaluate import split_probabilities
+from pipeline.evaluate import score, split_probabilities
 from pipeline.flags import add_flags, config_from_flags
 from pipeline.layers import score_first_layer
 from pipeline.train import prepare
@@ -43,8 +44,8 @@ def _flag(name: str, value: str) -> list[str]:
     return {"true": [f"--{flag}"], "false": [f"--no-{flag}"]}.get(value.lower(), [f"--{flag}", value])
 
 
-def measure(source: str, variant: str, seed: int) -> tuple[float, float, float, float]:
-    """Train once; return accuracy on validation and test pictures, seconds, and the share of edge units."""
+def measure(source: str, variant: str, seed: int) -> tuple[float, ...]:
+    """Train once; return accuracy on validation and test pictures, log loss, seconds, and the share of edge units."""
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         run = prepare(source, Path(folder) / "run", threads=1, **configurations(variant, seed))
@@ -52,11 +53,12 @@ def measure(source: str, variant: str, seed: int) -> tuple[float, float, float, 
             for _ in run.epochs():
                 pass
             classifier, seconds = run.classifier(), time.perf_counter() - begin
-            accuracy = []
-            for split in ("validation", "test"):
-                probabilities, labels, _ = split_probabilities(classifier, run.dataset, split)
-                accuracy.append(float(np.mean(probabilities.argmax(axis=0) == labels)))
-    return accuracy[0], accuracy[1], seconds, float(score_first_layer(classifier).edge.mean())
+            validation, test = (
+                score(*split_probabilities(classifier, run.dataset, split)[:2], classifier.classes)
+                for split in ("validation", "test")
+            )
+    edges = float(score_first_layer(classifier).edge.mean())
+    return validation.accuracy, test.accuracy, validation.log_loss, seconds, edges
 
 
 def main() -> None:
@@ -71,18 +73,23 @@ def main() -> None:
     found = np.array(
         [[measure(arguments.source, variant, seed) for variant in arguments.compare] for seed in range(arguments.seeds)]
     )
-    print(f"{Path(arguments.source).name}, {arguments.seeds} seeds, one thread")
+    print(f"{Path(arguments.source).name}, {arguments.seeds} seeds, one thread; differences ± their standard error\n")
+    heads = ("", "validation, test, %", "log loss", "seconds", "edge units", "difference: points, points, log loss")
+    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for k, variant in enumerate(arguments.compare):
-        validation, test, seconds, edges = found[:, k].T
-        line = f"  {variant:32s} validation {100 * validation.mean():6.2f}  test {100 * test.mean():6.2f}"
-        line += f"  {np.median(seconds):6.1f} s  edge units {100 * edges.mean():5.1f} %"
-        if k:
-            better = 100 * (found[:, k, :2] - found[:, 0, :2])
-            error = better.std(axis=0, ddof=min(1, len(better) - 1)) / np.sqrt(len(better))
-            line += (
-                f"  difference {better[:, 0].mean():+.2f} ± {error[0]:.2f}, {better[:, 1].mean():+.2f} ± {error[1]:.2f}"
-            )
-        print(line)
+        validation, test, loss, seconds, edges = found[:, k].T
+        cells = [
+            f"`{variant}`",
+            f"{100 * validation.mean():.1f}, {100 * test.mean():.1f}",
+            f"{loss.mean():.3f}",
+            f"{np.median(seconds):.0f}",
+            f"{edges.mean():.1%}",
+        ]
+        better = (found[:, k, :3] - found[:, 0, :3]) * (100, 100, 1)
+        error = better.std(axis=0, ddof=min(1, len(better) - 1)) / np.sqrt(len(better))
+        forms = ("{:+.1f} ± {:.1f}", "{:+.1f} ± {:.1f}", "{:+.3f} ± {:.3f}")
+        gains = ", ".join(form.format(*gain) for form, *gain in zip(forms, better.mean(axis=0), error, strict=True))
+        print(f"| {' | '.join([*cells, gains if k else ''])} |")
 
 
 if __name__ == "__main__":

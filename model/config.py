@@ -38,6 +38,7 @@ _CHECKS: dict[str, tuple[Callable[[float], bool], str]] = {
     "at_least_0": (lambda v: v >= 0, "0 or greater"),
     "fraction": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
     "rate": (lambda v: 0 < v <= 1, "greater than 0 and at most 1"),
+    "one_to_three": (lambda v: 1 <= v <= 3, "from 1 to 3"),
 }
 
 
@@ -127,6 +128,14 @@ class TrainingConfig:
         "auto",
         "how layer 1 learns edges from unlabelled photographs before training",
         choices=("auto", "none", *PRETRAINERS),
+    )
+    pretrain_layers: int = option(
+        1,
+        "how many hidden layers learn without labels: 1 edges, 2 and 3 what goes together in the training pictures",
+        check="one_to_three",
+    )
+    normalize_contrast: bool = option(
+        False, "give every picture mean 0 and spread 1 first, in training and in use: light and dim are then alike"
     )
     l2: float = option(0.0, "L2 penalty: adds l2/2 times the sum of squares of all W to the cost", check="at_least_0")
     weight_decay: float = option(
@@ -225,8 +234,16 @@ def resolve(
         training = dataclasses.replace(training, pretrain="none")
     if training.pretrain != "none" and n_layers < 2:
         raise ConfigError("pretrain: there is no hidden layer to pretrain; give --hidden, or set pretrain to none")
+    if training.pretrain == "none" and training.pretrain_layers > 1:
+        raise ConfigError("pretrain_layers: needs a pretrained layer 1 to build on; leave it at 1, or set pretrain")
+    if training.pretrain_layers >= max(2, n_layers):
+        raise ConfigError(
+            f"pretrain_layers: {training.pretrain_layers} asked for, but the network has {n_layers - 1} hidden; "
+            "give hidden more of them"
+        )
     if training.pretrain != "none" and not training.layer_rates:
-        training = dataclasses.replace(training, layer_rates=(_PRETRAINED_RATE, *[1.0] * (n_layers - 1)))
+        rates = _PRETRAINED_RATES[training.pretrain_layers]
+        training = dataclasses.replace(training, layer_rates=(*rates, *[1.0] * (n_layers - len(rates))))
     if len(training.layer_rates) not in (0, n_layers):
         raise ConfigError(
             f"layer_rates: {len(training.layer_rates)} given, but the network has {n_layers} layers; give one for each"
@@ -245,4 +262,4 @@ def _should_restore_best(training: TrainingConfig) -> bool:
 
 
 _SIZES = (1_000, 2_500, 10_000)
-_PRETRAINED_RATE = 0.3
+_PRETRAINED_RATES = {1: (0.3,), 2: (0.1, 0.3), 3: (0.1, 0.3, 1.0)}  # of the layers, by how many were pretrained

@@ -28,7 +28,7 @@ from model.training import TrainingState, start, train
 Labels = NDArray[np.integer]
 Config = TypeVar("Config", NetworkConfig, TrainingConfig)
 
-LEFT_OUT = ("pretrain",)  # needs photographs; arrays of examples are all that there is here
+LEFT_OUT = ("pretrain", "pretrain_layers", "normalize_contrast")  # for pictures; here are arrays of any examples
 RENAMED = {"seed": "random_state"}
 DIFFERENT_DEFAULTS: dict[str, Any] = {
     "batch_norm": False,  # the outcome for an example would depend on the batch it was trained in

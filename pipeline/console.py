@@ -132,7 +132,9 @@ def describe_plan(run: TrainingRun) -> str:
             training.pretrain.replace("_", " "),
             run.pretrain_on or "photographs that come with scikit-learn",
         )
-        lines.insert(1, f"First layer: edges learned before, without labels, by {method} on {where}")
+        further = {1: "", 2: "; layer 2", 3: "; layers 2 and 3"}[training.pretrain_layers]
+        further += " from the training pictures, without labels too" if further else ""
+        lines.insert(1, f"First layer: edges learned before, without labels, by {method} on {where}{further}")
     if run.trial:
         found = ", ".join(f"{name} {percent(error)}" for name, error in run.trial.items())
         mirrored = "mirrored too" if run.augmentation.flip else "not mirrored"

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from model.activations import Array
+from model.batches import BatchSource
 from model.config import NetworkConfig, TrainingConfig
 from model.pretraining import (
     crop_shape_for,
@@ -18,6 +23,7 @@ from model.pretraining import (
     pretrain_first_layer,
 )
 from model.training import TrainingState
+from model.upper_layers import pretrain_upper_layers
 from pipeline.augment import AugmentConfig
 from pipeline.classifier import ImageClassifier
 from pipeline.config import Geometry
@@ -30,6 +36,8 @@ _PRETRAINING = 2  # tells this use of the seed from others
 _ROOM = 8  # pixels
 _SAME = 0.5  # least median cosine of a model's filters with what its pretraining gave: training turns them a little
 _EXAMPLES = 2_000  # training pictures that W1 is scaled on
+_UNLABELLED = 8_000  # variations of training pictures that layers 2 and 3 learn from
+_BATCH = 256
 
 
 def resolve_pretraining(
@@ -44,7 +52,7 @@ def resolve_pretraining(
     Edges are local. Where every picture is shifted a little each time, a network that starts with them was as good as
     one that starts at random, or better; where pictures never moved, it was 3 points worse on 40 well-centred faces
     (the figures are in docs/edges.md). Not for pictures under 8 pixels a side, which have no room for an edge. Naming
-    `photographs` asks for it too.
+    `photographs`, or `pretrain_layers` above 1, asks for it too.
 
     Raises
     ------
@@ -56,7 +64,8 @@ def resolve_pretraining(
     if training.pretrain != "auto":
         return training
     roomy = min(geometry.height, geometry.width) >= _ROOM
-    wanted = bool(photographs) or (bool(augmentation.shift) and roomy and bool(network.hidden))
+    wanted = bool(photographs) or training.pretrain_layers > 1
+    wanted |= bool(augmentation.shift) and roomy and bool(network.hidden)
     return replace(training, pretrain="sparse_filtering" if wanted else "none")
 
 
@@ -95,6 +104,46 @@ def learn_first_layer(
         )
     except ValueError as error:
         raise InputError(f"pretrain: {str(error).removeprefix('pretrain: ')}") from None
+
+
+def learn_upper_layers(state: TrainingState, source: BatchSource, shape: tuple[int, int, int], *, varied: bool) -> None:
+    """Fill in layers 2 to `pretrain_layers`: learned without labels from the training pictures, varied as in training.
+
+    Parameters
+    ----------
+    state : TrainingState
+        With layer 1 filled in.
+    source : BatchSource
+        Of the training pictures.
+    shape : (height, width, channels)
+    varied : bool
+        Whether the source varies the pictures: then several variations of each are used, 8,000 in all.
+
+    Raises
+    ------
+    InputError
+        When the pictures show layer 1 nothing to learn from.
+    """
+    parameters, training = state.parameters, state.training
+    W1, widths = parameters[1].W, parameters.layer_dims[2 : training.pretrain_layers + 1]
+    size = min(_BATCH, len(source.labels))
+    passes = math.ceil(_UNLABELLED / len(source.labels)) if varied else 1
+    with closing(_batches(source, size, passes, training.seed)) as batches:
+        Z1 = np.concatenate([W1 @ X for X in islice(batches, math.ceil(_UNLABELLED / size))], axis=1)
+    rng = np.random.default_rng([training.seed, 0, 1, _PRETRAINING])
+    try:
+        layers = pretrain_upper_layers(Z1.astype(np.float32), W1, shape, widths, state.network.activation, rng=rng)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    for l, (W, b) in enumerate(layers, start=2):
+        parameters[l].W[:] = W
+        parameters[l].b[:] = 0 if parameters.batch_norm else b
+
+
+def _batches(source: BatchSource, size: int, passes: int, seed: int) -> Generator[Array, None, None]:
+    for number in range(passes):
+        for batch in source.batches(size, [seed, 0, 1 + number, _PRETRAINING]):
+            yield batch.X
 
 
 def _crops_for(

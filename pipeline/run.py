@@ -41,7 +41,7 @@ from pipeline.flags import to_toml
 from pipeline.ingest import IngestReport
 from pipeline.layers import score_first_layer
 from pipeline.preprocess import Preprocessor
-from pipeline.pretrain import learn_first_layer
+from pipeline.pretrain import learn_first_layer, learn_upper_layers
 from pipeline.run_folder import bring_back, forget_replaced
 
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
@@ -101,11 +101,18 @@ class TrainingRun:
             dtype=self.state.training.dtype,
         )
 
-    def learn_first_layer(self) -> None:
-        """Learn the edges that layer 1 starts with, before any label is seen."""
-        with self._blas_threads(self.threads):
+    def pretrain(self) -> None:
+        """Fill in the edges that layer 1 starts with, and layers 2 and 3 where asked, before any label is seen."""
+        state = self.state
+        with self._blas_threads(1):  # several round differently
             photographs = self.pretrain_on or None
-            self.first_layer_before = learn_first_layer(self.state, self.dataset, self.preprocessor, photographs)
+            self.first_layer_before = learn_first_layer(state, self.dataset, self.preprocessor, photographs)
+            state.parameters[1].W[:] = self.first_layer_before
+            if state.training.pretrain_layers > 1:
+                shape, varied = self.preprocessor.geometry.shape, self.augmentation.is_on
+                learn_upper_layers(state, self.train_source, shape, varied=varied)
+        if state.average:
+            state.average.assign(state.parameters)
 
     @property
     def counts(self) -> dict[str, int]:

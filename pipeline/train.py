@@ -184,7 +184,8 @@ def begin(
     if not len(indices):
         raise InputError(f"{source}: has no labelled training pictures; a training needs some of two classes or more")
     network, parameters = recipe.network, None
-    preprocessor = Preprocessor(dataset.geometry, contrast=initial is not None and initial.preprocessor.contrast)
+    contrast = initial.preprocessor.contrast if initial else recipe.training.normalize_contrast
+    preprocessor = Preprocessor(dataset.geometry, contrast)
     preprocessor = preprocessor.fitted(pictures(dataset, indices))
     augmentation, trial = resolve_by_trial(
         recipe.augmentation, dataset, preprocessor, seed=recipe.training.seed, memory=recipe.memory
@@ -194,7 +195,7 @@ def begin(
     if initial:
         _check_fits(initial, dataset, source)
         network = replace(initial.network, dropout=network.dropout, input_dropout=network.input_dropout)
-        training = replace(training, pretrain="none")
+        training = replace(training, pretrain="none", pretrain_layers=1, normalize_contrast=contrast)
         parameters = preprocessor.unfolded_from(initial.parameters)
     n_x, n_classes = dataset.geometry.n_x, len(dataset.classes)
     state = start(network, training, n_x=n_x, m=len(indices), n_classes=n_classes, parameters=parameters)
@@ -217,10 +218,7 @@ def begin(
             rate = float(state.training.learning_rate) * _FURTHER
             state.training = replace(state.training, learning_rate=rate)
     if state.training.pretrain != "none":
-        run.learn_first_layer()
-        state.parameters[1].W[:] = run.first_layer_before
-        if state.average:
-            state.average.assign(state.parameters)
+        run.pretrain()
     return run
 
 

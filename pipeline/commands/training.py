@@ -95,7 +95,7 @@ def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
     start_from = settings.start_from
     if start_from:
         fixed = {field.name for field in fields(NetworkConfig)} - {"dropout", "input_dropout"}
-        fixed |= {"size", "color", "fit", "exact", "pretrain"}
+        fixed |= {"size", "color", "fit", "exact", "pretrain", "pretrain_layers", "normalize_contrast"}
         _refuse_flags(arguments, fixed, "--start-from keeps MODEL's layers and pictures")
         say(
             "Starting from the weights of a saved model: its batch normalisation is folded into them and stays off, "

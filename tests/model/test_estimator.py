@@ -72,7 +72,8 @@ def test_every_argument_reaches_the_configurations():
     }
     classifier = NetClassifier(**given, validation_fraction=0.3, random_state=11, dtype="float32").fit(*small())
     used = vars(classifier.network_) | vars(classifier._state.training)
-    assert {**given, "seed": 11, "dtype": "float32", "class_weight": "none", "pretrain": "none"} == used
+    left_out = {"pretrain": "none", "pretrain_layers": 1, "normalize_contrast": False}
+    assert {**given, "seed": 11, "dtype": "float32", "class_weight": "none", **left_out} == used
 
 
 def small(m=60):

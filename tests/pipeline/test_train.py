@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 
 from model.config import ConfigError, NetworkConfig, TrainingConfig
+from pipeline.augment import AugmentConfig
 from pipeline.classifier import ImageClassifier
 from pipeline.config import DataConfig
+from pipeline.console import describe_plan
 from pipeline.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.flags import config_from_flags, read_toml
@@ -144,6 +146,69 @@ def test_first_layer_learns_edges_from_photographs_and_keeps_them(faces, tmp_pat
     assert plain.first_layer_change is None
     assert result.scores["test"].accuracy > 0.85
     assert result.first_layer.sentence() in (tmp_path / "run" / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def two_layers(faces, tmp_path_factory):
+    """A run whose layers 1 and 2 were learned before any label, in the middle of its training; W2 as it began."""
+    training = TrainingConfig(epochs=4, pretrain_layers=2, average=0.9)
+    run = prepare(faces, tmp_path_factory.mktemp("two") / "run", network=NetworkConfig(hidden=(64, 36)),
+                  training=training, augmentation=AugmentConfig(augment="affine"))  # fmt: skip
+    before = run.state.parameters[2].W.copy(), run.state.average[2].W.copy()
+    with run.dataset:
+        next(run.epochs())
+    return run, before
+
+
+@pytest.mark.slow
+def test_layer_2_learns_over_windows_before_any_label(two_layers):
+    run, (W2, averaged) = two_layers
+
+    assert 0.15 < (W2 != 0).mean() < 0.5  # of the picture, each unit sees a window of a quarter
+    np.testing.assert_array_equal(averaged, W2)
+    assert (run.state.parameters[2].W != 0).all()  # free in training
+    stored = tomllib.loads((run.folder / "config.toml").read_text())["training"]
+    assert (stored["pretrain"], stored["pretrain_layers"]) == ("sparse_filtering", 2)
+    assert stored["layer_rates"] == [0.1, 0.3, 1.0]
+    assert "layer 2" in describe_plan(run)
+
+
+@pytest.mark.slow
+def test_pretrained_layers_resume_and_train_the_same_again(two_layers, faces, tmp_path):
+    run, _ = two_layers
+    again = prepare(faces, tmp_path / "again", network=run.state.network,
+                    training=run.state.training, augmentation=run.augmentation)  # fmt: skip
+    resumed = resume(shutil.copytree(run.folder, tmp_path / "run"))
+    for one in (again, resumed):
+        with one.dataset:
+            list(one.epochs())
+    np.testing.assert_array_equal(resumed.state.parameters.flat, again.state.parameters.flat)
+
+
+def test_pretrained_layers_need_as_many_hidden_layers(faces, tmp_path):
+    with pytest.raises(ConfigError, match="pretrain_layers: 3 asked for, but the network has 2 hidden"):
+        prepare(faces, tmp_path / "run", training=TrainingConfig(pretrain_layers=3))
+    assert not (tmp_path / "run").exists()
+
+
+def test_contrast_is_normalised_in_training_and_in_use_and_kept(faces, small, tmp_path, lfw_images):
+    training = dataclasses.replace(small["training"], normalize_contrast=True)
+    run = prepare(faces, tmp_path / "run", network=small["network"], training=training)
+    with run.dataset:
+        next(run.epochs())
+    with (resumed := resume(tmp_path / "run")).dataset:
+        list(resumed.epochs())
+        result = resumed.finish()
+    assert result.scores["test"].accuracy > 0.85
+
+    classifier = ImageClassifier.load(tmp_path / "run")
+    pictures = lfw_images[80:120, :, :, None]
+    dim = (pictures * 0.6 + 20).astype(np.uint8)
+    np.testing.assert_allclose(classifier.probabilities(dim), classifier.probabilities(pictures), atol=0.1)
+    further = prepare(faces, tmp_path / "further", start_from=tmp_path / "run" / "model.h5")
+    with further.dataset:
+        assert further.preprocessor.contrast
+        assert further.state.training.normalize_contrast
 
 
 @pytest.mark.slow
