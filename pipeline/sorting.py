@@ -42,7 +42,8 @@ def sort_pictures(journal: Journal, keys: Sequence[str], target: str | Path, *, 
     Returns
     -------
     Counter
-        What became of the files: ``copied`` or ``moved``, ``there already``, ``missing``, ``changed``, ``unreadable``.
+        What became of the files: ``copied`` or ``moved``, ``there already``, ``missing``, ``changed``, ``unreadable``;
+        ``copied only`` where a file was to be moved, and its folder lets nothing be taken away.
 
     Raises
     ------
@@ -101,11 +102,9 @@ def _transfer(source: Path, folder: Path, stamp: Stamp, *, move: bool) -> str:
                     return "there already"  # it lies here itself
                 if not filecmp.cmp(source, target, shallow=False):
                     continue
-                if move:
-                    source.unlink()
-                return "there already"
-            _put(source, target, move=move)
-            return "moved" if move else "copied"
+                return "there already" if not move or _taken_away(source) else "copied only"
+            _put(source, target, link=move and not source.is_symlink())
+            return "copied" if not move else "moved" if _taken_away(source) else "copied only"
         except FileExistsError:
             continue
         except PermissionError:
@@ -115,6 +114,14 @@ def _transfer(source: Path, folder: Path, stamp: Stamp, *, move: bool) -> str:
     raise AssertionError("names do not end")
 
 
+def _taken_away(source: Path) -> bool:
+    try:
+        source.unlink()
+    except PermissionError:
+        return False
+    return True
+
+
 def _names(folder: Path, name: str) -> Iterator[Path]:
     yield folder / name
     stem, ending = Path(name).stem, Path(name).suffix
@@ -122,24 +129,22 @@ def _names(folder: Path, name: str) -> Iterator[Path]:
         yield folder / f"{stem}-{number}{ending}"
 
 
-def _put(source: Path, target: Path, *, move: bool) -> None:
-    """Make `target`, whole and at once.
+def _put(source: Path, target: Path, *, link: bool) -> None:
+    """Make `target`, whole and at once: the same file under another name where `link` asks for it and it can be.
 
     Raises
     ------
     FileExistsError
         When it has come to be meanwhile.
     """
-    if move and not source.is_symlink():
+    if link:
         try:
             os.link(source, target)  # unlike a renaming, never over a file
+            return
         except FileExistsError:
             raise
         except OSError:  # another file system, or one without links
             pass
-        else:
-            source.unlink()
-            return
     temporary = target.with_name(f".{os.getpid()}.facette.tmp")
     try:
         shutil.copy2(source, temporary)
@@ -155,5 +160,3 @@ def _put(source: Path, target: Path, *, move: bool) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
-    if move:
-        source.unlink()

@@ -90,11 +90,11 @@ def test_moving_leaves_nothing_behind_and_loses_nothing(run_path, photos, monkey
 def test_a_move_that_was_stopped_goes_on(capsys, run_path, photos, monkeypatch):
     before, put, calls = contents(photos), sorting._put, []
 
-    def failing(source, target, *, move):
+    def failing(source, target, *, link):
         calls.append(source)
         if len(calls) > 4:
             raise OSError(28, "No space left on device")
-        put(source, target, move=move)
+        put(source, target, link=link)
 
     with monkeypatch.context() as patch:
         patch.setattr(sorting, "_put", failing)
@@ -117,6 +117,21 @@ def test_a_move_whose_part_files_are_damaged_does_not_go_on(capsys, run_path, ph
     next(Path("out.csv.parts").glob("*.csv")).write_text("")
     assert predict(run_path, photos, "-o", "out.csv", "--move-to", "sorted") == 2
     assert "is damaged, and what is left to move is not known; keep a copy of out.csv" in capsys.readouterr().err
+
+
+def test_what_may_not_be_taken_away_is_copied_and_said(capsys, run_path, photos, monkeypatch):
+    before, unlink = contents(photos), Path.unlink
+
+    def refused(path, **options):
+        if photos in path.parents:
+            raise PermissionError(13, "Permission denied")
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    assert predict(run_path, photos, "-o", "out.csv", "--move-to", "sorted") == 3
+    assert "in sorted: 11 copied only" in capsys.readouterr().err
+    assert contents(photos) == before
+    assert set(contents("sorted")) == set(before)
 
 
 def test_sorting_a_folder_into_itself_keeps_everything(run_path, photos):
