@@ -35,7 +35,8 @@ def resolve_by_trial(
     """Turn every "auto" of an augmentation into a value, by a trial where there are many pictures.
 
     The strongest recipe is taken whose error in the trial is not surely above that without changes (by more than a
-    standard error). A short training understates what changes gain in a long one, so a draw counts for them.
+    standard error; of mirrored pictures, two). A short training understates what changes gain in a long one, so a draw
+    counts for them.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def resolve_by_trial(
     seed : int
         Of the training.
     memory : int
-        Bytes that the pictures may take.
+        Bytes that the pictures may take; mirroring is tried on 100 at least.
 
     Returns
     -------
@@ -59,14 +60,15 @@ def resolve_by_trial(
         ``mirrored``; empty where no trial was made.
     """
     indices, judges = dataset.indices("train"), dataset.indices("validation")
+    room = max(1, memory // preprocessor.geometry.n_x)
     if config.augment == "auto" and config.flip == "auto" and _FEWEST_TO_MIRROR <= len(indices) < MANY:
-        errors = _mirroring(dataset, indices, preprocessor, seed)
-        flip = errors["mirrored"] <= errors["as they are"] + 2 * _standard_error(errors["as they are"], len(indices))
+        m = min(len(indices), max(_FEWEST_TO_MIRROR, min(_PICTURES_TO_MIRROR, room)))
+        errors = _mirroring(dataset, indices, m, preprocessor, seed)
+        flip = errors["mirrored"] <= errors["as they are"] + 2 * _standard_error(errors["as they are"], m)
         return resolve_augmentation(replace(config, flip=flip), len(indices)), errors
     if config.augment != "auto" or len(indices) < MANY or len(judges) < _FEWEST_JUDGES:
         return resolve_augmentation(config, len(indices)), {}
     rng = np.random.default_rng([seed, 0, 0, _TRYING])
-    room = max(1, memory // preprocessor.geometry.n_x)
     source, validation = (
         MemoryBatches(dataset.take(rows), dataset.labels[rows], preprocessor)
         for rows in (
@@ -90,10 +92,12 @@ def _standard_error(share: float, m: int) -> float:
     return math.sqrt(share * (1 - share) / m)
 
 
-def _mirroring(dataset: Dataset, indices: np.ndarray, preprocessor: Preprocessor, seed: int) -> dict[str, float]:
-    """Learn from each half of the training pictures; return the errors on the other half, as it is and mirrored."""
+def _mirroring(
+    dataset: Dataset, indices: np.ndarray, m: int, preprocessor: Preprocessor, seed: int
+) -> dict[str, float]:
+    """Learn from each half of m training pictures; return the errors on the other half, as it is and mirrored."""
     rng = np.random.default_rng([seed, 0, 0, _TRYING])
-    rows = np.sort(rng.permutation(indices)[:_PICTURES_TO_MIRROR])
+    rows = np.sort(rng.permutation(indices)[:m])
     images, labels = dataset.take(rows), dataset.labels[rows]
     order = np.lexsort((rng.random(len(rows)), labels))  # every other one of each class
     halves, wrong = (order[::2], order[1::2]), np.zeros(2)

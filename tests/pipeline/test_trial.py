@@ -78,6 +78,16 @@ def test_few_pictures_are_mirrored_where_that_changes_nothing(tmp_path):
             assert "mirrored too" in describe_plan(run) or not expected
 
 
+def test_the_margin_is_that_of_the_pictures_tried(faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(trial, "_FEWEST_TO_MIRROR", 20)
+    monkeypatch.setattr(trial, "_errors", lambda source, judges, *_: [0.3, 0.45])
+    for m, expected in ((20, True), (2_000, False)):  # two standard errors: 0.2 of 20 pictures, 0.08 of all
+        monkeypatch.setattr(trial, "_PICTURES_TO_MIRROR", m)
+        run = prepare(faces, tmp_path / str(m), **SMALL)
+        with run.dataset:
+            assert run.augmentation.flip is expected
+
+
 def test_a_recipe_that_is_given_is_taken(run_path, faces, tmp_path, monkeypatch):
     monkeypatch.setattr(trial, "MANY", 100)  # and a trial would be made
     monkeypatch.setattr(trial, "_FEWEST_JUDGES", 20)
