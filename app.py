@@ -27,6 +27,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--model", help="model.h5 to start with (default: the newest in runs)")
     arguments = parser.parse_args(argv)
     st.set_page_config(page_title="Facette", page_icon=drawing.icon(), layout="wide")
+    st.html(drawing.STYLE)  # first, so that the browser fetches what draws pictures while the page is made
     st.logo(drawing.LOGO, size="large")
     chosen = choice.choose(arguments.runs, arguments.model)
     pages = [

@@ -22,7 +22,7 @@ from model.config import ConfigError, NetworkConfig, TrainingConfig, resolve
 from model.parameters import LedgerRow, Parameters, shape_ledger
 from pipeline.augment import AugmentConfig, resolve_augmentation
 from pipeline.calibrate import calibrated
-from pipeline.config import Geometry
+from pipeline.config import DataConfig, Geometry
 from pipeline.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
 from pipeline.flags import add_flags
@@ -38,6 +38,8 @@ from pipeline.train import Recipe, prepare
 
 MOST_PARAMETERS = 20_000_000  # a training holds about six numbers for each: 0.5 GB
 _SECTIONS: dict[str, type] = {"network": NetworkConfig, "training": TrainingConfig, "augmentation": AugmentConfig}
+_PICTURES = "pictures"  # the section of how pictures are read: two fields of DataConfig
+_OF_PICTURES = ("size", "color")
 _ON, _OFF, _NONE = "on", "off", "none"
 
 
@@ -113,8 +115,8 @@ def from_files(files: Iterable[tuple[str, bytes]], name: str) -> Source:
     return source
 
 
-def read_pictures(source: str | Source, folder: Path) -> Pictures:
-    """Read pictures into a data set in `folder`; one that is a data set already stays where it is.
+def read_pictures(source: str | Source, folder: Path, config: DataConfig | None = None) -> Pictures:
+    """Read pictures into a data set in `folder`; one that is a data set already stays where, and as, it is.
 
     Raises
     ------
@@ -125,7 +127,7 @@ def read_pictures(source: str | Source, folder: Path) -> Pictures:
         data, report = Path(source), None
     else:
         data = folder / "data.h5"
-        report = ingest(source, data, jobs=os.cpu_count() or 1)
+        report = ingest(source, data, config, jobs=os.cpu_count() or 1)
     name = source.location if isinstance(source, Source) else source
     with Dataset.open(data) as dataset:
         counts = {split: len(dataset.indices(split)) for split in ("train", "validation", "test")}
@@ -166,11 +168,13 @@ class Setting:
 
 @functools.cache
 def settings() -> dict[str, Setting]:
-    """Return all settings of network, training and augmentation by name, in the order of their fields."""
+    """Return all settings of network, training, augmentation and pictures by name, in the order of their fields."""
     found = {}
-    for section, kind in _SECTIONS.items():
+    for section, kind in (_SECTIONS | {_PICTURES: DataConfig}).items():
         hints = get_type_hints(kind)
         for field in dataclasses.fields(kind):
+            if section == _PICTURES and field.name not in _OF_PICTURES:
+                continue
             choices = field.metadata["choices"]
             if bool in (hints[field.name], *get_args(hints[field.name])):
                 choices = ("auto", _ON, _OFF) if field.default == "auto" else (_ON, _OFF)
@@ -191,7 +195,7 @@ def _word(value: Any) -> str:
 @functools.cache
 def _parser(section: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False)
-    add_flags(parser, _SECTIONS[section], section)
+    add_flags(parser, (_SECTIONS | {_PICTURES: DataConfig})[section], section)
     return parser
 
 
@@ -209,21 +213,32 @@ def read_settings(words: Mapping[str, str]) -> tuple[Recipe, dict[str, str]]:
     problems : dict of str to str
         By setting, one sentence; a setting with a problem has its default in the recipe.
     """
-    values: dict[str, dict[str, Any]] = {section: {} for section in _SECTIONS}
+    configs, problems = _read(words, _SECTIONS)
+    return Recipe(*configs), problems
+
+
+def read_picture_settings(words: Mapping[str, str]) -> tuple[DataConfig, dict[str, str]]:
+    """Read the settings of how pictures are read, as `read_settings` reads the others."""
+    (config,), problems = _read(words, {_PICTURES: DataConfig})
+    return config, problems
+
+
+def _read(words: Mapping[str, str], sections: Mapping[str, type]) -> tuple[list[Any], dict[str, str]]:
+    values: dict[str, dict[str, Any]] = {section: {} for section in sections}
     problems = {}
     for name, setting in settings().items():
-        flags = setting.flags(words.get(name, ""))
+        flags = setting.flags(words.get(name, "")) if setting.section in sections else []
         if not flags:
             continue
         try:
             value = vars(_parser(setting.section).parse_args(["=".join(flags)]))
-            _SECTIONS[setting.section](**value)
+            sections[setting.section](**value)
             values[setting.section] |= value
         except argparse.ArgumentError as error:
             problems[name] = _sentence(name, error.message)
         except ConfigError as error:
             problems[name] = _sentence(name, str(error))
-    return Recipe(*(kind(**values[section]) for section, kind in _SECTIONS.items())), problems
+    return [kind(**values[section]) for section, kind in sections.items()], problems
 
 
 def _sentence(name: str, message: str) -> str:
@@ -296,11 +311,12 @@ def command(source: str, words: Mapping[str, str]) -> str:
     return shlex.join(["facette", "train", source, *flags])
 
 
-def python_code(source: str, recipe: Recipe) -> str:
+def python_code(source: str, recipe: Recipe, data: DataConfig | None = None) -> str:
     """Return a Python program that trains the same network."""
     lines, imports = [], ["from pipeline.train import prepare"]
-    for section, kind in _SECTIONS.items():
-        config = getattr(recipe, section)
+    configs = {"data": data or DataConfig()} | {section: getattr(recipe, section) for section in _SECTIONS}
+    for section, config in configs.items():
+        kind = type(config)
         given = {f.name: getattr(config, f.name) for f in dataclasses.fields(kind)}
         changed = [f"{name}={value!r}" for name, value in given.items() if value != getattr(kind(), name)]
         if changed:

@@ -87,5 +87,5 @@ def figures(run: RunSummary, classifier: ImageClassifier) -> str:
     if run.m:
         right = round(run.accuracy * run.m)
         lines.append(f"{right:,} of {run.m:,} {run.judged_on} pictures right ({100 * run.accuracy:.1f}%)")
-        lines += [f"{name} reaches {100 * accuracy:.1f}%" for name, accuracy in run.baselines]
+        lines += [f"{name.capitalize()}: {100 * accuracy:.1f}%" for name, accuracy in run.baselines]
     return "  \n".join(lines)

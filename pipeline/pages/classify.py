@@ -159,7 +159,10 @@ def _part(upload: Upload, whole: Classified, classifier: ImageClassifier) -> Upl
     geometry = classifier.geometry
     if min(whole.size) <= max(geometry.height, geometry.width) or whole.shown is None:
         return None
-    with st.expander("Classify a part of the picture", icon=":material/crop:"):
+    expander = st.expander("Classify a part of the picture", icon=":material/crop:", key="part", on_change="rerun")
+    if not expander.open:  # what is in it costs more than the answer, and few ask for it
+        return None
+    with expander:
         st.caption("The model knows pictures cut to their subject, and does not search for it.")
         sliders, preview = st.columns(2, gap="large")
         with sliders:
@@ -206,7 +209,7 @@ def _table(results: list[Classified], classifier: ImageClassifier) -> Classified
         "file": [r.row.path for r in shown],
         "class": [r.row.ranking[0][0] if r.row.ranking else None for r in shown],
         "status": [_UNSURE if r.doubt else r.row.status for r in shown],
-        "probability": [100 * r.row.ranking[0][1] if r.row.ranking else None for r in shown],
+        "probability": [min(99.9, 100 * r.row.ranking[0][1]) if r.row.ranking else None for r in shown],
         "true class": [r.row.true_label or None for r in shown],
         "problem": [r.row.error_message or None for r in shown],
     }
@@ -219,7 +222,9 @@ def _table(results: list[Classified], classifier: ImageClassifier) -> Classified
             "file": config.TextColumn("File"),
             "class": config.TextColumn("Class"),
             "status": config.TextColumn("Status", help="Not sure: the model abstains on this picture."),
-            "probability": config.ProgressColumn("Probability", format="%.1f%%", min_value=0, max_value=100),
+            "probability": config.ProgressColumn(
+                "Probability", format="%.1f%%", min_value=0, max_value=100, help="99.9% stands for that, or more."
+            ),
             "true class": config.TextColumn("True class"),
             "problem": config.TextColumn("Problem", width="large"),
         },
@@ -298,7 +303,7 @@ def _notes(chosen: Chosen, classifier: ImageClassifier, result: Classified) -> N
         st.warning("This very file took part in the training, so the answer says little about new pictures.")
     words = what_probabilities_are(classifier.calibration) + " It knows no other classes."
     if run and run.m:
-        words = f"On {run.m:,} {run.judged_on} pictures it was right {100 * run.accuracy:.1f}% of the time. {words}"
+        words = f"It was right on {round(run.accuracy * run.m):,} of {run.m:,} {run.judged_on} pictures. {words}"
     st.caption(words)
 
 

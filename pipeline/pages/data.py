@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -31,7 +32,7 @@ OF_A_SET = 8
 LARGEST_ARCHIVE = 20_000  # pictures
 # Blue, orange, green, gray and purple of Okabe & Ito, one for each of SPLITS.
 _COLORS = ((0, 114, 178), (230, 159, 0), (0, 158, 115), (153, 153, 153), (204, 121, 167))
-_BADGES: dict[str, Literal["red", "orange", "gray"]] = {"serious": "red", "warning": "orange", "remark": "gray"}
+_BADGES = {"serious": "red", "warning": "orange", "remark": "gray"}
 # Words -> the splits among which mistakes are looked for.
 _AMONG = {
     "held-out pictures": HELD_OUT,
@@ -179,15 +180,14 @@ def _findings(chosen: Chosen, dataset: Dataset, key: Key) -> None:
         st.success("Nothing wrong was found.", icon=":material/check_circle:")
     for finding in findings:
         with st.container(border=True):
-            with st.container(horizontal=True):
-                st.badge(finding.severity, color=_BADGES[finding.severity])
-                st.markdown(drawing.plain(f"{finding.message[:1].upper()}{finding.message[1:]}."), width="content")
+            message = drawing.plain(f"{finding.message[:1].upper()}{finding.message[1:]}.")
+            st.markdown(f":{_BADGES[finding.severity]}-badge[{finding.severity}] {message}")
             st.html(drawing.tiles([(drawing.data_url(p), "", name) for name, p in finding.pictures], small=True))
             if finding.paths:
                 with st.expander(f"Names of {_count(len(finding.paths), 'file')}"):
                     st.dataframe({"file": finding.paths}, hide_index=True)
     st.caption("The same as text, a page or a contact sheet:")
-    st.code(f"facette inspect {key[0]} --html findings.html", language="shell")
+    st.code(shlex.join(["facette", "inspect", _from_here(key[0]), "--html", "findings.html"]), language="shell")
 
 
 # Labels to put right
@@ -341,6 +341,12 @@ def _forget(fingerprint: str) -> None:
 
 
 # Small things
+
+
+def _from_here(path: str) -> str:
+    """Return a path as a person in this folder writes it."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 def _label(dataset: Dataset, row: int) -> str:

@@ -24,6 +24,7 @@ LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 168 40" width="16
 <text x="46" y="29" font-family="Source Sans, Source Sans Pro, sans-serif" font-size="26" font-weight="600"
 fill="#2f8fcb">Facette</text></svg>"""
 
+# Put once on every page, by app.py.
 STYLE = """<style>
 .facette-bars {width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums}
 .facette-bars th {text-align: left; font-weight: 400; padding: .3rem .75rem .3rem 0; max-width: 9rem;
@@ -48,11 +49,24 @@ STYLE = """<style>
 .facette-small figcaption {text-align: center}
 .facette-views {grid-template-columns: repeat(3, minmax(0, 15rem)); gap: 1rem}
 .facette-views {align-items: end}
+@media (max-width: 640px) {.facette-views {align-items: start; gap: .6rem}}
 .facette-views img {border-radius: .4rem}
+.facette-scroll {overflow-x: auto}
+.facette-table {width: 100%; border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums}
+.facette-table :is(th, td) {text-align: left; font-weight: 400; padding: .35rem .6rem .35rem 0; white-space: nowrap;
+  border-bottom: 1px solid rgba(128, 138, 150, .25)}
+.facette-table tr:first-child th {opacity: .7; font-size: .8rem}
+.facette-table :is(th, td):last-child {text-align: right; padding-right: 0}
+@media (max-width: 640px) {.facette-table, .facette-table tr:first-child th {font-size: .75rem}}
 .facette-views img[src^='data:image/jpeg'] {image-rendering: auto}
 .facette-legend {display: flex; flex-wrap: wrap; gap: .25rem 1rem; font-size: .85rem; opacity: .85}
 .facette-legend span::before {content: ""; display: inline-block; width: .75rem; height: .75rem;
   border-radius: 2px; margin-right: .35rem; vertical-align: -1px; background: var(--swatch)}
+.facette-confusion {border-collapse: separate; border-spacing: 2px; font-size: .8rem;
+  font-variant-numeric: tabular-nums}
+.facette-confusion th {font-weight: 400; text-align: right; padding: .1rem .35rem; max-width: 7rem; overflow: hidden;
+  text-overflow: ellipsis; white-space: nowrap}
+.facette-confusion td {text-align: center; min-width: 1.6rem; height: 1.6rem; border-radius: 3px; padding: 0 .2rem}
 </style>"""
 
 
@@ -83,7 +97,7 @@ def bars(
             f"<td><div class='facette-track'><div class='facette-bar' style='{width}'></div></div></td>"
             f"<td>{html.escape(words(p))}</td></tr>"
         )
-    return f"{STYLE}<table class='facette-bars facette-ranking' aria-label='{html.escape(title)}'>{rows}</table>"
+    return f"<table class='facette-bars facette-ranking' aria-label='{html.escape(title)}'>{rows}</table>"
 
 
 def tiles(pictures: Sequence[tuple[str, str, str]], *, small: bool = False) -> str:
@@ -92,7 +106,7 @@ def tiles(pictures: Sequence[tuple[str, str, str]], *, small: bool = False) -> s
         f"<figure><img src='{url}' alt='{html.escape(alt)}'><figcaption>{html.escape(caption)}</figcaption></figure>"
         for url, caption, alt in pictures
     )
-    return f"{STYLE}<div class='facette-tiles{' facette-small' * small}'>{figures}</div>"
+    return f"<div class='facette-tiles{' facette-small' * small}'>{figures}</div>"
 
 
 def views(pictures: Sequence[tuple[str, str, str, str]]) -> str:
@@ -102,7 +116,7 @@ def views(pictures: Sequence[tuple[str, str, str, str]]) -> str:
         f"<figcaption><b>{html.escape(title)}</b><br>{html.escape(caption)}</figcaption></figure>"
         for url, title, caption, alt in pictures
     )
-    return f"{STYLE}<div class='facette-tiles facette-views'>{figures}</div>"
+    return f"<div class='facette-tiles facette-views'>{figures}</div>"
 
 
 def stacks(rows: Sequence[tuple[str, Sequence[int]]], colors: Sequence[Sequence[int]]) -> str:
@@ -120,12 +134,24 @@ def stacks(rows: Sequence[tuple[str, Sequence[int]]], colors: Sequence[Sequence[
             f"<td>{total:,}</td></tr>"
         )
     table = "<table class='facette-bars facette-counts' aria-label='Pictures of each class'>"
-    return f"{STYLE}{table}{''.join(lines)}</table>"
+    return f"{table}{''.join(lines)}</table>"
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return words as an HTML table, the last column for numbers; it scrolls where it is wider than the screen."""
+    lines = ["".join(f"<th scope='col'>{html.escape(cell)}</th>" for cell in head)]
+    lines += ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    words = html.escape(title)
+    return (
+        f"<div class='facette-scroll' tabindex='0' role='region' aria-label='{words}'>"
+        f"<table class='facette-table' aria-label='{words}'>{body}</table></div>"
+    )
 
 
 def photo(url: str, alt: str) -> str:
     """Return one picture, as wide as its place, with every pixel to be seen."""
-    return f"{STYLE}<div class='facette-photo'><img src='{url}' alt='{html.escape(alt)}'></div>"
+    return f"<div class='facette-photo'><img src='{url}' alt='{html.escape(alt)}'></div>"
 
 
 def legend(entries: Sequence[tuple[Sequence[int], str]]) -> str:
@@ -134,7 +160,7 @@ def legend(entries: Sequence[tuple[Sequence[int], str]]) -> str:
         f"<span style='--swatch:rgb({','.join(map(str, color))})'>{html.escape(words)}</span>"
         for color, words in entries
     )
-    return f"{STYLE}<div class='facette-legend'>{spans}</div>"
+    return f"<div class='facette-legend'>{spans}</div>"
 
 
 def data_url(image: NDArray[np.uint8]) -> str:
@@ -151,7 +177,8 @@ def photo_url(image: Image.Image) -> str:
     """Return a photograph as a URL that holds it: JPEG, unless it is so small that its pixels are to be seen."""
     if max(image.size) <= _SMALL:
         return data_url(np.asarray(image))
-    data = io.BytesIO()
+    image, data = image.copy(), io.BytesIO()
+    image.thumbnail((2 * SIDE, 2 * SIDE))
     image.save(data, format="jpeg", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
 

@@ -8,6 +8,7 @@ import streamlit as st
 
 from model.parameters import LedgerRow
 from pipeline.config import Geometry
+from pipeline.pages import drawing
 
 
 def draw(rows: Sequence[LedgerRow], geometry: Geometry) -> None:
@@ -17,25 +18,12 @@ def draw(rows: Sequence[LedgerRow], geometry: Geometry) -> None:
         f"X is ({geometry.n_x:,}, m): a column for each of m pictures of {geometry.width}×{geometry.height} "
         f"{geometry.color} pixels. L = {len(rows)} layer{'s' * (len(rows) > 1)}, {n_parameters:,} parameters."
     )
-    st.dataframe(
-        [
-            {
-                "layer": str(row.layer),
-                "W": _shape(row.W),
-                "b": _shape(row.b),
-                "Z and A": _shape(row.Z),
-                "activation": row.activation,
-                "parameters": row.n_parameters,
-            }
-            for row in rows
-        ],
-        column_config={"parameters": st.column_config.NumberColumn(format="localized")},
-        hide_index=True,
-        alt="Shapes of W, b, Z and A of every layer: "
-        + "; ".join(
-            f"layer {row.layer}: W {_shape(row.W)}, b {_shape(row.b)}, Z and A {_shape(row.Z)}" for row in rows
-        ),
-    )
+    head = ("layer", "W", "b", "Z and A", "activation", "parameters")
+    cells = [
+        (str(row.layer), _shape(row.W), _shape(row.b), _shape(row.Z), row.activation, f"{row.n_parameters:,}")
+        for row in rows
+    ]
+    st.html(drawing.table("Shapes of W, b, Z and A of every layer", head, cells))
 
 
 def _shape(shape: tuple[int, str | int]) -> str:

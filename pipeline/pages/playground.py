@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import streamlit as st
@@ -19,7 +19,7 @@ import streamlit as st
 from model.config import ConfigError
 from pipeline import playground
 from pipeline.background import Look, Training
-from pipeline.config import Geometry
+from pipeline.config import DataConfig, Geometry
 from pipeline.errors import InputError
 from pipeline.figures import filter_pictures
 from pipeline.launch import MAX_UPLOAD_MEGABYTES
@@ -51,7 +51,12 @@ COMMON = (
 )
 _DEMOS = {"Faces": "lfw_subset", "Digits": "digits"}
 _USES = {"train": "to train on", "validation": "to validate on", "test": "to test on"}
-_LABELS = {"hidden": "Hidden layers", "augment": "Augmentation", "l2": "L2 penalty"}
+_LABELS = {
+    "hidden": "Hidden layers",
+    "augment": "Augmentation",
+    "l2": "L2 penalty",
+    "size": "Size, pixels",
+}
 _ABOUT = {
     "Faces": "100 faces and 100 crops that are none, 25×25 pixels, from scikit-image.",
     "Digits": "1,797 handwritten digits, 8×8 pixels, from scikit-learn.",
@@ -67,9 +72,11 @@ class Bench:
         self.pictures: Pictures | None = None
         self.problem = ""
         self.key: Hashable = None
+        self.data: DataConfig | None = None  # how the pictures were read
         self.begun: tuple[Pictures, Recipe] | None = None  # what the training was begun with
         self.saving: tuple[Path, Future] | None = None
         self._trainings: list[Training] = []  # one at most
+        self._stopping: Training | None = None
         self._n = 0
         weakref.finalize(self, _clear_away, self._trainings, self._folders)
 
@@ -79,21 +86,31 @@ class Bench:
         return self._trainings[0] if self._trainings else None
 
     @property
+    def is_set(self) -> bool:
+        """Whether the pictures were a data set before, read and split already."""
+        return bool(self.pictures and str(self.pictures.data) == self.pictures.source)
+
+    @property
     def is_active(self) -> bool:
         """Whether what is shown of the training changes by itself."""
-        return bool(self.training and not self.training.is_resting)
+        return self.is_stopping or bool(self.training and not self.training.is_resting)
 
-    def lay_out(self, key: Hashable, source: Callable[[], str | Source]) -> None:
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a training that was dropped is still at work: what comes before its first epoch is not cut off."""
+        return bool(self._stopping and self._stopping.is_alive)
+
+    def lay_out(self, key: Hashable, source: Callable[[], str | Source], data: DataConfig) -> None:
         """Read pictures, unless the table holds just these."""
-        if key == self.key:
+        if (key, data) == (self.key, self.data):
             return
         self._n += 1
         folder = self.folder / f"pictures-{self._n}"
-        self.key, self.pictures, self.problem = key, None, ""
+        self.key, self.data, self.pictures, self.problem = key, data, None, ""
         try:
             folder.mkdir(parents=True)
             with st.spinner("Reading the pictures …"):
-                self.pictures = playground.read_pictures(source(), folder)
+                self.pictures = playground.read_pictures(source(), folder, data)
         except PROBLEMS as error:
             self.problem = str(error)
         used = {self.pictures and self.pictures.data.parent, self.begun and self.begun[0].data.parent}
@@ -118,6 +135,7 @@ class Bench:
 
     def reset(self) -> None:
         """Drop the training."""
+        self._stopping = self.training or self._stopping
         _close(self._trainings)
         self.begun = self.saving = None
 
@@ -140,10 +158,11 @@ def render(chosen: Chosen) -> None:
     bench: Bench = st.session_state["bench"]
     st.title("Playground")
     st.markdown("Train a network here: choose pictures and settings, start, and watch it learn.")
-    _pictures(bench, chosen)
+    of_pictures = _pictures(bench, chosen)
     choices, training = st.columns([2, 3], gap="large")
     with choices:
         words, places = _settings()
+    words |= of_pictures
     recipe, problems = playground.read_settings(words)
     plan: Plan | None = None
     if bench.pictures and not problems:
@@ -164,15 +183,15 @@ def render(chosen: Chosen) -> None:
             st.subheader("Shapes", anchor=False)
             ledger.draw(plan.ledger, bench.pictures.geometry)
             st.caption(_resolved(plan, words))
-            _outside(bench.pictures, recipe, words)
+            _outside(bench, bench.pictures, recipe, words)
 
 
 # Pictures
 
 
-def _pictures(bench: Bench, chosen: Chosen) -> None:
-    """Draw the choice of pictures, and what was found in them."""
-    ways: dict[str, Callable[[Bench, Chosen], None]] = {
+def _pictures(bench: Bench, chosen: Chosen) -> dict[str, str]:
+    """Draw the choice of pictures, and what was found in them; return the words of how they are read."""
+    ways: dict[str, Callable[[Bench, Chosen, DataConfig], None]] = {
         **{name: partial(_demo, name) for name in _DEMOS},
         "In a folder here": _found,
         "Upload a zip": partial(_uploaded, "zip"),
@@ -183,19 +202,29 @@ def _pictures(bench: Bench, chosen: Chosen) -> None:
         way = st.segmented_control(
             "Pictures", list(ways), default="Faces", required=True, key="pictures", bind="query-params"
         )
-        ways[way or "Faces"](bench, chosen)
-        if bench.problem:
-            st.error(drawing.plain(bench.problem), icon=":material/error:")
-        elif bench.pictures:
+        place = st.container()
+        with st.container(horizontal=True):
+            found = playground.settings()
+            words = {name: _widget(found[name], is_bound=True, width=180) for name in ("size", "color")}
+        data, problems = playground.read_picture_settings(words)
+        with place:
+            ways[way or "Faces"](bench, chosen, data)
+        for sentence in filter(None, (*problems.values(), bench.problem)):
+            st.error(drawing.plain(sentence), icon=":material/error:")
+        if bench.pictures:
             _describe(bench.pictures)
+            if bench.is_set:
+                st.caption("These are a data set already: size and colour stay as they are.")
+                return {}
+    return words
 
 
-def _demo(name: str, bench: Bench, _: Chosen) -> None:
+def _demo(name: str, bench: Bench, _: Chosen, data: DataConfig) -> None:
     st.caption(_ABOUT[name])
-    bench.lay_out(name, lambda: _DEMOS[name])
+    bench.lay_out(name, lambda: _DEMOS[name], data)
 
 
-def _found(bench: Bench, chosen: Chosen) -> None:
+def _found(bench: Bench, chosen: Chosen, data: DataConfig) -> None:
     sources = playground.find_sources(DATA, chosen.runs)
     if not sources:
         bench.clear()
@@ -210,10 +239,10 @@ def _found(bench: Bench, chosen: Chosen) -> None:
         written = Path(source).stat().st_mtime
     except OSError:
         written = 0.0
-    bench.lay_out((source, written), lambda: source)
+    bench.lay_out((source, written), lambda: source, data)
 
 
-def _uploaded(kind: str, bench: Bench, _: Chosen) -> None:
+def _uploaded(kind: str, bench: Bench, _: Chosen, data: DataConfig) -> None:
     """Take a zip archive, or a folder, with a sub-folder for each class."""
     what = "zip archive" if kind == "zip" else "folder"
     files = st.file_uploader(
@@ -226,15 +255,17 @@ def _uploaded(kind: str, bench: Bench, _: Chosen) -> None:
         help=f"At most {MAX_UPLOAD_MEGABYTES} MB each. Nothing is kept until you save a model.",
     )
     if not files:
-        _still_here(bench, kind, f"Add a {what}. It holds one sub-folder of pictures for each class.")
+        _still_here(bench, kind, data, f"Add a {what}. It holds one sub-folder of pictures for each class.")
     elif isinstance(files, list):
         given = [(file.name, file) for file in files]
         if _few_enough(bench, len(given)):
             name = files[0].name.partition("/")[0]
             key = (kind, tuple(file.file_id for file in files))
-            bench.lay_out(key, lambda: playground.from_files([(path, file.getvalue()) for path, file in given], name))
+            bench.lay_out(
+                key, lambda: playground.from_files([(path, file.getvalue()) for path, file in given], name), data
+            )
     else:
-        bench.lay_out((kind, files.file_id), lambda: _unpacked(bench, files.name, files.getvalue()))
+        bench.lay_out((kind, files.file_id), lambda: _unpacked(bench, files.name, files.getvalue()), data)
 
 
 def _unpacked(bench: Bench, name: str, data: bytes) -> Source:
@@ -247,7 +278,7 @@ def _unpacked(bench: Bench, name: str, data: bytes) -> Source:
         raise InputError(str(error).replace(str(path), name)) from None
 
 
-def _by_class(bench: Bench, _: Chosen) -> None:
+def _by_class(bench: Bench, _: Chosen, data: DataConfig) -> None:
     n_classes = st.number_input("Classes", 2, 10, 2, key="n-classes", persist_state="session", width=160)
     files = []
     for i in range(1, int(n_classes) + 1):
@@ -263,11 +294,11 @@ def _by_class(bench: Bench, _: Chosen) -> None:
         folder = name.strip().replace("/", "-") or f"class {i}"
         files += [(f"{folder}/{k:04d}-{file.name}", file) for k, file in enumerate(given, start=1)]
     if len({path.partition("/")[0] for path, _ in files}) < 2:
-        _still_here(bench, "class", "Add pictures of two classes or more: ten of each are a beginning.")
+        _still_here(bench, "class", data, "Add pictures of two classes or more: ten of each are a beginning.")
     elif _few_enough(bench, len(files)):
         key = ("class", tuple((path, file.file_id) for path, file in files))
         bench.lay_out(
-            key, lambda: playground.from_files([(path, file.getvalue()) for path, file in files], "my-pictures")
+            key, lambda: playground.from_files([(path, file.getvalue()) for path, file in files], "my-pictures"), data
         )
 
 
@@ -281,9 +312,9 @@ def _few_enough(bench: Bench, n: int) -> bool:
     return n <= MAX_PICTURES
 
 
-def _still_here(bench: Bench, kind: str, words: str) -> None:
+def _still_here(bench: Bench, kind: str, data: DataConfig, words: str) -> None:
     """Say what to do; or, back from another page, that the pictures uploaded before are still there."""
-    if isinstance(bench.key, tuple) and bench.key[0] == kind and bench.pictures:
+    if isinstance(bench.key, tuple) and (bench.key[0], bench.data) == (kind, data) and bench.pictures:
         st.caption(f"Still here from before: {drawing.plain(bench.pictures.source)}.")
         return
     bench.clear()
@@ -302,7 +333,9 @@ def _describe(pictures: Pictures) -> None:
         f"in **{len(pictures.classes)} classes** ({drawing.plain(names)}): {splits}."
     )
     if report and report.rejected:
-        with st.expander(f"{len(report.rejected)} of {report.found} files could not be read"):
+        with st.expander(
+            f"{len(report.rejected):,} of {report.ingested + len(report.rejected):,} files could not be read"
+        ):
             st.table([{"file": path, "why": message} for path, _, message in report.rejected[:50]])
     for note in report.notes if report else ():
         st.caption(drawing.plain(note))
@@ -327,23 +360,26 @@ def _settings() -> tuple[dict[str, str], dict[str, st.delta_generator.DeltaGener
     st.subheader("Settings", anchor=False)
     grid(list(COMMON))
     with st.expander("All other settings"):
-        for section in dict.fromkeys(setting.section for setting in found.values()):
+        for section in dict.fromkeys(setting.section for setting in found.values() if setting.section != "pictures"):
             st.markdown(f"**{section.capitalize()}**")
             grid([name for name, setting in found.items() if setting.section == section and name not in COMMON])
     return words, places
 
 
-def _widget(setting: Setting, *, is_bound: bool) -> str:
+def _widget(setting: Setting, *, is_bound: bool, width: int | Literal["stretch"] = "stretch") -> str:
     """Draw one setting; the common ones are in the address, so that it can be passed on."""
     label = _LABELS.get(setting.name) or setting.name.replace("_", " ").capitalize()
-    keeping: dict[str, Any] = {"bind": "query-params"} if is_bound else {"persist_state": "session"}
+    keeping: dict[str, Any] = {"width": width} | (
+        {"bind": "query-params"} if is_bound else {"persist_state": "session"}
+    )
     if setting.choices:
         index = setting.choices.index(setting.default)
         word = st.selectbox(label, setting.choices, index, key=setting.name, help=setting.help, **keeping)
         return word or setting.default
     hint = "none" if not setting.default else f"{setting.default}"
     help = setting.help + ("; units with commas between them, or none" if setting.name == "hidden" else "")
-    return st.text_input(label, setting.default, key=setting.name, help=help, placeholder=hint, live=True, **keeping)
+    live = setting.name != "size"  # which reads the pictures anew
+    return st.text_input(label, setting.default, key=setting.name, help=help, placeholder=hint, live=live, **keeping)
 
 
 def _resolved(plan: Plan, words: dict[str, str]) -> str:
@@ -355,14 +391,18 @@ def _resolved(plan: Plan, words: dict[str, str]) -> str:
     return "For these pictures, auto is: " + " · ".join(f"{name.replace('_', ' ')} {values[name]}" for name in autos)
 
 
-def _outside(pictures: Pictures, recipe: Recipe, words: dict[str, str]) -> None:
+def _outside(bench: Bench, pictures: Pictures, recipe: Recipe, words: dict[str, str]) -> None:
     """Draw the command and the program that train the same network."""
     st.subheader("The same without the browser", anchor=False)
     shell, python = st.tabs(["Command", "Python"])
     shell.code(playground.command(pictures.source, words), language="shell", wrap_lines=True)
-    python.code(playground.python_code(pictures.source, recipe), language="python", wrap_lines=True)
+    python.code(
+        playground.python_code(pictures.source, recipe, None if bench.is_set else bench.data),
+        language="python",
+        wrap_lines=True,
+    )
     note = "It trains the same network: same pictures, same seed."
-    if str(pictures.data) != pictures.source and pictures.source not in _DEMOS.values():
+    if not bench.is_set and pictures.source not in _DEMOS.values():
         note = f"{drawing.plain(pictures.source)} stands for where your pictures lie. {note}"
     st.caption(note)
 
@@ -376,7 +416,11 @@ def _live(bench: Bench, runs: Path, recipe: Recipe | None) -> None:
     _take_up_saved(bench)
     _buttons(bench, recipe)
     training = bench.training
+    if bench.is_stopping:
+        st.caption("The training before is stopping: once its first layer is learned, if it is at that.")
     if training is None:
+        if was_active and not bench.is_active:
+            st.rerun()
         if bench.pictures is None:
             st.caption("Choose pictures first.")
         elif recipe:
@@ -465,14 +509,6 @@ def _tiles(look: Look, geometry: Geometry) -> str:
 
 
 _RIGHT, _WRONG = "0, 114, 178", "230, 159, 0"
-_CONFUSION_STYLE = """<style>
-.facette-confusion {border-collapse: separate; border-spacing: 2px; font-size: .8rem;
-  font-variant-numeric: tabular-nums}
-.facette-confusion th {font-weight: 400; text-align: right; padding: .1rem .35rem; max-width: 7rem; overflow: hidden;
-  text-overflow: ellipsis; white-space: nowrap}
-.facette-confusion td {text-align: center; min-width: 1.6rem; height: 1.6rem; border-radius: 3px; padding: 0 .2rem}
-.facette-scroll {overflow-x: auto}
-</style>"""
 
 
 def _confusion(counts: np.ndarray, classes: tuple[str, ...]) -> str:
@@ -490,7 +526,7 @@ def _confusion(counts: np.ndarray, classes: tuple[str, ...]) -> str:
         rows += f"<tr><th scope='row' title='{html.escape(name)}'>{html.escape(name)}</th>{cells}</tr>"
     right = counts.trace() / max(1, counts.sum())
     return (
-        f"{_CONFUSION_STYLE}<div class='facette-scroll' tabindex='0'><table class='facette-confusion' "
+        f"<div class='facette-scroll' tabindex='0'><table class='facette-confusion' "
         f"aria-label='Confusion matrix: a row for each true class, a column for each answer'>"
         f"<tr><td></td>{head}</tr>{rows}</table></div>"
         f"<p style='font-size:.85rem; opacity:.75'>{100 * right:.1f}% of {counts.sum():,} right: "
@@ -510,7 +546,7 @@ def _worst(counts: np.ndarray, classes: tuple[str, ...]) -> str:
     right = counts.trace() / max(1, counts.sum())
     head = "<tr><th scope='col'>true class</th><th scope='col'>taken for</th><th scope='col'>times</th></tr>"
     return (
-        f"{_CONFUSION_STYLE}<div class='facette-scroll' tabindex='0'><table class='facette-confusion' "
+        f"<div class='facette-scroll' tabindex='0'><table class='facette-confusion' "
         f"aria-label='Mistakes made most'>{head}{rows}</table></div>"
         f"<p style='font-size:.85rem; opacity:.75'>{100 * right:.1f}% of {counts.sum():,} right.</p>"
     )

@@ -12,7 +12,7 @@ from model.training import EpochRecord
 from pipeline.background import Training, train_demo
 from pipeline.classifier import ImageClassifier
 from pipeline.demo import DEMOS
-from pipeline.pages import choice
+from pipeline.pages import choice, drawing
 from pipeline.pages.choice import Chosen
 
 _WATCH_EVERY = 0.5  # seconds
@@ -28,14 +28,14 @@ def invite(runs: Path) -> None:
     """Draw what is shown instead of a page while there is no model."""
     st.title("No model yet")
     st.markdown(
-        "Facette learns to tell classes of pictures apart. It needs to be trained once; then this page classifies "
-        "your pictures and shows what the network looks at."
+        "Facette learns to tell classes of pictures apart. It needs to be trained once; then it classifies your "
+        "pictures, and these pages show what it looks at."
     )
     panel(runs)
     with st.container(border=True):
         st.markdown(
-            "**Or train on your own pictures**: on the page Playground, or in a terminal, with one sub-folder for each "
-            "class:"
+            "**Or train on your own pictures**, with one folder for each class: on the page Playground, or in a "
+            "terminal:"
         )
         st.code("facette train YOUR_PHOTOS/", language="shell")
         st.markdown(f"Then reload this page: it shows the runs in `{runs}`.")
@@ -44,7 +44,8 @@ def invite(runs: Path) -> None:
 def ready(chosen: Chosen) -> ImageClassifier | None:
     """Return the classifier chosen; where there is none, say why and what to do, and return None."""
     if chosen.problem:
-        st.error(chosen.problem, icon=":material/error:")
+        st.title("This model cannot be opened")
+        st.error(drawing.plain(chosen.problem), icon=":material/error:")
         st.markdown("Choose another model in the side bar, or train one:")
         st.code("facette train YOUR_PHOTOS/", language="shell")
     elif chosen.classifier is None:

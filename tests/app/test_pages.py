@@ -233,6 +233,9 @@ def test_a_part_of_a_picture_can_be_classified(trained, photo):
 
     at = page("classify", trained / "runs", **{"from": "Upload"})
     (whole,) = results(upload(at, ("photo.jpg", photo)))
+    assert not at.slider  # nothing is prepared before it is asked for
+    at.session_state["part"] = True
+    at.run()
     at.slider(key="part-size").set_value(50)
     at.slider(key="part-across").set_value(0)
     at.slider(key="part-down").set_value(100)

@@ -2,6 +2,7 @@
 
 import gc
 import io
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from streamlit.testing.v1 import AppTest
 from pipeline import playground
 from pipeline.background import LINE, Training
 from pipeline.classifier import ImageClassifier
+from pipeline.config import DataConfig
 from pipeline.pages.playground import Bench, _clear_away
 from pipeline.runs import list_runs
 
@@ -89,7 +91,9 @@ def archive(**classes):
 
 
 def ledger(at):
-    return {row["layer"]: row for row in at.dataframe[0].value.to_dict("records")}
+    (table,) = (element.value for element in at.html if "Shapes of W" in element.value)
+    head, *rows = (re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line) for line in table.split("<tr>")[1:])
+    return {row[0]: dict(zip(head, row, strict=True)) for row in rows}
 
 
 def test_a_link_holds_pictures_and_settings(at):
@@ -322,6 +326,20 @@ def test_a_folder_with_a_bad_file(at):
     assert test.expander[0].label == "1 of 19 files could not be read"
 
 
+def test_size_and_colour_of_the_pictures(at):
+    test = at(pictures="Faces", size="10", **QUICK)
+    assert "10×10 gray" in words(test)
+    assert ledger(test)["1"]["W"].endswith(", 100)")
+    test.selectbox(key="color").set_value("rgb").run()
+    checked(test)
+    assert ledger(test)["1"]["W"].endswith(", 300)")
+    command, program = (code.value for code in test.code)
+    assert "--size 10 --color rgb" in command
+    assert "data=DataConfig(size='10', color='rgb')" in program
+    test.text_input(key="size").set_value("large").run()
+    assert "large" in test.error[0].value
+
+
 def test_pictures_class_by_class(at):
     test = at(pictures="Upload class by class", **QUICK)
     assert "two classes" in test.info[0].value
@@ -366,7 +384,7 @@ def test_two_visitors_wait_for_one_another_and_see_only_their_own(at):
 def test_nothing_is_left_when_a_visitor_goes(tmp_path):
     bench = Bench()
     folder = bench.folder
-    bench.lay_out("digits", lambda: "digits")
+    bench.lay_out("digits", lambda: "digits", DataConfig())
     recipe, _ = playground.read_settings({"hidden": "8", "epochs": "100000"})
     bench.begin(recipe, float("inf"))
     training, folders = bench.training, bench._folders
