@@ -19,7 +19,7 @@ import uuid
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
@@ -155,7 +155,8 @@ class Cluster:
         Raises
         ------
         MissingExtra, InputError, ChildProcessError
-            When Dask is not installed; when there is no scheduler or no worker; when workers keep dying.
+            When Dask is not installed; when there is no scheduler or no worker; when workers keep dying, or the
+            scheduler does.
         """
         distributed = _distributed()
         waiting: deque[tuple[Task, Any]] = deque()
@@ -174,6 +175,8 @@ class Cluster:
                     waiting.popleft()
             except distributed.KilledWorker as error:
                 raise ChildProcessError(f"workers died again and again at about {waiting[0][0]} ({error})") from None
+            except (distributed.comm.CommClosedError, CancelledError):
+                raise ChildProcessError(f"the scheduler {self.address} has gone") from None
             except ModuleNotFoundError as error:
                 raise InputError(f"{self.address}: its workers lack {error.name}; install facette on them") from None
             finally:

@@ -141,6 +141,24 @@ def test_a_cluster_one_of_whose_workers_is_killed(run_path, many, cluster):
 
 
 @pytest.mark.slow
+def test_a_cluster_whose_scheduler_is_killed(run_path, many, cluster):
+    address, pids = cluster
+    scheduler = int(Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[1])  # the workers' parent
+    words = [*COMMAND, str(run_path), many, "--dask", address, "-o", "out.csv"]
+    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as child:
+        while len([*Path("out.csv.parts").glob("*.json")]) < 2:
+            with pytest.raises(subprocess.TimeoutExpired):
+                child.wait(timeout=0.01)
+        os.kill(scheduler, signal.SIGKILL)
+        _, err = child.communicate(timeout=120)
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert child.returncode == 1, err
+    assert f"the scheduler {address} has gone; what was done is kept in out.csv.parts" in err
+
+
+@pytest.mark.slow
 def test_a_cluster_reads_data_sets_and_resumes(run_path, cluster, capsys):
     words = ["predict", str(run_path), str(run_path / "data.h5"), "late.png", "-o", "out.csv", "--dask", cluster[0]]
     assert main(words) == 3
