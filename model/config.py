@@ -121,7 +121,8 @@ class TrainingConfig:
     decay_steps: int = option(3, "of step: number of equal stretches between drops", check="positive")
     layer_rates: tuple[float, ...] = option(
         (),
-        "learning-rate multiplier of each layer, first to last; none: 1 for all, 0.3 for a pretrained first layer",
+        "learning-rate multiplier of each layer, first to last; none: 1 for all, 0.3 for a pretrained first layer, "
+        "0.1 if pictures have more than 32 pixels a side",
         check="at_least_0",
     )
     pretrain: str = option(
@@ -175,7 +176,8 @@ def resolve(
     epochs         80, 40, 20, 12 at the same four sizes (`pipeline.train` makes the last 20, for varied pictures)
     learning_rate  the optimiser's own rate at batch 256, times sqrt(batch_size / 256)
     pretrain       none (`pipeline.pretrain` knows more of the pictures, and resolves it before)
-    layer_rates    0.3 for a pretrained layer 1 (it keeps its edges), 1 for all others
+    layer_rates    0.3 for a pretrained layer 1 (it keeps its edges; 0.1 in large pictures, see `pipeline.pretrain`),
+                   0.1 and 0.3 for layers 1 and 2 where 2 or 3 are pretrained, 1 for all others
     restore_best   off where the learning rate falls to 0 (the last weights have settled; a validation cost that rises
                    with overconfidence would pick earlier ones, a point worse on clothes); on with patience
     ============== =====================================================================================
@@ -241,13 +243,15 @@ def resolve(
             f"pretrain_layers: {training.pretrain_layers} asked for, but the network has {n_layers - 1} hidden; "
             "give hidden more of them"
         )
-    if training.pretrain != "none" and not training.layer_rates:
-        rates = _PRETRAINED_RATES[training.pretrain_layers]
-        training = dataclasses.replace(training, layer_rates=(*rates, *[1.0] * (n_layers - len(rates))))
-    if len(training.layer_rates) not in (0, n_layers):
+    rates = training.layer_rates
+    if training.pretrain != "none" and not rates:
+        rates = (0.3,) if training.pretrain_layers == 1 else (0.1, 0.3)
+    if len(rates) > n_layers:
         raise ConfigError(
-            f"layer_rates: {len(training.layer_rates)} given, but the network has {n_layers} layers; give one for each"
+            f"layer_rates: {len(rates)} given, but the network has {n_layers} layers; give at most one for each"
         )
+    if rates:
+        training = dataclasses.replace(training, layer_rates=(*rates, *[1.0] * (n_layers - len(rates))))
     return network, training
 
 
@@ -262,4 +266,3 @@ def _should_restore_best(training: TrainingConfig) -> bool:
 
 
 _SIZES = (1_000, 2_500, 10_000)
-_PRETRAINED_RATES = {1: (0.3,), 2: (0.1, 0.3), 3: (0.1, 0.3, 1.0)}  # of the layers, by how many were pretrained

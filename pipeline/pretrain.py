@@ -15,6 +15,7 @@ from model.activations import Array
 from model.batches import BatchSource
 from model.config import NetworkConfig, TrainingConfig
 from model.pretraining import (
+    LEARNING_SIDE,
     crop_shape_for,
     fit_filters,
     learn_filters,
@@ -36,6 +37,7 @@ _PRETRAINING = 2  # tells this use of the seed from others
 _ROOM = 8  # pixels
 _SAME = 0.5  # least median cosine of a model's filters with what its pretraining gave: training turns them a little
 _EXAMPLES = 2_000  # training pictures that W1 is scaled on
+_RATE_ENLARGED = 0.1
 _UNLABELLED = 8_000  # variations of training pictures that layers 2 and 3 learn from
 _BATCH = 256
 
@@ -54,6 +56,10 @@ def resolve_pretraining(
     (the figures are in docs/edges.md). Not for pictures under 8 pixels a side, which have no room for an edge. Naming
     `photographs`, or `pretrain_layers` above 1, asks for it too.
 
+    Where pictures are larger than the crops that filters are learned from, so that these are enlarged, layer 1 has 0.1
+    of the learning rate unless `layer_rates` says otherwise: at 0.3, hardly any edges were left of those for 64 x 64
+    pictures in colour.
+
     Raises
     ------
     InputError
@@ -61,12 +67,25 @@ def resolve_pretraining(
     """
     if photographs and training.pretrain == "none":
         raise InputError("pretrain_on: names photographs to learn from, but pretrain is none; leave out one of them")
-    if training.pretrain != "auto":
-        return training
+    if training.pretrain == "auto":
+        training = replace(training, pretrain=_method(training, network, augmentation, geometry, photographs))
+    enlarged = max(geometry.height, geometry.width) > LEARNING_SIDE
+    if training.pretrain != "none" and training.pretrain_layers == 1 and enlarged and not training.layer_rates:
+        training = replace(training, layer_rates=(_RATE_ENLARGED,))
+    return training
+
+
+def _method(
+    training: TrainingConfig,
+    network: NetworkConfig,
+    augmentation: AugmentConfig,
+    geometry: Geometry,
+    photographs: str | Path | None,
+) -> str:
     roomy = min(geometry.height, geometry.width) >= _ROOM
     wanted = bool(photographs) or training.pretrain_layers > 1
     wanted |= bool(augmentation.shift) and roomy and bool(network.hidden)
-    return replace(training, pretrain="sparse_filtering" if wanted else "none")
+    return "sparse_filtering" if wanted else "none"
 
 
 def learn_first_layer(

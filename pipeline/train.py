@@ -191,12 +191,12 @@ def begin(
         recipe.augmentation, dataset, preprocessor, seed=recipe.training.seed, memory=recipe.memory
     )
     training = _resolve_epochs(recipe.training, augmentation, len(indices))
-    training = resolve_pretraining(training, network, augmentation, dataset.geometry, recipe.pretrain_on)
     if initial:
         _check_fits(initial, dataset, source)
         network = replace(initial.network, dropout=network.dropout, input_dropout=network.input_dropout)
         training = replace(training, pretrain="none", pretrain_layers=1, normalize_contrast=contrast)
         parameters = preprocessor.unfolded_from(initial.parameters)
+    training = resolve_pretraining(training, network, augmentation, dataset.geometry, recipe.pretrain_on)
     n_x, n_classes = dataset.geometry.n_x, len(dataset.classes)
     state = start(network, training, n_x=n_x, m=len(indices), n_classes=n_classes, parameters=parameters)
     run = TrainingRun(

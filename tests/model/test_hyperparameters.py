@@ -89,6 +89,14 @@ def test_more_data_means_larger_batches_and_fewer_epochs():
     assert runs[0].learning_rate == pytest.approx(runs[3].learning_rate * (32 / 256) ** 0.5)
 
 
+def test_layer_rates_are_those_given_and_1_for_the_rest():
+    assert resolved(training=TrainingConfig())[1].layer_rates == ()
+    assert resolved(training=TrainingConfig(layer_rates=(0.5,)))[1].layer_rates == (0.5, 1.0, 1.0)
+    assert resolved(training=TrainingConfig(pretrain="rica"))[1].layer_rates == (0.3, 1.0, 1.0)
+    assert resolved(training=TrainingConfig(pretrain="rica", pretrain_layers=2))[1].layer_rates == (0.1, 0.3, 1.0)
+    assert resolved(training=TrainingConfig(pretrain="rica", layer_rates=(0.0, 2.0)))[1].layer_rates == (0.0, 2.0, 1.0)
+
+
 def test_two_classes_get_the_sigmoid_head_and_layers_follow():
     network, _ = resolved(n_classes=2)
     assert network.head == "sigmoid"

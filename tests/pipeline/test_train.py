@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.config import ConfigError, NetworkConfig, TrainingConfig
+from model.config import ConfigError, NetworkConfig, TrainingConfig, resolve
 from pipeline.augment import AugmentConfig
 from pipeline.classifier import ImageClassifier
-from pipeline.config import DataConfig
+from pipeline.config import DataConfig, Geometry
 from pipeline.console import describe_plan
 from pipeline.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.flags import config_from_flags, read_toml
+from pipeline.pretrain import resolve_pretraining
 from pipeline.run_folder import run_folder
 from pipeline.train import prepare, resume
 
@@ -183,6 +184,20 @@ def test_pretrained_layers_resume_and_train_the_same_again(two_layers, faces, tm
         with one.dataset:
             list(one.epochs())
     np.testing.assert_array_equal(resumed.state.parameters.flat, again.state.parameters.flat)
+
+
+@pytest.mark.parametrize(("size", "rate"), [((32, 32), 0.3), ((20, 33), 0.1)])
+def test_enlarged_filters_learn_more_slowly(size, rate):
+    geometry = Geometry(*size, "rgb", "crop")
+    moved = AugmentConfig(augment="none", shift=0.1)
+    training = resolve_pretraining(TrainingConfig(), NetworkConfig(), moved, geometry, None)
+    assert training.pretrain == "sparse_filtering"
+    _, training = resolve(NetworkConfig(), training, n_x=geometry.n_x, m=500, n_classes=3)
+    assert training.layer_rates == (rate, 1.0, 1.0)
+    plain = resolve_pretraining(TrainingConfig(pretrain="none"), NetworkConfig(), moved, geometry, None)
+    assert plain.layer_rates == ()
+    asked = resolve_pretraining(TrainingConfig(layer_rates=(0.7,)), NetworkConfig(), moved, geometry, None)
+    assert asked.layer_rates == (0.7,)
 
 
 def test_pretrained_layers_need_as_many_hidden_layers(faces, tmp_path):
