@@ -271,26 +271,24 @@ class Run:
                 validation_cost, validation_accuracy = measure(state.current, state.network, validation, self.team)
                 if not math.isfinite(validation_cost):
                     raise self._diverged("the validation cost", rate)
+            m = len(source.labels)
+            best_so_far = min((r.validation_cost for r in state.history if r.is_best), default=math.inf)
+            record = EpochRecord(
+                epoch=state.epoch + 1,
+                cost=cost / m,
+                accuracy=correct / m,
+                validation_cost=validation_cost,
+                validation_accuracy=validation_accuracy,
+                learning_rate=rate,
+                seconds=time.perf_counter() - begin,
+                is_best=validation_cost < best_so_far,
+            )
+            best = state.current.copy() if record.is_best else state.best
         except BaseException:  # an interrupted epoch is undone too: a state is always that of a whole epoch
             _assign(now, self.before)
             state.step = step
             raise
-        m = len(source.labels)
-        best_so_far = min((r.validation_cost for r in state.history if r.is_best), default=math.inf)
-        record = EpochRecord(
-            epoch=state.epoch + 1,
-            cost=cost / m,
-            accuracy=correct / m,
-            validation_cost=validation_cost,
-            validation_accuracy=validation_accuracy,
-            learning_rate=rate,
-            seconds=time.perf_counter() - begin,
-            is_best=validation_cost < best_so_far,
-        )
-        if record.is_best:
-            if state.best is None:
-                state.best = state.current.copy()
-            state.best.assign(state.current)
+        state.best = best
         state.history.append(record)
         state.epoch = len(state.history)
         return record

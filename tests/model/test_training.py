@@ -14,7 +14,7 @@ from model.config import NetworkConfig, TrainingConfig
 from model.heads import HEADS
 from model.network import class_probabilities, labels_from
 from model.optimizers import OPTIMIZERS
-from model.parameters import DimensionError
+from model.parameters import DimensionError, Parameters
 from model.rate_range import find_learning_rate, suggest
 from model.training import Diverged, Run, measure, start, train
 
@@ -383,6 +383,22 @@ def test_an_epoch_interrupted_half_way_is_undone(digits):
     list(train(state, source))
     np.testing.assert_array_equal(state.parameters.flat, undisturbed.parameters.flat)
     np.testing.assert_array_equal(state.average.flat, undisturbed.average.flat)
+
+
+def test_an_epoch_interrupted_at_its_very_end_is_undone(digits, monkeypatch):
+    undisturbed, state = run(*digits), begin(digits[0])
+    training = Run(state, digits[0].labels)
+
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Parameters, "copy", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            training.epoch(*digits)
+    assert (state.epoch, state.step, state.best) == (0, 0, None)
+    list(train(state, *digits))
+    np.testing.assert_array_equal(state.best.flat, undisturbed.best.flat)
 
 
 # Data that does not fit.
