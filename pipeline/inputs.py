@@ -1,7 +1,8 @@
 """What to classify: files, folders, patterns, lists, archives and data sets, as one stream of items.
 
 Nothing is held that grows with the number of files, but for the names in one folder, what a zip archive or an array
-file lists, and the names that a pattern matches. Every file named is an item, whether it is there or not: it becomes a row that says so.
+file lists, and the names that a pattern matches. Every file named is an item, whether it is there or not: it becomes
+a row that says so.
 """
 
 from __future__ import annotations

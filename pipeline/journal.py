@@ -94,7 +94,7 @@ class Journal:
         if not output.parent.is_dir():
             raise InputError(f"{where}: there is no folder {escape(output.parent)}")
         found = self._found()
-        ours = bool(found) and found["output"] == list(stamp_of(output))
+        ours = bool(found) and list(stamp_of(output)) in (found["output"], found.get("coming"))
         if output.exists() and not ours and not overwrite:
             raise InputError(f"{where}: is there already; give another name, or replace it with --overwrite")
         try:
@@ -162,8 +162,10 @@ class Journal:
         self._known = stamp_of(self.output)
         self._store()
 
-    def _store(self) -> None:
+    def _store(self, coming: Path | None = None) -> None:
         found = {"identity": self._identity, "state": self.state, "output": list(self._known)}
+        if coming:
+            found["coming"] = list(stamp_of(coming))
         _write(self.folder / "run.json", json.dumps(found))
 
     def rows_path(self, key: str) -> Path:
@@ -214,6 +216,7 @@ class Journal:
                     for part in parts:
                         with part.open("rb") as rows:
                             shutil.copyfileobj(rows, file, 1 << 20)
+            self._store(coming=temporary)  # should the process be killed before `mark`
         self.mark(chunks=keys)
         wanted = set(keys)
         for path in self._part_files():

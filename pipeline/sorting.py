@@ -69,7 +69,14 @@ def check_target(target: str | Path, classes: Sequence[str]) -> None:
     InputError
         When they cannot.
     """
-    for folder in (Path(target), *(Path(target) / _plain(name) for name in (*classes, UNSURE, ERRORS))):
+    folders: dict[str, str] = {}
+    for name in (UNSURE, ERRORS, *classes):
+        if _plain(name) in folders:
+            raise InputError(
+                f"{escape(target)}: {folders[_plain(name)]!r} and {name!r} would be sorted into one folder"
+            )
+        folders[_plain(name)] = name
+    for folder in (Path(target), *(Path(target) / name for name in folders)):
         there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
         if not there.is_dir():
             raise InputError(f"{escape(there)}: is a file, where a folder for pictures is needed; choose another")

@@ -40,6 +40,7 @@ from pipeline.trial import resolve_by_trial
 DEFAULT_MEMORY = 1_000_000_000  # bytes of pictures held in memory before training reads from the file instead
 _FURTHER = 0.1  # of the learning rate, for a model trained before: at full rate it first forgets what it knew
 _EPOCHS_OF_MANY = 20
+_FEWEST_EXAMPLES = 16  # of a batch for each thread: with fewer, the products themselves become slow
 _WORTH_SHARING = 50_000_000  # multiplications in a training step below which a second thread costs more than it gives
 
 
@@ -233,11 +234,11 @@ def _resolve_epochs(training: TrainingConfig, augmentation: AugmentConfig, m: in
 
 
 def _threads_for(state: TrainingState) -> int:
-    """Return all cores, or 1 where a step has too little work to share: waiting for one another would take longer."""
+    """Return how many threads are worth their waiting for one another: 1 for small steps, at most all cores."""
     assert state.training.batch_size != "auto"
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     products = 3 * state.training.batch_size * sum(n * n_prev for n_prev, n in state.parameters.shapes())
-    return 1 if products < _WORTH_SHARING else cores
+    return 1 if products < _WORTH_SHARING else min(cores, max(1, state.training.batch_size // _FEWEST_EXAMPLES))
 
 
 def _check_fits(initial: ImageClassifier, dataset: Dataset, source: str) -> None:

@@ -292,6 +292,30 @@ def test_a_damaged_part_is_noticed(capsys, monkeypatch, run_path, photos):
     assert len(read("out.csv")) == 10
 
 
+KILLED_AT_THE_LAST_MOMENT = """
+import os, pathlib, sys
+from pipeline.cli import main
+
+put = pathlib.Path.replace
+
+def put_and_die(self, target):
+    put(self, target)
+    if pathlib.Path(target).name == "out.csv":
+        os._exit(9)
+
+pathlib.Path.replace = put_and_die
+main(sys.argv[1:])
+"""
+
+
+def test_killed_when_the_output_was_just_put_in_place_it_is_known_again(capsys, run_path, photos):
+    words = ["predict", run_path, photos, "-o", "out.csv"]
+    assert subprocess.run([sys.executable, "-c", KILLED_AT_THE_LAST_MOMENT, *words]).returncode == 9
+    before = Path("out.csv").read_bytes()
+    assert predict(capsys, *words[1:])[0] == 0
+    assert Path("out.csv").read_bytes() == before
+
+
 def test_a_foreign_file_is_never_replaced(capsys, monkeypatch, run_path, photos):
     Path("out.csv").write_text("my own work")
     code, _, err = predict(capsys, run_path, photos, "-o", "out.csv")

@@ -178,6 +178,12 @@ def test_a_folder_that_may_not_be_written_is_noticed_before_anything_is_classifi
     assert not Path("out.csv").exists()
 
 
+@pytest.mark.parametrize("classes", [["a/b", "a:b"], ["face", "_errors"]])
+def test_classes_never_share_a_folder(tmp_path, classes):
+    with pytest.raises(InputError, match="into one folder"):
+        sorting.check_target(tmp_path, classes)
+
+
 def test_a_disk_that_cannot_be_written_is_noticed(run_path, photos):
     with pytest.raises(InputError, match="no pictures can be put there"):
         sorting.check_target("/proc/sorted", ["face"])
