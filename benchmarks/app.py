@@ -29,7 +29,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -42,8 +41,8 @@ PAINT_AIM, ANSWER_AIM = 2000, 300  # milliseconds
 
 
 @contextmanager
-def serving(folder: Path, runs: Path) -> Iterator[tuple[str, psutil.Process, float]]:
-    """Serve the app; give its address, its process, and the milliseconds until it answered."""
+def serving(folder: Path, runs: Path) -> Iterator[tuple[str, int, float]]:
+    """Serve the app; give its address, its process's number, and the milliseconds until it answered."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -63,7 +62,7 @@ def serving(folder: Path, runs: Path) -> Iterator[tuple[str, psutil.Process, flo
                 if server.poll() is not None or time.perf_counter() > begin + 60:
                     sys.exit(f"the app does not start:\n{(folder / 'server.log').read_text()}")
                 time.sleep(0.02)
-        yield url, psutil.Process(server.pid), 1000 * (time.perf_counter() - begin)
+        yield url, server.pid, 1000 * (time.perf_counter() - begin)
     finally:
         server.terminate()
         server.wait()
@@ -119,7 +118,7 @@ async def click(page: Page, sample: str) -> float:
     return 1000 * (time.perf_counter() - begin)
 
 
-async def crowd(browser: Browser, url: str, process: psutil.Process, n: int) -> tuple[float, list[float], list[float]]:
+async def crowd(browser: Browser, url: str, process: int, n: int) -> tuple[float, list[float], list[float]]:
     """Let n visitors come one after another, then all click at once.
 
     Returns
@@ -139,9 +138,10 @@ async def crowd(browser: Browser, url: str, process: psutil.Process, n: int) -> 
     return used, alone, list(together)
 
 
-def megabytes(process: psutil.Process) -> float:
-    """Return the memory of a process that is its own or resident, in MB."""
-    return process.memory_info().rss / 1e6
+def megabytes(process: int) -> float:
+    """Return the resident memory of a process in MB; nan where there is no /proc."""
+    status = Path(f"/proc/{process}/statm")
+    return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6 if status.exists() else float("nan")
 
 
 def row(what: str, values: Sequence[float], aim: str = "", unit: str = "ms") -> str:
@@ -186,6 +186,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=20, help="visitors at once (default: 20)")
     parser.add_argument("--repeats", type=int, default=7, help="of each measurement (default: 7)")
     arguments = parser.parse_args()
+    load = os.getloadavg() if hasattr(os, "getloadavg") else ()
     with tempfile.TemporaryDirectory(prefix="facette-") as scratch:
         folder = Path(scratch)
         runs = arguments.runs.absolute() if arguments.runs else folder / "runs"
@@ -198,7 +199,8 @@ def main() -> None:
     print(
         f"{os.cpu_count()} cores, Python {platform.python_version()}, "
         + ", ".join(f"{name} {version(name)}" for name in names)
-        + f"; medians and worst of {arguments.repeats}, with the browser on the same machine\n"
+        + f"; medians and worst of {arguments.repeats}, with the browser on the same machine"
+        + (f"; load {load[0]:.1f} before, {os.getloadavg()[0]:.1f} after\n" if load else "\n")
     )
     print("| | median | worst | aim |\n|---|---|---|---|\n" + "\n".join(lines))
 
