@@ -11,8 +11,8 @@ The content decides the format, never the file name's ending. Stated rules of co
 - 1-bit becomes 0 and 255; palette, CMYK and YCbCr become RGB; gray is ITU-R 601-2 luma.
 - Shrinking is antialiased (bicubic, over the full support).
 
-- A large JPEG is decoded at a half, a quarter or an eighth of its size, as long as twice the size asked for is left:
-  libjpeg leaves out the frequencies that shrinking would average away. `Geometry.exact` turns this off.
+- A large JPEG is decoded at an eighth, a quarter, three eighths or a half of its size, as long as twice the size asked
+  for is left: libjpeg leaves out the frequencies that shrinking would average away. `Geometry.exact` turns this off.
 
 Everything here is a pure function of the bytes and the geometry, and safe to call from several threads at once.
 """
@@ -41,6 +41,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
+from pipeline import jpeg
 from pipeline.config import DataConfig, Geometry
 from pipeline.errors import MissingExtra
 
@@ -233,7 +234,7 @@ def open_picture(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int
     max_pixels : int
         As in `decode`.
     draft : int or Geometry
-        Above 0: JPEG may be decoded at a half, a quarter or an eighth, with no side below `draft`. A geometry: with
+        Above 0: JPEG may be decoded at 1, 2, 3 or 4 eighths of its size, with no side below `draft`. A geometry: with
         twice its size left, unless it is exact.
 
     Raises
@@ -243,16 +244,7 @@ def open_picture(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int
     """
     data = data if isinstance(data, bytes) else read_bytes(data)
     try:
-        image, name = _open(data, max_pixels)
-        mode = image.mode
-        if name == "PNG":  # to look for its orientation loads it, and would swallow what is wrong with it
-            image.load()
-        size = _size(image, name)
-        drafted = _draft(image, size, draft) if draft and image.format in ("JPEG", "MPO") else None
-        image.load()
-        upright = _to_8_bit(_upright(image))
-        frame = _frame(image, upright, *drafted) if drafted else (0, 0, *upright.size)
-        return Picture(upright, name, mode, size, frame)
+        return _open_plain_jpeg(data, max_pixels, draft) or _open_any(data, max_pixels, draft)
     except PictureError:
         raise
     except MemoryError:
@@ -261,20 +253,48 @@ def open_picture(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int
         raise PictureError(*_diagnose(error, data)) from error
 
 
-def _draft(image: Image.Image, size: tuple[int, int], draft: int | Geometry) -> tuple[float, float] | None:
-    """Have a JPEG decoded at a fraction, where it is large enough; return its width and height then, not rounded."""
-    height, width = (draft, draft) if isinstance(draft, int) else _needed(size, draft)
-    if size[0] < 2 * height or size[1] < 2 * width:
+def _open_plain_jpeg(data: bytes, max_pixels: int, draft: int | Geometry) -> Picture | None:
+    """Decode an ordinary JPEG the short way; None where it is none, or something is wrong with it."""
+    header = jpeg.read_header(data)
+    if header is None or header[1] * header[2] > max_pixels:
         return None
-    drafted = image.draft(None, (height, width) if _orientation(image) >= 5 else (width, height))  # None: keep the mode
-    return drafted[1][2:] if drafted else None
+    mode, width, height = header
+    eighths = _eighths((height, width), draft)
+    image = jpeg.decode(data, mode, (width, height), eighths)
+    if image is None:
+        return None
+    frame = (0, 0, width * eighths / jpeg.WHOLE, height * eighths / jpeg.WHOLE)
+    return Picture(image, "JPEG", mode, (height, width), frame)
 
 
-def _frame(image: Image.Image, upright: Image.Image, width: float, height: float) -> Frame:
-    """Return where a picture lies that came to this width and height (in parts of a pixel) before it was turned."""
+def _open_any(data: bytes, max_pixels: int, draft: int | Geometry) -> Picture:
+    """Decode a picture through Pillow's reader of its format."""
+    image, name = _open(data, max_pixels)
+    mode, stored = image.mode, image.size
+    if name == "PNG":  # to look for its orientation loads it, and would swallow what is wrong with it
+        image.load()
+    size = _size(image, name)
+    eighths = _eighths(size, draft) if name == "JPEG" else jpeg.WHOLE
+    small = jpeg.decode(data, mode, stored, eighths) if eighths < jpeg.WHOLE else None
+    if small is None:
+        image.load()
+        upright = _to_8_bit(_turn(image, _orientation(image)))
+        return Picture(upright, name, mode, size, (0, 0, *upright.size))
     orientation = _orientation(image)
-    if orientation >= 5:
-        width, height = height, width
+    upright = _to_8_bit(_turn(small, orientation))
+    return Picture(upright, name, mode, size, _frame(upright, orientation, size, eighths))
+
+
+def _eighths(size: tuple[int, int], draft: int | Geometry) -> int:
+    """Return how many eighths of a JPEG's size to decode."""
+    if not draft:
+        return jpeg.WHOLE
+    return jpeg.fraction(size, (draft, draft) if isinstance(draft, int) else _needed(size, draft))
+
+
+def _frame(upright: Image.Image, orientation: int, size: tuple[int, int], eighths: int) -> Frame:
+    """Return where a turned picture lies, whose last row and column were at the right and the bottom before."""
+    height, width = (side * eighths / jpeg.WHOLE for side in size)
     left = upright.width - width if orientation in (2, 3, 6, 7) else 0
     top = upright.height - height if orientation in (3, 4, 7, 8) else 0
     return (left, top, left + width, top + height)
@@ -416,14 +436,14 @@ def _size(image: Image.Image, name: str) -> tuple[int, int]:
     return (image.width, image.height) if turned else (image.height, image.width)
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    transpose = _TRANSPOSES.get(_orientation(image))
+def _turn(image: Image.Image, orientation: int) -> Image.Image:
+    transpose = _TRANSPOSES.get(orientation)
     return image if transpose is None else image.transpose(transpose)
 
 
 def _to_8_bit(image: Image.Image) -> Image.Image:
     """Convert a loaded picture of any mode to mode L or RGB, by the rules at the top of this file."""
-    if image.mode in ("L", "RGB") and not image.has_transparency_data:
+    if image.mode in ("L", "RGB") and "transparency" not in image.info:
         return image
     if image.mode == "1":
         return image.convert("L")

@@ -29,7 +29,7 @@ DIGEST_BYTES = 16
 CHUNK = 256  # pictures; fewer where they are large
 _CHUNK_BYTES = 1 << 26
 SECONDS_NOT_WORTH_KEEPING = 2.0
-_VERSION = 1
+_VERSION = 2
 Rejected = tuple[str, str, str]  # path, code, message
 
 
