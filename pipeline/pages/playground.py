@@ -437,7 +437,7 @@ def _live(bench: Bench, runs: Path, recipe: Recipe | None) -> None:
     if training.look and bench.begun:
         _look(training.look, bench.begun[0])
     if records:
-        _keep(bench, runs)
+        _keep(bench, runs, is_last=not was_active)
     if was_active and not bench.is_active:
         st.rerun()
 
@@ -555,8 +555,8 @@ def _worst(counts: np.ndarray, classes: tuple[str, ...]) -> str:
 # Keeping it
 
 
-def _keep(bench: Bench, runs: Path) -> None:
-    """Draw how to save the model into the runs, or to download it."""
+def _keep(bench: Bench, runs: Path, *, is_last: bool) -> None:
+    """Draw how to save the model into the runs, or to download it; to press only where the page stays as it is now."""
     training = bench.training
     if training is None or not training.is_alive or bench.begun is None:
         return
@@ -576,7 +576,7 @@ def _keep(bench: Bench, runs: Path) -> None:
             mime="application/x-hdf5",
             icon=":material/download:",
             on_click="ignore",
-            disabled=bench.is_active,
+            disabled=not is_last or bench.is_active,
         )
     if not is_plain:
         st.caption("A plain name is needed, such as first.")
