@@ -3,16 +3,18 @@
     python benchmarks/ingest.py --data PHOTOS [--rounds 5] [--threads 1]
     python benchmarks/ingest.py --growth 10000,30000,100000,300000 --figure docs/images/ingest.png
 
-PHOTOS is a folder of photographs; parts of them are made 500x375 and about 110 kB first. Contestants alternate, each
-with the same number of threads; what is given is the median, in pictures a second. All bring the pictures to 64x64 RGB;
-only ours also lists the files, hashes them, looks for near duplicates, measures, divides, and writes the data set file.
-simplejpeg and OpenCV take part where they are installed.
+PHOTOS is a folder of photographs, of which those of about 500x375 are taken as they are, repeated under other names.
+Contestants alternate, each with the same number of threads; what is given are medians: seconds by the clock, and of the
+processor, which other programs disturb less. All bring the pictures to 64x64 RGB (small ones stay 32x32); only ours
+also lists the files, hashes them, looks for near duplicates, measures, divides, and writes the data set file.
+simplejpeg and OpenCV take part where they are installed. Memory is the peak of a process for each number of pictures.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+import multiprocessing
 import os
 import statistics
 import sys
@@ -22,6 +24,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +44,7 @@ def main() -> None:
     """Measure, and print Markdown tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of photographs")
-    parser.add_argument("--pictures", type=int, default=1000, help="photographs to make (default: 1000)")
+    parser.add_argument("--pictures", type=int, default=1000, help="photographs (default: 1000)")
     parser.add_argument("--tiny", type=int, default=10_000, help="pictures of 32x32 (default: 10000)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
@@ -70,28 +73,37 @@ def _about(arguments: argparse.Namespace) -> str:
 
 
 def make_pictures(data: Path, work: Path, n: int, n_tiny: int) -> tuple[Path, Path]:
-    """Write photographs of 500x375 in two classes, and small pieces of them."""
+    """Copy photographs of about 500x375 as they are, under n names in two classes, and cut small pieces of them."""
     rng = np.random.default_rng(0)
-    names = sorted(path for path in data.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
-    chosen = [names[i % len(names)] for i in range(n)]
-    sizes = []
+    found = [
+        path for path in sorted(data.rglob("*")) if path.suffix.lower() in (".jpg", ".jpeg") and _is_ordinary(path)
+    ]
+    if not found:
+        raise SystemExit(f"{data}: no JPEG photographs of about 500x375")
+    encoded = [path.read_bytes() for path in found]
     for kind in ("photos", "tiny"):
         for label in "ab":
             (work / kind / label).mkdir(parents=True)
-    for i, path in enumerate(chosen):
-        whole = Image.open(path).convert("RGB")
-        left, top = rng.uniform(0, 0.2, 2) * whole.size
-        box = (left, top, left + 0.8 * whole.width, top + 0.8 * whole.height)
-        picture = whole.resize((500, 375), Image.Resampling.BICUBIC, box=box)
-        target = work / "photos" / "ab"[i % 2] / f"{i:05d}.jpg"
-        picture.save(target, quality=97)
-        sizes.append(target.stat().st_size)
-        for j in range(i, n_tiny, len(chosen)):
-            left, top = int(rng.integers(0, 468)), int(rng.integers(0, 343))
-            piece = picture.crop((left, top, left + 32, top + 32))
-            piece.save(work / "tiny" / "ab"[j % 2] / f"{j:05d}.jpg", quality=90)
-    print(f"\n{len(sizes)} photographs of 500x375, {np.mean(sizes) / 1000:.0f} kB on average; {n_tiny} pieces of 32x32")
+    for i in range(n):
+        # Bytes after the end of the picture make all files different ones, as far as their hashes tell.
+        (work / "photos" / "ab"[i % 2] / f"{i:05d}.jpg").write_bytes(encoded[i % len(found)] + i.to_bytes(4, "big"))
+    whole = [Image.open(io.BytesIO(content)).convert("RGB") for content in encoded]
+    for i in range(n_tiny):
+        picture = whole[i % len(whole)]
+        left, top = int(rng.integers(0, picture.width - 32)), int(rng.integers(0, picture.height - 32))
+        piece = picture.crop((left, top, left + 32, top + 32))
+        piece.save(work / "tiny" / "ab"[i % 2] / f"{i:05d}.jpg", quality=90)
+    size = np.mean([len(content) for content in encoded]) / 1000
+    print(
+        f"\n{n} photographs of about 500x375, {len(found)} of them different, {size:.0f} kB on average; {n_tiny} pieces"
+    )
     return work / "photos", work / "tiny"
+
+
+def _is_ordinary(path: Path) -> bool:
+    with Image.open(path) as image:
+        short, long = sorted(image.size)
+        return long == 500 and 330 <= short <= 400 and image.mode == "RGB"
 
 
 def pillow(path: Path, side: int) -> np.ndarray:
@@ -152,20 +164,25 @@ def compare(title: str, root: Path, side: int, out: Path, rounds: int, threads: 
         import cv2
 
         cv2.setNumThreads(0)
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    clock: dict[str, list[float]] = {name: [] for name in contestants}
+    processor: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(rounds + 1):
         for name, run in contestants.items():
-            begin = time.perf_counter()
+            begin, begin_processor = time.perf_counter(), time.process_time()
             run()
             if turn:  # the first is for warming up
-                seconds[name].append(time.perf_counter() - begin)
-    plain = statistics.median(seconds["plain Pillow"])
-    limit = statistics.median(seconds["simplejpeg"]) if "simplejpeg" in seconds else None
-    print(f"\n{len(files):,} {title}\n\n| | pictures/s | of plain Pillow | of simplejpeg |\n|---|---|---|---|")
-    for name, found in seconds.items():
-        middle = statistics.median(found)
-        last = f"{100 * limit / middle:.0f} %" if limit else ""
-        print(f"| {name} | {len(files) / middle:,.0f} | {plain / middle:.2f} | {last} |")
+                clock[name].append(time.perf_counter() - begin)
+                processor[name].append(time.process_time() - begin_processor)
+    print(f"\n{len(files):,} {title}\n\n| | pictures/s | pictures/CPU s | of plain Pillow | of simplejpeg |")
+    print("|---|---|---|---|---|")
+    middle = {name: statistics.median(processor[name]) for name in contestants}
+    for name in contestants:
+        last = f"{100 * middle['simplejpeg'] / middle[name]:.0f} %" if "simplejpeg" in middle else ""
+        speeds = [len(files) / seconds for seconds in (statistics.median(clock[name]), middle[name])]
+        print(
+            f"| {name} | {speeds[0]:,.0f} | {speeds[1]:,.0f} | {middle['plain Pillow'] / middle[name]:.2f} | {last} |"
+        )
+    print("\nThe last two columns compare time of the processor.")
 
 
 def _loop(decode: Decode, files: Sequence[Path], side: int, threads: int) -> Callable[[], object]:
@@ -182,25 +199,49 @@ def _loop(decode: Decode, files: Sequence[Path], side: int, threads: int) -> Cal
 
 
 def grow(numbers: Sequence[int], work: Path, threads: int, figure: Path | None) -> None:
-    """Time ingestion, and the search for duplicates with the division into splits, as m grows."""
-    decoding, dividing, memory = [], [], []
-    for m in numbers:
-        source = synthetic(m)
-        begin = time.perf_counter()
-        ingest(source, work / f"{m}.h5", DataConfig(size="32", color="rgb"), jobs=threads)
-        decoding.append(time.perf_counter() - begin)
-        (work / f"{m}.h5").unlink()
-        dividing.append(_divide(m))
-        memory.append(_peak())
-    lines = {"ingest, tiny JPEGs": decoding, "near duplicates and splits": dividing}
-    print("\n| pictures | " + " | ".join(f"{name}, s" for name in lines) + " | peak memory, MB |\n|" + "---|" * 4)
-    for row in zip(numbers, *lines.values(), memory, strict=True):
-        print(f"| {row[0]:,} | {row[1]:.1f} | {row[2]:.1f} | {row[3]:,.0f} |")
+    """Measure ingestion, and the search for duplicates with the division into splits, as m grows."""
+    kinds: dict[str, Callable[[int], Callable[[], object]]] = {
+        "ingest": partial(_ingest_many, work=work, threads=threads),
+        "near duplicates and splits": _divide,
+    }
+    found = {name: [_apart(run, m) for m in numbers] for name, run in kinds.items()}
+    columns = [f"{name}, {unit}" for name in kinds for unit in ("s", "CPU s", "peak MB")]
+    print("\n| pictures | " + " | ".join(columns) + " |\n|" + "---|" * (1 + len(columns)))
+    for i, m in enumerate(numbers):
+        cells = [
+            f"{value:.1f}" if j < 2 else f"{value:,.0f}" for name in kinds for j, value in enumerate(found[name][i])
+        ]
+        print(f"| {m:,} | " + " | ".join(cells) + " |")
+    lines = {name: [row[1] for row in rows] for name, rows in found.items()}
     for name, seconds in lines.items():
         if len(numbers) > 1:
-            print(f"\n{name}: time grows as m to the {np.polyfit(np.log(numbers), np.log(seconds), 1)[0]:.2f}")
+            power = np.polyfit(np.log(numbers), np.log(seconds), 1)[0]
+            grown = (found[name][-1][2] - found[name][0][2]) * 1e6 / (numbers[-1] - numbers[0])
+            print(f"\n{name}: processor time grows as m to the {power:.2f}, memory by {grown:,.0f} bytes a picture")
     if figure:
         draw(numbers, lines, figure)
+
+
+def _apart(run: Callable[[int], Callable[[], object]], m: int) -> tuple[float, float, float]:
+    """Run in a process of its own; return seconds by the clock and of the processor, and the peak of memory in MB."""
+    receive, send = multiprocessing.get_context("spawn").Pipe(duplex=False)
+    process = multiprocessing.get_context("spawn").Process(target=_measure, args=(run, m, send))
+    process.start()
+    result = receive.recv()
+    process.join()
+    return result
+
+
+def _measure(run: Callable[[int], Callable[[], object]], m: int, send: Connection) -> None:
+    work = run(m)
+    begin, begin_processor = time.perf_counter(), time.process_time()
+    work()
+    send.send((time.perf_counter() - begin, time.process_time() - begin_processor, _peak()))
+
+
+def _ingest_many(m: int, work: Path, threads: int) -> Callable[[], object]:
+    config = DataConfig(size="32", color="rgb")
+    return partial(ingest, synthetic(m), work / f"{m}.h5", config, jobs=threads, overwrite=True)
 
 
 def synthetic(m: int) -> Source:
@@ -223,8 +264,8 @@ def synthetic(m: int) -> Source:
     return Source("synthetic", "synthetic", samples, read)
 
 
-def _divide(m: int) -> float:
-    """Time the division of m pictures large enough to be compared, a tenth of them near copies of others."""
+def _divide(m: int) -> Callable[[], object]:
+    """Prepare the division of m pictures large enough to be compared, a tenth of them near copies of others."""
     rng = np.random.default_rng(0)
     thumbnails = np.empty((m, 32, 32), np.uint8)
     for start in range(0, m, 10_000):
@@ -236,10 +277,9 @@ def _divide(m: int) -> float:
     digests = rng.integers(0, 256, (m, 16), dtype=np.uint8)
     digests[copies[: m // 20]] = digests[rng.integers(0, m, m // 20)]
     labels = rng.integers(0, 10, m)
-    begin = time.perf_counter()
     classes = [str(k) for k in range(10)]
-    divide(labels, classes, np.full(m, OPEN, np.uint8), [""] * m, digests, np.arange(m), thumbnails, DataConfig())
-    return time.perf_counter() - begin
+    open_ = np.full(m, OPEN, np.uint8)
+    return partial(divide, labels, classes, open_, [""] * m, digests, np.arange(m), thumbnails, DataConfig())
 
 
 def _peak() -> float:
@@ -258,7 +298,7 @@ def draw(numbers: Sequence[int], lines: dict[str, list[float]], path: Path) -> N
         (line,) = axes.loglog(numbers, seconds, "o-", label=name)
         axes.loglog(numbers, [seconds[0] * m / numbers[0] for m in numbers], ":", color=line.get_color())
     axes.set_xlabel("pictures (dotted: in proportion)")
-    axes.set_ylabel("seconds")
+    axes.set_ylabel("seconds of the processor")
     axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
