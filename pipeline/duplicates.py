@@ -91,8 +91,10 @@ def candidate_pairs(thumbnails: np.ndarray, places: np.ndarray | None = None) ->
             one, other = order[near], order[near + step]
             distance = np.bitwise_count(words[one] ^ words[other]).sum(axis=1)
             close = distance <= _FARTHEST
-            found.append(np.sort(np.stack([one[close], other[close]], axis=1), axis=1))
-    return np.unique(np.concatenate(found), axis=0) if found else np.empty((0, 2), dtype=np.intp)
+            one, other = one[close], other[close]
+            found.append(np.minimum(one, other) * len(places) + np.maximum(one, other))  # sorts quicker than pairs do
+    codes = np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.intp)
+    return np.stack(np.divmod(codes, max(1, len(places))), axis=1)
 
 
 def confirm(one: np.ndarray, other: np.ndarray) -> np.ndarray:
