@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from pipeline.train import Recipe
 MAX_PICTURES = 2_000
 DATA = Path("data")
 _WATCH_EVERY = 0.7  # seconds
+_PATIENCE = 2.0  # seconds to wait for what takes a tenth, unless another training is at work
 _UNITS = 24
 _MOST_CLASSES_SHOWN = 12
 COMMON = (
@@ -75,6 +76,7 @@ class Bench:
         self.data: DataConfig | None = None  # how the pictures were read
         self.begun: tuple[Pictures, Recipe] | None = None  # what the training was begun with
         self.saving: tuple[Path, Future] | None = None
+        self._file: tuple[int, Future] | None = None  # the model after so many epochs
         self._trainings: list[Training] = []  # one at most
         self._stopping: Training | None = None
         self._n = 0
@@ -137,7 +139,18 @@ class Bench:
         """Drop the training."""
         self._stopping = self.training or self._stopping
         _close(self._trainings)
-        self.begun = self.saving = None
+        self.begun = self.saving = self._file = None
+
+    def model_file(self) -> bytes | None:
+        """Return the model as a file; None while the training does not rest, or waits for somebody else's."""
+        training = self.training
+        if training is None or self.is_active:
+            return None
+        if self._file is None or self._file[0] != len(training.records):
+            self._file = len(training.records), training.ask(playground.model_file)
+        future = self._file[1]
+        wait([future], _PATIENCE)
+        return None if not future.done() or future.cancelled() or future.exception() else future.result()
 
 
 def _close(trainings: list[Training]) -> None:
@@ -437,7 +450,7 @@ def _live(bench: Bench, runs: Path, recipe: Recipe | None) -> None:
     if training.look and bench.begun:
         _look(training.look, bench.begun[0])
     if records:
-        _keep(bench, runs, is_last=not was_active)
+        _keep(bench, runs)
     if was_active and not bench.is_active:
         st.rerun()
 
@@ -555,8 +568,8 @@ def _worst(counts: np.ndarray, classes: tuple[str, ...]) -> str:
 # Keeping it
 
 
-def _keep(bench: Bench, runs: Path, *, is_last: bool) -> None:
-    """Draw how to save the model into the runs, or to download it; to press only where the page stays as it is now."""
+def _keep(bench: Bench, runs: Path) -> None:
+    """Draw how to save the model into the runs, or to download it as it is while the training rests."""
     training = bench.training
     if training is None or not training.is_alive or bench.begun is None:
         return
@@ -569,14 +582,15 @@ def _keep(bench: Bench, runs: Path, *, is_last: bool) -> None:
         if st.button("Save", icon=":material/save:", disabled=not is_free or bool(bench.saving), key="save"):
             bench.saving = folder, training.ask(partial(playground.keep, folder=folder))
             st.rerun()
+        model = bench.model_file()
         st.download_button(
             "Download",
-            lambda: training.ask(playground.model_file).result(),
+            model or b"",
             file_name=f"{folder.name or 'model'}.h5",
             mime="application/x-hdf5",
             icon=":material/download:",
             on_click="ignore",
-            disabled=not is_last or bench.is_active,
+            disabled=model is None,
         )
     if not is_plain:
         st.caption("A plain name is needed, such as first.")

@@ -84,6 +84,7 @@ def test_save_a_model_and_find_it_on_the_classify_page(url, page, folder):
     page.goto(f"{url}/playground?pictures=Digits&hidden=16&epochs=5")
     press(page, "Start")
     says(page, "Done: 5 epochs")
+    playwright.expect(page.get_by_role("button", name="Download")).to_be_enabled()  # the page has come to rest
     page.get_by_role("textbox", name="Save as").fill("from the browser")
     page.keyboard.press("Tab")
     press(page, "Save")
