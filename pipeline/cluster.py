@@ -175,7 +175,11 @@ class Cluster:
                     waiting.popleft()
             except distributed.KilledWorker as error:
                 raise ChildProcessError(f"workers died again and again at about {waiting[0][0]} ({error})") from None
-            except (distributed.comm.CommClosedError, CancelledError):
+            except (OSError, CancelledError) as error:
+                if client.status == "running" and not isinstance(
+                    error, (distributed.comm.CommClosedError, CancelledError)
+                ):
+                    raise  # a task's own
                 raise ChildProcessError(f"the scheduler {self.address} has gone") from None
             except ModuleNotFoundError as error:
                 raise InputError(f"{self.address}: its workers lack {error.name}; install facette on them") from None
