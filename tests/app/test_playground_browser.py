@@ -46,6 +46,10 @@ def press(page, name):
     page.get_by_role("button", name=name, exact=True).click()
 
 
+def rests(page):
+    playwright.expect(page.get_by_role("button", name="Download", exact=True)).to_be_enabled(timeout=1000 * SECONDS)
+
+
 def test_train_pause_step_continue_and_reset(url, page):
     page.goto(f"{url}/playground?pictures=Digits&hidden=16&epochs=20000")
     press(page, "Start")
@@ -56,8 +60,10 @@ def test_train_pause_step_continue_and_reset(url, page):
     done = int(re.search(r"epoch (\d+)", page.get_by_text("Paused after epoch").inner_text())[1])
     says(page, f"Accuracy after epoch {done}:")
     seen(page.get_by_text(f"First layer after epoch {done}:"))
+    rests(page)
     press(page, "One epoch")
     says(page, f"Paused after epoch {done + 1} of 20000")
+    rests(page)
     press(page, "Continue")
     says(page, re.compile(r"^Epoch \d+ of 20000"))
     press(page, "Reset")
@@ -84,7 +90,7 @@ def test_save_a_model_and_find_it_on_the_classify_page(url, page, folder):
     page.goto(f"{url}/playground?pictures=Digits&hidden=16&epochs=5")
     press(page, "Start")
     says(page, "Done: 5 epochs")
-    playwright.expect(page.get_by_role("button", name="Download")).to_be_enabled()  # the page has come to rest
+    rests(page)
     page.get_by_role("textbox", name="Save as").fill("from the browser")
     page.keyboard.press("Tab")
     press(page, "Save")
