@@ -376,6 +376,6 @@ def keep(run: TrainingRun, folder: Path) -> Path:
 
 
 def model_file(run: TrainingRun) -> bytes:
-    """Return the best weights so far as the bytes of a model file."""
+    """Return the weights to keep so far as the bytes of a model file."""
     run.save_model(classifier=calibrated(run.classifier(), run.dataset))
     return (run.folder / "model.h5").read_bytes()

@@ -201,13 +201,13 @@ class TrainingRun:
         save_state(self.state, self.folder / "checkpoint.h5", extra, arrays)
 
     def classifier(self) -> ImageClassifier:
-        """Return the classifier with the best weights so far."""
+        """Return the classifier with the weights to keep so far."""
         return ImageClassifier.from_state(self.state, self.preprocessor, self.dataset.classes)
 
     def save_model(
         self, scores: dict[str, Evaluation] | None = None, classifier: ImageClassifier | None = None
     ) -> ImageClassifier:
-        """Write model.h5 from `classifier`, else from the best weights so far, and return the classifier in it."""
+        """Write model.h5 from `classifier`, else from the weights to keep so far, and return the classifier in it."""
         seen = [_keys(self.dataset, split) for split in ("train", "validation")]
         classifier = replace(
             classifier or self.classifier(),

@@ -401,7 +401,8 @@ def _resolved(plan: Plan, words: dict[str, str]) -> str:
     autos = [name for name in COMMON if words[name].strip() in ("", "auto") and values[name] != words[name]]
     if not autos:
         return ""
-    return "For these pictures, auto is: " + " · ".join(f"{name.replace('_', ' ')} {values[name]}" for name in autos)
+    said = " · ".join(f"{name.replace('_', ' ')} {values[name]}" for name in autos)
+    return f"For these pictures, auto is: {said}" + (" (to begin with: a trial decides)" if "augment" in autos else "")
 
 
 def _outside(bench: Bench, pictures: Pictures, recipe: Recipe, words: dict[str, str]) -> None:
