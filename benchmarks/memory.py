@@ -63,8 +63,8 @@ def child(path: Path, where: str, threads: int) -> None:
         network = NetworkConfig(hidden=(512, 256), batch_norm=False)
         training = TrainingConfig(epochs=2, batch_size=128, optimizer="adam")
         state = start(network, training, n_x=SIDE**2, m=len(labels), n_classes=10)
-        with threadpool_limits(1):
-            *_, last = train(state, source, threads=threads)
+        with threadpool_limits(threads):
+            *_, last = train(state, source)
     print(peak() - at_start, last.seconds)
 
 

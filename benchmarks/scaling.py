@@ -34,8 +34,13 @@ def epoch(m: int = M, hidden: tuple[int, ...] = (WIDTH, WIDTH // 2), threads: in
     network = NetworkConfig(hidden=hidden, batch_norm=False)
     training = TrainingConfig(epochs=10_000, batch_size=128, optimizer="adam", learning_rate=0.001)
     state = start(network, training, n_x=N_X, m=m, n_classes=10)
-    run, source = Run(state, labels, threads), ArrayBatches(X.T, labels)
-    return lambda: run.epoch(source, None)
+    run, source = Run(state, labels), ArrayBatches(X.T, labels)
+
+    def one() -> None:
+        with threadpool_limits(threads):
+            run.epoch(source, None)
+
+    return one
 
 
 def settings(threads: int) -> dict[str, dict[int, Callable[[], object]]]:
@@ -92,8 +97,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
-    with threadpool_limits(1):
-        curves = measure(settings(options.threads), options.repeats)
+    curves = measure(settings(options.threads), options.repeats)
     print(f"{options.threads} threads, medians of {options.repeats}; NumPy {np.__version__}\n")
     print("| What grows | Seconds an epoch | Exponent |\n|---|---|--:|")
     for name, curve in curves.items():

@@ -23,18 +23,16 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import numpy as np
 import sklearn
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import threadpool_limits
 
 from model.batches import ArrayBatches
 from model.config import NetworkConfig, TrainingConfig
@@ -86,7 +84,7 @@ def examples(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     return X, labels
 
 
-def ours(shape: Shape, X: np.ndarray, labels: np.ndarray, threads: int, **extras: Any) -> Epoch:
+def ours(shape: Shape, X: np.ndarray, labels: np.ndarray, **extras: Any) -> Epoch:
     """The network and the loop of this project."""
     network = NetworkConfig(
         hidden=shape.layer_dims[1:-1],
@@ -104,7 +102,7 @@ def ours(shape: Shape, X: np.ndarray, labels: np.ndarray, threads: int, **extras
     )
     state = start(network, training, n_x=X.shape[1], m=len(X), n_classes=shape.n_classes)
     source = ArrayBatches(X.T, labels)
-    run = Run(state, labels, threads)
+    run = Run(state, labels)
     return lambda: run.epoch(source, None)
 
 
@@ -237,23 +235,22 @@ def straightforward(shape: Shape, X: np.ndarray, labels: np.ndarray) -> Epoch:
     return epoch
 
 
-def seconds(contestants: dict[str, Epoch], repeats: int, limits: Limits) -> dict[str, float]:
+def seconds(contestants: dict[str, Epoch], repeats: int) -> dict[str, float]:
     """Let the contestants take turns; return the median seconds of an epoch of each."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     epochs = dict.fromkeys(contestants, 1)
     for turn in range(repeats + 1):
         for name, epoch in contestants.items():
-            with limits[name]:
-                if turn == 0:  # warms up, and finds how many epochs take long enough to be timed
-                    epoch()
-                    begin = time.perf_counter()
-                    epoch()
-                    epochs[name] = max(1, round(0.2 / (time.perf_counter() - begin)))
-                    continue
+            if turn == 0:  # warms up, and finds how many epochs take long enough to be timed
+                epoch()
                 begin = time.perf_counter()
-                for _ in range(epochs[name]):
-                    epoch()
-                times[name].append((time.perf_counter() - begin) / epochs[name])
+                epoch()
+                epochs[name] = max(1, round(0.2 / (time.perf_counter() - begin)))
+                continue
+            begin = time.perf_counter()
+            for _ in range(epochs[name]):
+                epoch()
+            times[name].append((time.perf_counter() - begin) / epochs[name])
     return {name: statistics.median(values) for name, values in times.items()}
 
 
@@ -266,30 +263,20 @@ def torch_version() -> str:
     return str(torch.__version__)
 
 
-class Limits:
-    """BLAS threads for each contestant: ours shares its work among threads of its own."""
-
-    def __init__(self, threads: int) -> None:
-        self._pools, self._threads = ThreadpoolController(), threads
-
-    def __getitem__(self, name: str) -> AbstractContextManager:
-        return self._pools.limit(limits=1 if name.startswith("ours") else self._threads)
-
-
 def compare(name: str, threads: int, repeats: int) -> Iterator[str]:
     """Yield the rows of the table of one shape."""
     shape = SHAPES[name]
     X, labels = examples(shape)
     contestants: dict[str, Epoch] = {
         "floor: bare products": floor(shape, X),
-        "ours": ours(shape, X, labels, threads),
+        "ours": ours(shape, X, labels),
         "scikit-learn": with_sklearn(shape, X, labels),
         "straightforward NumPy, float64": straightforward(shape, X, labels),
     }
     if torch_version():
         contestants["PyTorch, eager"] = with_torch(shape, X, labels, threads, False)
         contestants["PyTorch, compiled"] = with_torch(shape, X, labels, threads, True)
-    yield from rows(name, seconds(contestants, repeats, Limits(threads)), "ours")
+    yield from rows(name, seconds(contestants, repeats), "ours")
 
 
 def compare_extras(name: str, threads: int, repeats: int) -> Iterator[str]:
@@ -298,10 +285,10 @@ def compare_extras(name: str, threads: int, repeats: int) -> Iterator[str]:
     X, labels = examples(shape)
     contestants: dict[str, Epoch] = {}
     for extra, options in EXTRAS.items():
-        contestants[f"ours, {extra}"] = ours(shape, X, labels, threads, **options)
+        contestants[f"ours, {extra}"] = ours(shape, X, labels, **options)
         if torch_version():
             contestants[f"PyTorch, {extra}"] = with_torch(shape, X, labels, threads, False, **options)
-    yield from rows(name, seconds(contestants, repeats, Limits(threads)), "ours, bare")
+    yield from rows(name, seconds(contestants, repeats), "ours, bare")
 
 
 def rows(shape: str, medians: dict[str, float], reference: str) -> Iterator[str]:
@@ -324,9 +311,9 @@ def main() -> None:
     print("| Shape | Contestant | Seconds an epoch | Beside ours |\n|---|---|--:|--:|")
     for name in options.shape:
         table = compare_extras if options.extras else compare
-        for row in table(name, options.threads, options.repeats):
-            print(row)
-            sys.stdout.flush()
+        with threadpool_limits(options.threads):
+            for row in table(name, options.threads, options.repeats):
+                print(row, flush=True)
 
 
 if __name__ == "__main__":

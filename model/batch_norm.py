@@ -11,7 +11,6 @@ from typing import NamedTuple
 import numpy as np
 
 from model.activations import Array
-from model.team import Share
 
 EPSILON = 1e-5
 RUNNING_RATE = 0.1  # weight of the newest batch in the running statistics
@@ -23,7 +22,6 @@ class BatchNormCache(NamedTuple):
     Z_hat: Array
     inverse_std: Array
     gamma: Array
-    share: Share
 
 
 def batch_norm_forward(
@@ -34,27 +32,25 @@ def batch_norm_forward(
     running_variance: Array,
     *,
     Z_hat: Array | None = None,
-    share: Share | None = None,
 ) -> tuple[Array, BatchNormCache]:
     """Normalise Z (n, m) by the mean and variance over its m examples, in place; update the running statistics.
 
     The running variance is the unbiased one (divided by m - 1). gamma, beta and the statistics are (n, 1); Z_hat is
-    a buffer (n, m) for the cache. With a `share`, Z is a part of the batch and the statistics are those of the whole.
+    a buffer (n, m) for the cache.
     """
-    share = share or Share(Z.shape[1], lambda part: part)
-    m = share.m
-    average = np.full((Z.shape[1], 1), 1 / m, Z.dtype)
-    mean = share.total(Z @ average)
+    m = Z.shape[1]
+    average = np.full((m, 1), 1 / m, Z.dtype)
+    mean = Z @ average
     Z_hat = np.subtract(Z, mean, out=Z_hat)
     np.square(Z_hat, out=Z)
-    variance = share.total(Z @ average)
+    variance = Z @ average
     inverse_std = 1 / np.sqrt(variance + Z.dtype.type(EPSILON))
     Z_hat *= inverse_std
     np.multiply(Z_hat, gamma, out=Z)
     Z += beta
     running_mean += RUNNING_RATE * (mean - running_mean)
     running_variance += RUNNING_RATE * (variance * (m / max(m - 1, 1)) - running_variance)
-    return Z, BatchNormCache(Z_hat, inverse_std, gamma, share)
+    return Z, BatchNormCache(Z_hat, inverse_std, gamma)
 
 
 def batch_norm_backward(dZ: Array, cache: BatchNormCache, *, dgamma: Array, dbeta: Array) -> Array:
@@ -62,14 +58,13 @@ def batch_norm_backward(dZ: Array, cache: BatchNormCache, *, dgamma: Array, dbet
 
     With g = dZ: dbeta = sum g, dgamma = sum g Z_hat, and before it
     (gamma / std) (g - mean(g) - Z_hat mean(g Z_hat)), means over the examples. Z_hat in the cache is used up.
-    Of a part of a batch, dbeta and dgamma are the part's and the means are the whole's.
     """
-    Z_hat, inverse_std, gamma, share = cache
-    np.matmul(dZ, np.ones((dZ.shape[1], 1), dZ.dtype), out=dbeta)
+    Z_hat, inverse_std, gamma = cache
+    m = dZ.shape[1]
+    np.matmul(dZ, np.ones((m, 1), dZ.dtype), out=dbeta)
     np.einsum("nm,nm->n", dZ, Z_hat, out=dgamma[:, 0])
-    mean, mean_with_Z_hat = share.total(np.stack([dbeta, dgamma])) / share.m
-    dZ -= mean
-    Z_hat *= mean_with_Z_hat
+    dZ -= dbeta / m
+    Z_hat *= dgamma / m
     dZ -= Z_hat
     dZ *= gamma * inverse_std
     return dZ

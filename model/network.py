@@ -23,7 +23,6 @@ from model.batch_norm import BatchNormCache, batch_norm_backward, batch_norm_for
 from model.config import NetworkConfig
 from model.heads import HEADS
 from model.parameters import DimensionError, Parameters, check_shape
-from model.team import Share
 
 
 class Workspace:
@@ -167,7 +166,6 @@ def forward(
     training: bool = False,
     rng: np.random.Generator | None = None,
     workspace: Workspace | None = None,
-    share: Share | None = None,
 ) -> tuple[Array, list[LayerCache]]:
     """Go forward through all layers.
 
@@ -185,8 +183,6 @@ def forward(
         Draws the dropout masks; needed only with `training` and dropout.
     workspace : Workspace, optional
         Buffers to use again. The arrays returned live in it until the next call.
-    share : Share, optional
-        Where X is a part of a batch: what a batch normalisation needs of the whole.
 
     Returns
     -------
@@ -226,7 +222,7 @@ def forward(
         if gamma is not None and running is not None:
             if training:
                 Z_hat = workspace.array("Z_hat", l, shape, dtype)
-                Z, normalization = batch_norm_forward(Z, gamma, b, *running, Z_hat=Z_hat, share=share)
+                Z, normalization = batch_norm_forward(Z, gamma, b, *running, Z_hat=Z_hat)
             else:
                 Z = batch_norm_inference(Z, gamma, b, *running)
         A = activation.forward(Z, workspace.array("A", l, shape, dtype))
@@ -296,7 +292,6 @@ def cost_and_gradients(
     l2: float = 0.0,
     rng: np.random.Generator | None = None,
     workspace: Workspace | None = None,
-    share: Share | None = None,
 ) -> tuple[float, Array]:
     """Compute the cost of a batch and its gradient: one forward and one backward pass.
 
@@ -316,8 +311,6 @@ def cost_and_gradients(
     rng : Generator, optional
         For dropout.
     workspace : Workspace, optional
-    share : Share, optional
-        As in `forward`. Cost and gradients of the parts of a batch add up to those of the whole.
 
     Returns
     -------
@@ -325,7 +318,7 @@ def cost_and_gradients(
     logits : ndarray of shape (n_L, m)
     """
     head = HEADS[config.head]
-    logits, caches = forward(X, parameters, config, training=True, rng=rng, workspace=workspace, share=share)
+    logits, caches = forward(X, parameters, config, training=True, rng=rng, workspace=workspace)
     check_shape("Y", Y, logits.shape, "(nL, m)")
     cost = float(head.losses(logits, Y) @ weights)
     backward(head.backward(logits, Y, weights), caches, gradients, config, workspace=workspace)

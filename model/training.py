@@ -8,18 +8,16 @@ A run is a `TrainingState` (everything that changes) under a `TrainingConfig` (e
     network = state.result
 
 Printing, plotting, saving and stopping happen around the loop. All randomness comes from
-``default_rng([seed, epoch])`` (order) and ``default_rng([seed, epoch, step, 0, k])`` (dropout of thread k), so a state
-saved after an epoch holds all that is needed to go on exactly as if nothing had happened, with as many threads.
+``default_rng([seed, epoch])`` (order) and ``default_rng([seed, epoch, step, 0])`` (dropout), so a state saved after an
+epoch holds all that is needed to go on exactly as if nothing had happened.
 """
 
 from __future__ import annotations
 
-import functools
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +30,6 @@ from model.heads import HEADS
 from model.network import Workspace, cost_and_gradients, forward, labels_from
 from model.parameters import DimensionError, Parameters, initialize
 from model.schedules import learning_rate_at
-from model.team import Share, Team
 
 
 class Diverged(ArithmeticError):
@@ -162,13 +159,10 @@ def start(
     )
 
 
-def train(
-    state: TrainingState, source: BatchSource, validation: BatchSource | None = None, *, threads: int = 1
-) -> Iterator[EpochRecord]:
+def train(state: TrainingState, source: BatchSource, validation: BatchSource | None = None) -> Iterator[EpochRecord]:
     """Train `state`, in place, to the end of its configuration; yield a record after each epoch.
 
-    Batches are shared by `threads` threads; see `model.team` for BLAS's own. The same number on the same machine
-    gives the same weights, bit for bit.
+    The same number of BLAS threads (``threadpoolctl``) on the same machine gives the same weights, bit for bit.
 
     Without `validation` the last weights are the result: there is no best to choose, no early stopping, and no
     honest accuracy.
@@ -181,7 +175,7 @@ def train(
         From `check_sources`.
     """
     check_sources(state, source, validation)
-    run = Run(state, source.labels, threads)
+    run = Run(state, source.labels)
     while not state.is_finished:
         yield run.epoch(source, validation)
 
@@ -220,29 +214,14 @@ def _check_source(name: str, source: BatchSource, state: TrainingState) -> None:
 Weights = tuple[Parameters, Array, Parameters | None]  # parameters, moments, average
 
 
-class Member(NamedTuple):
-    """What a thread has of its own: its gradients and buffers. Its parameters are everyone's but for `running`."""
-
-    parameters: Parameters
-    gradients: Parameters
-    workspace: Workspace
-
-
 class Run:
     """What an epoch needs besides the state, and can be made anew from it at any time."""
 
-    def __init__(self, state: TrainingState, labels: NDArray[np.integer], threads: int = 1) -> None:
+    def __init__(self, state: TrainingState, labels: NDArray[np.integer]) -> None:
         self.state = state
-        self.team = Team(threads)
         own = state.parameters
-        self.members = [
-            Member(
-                own.like(own.flat, own.running.copy()) if k else own,
-                own.like(np.zeros_like(own.flat), own.running),
-                Workspace(),
-            )
-            for k in range(threads)
-        ]
+        self.gradients = own.like(np.zeros_like(own.flat), own.running)
+        self.workspace = Workspace()
         self.before = own.copy(), state.moments.copy(), state.average and state.average.copy()
         self.stretches = optimizers.cut(_pieces(state.parameters, state.training.layer_rates))
         self.class_weights = _class_weights(labels, state)
@@ -268,7 +247,7 @@ class Run:
                 raise self._diverged("a weight", rate)
             validation_cost, validation_accuracy = math.nan, math.nan
             if validation is not None:
-                validation_cost, validation_accuracy = measure(state.current, state.network, validation, self.team)
+                validation_cost, validation_accuracy = measure(state.current, state.network, validation)
                 if not math.isfinite(validation_cost):
                     raise self._diverged("the validation cost", rate)
             m = len(source.labels)
@@ -295,67 +274,47 @@ class Run:
 
     def step(self, batch: Batch, rate: float) -> tuple[float, int]:
         """Change the parameters by one batch; return its mean cost and how many were right."""
-        state, config = self.state, self.state.training
-        costs, correct = zip(*self.team.run(lambda k: self._cost_and_gradients(batch, k)), strict=True)
-        cost = sum(costs)
-        if not math.isfinite(cost):
-            raise self._diverged("the cost", rate)
-        gradients = [member.gradients.flat for member in self.members]
-        if config.clip_norm:
-            gradients = [sum(gradients[1:], start=gradients[0])]
-            clip(gradients[0], config.clip_norm)
-        state.step += 1
-        stretches = iter(self.stretches)  # each goes to whoever is free
-        self.team.run(lambda _: self._update(gradients, stretches, rate))
-        if state.average:
-            state.average.running[:] = state.parameters.running
-        return cost, sum(correct)
-
-    def _cost_and_gradients(self, batch: Batch, k: int) -> tuple[float, int]:
-        """Fill the gradients of member k with its part of the batch; return its share of the cost, and of the right."""
-        state, config, b = self.state, self.state.training, len(batch.labels)
-        part = self.team.part(k, b)
-        labels = batch.labels[part]
+        state, config, m = self.state, self.state.training, len(batch.labels)
         dtype = state.parameters.flat.dtype
-        Y = HEADS[state.network.head].targets(labels, state.n_classes, config.label_smoothing, dtype)
-        example_weights = np.full(len(labels), 1 / b, dtype)
+        Y = HEADS[state.network.head].targets(batch.labels, state.n_classes, config.label_smoothing, dtype)
+        example_weights = np.full(m, 1 / m, dtype)
         if batch.weights is not None:
-            example_weights *= batch.weights[part]
+            example_weights *= batch.weights
         if self.class_weights is not None:
-            example_weights *= self.class_weights[labels]
+            example_weights *= self.class_weights[batch.labels]
         rng = None
         if state.network.dropout or state.network.input_dropout:
-            rng = np.random.default_rng([config.seed, state.epoch, state.step, 0, k])
-        parameters, gradients, workspace = self.members[k]
-        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is reported once, in `step`
+            rng = np.random.default_rng([config.seed, state.epoch, state.step, 0])
+        with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is reported once, below
             cost, logits = cost_and_gradients(
-                batch.X[:, part],
+                batch.X,
                 Y,
                 example_weights,
-                parameters,
-                gradients,
+                state.parameters,
+                self.gradients,
                 state.network,
-                l2=0.0 if k else config.l2,
+                l2=config.l2,
                 rng=rng,
-                workspace=workspace,
-                share=Share(b, lambda values: self.team.total(k, values)),
+                workspace=self.workspace,
             )
-        return cost, n_correct(logits, labels)
+            if not math.isfinite(cost):
+                raise self._diverged("the cost", rate)
+            state.step += 1
+            self._update(rate)
+        return cost, n_correct(logits, batch.labels)
 
-    def _update(self, gradients: Sequence[Array], stretches: Iterable[optimizers.Stretch], rate: float) -> None:
-        """Add up the gradients, and change the parameters and their average, a stretch at a time."""
-        state, config = self.state, self.state.training
-        (gradient, *others), w = gradients, state.parameters.flat
-        decay = min(config.average, (1 + state.step) / (10 + state.step))  # the first weights are soon forgotten
-        with np.errstate(over="ignore", invalid="ignore"):
-            for stretch in stretches:
-                piece = slice(stretch.start, stretch.stop)
-                for other in others:
-                    gradient[piece] += other[piece]
-                optimizers.apply(w, gradient, state.moments, [stretch], rate, state.step, config)
-                if state.average:
-                    state.average.flat[piece] *= decay
-                    state.average.flat[piece] += (1 - decay) * w[piece]
+    def _update(self, rate: float) -> None:
+        """Change the parameters and their average by the gradients."""
+        state, config, gradient = self.state, self.state.training, self.gradients.flat
+        clip(gradient, config.clip_norm)
+        optimizers.apply(state.parameters.flat, gradient, state.moments, self.stretches, rate, state.step, config)
+        if state.average:
+            decay = min(config.average, (1 + state.step) / (10 + state.step))  # the first weights are soon forgotten
+            for start, stop, *_ in self.stretches:
+                piece = slice(start, stop)
+                state.average.flat[piece] *= decay
+                state.average.flat[piece] += (1 - decay) * state.parameters.flat[piece]
+            state.average.running[:] = state.parameters.running
 
     def _diverged(self, what: str, rate: float) -> Diverged:
         state = self.state
@@ -385,10 +344,10 @@ def _pieces(parameters: Parameters, layer_rates: tuple[float, ...]) -> list[opti
     pieces, at = [], 0
     for l in range(1, parameters.L + 1):
         rate = layer_rates[l - 1] if layer_rates else 1.0
-        for view, decays in zip(parameters[l], (True, False, False), strict=True):
-            if view is not None:
-                pieces.append(optimizers.Stretch(at, at + view.size, rate, decays))
-                at += view.size
+        W, *others = (view.size for view in parameters[l] if view is not None)
+        for size, decays in ((W, True), (sum(others), False)):
+            pieces.append(optimizers.Stretch(at, at + size, rate, decays))
+            at += size
     return pieces
 
 
@@ -415,24 +374,14 @@ def n_correct(logits: Array, labels: NDArray[np.integer]) -> int:
     return int(np.count_nonzero(predicted == labels))
 
 
-def measure(
-    parameters: Parameters, config: NetworkConfig, source: BatchSource, team: Team | None = None
-) -> tuple[float, float]:
+def measure(parameters: Parameters, config: NetworkConfig, source: BatchSource) -> tuple[float, float]:
     """Return the mean cost (without penalties or smoothing) and the accuracy of a network on a source."""
-    head, n_classes = HEADS[config.head], max(parameters.layer_dims[-1], 2)
-    team = team or Team()
-    workspaces = [Workspace() for _ in range(team.size)]
-
-    def measure_part(batch: Batch, k: int) -> tuple[float, int]:
-        part = team.part(k, len(batch.labels))
-        with np.errstate(over="ignore", invalid="ignore"):
-            logits, _ = forward(batch.X[:, part], parameters, config, workspace=workspaces[k])
-            losses = head.losses(logits, head.targets(batch.labels[part], n_classes, 0.0, logits.dtype))
-        cost = losses.sum() if batch.weights is None else losses @ batch.weights[part]
-        return float(cost), n_correct(logits, batch.labels[part])
-
+    head, n_classes, workspace = HEADS[config.head], max(parameters.layer_dims[-1], 2), Workspace()
     cost = correct = total = 0.0
     for batch in source.batches(1024, None):
-        costs, right = zip(*team.run(functools.partial(measure_part, batch)), strict=True)
-        cost, correct, total = cost + sum(costs), correct + sum(right), total + len(batch.labels)
+        with np.errstate(over="ignore", invalid="ignore"):
+            logits, _ = forward(batch.X, parameters, config, workspace=workspace)
+            losses = head.losses(logits, head.targets(batch.labels, n_classes, 0.0, logits.dtype))
+        cost += float(losses.sum() if batch.weights is None else losses @ batch.weights)
+        correct, total = correct + n_correct(logits, batch.labels), total + len(batch.labels)
     return cost / total, correct / total

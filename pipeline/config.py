@@ -144,7 +144,7 @@ class RunConfig:
     start_from: str = option("", "train this model.h5 further, with its layers, classes and picture size")
     pretrain_on: str = option("", "folder of photographs for --pretrain, instead of some that are installed")
     memory: float = option(1000.0, "MB of pictures to hold in memory", check="positive")
-    threads: int | Auto = option("auto", "of the processor: all, or 1 for a small network", check="positive")
+    threads: int | Auto = option("auto", "for matrix products: all cores or 1, as found quicker", check="positive")
 
     def __post_init__(self) -> None:
         check_fields(self)

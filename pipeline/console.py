@@ -125,7 +125,8 @@ def describe_plan(run: TrainingRun) -> str:
         f"Network {dims} ({', '.join(extras)}; {network.head}): {state.parameters.flat.size:,} parameters",
         f"Training {counted(left, 'epoch')} in batches of {training.batch_size}: {training.optimizer}, "
         f"learning rate {training.learning_rate:.3g}, {schedule}, seed {training.seed}"
-        f"{varied}; about {duration(max(1.0, run.estimate_seconds()))} of computing",
+        f"{varied}; about {duration(max(1.0, run.estimate_seconds()))} of computing on "
+        f"{counted(run.threads, 'thread')}",
     ]
     if training.pretrain != "none":
         method, where = (

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import math
+import os
 import platform
 import statistics
 import time
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 
 from model.activations import Array
 from model.atomic import replacing
-from model.batches import BatchSource
+from model.batches import BatchSource, split_evenly
 from model.checkpoint import save_state
 from model.filters import FilterScores
 from model.training import EpochRecord, Run, TrainingState, check_sources, start, train
@@ -45,6 +46,9 @@ from pipeline.pretrain import learn_first_layer, learn_upper_layers
 from pipeline.run_folder import bring_back, forget_replaced
 
 _SECONDS_BETWEEN_CHECKPOINTS = 5.0
+_STEPS_TO_TIME = 12
+_WORTH_SHARING = 50_000_000  # multiplications in a training step below which a second thread costs more than it gives
+_SURELY_QUICKER = 0.9
 _SPLITS = ("train", "validation", "test")
 
 
@@ -78,7 +82,7 @@ class TrainingRun:
     state: TrainingState
     augmentation: AugmentConfig
     memory: int
-    threads: int
+    threads: int  # of BLAS
     started_from: str = ""
     seen_before: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     pretrain_on: str = ""
@@ -121,20 +125,27 @@ class TrainingRun:
 
     def estimate_seconds(self) -> float:
         """Time a few training steps on a throw-away copy, and return seconds for all that remain."""
-        with self._blas_threads(1):
-            return self._estimate_seconds()
+        training = self.state.training
+        assert training.epochs != "auto"
+        assert training.batch_size != "auto"
+        n_steps = training.epochs * len(split_evenly(len(self.train_source.labels), training.batch_size))
+        return self._seconds_a_step(self.threads) * 1.1 * (n_steps - self.state.step)  # a tenth: validation
 
-    @cached_property
-    def _thread_pools(self) -> Any:
-        from threadpoolctl import ThreadpoolController
+    def quickest_threads(self) -> int:
+        """Return with how many BLAS threads a training step is quicker, 1 or all cores, by trying.
 
-        return ThreadpoolController()
+        It depends on more than its size: on a processor that has other work, varying pictures among it, threads that
+        wait for one another are slower than one.
+        """
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        assert self.state.training.batch_size != "auto"
+        products = 3 * self.state.training.batch_size * sum(n * n_prev for n_prev, n in self.state.parameters.shapes())
+        if cores == 1 or products < _WORTH_SHARING:
+            return 1
+        return cores if self._seconds_a_step(cores) < _SURELY_QUICKER * self._seconds_a_step(1) else 1
 
-    def _blas_threads(self, threads: int) -> AbstractContextManager:
-        """Limit the threads inside the matrix products; training has threads of its own (`model.team`)."""
-        return self._thread_pools.limit(limits=threads)
-
-    def _estimate_seconds(self) -> float:
+    def _seconds_a_step(self, threads: int) -> float:
+        """Return the median of a few steps on a throw-away copy; waiting for a batch counts."""
         state = self.state
         trial = start(
             state.network,
@@ -144,14 +155,25 @@ class TrainingRun:
             n_classes=state.n_classes,
             parameters=state.parameters,
         )
-        run, times = Run(trial, self.train_source.labels, self.threads), [time.perf_counter()]
-        for batch in self.train_source.batches(run.batch_size, [0]):
-            run.step(batch, 0.0)
-            times.append(time.perf_counter())
-            if len(times) > 10:
-                break
-        seconds = [end - begin for begin, end in pairwise(times)]  # waiting for a batch counts; the first warms up
-        return statistics.median(seconds[1:] or seconds) * 1.1 * (run.n_steps - state.step)  # a tenth: validation
+        run, times = Run(trial, self.train_source.labels), [time.perf_counter()]
+        with self._blas_threads(threads):
+            for batch in self.train_source.batches(run.batch_size, [0]):
+                run.step(batch, 0.0)
+                times.append(time.perf_counter())
+                if len(times) > _STEPS_TO_TIME:
+                    break
+        seconds = [end - begin for begin, end in pairwise(times)]
+        return statistics.median(seconds[1:] or seconds)  # the first warms up
+
+    @cached_property
+    def _thread_pools(self) -> Any:
+        from threadpoolctl import ThreadpoolController
+
+        return ThreadpoolController()
+
+    def _blas_threads(self, threads: int) -> AbstractContextManager:
+        """Limit the threads inside the matrix products."""
+        return self._thread_pools.limit(limits=threads)
 
     def epochs(self) -> Iterator[EpochRecord]:
         """Train to the end, or until the caller stops; the checkpoint on disk is at most seconds old.
@@ -162,10 +184,10 @@ class TrainingRun:
             The checkpoint then holds the last good weights.
         """
         written = -math.inf  # the first epoch is saved at once
-        records = train(self.state, self.train_source, self.validation_source, threads=self.threads)
+        records = train(self.state, self.train_source, self.validation_source)
         try:
             while True:
-                with self._blas_threads(1):  # given back while the caller has its turn
+                with self._blas_threads(self.threads):  # given back while the caller has its turn
                     record = next(records, None)
                 if record is None:
                     break

@@ -12,7 +12,6 @@ report.html and filters.png; data.h5 too, where the pictures did not come from a
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -40,8 +39,6 @@ from pipeline.trial import resolve_by_trial
 DEFAULT_MEMORY = 1_000_000_000  # bytes of pictures held in memory before training reads from the file instead
 _FURTHER = 0.1  # of the learning rate, for a model trained before: at full rate it first forgets what it knew
 _EPOCHS_OF_MANY = 20
-_FEWEST_EXAMPLES = 16  # of a batch for each thread: with fewer, the products themselves become slow
-_WORTH_SHARING = 50_000_000  # multiplications in a training step below which a second thread costs more than it gives
 
 
 @dataclass(frozen=True)
@@ -57,8 +54,8 @@ class Recipe:
     memory : int
         Bytes of pictures to hold in memory.
     threads : int, optional
-        That a training step is shared by; by default all cores, or one where the network is small. The same number
-        on the same machine gives the same weights, bit for bit.
+        That share a matrix product; by default all cores or one, whichever is quicker in a few trial steps. The same
+        number on the same machine gives the same weights, bit for bit.
     """
 
     network: NetworkConfig = NetworkConfig()
@@ -209,7 +206,7 @@ def begin(
         state=state,
         augmentation=augmentation,
         memory=recipe.memory,
-        threads=recipe.threads or _threads_for(state),
+        threads=recipe.threads or 1,
         pretrain_on=str(recipe.pretrain_on or ""),
         trial=trial,
     )
@@ -220,6 +217,8 @@ def begin(
             state.training = replace(state.training, learning_rate=rate)
     if state.training.pretrain != "none":
         run.pretrain()
+    if not recipe.threads:
+        run.threads = run.quickest_threads()
     return run
 
 
@@ -231,14 +230,6 @@ def _resolve_epochs(training: TrainingConfig, augmentation: AugmentConfig, m: in
     """
     many = augmentation.is_on and m >= MANY
     return replace(training, epochs=_EPOCHS_OF_MANY) if many and training.epochs == "auto" else training
-
-
-def _threads_for(state: TrainingState) -> int:
-    """Return how many threads are worth their waiting for one another: 1 for small steps, at most all cores."""
-    assert state.training.batch_size != "auto"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    products = 3 * state.training.batch_size * sum(n * n_prev for n_prev, n in state.parameters.shapes())
-    return 1 if products < _WORTH_SHARING else min(cores, max(1, state.training.batch_size // _FEWEST_EXAMPLES))
 
 
 def _check_fits(initial: ImageClassifier, dataset: Dataset, source: str) -> None:

@@ -30,7 +30,7 @@ if path.exists():
 else:
     network = NetworkConfig(hidden=(48, 24), batch_norm=True, dropout=0.2, input_dropout=0.1)
     state = start(network, TrainingConfig(epochs=25, average=0.95), n_x=64, m=400, n_classes=10)
-for record in train(state, source, validation, threads=2):
+for record in train(state, source, validation):
     save_state(state, path)
 """
 

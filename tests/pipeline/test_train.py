@@ -292,6 +292,28 @@ def test_estimate_leaves_the_run_as_it_was(faces, small, run_path, tmp_path):
         np.testing.assert_array_equal(run.classifier().parameters.flat, ImageClassifier.load(run_path).parameters.flat)
 
 
+def test_trying_threads_leaves_the_run_as_it_was(faces, tmp_path):
+    options = {"network": NetworkConfig(hidden=(2048, 64)), "training": TrainingConfig(epochs=2, pretrain="none")}
+
+    def weights(name, **threads):
+        run = prepare(faces, tmp_path / name, **options, **threads)
+        with run.dataset:
+            list(run.epochs())
+        return run.threads, run.classifier().parameters.flat
+
+    threads, tried = weights("tried")
+    given, told = weights("told", threads=threads)
+    assert given == threads >= 1
+    np.testing.assert_array_equal(tried, told)
+
+
+def test_steps_too_small_to_share_take_one_thread(faces, small, tmp_path):
+    run = prepare(faces, tmp_path / "run", **small)
+    with run.dataset:
+        assert run.threads == 1
+        assert "on 1 thread" in describe_plan(run)
+
+
 def test_training_further_starts_where_the_model_ended_and_remembers_its_pictures(faces, small, run_path, tmp_path):
     before = ImageClassifier.load(run_path)
     shorter = TrainingConfig(epochs=2)
