@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from pipeline.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
-from pipeline.listing import escape, reason_to_ignore, safe_cell
+from pipeline.listing import escape, reason_to_ignore, safe_cell, unescape
 from pipeline.rows import read_label, safe_name
 from pipeline.samples import Source
 
@@ -355,6 +355,8 @@ def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
                     if not text and not any(row):
                         continue
                     place = Path(posixpath.normpath(path.parent / text))
+                    if "%" in text and not os.path.lexists(place) and os.path.lexists(unescape(str(place))):
+                        place = unescape(str(place))  # from a table that we wrote
                     label = row[label_at].strip() if label_at is not None and len(row) > label_at else ""
                     missing = () if text else ("not_found", f"line {rows.line_num} of {escape(path)} has no path")
                     yield Item(place, safe_name(place), read_label(escape(label)), None, missing)
