@@ -86,7 +86,7 @@ class Run:
 
     def names(self) -> NDArray[np.bytes_]:
         """Return what the pictures are called in the output, in UTF-8."""
-        return np.char.add(self.prefix.encode(), self.data.file["paths"][self.start : self.stop].astype(np.bytes_))
+        return np.char.add(self.prefix.encode(), self.data.path_column[self.start : self.stop])
 
     def images(self) -> NDArray[np.uint8]:
         """Return the pictures: ndarray of shape (m, height, width, channels)."""
@@ -94,7 +94,7 @@ class Run:
 
     def digests(self) -> NDArray[np.bytes_]:
         """Return the SHA-256 of the files that the pictures came from, in hexadecimal digits."""
-        raw = self.data.file["sha256"][self.start : self.stop].tobytes()
+        raw = self.data.sha256_column[self.start : self.stop].tobytes()
         return np.frombuffer(raw.hex().encode("ascii"), "S64")
 
     def true_labels(self, classes: tuple[str, ...]) -> tuple[tuple[str, ...], NDArray[np.integer]]:
