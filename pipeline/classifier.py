@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -46,6 +46,14 @@ class _Memory(threading.local):
 
 
 _memory = _Memory()
+
+
+class Pictures(Protocol):
+    """An array of shape (m, height, width, channels), uint8, or what becomes one where a part of it is taken."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Any: ...
 
 
 def is_model(path: str | Path) -> bool:
@@ -109,12 +117,12 @@ class ImageClassifier:
         digest.update(json.dumps(facts).encode())
         return digest.hexdigest()[:12]
 
-    def probabilities(self, images: np.ndarray) -> Array:
+    def probabilities(self, images: Pictures) -> Array:
         """Return the probability of each class for pictures of the classifier's geometry.
 
         Parameters
         ----------
-        images : ndarray of shape (m, height, width, channels), uint8
+        images : ndarray of shape (m, height, width, channels), uint8, or Pictures
 
         Returns
         -------
@@ -128,26 +136,26 @@ class ImageClassifier:
         """
         return np.concatenate([answer.probabilities for answer in self._answers(images)], axis=1)
 
-    def answers(self, images: np.ndarray) -> Answers:
+    def answers(self, images: Pictures) -> Answers:
         """Return probabilities, logits and last hidden layer of pictures; see `model.calibration.answers`."""
         parts = [Answers(*(array.copy(order="F") for array in answer)) for answer in self._answers(images)]
         return Answers(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
 
-    def _answers(self, images: np.ndarray) -> Iterator[Answers]:
+    def _answers(self, images: Pictures) -> Iterator[Answers]:
         """Go through the network with some pictures at a time, in memory that is used again for the next ones."""
         n_x, (least, most) = self.geometry.n_x, _AT_A_TIME
         step, workspace = max(least, min(most, _BYTES_AT_A_TIME // (4 * n_x))), _memory.workspace
         for start in range(0, max(len(images), 1), step):
-            part = images[start : start + step]
+            part = np.asarray(images[start : start + step])
             X = workspace.array("X", 0, (n_x, len(part)), np.dtype(np.float32))
             yield answers(self.preprocessor.apply(part, X.T), self.parameters, self.network, workspace)
 
-    def judge(self, images: np.ndarray) -> tuple[Array, NDArray[np.float64]]:
+    def judge(self, images: Pictures) -> tuple[Array, NDArray[np.float64]]:
         """Return the probabilities of pictures and how doubtful they are.
 
         Parameters
         ----------
-        images : ndarray of shape (m, height, width, channels), uint8
+        images : ndarray of shape (m, height, width, channels), uint8, or Pictures
 
         Returns
         -------

@@ -88,8 +88,8 @@ class Run:
         """Return what the pictures are called in the output, in UTF-8."""
         return np.char.add(self.prefix.encode(), self.data.path_column[self.start : self.stop])
 
-    def images(self) -> NDArray[np.uint8]:
-        """Return the pictures: ndarray of shape (m, height, width, channels)."""
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.uint8]:
+        """Read the pictures: ndarray of shape (m, height, width, channels)."""
         return self.data.images[self.start : self.stop]
 
     def digests(self) -> NDArray[np.bytes_]:

@@ -112,11 +112,13 @@ def _lines(rows: Rows, topk: int, style: _Style) -> bytes:
 
 def _joined(pieces: Sequence[bytes | NDArray[np.bytes_]], m: int) -> bytes:
     """Return m lines, each of them all pieces in a row; one that is bytes is the same in all lines."""
-    widths = [len(piece) if isinstance(piece, bytes) else piece.itemsize for piece in pieces]
-    lines, at = np.empty((m, sum(widths)), np.uint8), 0
-    for piece, width in zip(pieces, widths, strict=True):
-        raw = np.frombuffer(piece, np.uint8) if isinstance(piece, bytes) else piece.view(np.uint8).reshape(m, width)
-        lines[:, at : at + width] = raw
+    line = b"".join(piece if isinstance(piece, bytes) else bytes(piece.itemsize) for piece in pieces)
+    lines, at = np.empty((m, len(line)), np.uint8), 0
+    lines[:] = np.frombuffer(line, np.uint8)
+    for piece in pieces:
+        width = len(piece) if isinstance(piece, bytes) else piece.itemsize
+        if not isinstance(piece, bytes):
+            lines[:, at : at + width] = piece.view(np.uint8).reshape(m, width)
         at += width
     return lines[lines != 0].tobytes()  # what fills cells up to the width of their column is left out
 
