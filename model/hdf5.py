@@ -22,6 +22,7 @@ LARGEST_RATIO = 200  # of declared to stored bytes; pictures and weights come to
 _RATIO_FROM_BYTES = 1 << 24
 _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF)
 _BLOCK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 16  # of texts: who wants a few thousand of them reads little more
 _PLAIN = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING)
 
 # What reading a file with bytes missing or changed can come to: every layer of h5py has its own way to give up.
@@ -129,7 +130,7 @@ def write_attribute(file: h5py.Group, name: str, text: str) -> None:
 def write_text(group: h5py.Group, name: str, texts: Sequence[str]) -> None:
     """Store a list of texts, with a checksum."""
     width = max((len(text.encode()) for text in texts), default=0) or 1
-    step = max(1, min(len(texts), _BLOCK_BYTES // width))
+    step = max(1, min(len(texts), _CHUNK_BYTES // width))
     array = group.create_dataset(
         name,
         shape=(len(texts),),

@@ -71,6 +71,9 @@ class Softmax(Head):
         A /= A.sum(axis=0)
         return A
 
+    def class_probabilities(self, logits: Array) -> Array:
+        return self.activate(np.ascontiguousarray(logits))  # class by class, which is quick for few classes
+
 
 class Sigmoid(Head):
     """A = 1 / (1 + exp(-Z)), the probability of class 1 of two; loss = -(Y log A + (1-Y) log(1-A)). One row."""

@@ -115,7 +115,7 @@ def finisher(classifier: ImageClassifier, settings: Settings) -> Callable[[Batch
         if not isinstance(items, Run):
             record = record._replace(
                 digests=[digest.decode() for digest in rows.digests.tolist()],
-                paths=[str(item.path) if item.key is None else None for item in items],
+                paths=[os.path.abspath(item.path) if item.key is None else None for item in items],  # noqa: PTH100
                 folders=_folders(rows, settings.only),
             )
         return Done(lines, record)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -34,7 +35,25 @@ from pipeline.images import decode
 from pipeline.preprocess import Preprocessor
 
 MODEL_FORMAT, MODEL_VERSION = "facette-model", 1
-_AT_A_TIME = 512  # pictures in one matrix product
+_AT_A_TIME, _BYTES_AT_A_TIME = (64, 1024), 1 << 23  # pictures in one matrix product: at least and at most; of X
+
+
+class _Memory(threading.local):
+    """What a thread works in, kept from call to call: new memory would cost small networks a fifth of their time."""
+
+    def __init__(self) -> None:
+        self.workspace = Workspace()
+
+
+_memory = _Memory()
+
+
+class Pictures(Protocol):
+    """An array of shape (m, height, width, channels), uint8, or what becomes one where a part of it is taken."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Any: ...
 
 
 def is_model(path: str | Path) -> bool:
@@ -98,12 +117,12 @@ class ImageClassifier:
         digest.update(json.dumps(facts).encode())
         return digest.hexdigest()[:12]
 
-    def probabilities(self, images: np.ndarray) -> Array:
+    def probabilities(self, images: Pictures) -> Array:
         """Return the probability of each class for pictures of the classifier's geometry.
 
         Parameters
         ----------
-        images : ndarray of shape (m, height, width, channels), uint8
+        images : ndarray of shape (m, height, width, channels), uint8, or Pictures
 
         Returns
         -------
@@ -117,24 +136,26 @@ class ImageClassifier:
         """
         return np.concatenate([answer.probabilities for answer in self._answers(images)], axis=1)
 
-    def answers(self, images: np.ndarray) -> Answers:
+    def answers(self, images: Pictures) -> Answers:
         """Return probabilities, logits and last hidden layer of pictures; see `model.calibration.answers`."""
         parts = [Answers(*(array.copy(order="F") for array in answer)) for answer in self._answers(images)]
         return Answers(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
 
-    def _answers(self, images: np.ndarray) -> Iterator[Answers]:
+    def _answers(self, images: Pictures) -> Iterator[Answers]:
         """Go through the network with some pictures at a time, in memory that is used again for the next ones."""
-        X, workspace = np.empty((min(len(images), _AT_A_TIME), self.geometry.n_x), np.float32), Workspace()
-        for start in range(0, max(len(images), 1), _AT_A_TIME):
-            part = images[start : start + _AT_A_TIME]
-            yield answers(self.preprocessor.apply(part, X[: len(part)]), self.parameters, self.network, workspace)
+        n_x, (least, most) = self.geometry.n_x, _AT_A_TIME
+        step, workspace = max(least, min(most, _BYTES_AT_A_TIME // (4 * n_x))), _memory.workspace
+        for start in range(0, max(len(images), 1), step):
+            part = np.asarray(images[start : start + step])
+            X = workspace.array("X", 0, (n_x, len(part)), np.dtype(np.float32))
+            yield answers(self.preprocessor.apply(part, X.T), self.parameters, self.network, workspace)
 
-    def judge(self, images: np.ndarray) -> tuple[Array, NDArray[np.float64]]:
+    def judge(self, images: Pictures) -> tuple[Array, NDArray[np.float64]]:
         """Return the probabilities of pictures and how doubtful they are.
 
         Parameters
         ----------
-        images : ndarray of shape (m, height, width, channels), uint8
+        images : ndarray of shape (m, height, width, channels), uint8, or Pictures
 
         Returns
         -------

@@ -58,6 +58,9 @@ class Dataset:
     ----------
     images : h5py.Dataset of shape (m, height, width, channels), uint8
         On disk; index it to read, or use `read` or `X`.
+    path_column, sha256_column : h5py.Dataset
+        On disk, like `images`, for who wants a few rows of `paths` and `sha256`; kept open, which spares looking for
+        them and reading a chunk again.
     labels : ndarray of shape (m,), int
         Indices of `classes`; -1 where unlabelled.
     split : ndarray of shape (m,), uint8
@@ -73,6 +76,8 @@ class Dataset:
     def __init__(self, file: h5py.File) -> None:
         self.file = file
         self.images: Any = file["images"]
+        self.path_column: Any = file["paths"]
+        self.sha256_column: Any = file["sha256"]
         self.labels = file["labels"][:].astype(np.int64)
         self.split = file["split"][:]
         self.group = file["group"][:].astype(np.int64)

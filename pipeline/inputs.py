@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from pipeline.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
-from pipeline.listing import escape, reason_to_ignore, safe_cell
+from pipeline.listing import escape, reason_to_ignore, safe_cell, unescape
 from pipeline.rows import read_label, safe_name
 from pipeline.samples import Source
 
@@ -86,15 +86,15 @@ class Run:
 
     def names(self) -> NDArray[np.bytes_]:
         """Return what the pictures are called in the output, in UTF-8."""
-        return np.char.add(self.prefix.encode(), self.data.file["paths"][self.start : self.stop].astype(np.bytes_))
+        return np.char.add(self.prefix.encode(), self.data.path_column[self.start : self.stop])
 
-    def images(self) -> NDArray[np.uint8]:
-        """Return the pictures: ndarray of shape (m, height, width, channels)."""
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.uint8]:
+        """Read the pictures: ndarray of shape (m, height, width, channels)."""
         return self.data.images[self.start : self.stop]
 
     def digests(self) -> NDArray[np.bytes_]:
         """Return the SHA-256 of the files that the pictures came from, in hexadecimal digits."""
-        raw = self.data.file["sha256"][self.start : self.stop].tobytes()
+        raw = self.data.sha256_column[self.start : self.stop].tobytes()
         return np.frombuffer(raw.hex().encode("ascii"), "S64")
 
     def true_labels(self, classes: tuple[str, ...]) -> tuple[tuple[str, ...], NDArray[np.integer]]:
@@ -355,6 +355,8 @@ def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
                     if not text and not any(row):
                         continue
                     place = Path(posixpath.normpath(path.parent / text))
+                    if "%" in text and not os.path.lexists(place) and os.path.lexists(unescape(str(place))):
+                        place = unescape(str(place))  # from a table that we wrote
                     label = row[label_at].strip() if label_at is not None and len(row) > label_at else ""
                     missing = () if text else ("not_found", f"line {rows.line_num} of {escape(path)} has no path")
                     yield Item(place, safe_name(place), read_label(escape(label)), None, missing)

@@ -42,8 +42,8 @@ class Record(NamedTuple):
     counts : dict
         Of `pipeline.rows.Tally`.
     digests, paths, folders : sequence of str
-        SHA-256 of each item's file, where it lies, and the folder that it is to be sorted into (None: it stays where
-        it is); empty for the pictures of a data set.
+        SHA-256 of each item's file, where it lies (an absolute path), and the folder that it is to be sorted into
+        (None: it stays where it is); empty for the pictures of a data set.
     size, checksum : int
         Bytes of the rows, and their CRC-32.
     """

@@ -115,6 +115,14 @@ def escape(path: Path | str) -> str:
     return re.sub(r"[\x00-\x1f\x7f]", lambda match: f"%{ord(match[0]):02X}", text)
 
 
+_ESCAPED = re.compile(rb"%([01][0-9A-F]|7F|[89A-F][0-9A-F])")
+
+
+def unescape(text: str) -> Path:
+    """Return the path that `escape` made a text of; one that bears such signs itself comes out as another."""
+    return Path(os.fsdecode(_ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), os.fsencode(text))))
+
+
 def safe_cell(path: str) -> str:
     """Return a path as it may stand in a table: a spreadsheet would run one that begins like a formula."""
     return f"./{path}" if path[:1] in ("=", "+", "-", "@", "\t", "\r") else path

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.activations import Array
-from pipeline.classifier import ImageClassifier
+from pipeline.classifier import ImageClassifier, Pictures
 from pipeline.config import Geometry
 from pipeline.errors import InputError
 from pipeline.images import PictureError, decode, from_array, read_bytes, render
@@ -73,9 +73,9 @@ class Stamp(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A batch that was read: the good pictures, uint8 (k, height, width, channels), and as `Rows` has it the rest."""
+    """A batch that was read: its good pictures (k, height, width, channels), and as `Rows` has it the rest."""
 
-    images: NDArray[np.uint8]
+    images: Pictures
     errors: dict[int, tuple[str, str]]
     digests: NDArray[np.bytes_]
     stamps: list[Stamp]
@@ -223,9 +223,9 @@ def load(items: Sequence[Item], geometry: Geometry) -> Loaded:
 def load_run(run: Run, geometry: Geometry) -> Loaded:
     """Read the pictures of a data set that follow one another."""
     stamp = stamp_of(run.path)
-    images = run.images()
+    images: Pictures = run  # the classifier reads some at a time
     if run.data.geometry != geometry:
-        images = np.stack([render(from_array(image), geometry) for image in images])
+        images = np.stack([render(from_array(image), geometry) for image in np.asarray(run)])
     return Loaded(images, {}, run.digests(), [stamp])
 
 

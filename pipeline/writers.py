@@ -101,7 +101,7 @@ def _lines(rows: Rows, topk: int, style: _Style) -> bytes:
         _coded(rows.names, rows.true_labels, lambda name: style.quote(style.label(name))),
         _at(rows, codes, style, empty),
         _at(rows, messages, style, empty),
-        _texts(rows.digests, style),
+        _marked(rows.digests, style),
         style.quote(rows.model_id).encode(),
     ]
     pieces: list[bytes | NDArray[np.bytes_]] = []
@@ -112,20 +112,30 @@ def _lines(rows: Rows, topk: int, style: _Style) -> bytes:
 
 def _joined(pieces: Sequence[bytes | NDArray[np.bytes_]], m: int) -> bytes:
     """Return m lines, each of them all pieces in a row; one that is bytes is the same in all lines."""
-    widths = [len(piece) if isinstance(piece, bytes) else piece.itemsize for piece in pieces]
-    lines, at = np.empty((m, sum(widths)), np.uint8), 0
-    for piece, width in zip(pieces, widths, strict=True):
-        raw = np.frombuffer(piece, np.uint8) if isinstance(piece, bytes) else piece.view(np.uint8).reshape(m, width)
-        lines[:, at : at + width] = raw
+    line = b"".join(piece if isinstance(piece, bytes) else bytes(piece.itemsize) for piece in pieces)
+    lines, at = np.empty((m, len(line)), np.uint8), 0
+    lines[:] = np.frombuffer(line, np.uint8)
+    for piece in pieces:
+        width = len(piece) if isinstance(piece, bytes) else piece.itemsize
+        if not isinstance(piece, bytes):
+            lines[:, at : at + width] = piece.view(np.uint8).reshape(m, width)
         at += width
-    return lines.tobytes().translate(None, b"\0")  # what fills cells up to the width of their column
+    return lines[lines != 0].tobytes()  # what fills cells up to the width of their column is left out
 
 
 def _texts(texts: NDArray[np.bytes_], style: _Style) -> NDArray[np.bytes_]:
     raw = texts.tobytes()
-    if len(raw.translate(None, style.special)) == len(raw) and texts.all():
-        return np.char.add(np.char.add(style.marks, texts), style.marks) if style.marks else texts
+    if len(raw.translate(None, style.special)) == len(raw):
+        return _marked(texts, style)
     return text_column(style.quote(text.decode()) for text in texts.tolist())
+
+
+def _marked(texts: NDArray[np.bytes_], style: _Style) -> NDArray[np.bytes_]:
+    """Return the cells of texts that have no special bytes."""
+    if not style.marks:
+        return texts
+    cells = np.char.add(np.char.add(style.marks, texts), style.marks)
+    return np.where(texts == b"", style.quote("").encode(), cells)
 
 
 def _coded(names: Sequence[str], indices: NDArray[np.integer], quote: Callable[[str], str]) -> NDArray[np.bytes_]:

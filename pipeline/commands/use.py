@@ -223,6 +223,7 @@ def _to_file(
 ) -> int:
     """Write rows to a file, which appears complete or not at all, and sort the pictures where that was asked."""
     from pipeline.batch import Outcome, predict_to_file, unfinished_move
+    from pipeline.listing import count
     from pipeline.sorting import check_target, sort_pictures
 
     target, output = arguments.copy_to or arguments.move_to, Path(arguments.output)
@@ -249,7 +250,8 @@ def _to_file(
             )
         with outcome.journal as journal:
             tally = outcome.tally
-            text = f"{tally.describe()}; written to {arguments.output}"
+            rows = f"{count(sum(tally.labels[name] for name in settings.only), 'row')} " if settings.only else ""
+            text = f"{tally.describe()}; {rows}written to {arguments.output}"
             if target:
                 if arguments.move_to:
                     journal.mark(moving=os.path.abspath(target))  # noqa: PTH100

@@ -219,7 +219,7 @@ def test_a_data_set_in_many_batches_has_the_rows_of_its_pictures(capsys, monkeyp
             )
         ]
     monkeypatch.setattr("pipeline.predict.PICTURES_IN_BATCH", (64, 64))
-    monkeypatch.setattr("pipeline.classifier._AT_A_TIME", 50)
+    monkeypatch.setattr("pipeline.classifier._AT_A_TIME", (50, 50))
     monkeypatch.setattr("pipeline.batch.CHUNK_OF_RUN", 150)
     for name, jobs in (("one.csv", 1), ("three.csv", 3)):
         assert predict(capsys, run_path, "data.h5", "-o", name, "--jobs", jobs)[0] == 0
@@ -416,9 +416,10 @@ def test_classes_that_the_model_does_not_know_are_not_held_against_it(capsys, ru
 
 
 def test_only_one_class_is_written_and_all_are_counted(capsys, run_path, photos):
-    _, out, _ = predict(capsys, run_path, photos, "-o", "out.csv", "--only", "face", "--json")
+    _, out, err = predict(capsys, run_path, photos, "-o", "out.csv", "--only", "face", "--json")
     found = json.loads(out)
     rows = read("out.csv")
+    assert f"; {len(rows)} rows written to out.csv" in err
     assert found["files"] == 10
     assert {row["label"] for row in rows} == {"face"}
     assert len(rows) == found["labels"]["face"] < 10

@@ -18,7 +18,7 @@ from pipeline.errors import InputError
 from pipeline.ingest import ingest
 from pipeline.inputs import Inputs
 from pipeline.listing import list_pictures
-from pipeline.predict import predict
+from pipeline.predict import predict, write_csv
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,21 @@ def test_tables_name_files_seen_from_their_folder(photos):
     assert labels("photos/some.csv") == ["face", "x, y", ""]
     Path("t.tsv").write_text("path\nphotos/face/0001.png\n\n")
     assert names("t.tsv") == ["photos/face/0001.png"]
+
+
+def test_our_own_table_can_be_given_back(photos, classifier):
+    odd = [b"line\nbreak.png", b"\xff\xfe.png", b"=cmd.png", b"100%FF.png", b"100\xff.png", b"50%0.png", b"a%41.png"]
+    for number, name in enumerate(odd):
+        Image.open(photos / "face" / "0000.png").rotate(number).save(os.fsdecode(name))
+    given = Inputs([os.fsdecode(name) for name in odd])
+    found = list(given)
+    with Path("out.csv").open("w", newline="") as file:
+        write_csv(predict(classifier, given), file, 1)
+    back = list(Inputs(["out.csv"]))
+    assert [item.name for item in back] == [item.name for item in found]
+    as_written = [item.path for item in found]
+    as_written[4] = Path("100%FF.png")  # two files are called so in the table: the one that is there as it stands
+    assert [item.path for item in back] == as_written
 
 
 def test_rows_of_a_table_without_a_path_are_rows_too(photos, classifier):
