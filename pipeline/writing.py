@@ -2,44 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.listing import escape
-
-
-def temporary(target: Path, elsewhere: bool) -> Path:
-    """Make an empty file beside the target, or in the system's place for temporary files."""
-    folder = None if elsewhere else target.parent
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=folder)
-    except OSError as error:
-        raise InputError(f"{escape(target)}: cannot be written ({error.strerror}); give another place") from None
-    os.close(descriptor)
-    return Path(name)
-
-
-def settle(part: Path, target: Path) -> None:
-    """Put a finished file in its place: on disk first, then under its name."""
-    part.chmod(0o666 & ~_umask())
-    for path, mode in ((part, os.O_RDWR), (target.parent, os.O_RDONLY)):
-        descriptor = os.open(path, mode)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if path is part:
-            part.replace(target)
-
-
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
 
 
 class Stream(io.FileIO):
@@ -71,3 +43,56 @@ class Stream(io.FileIO):
         """Raise what went wrong, if anything did."""
         if self.error:
             raise self.error
+
+
+@contextlib.contextmanager
+def writing(target: Path, *, discard: bool = False) -> Iterator[Stream]:
+    """Give a stream whose file takes the place of the target, if the block ends well; `discard`: is only removed.
+
+    Raises
+    ------
+    InputError
+        When it cannot be written.
+    """
+    try:
+        descriptor, name = tempfile.mkstemp(
+            prefix=f".{target.name}.", suffix=".part", dir=None if discard else target.parent
+        )
+    except OSError as error:
+        raise InputError(f"{escape(target)}: cannot be written ({error.strerror}); give another place") from None
+    os.close(descriptor)
+    part, stream = Path(name), Stream(name, "r+b")
+    try:
+        with stream:
+            yield stream
+            stream.check()
+        if discard:
+            part.unlink()
+        else:
+            _settle(part, target)
+    except BaseException as error:
+        part.unlink(missing_ok=True)
+        failed = stream.error or (error if isinstance(error, OSError) else None)
+        if failed is None or isinstance(error, KeyboardInterrupt | ChildProcessError):
+            raise
+        why = failed.strerror or failed
+        raise InputError(f"{escape(target)}: cannot be written ({why}); make room, or give another place") from None
+
+
+def _settle(part: Path, target: Path) -> None:
+    """Put a finished file in its place: on disk first, then under its name."""
+    part.chmod(0o666 & ~_umask())
+    for path, mode in ((part, os.O_RDWR), (target.parent, os.O_RDONLY)):
+        descriptor = os.open(path, mode)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if path is part:
+            part.replace(target)
+
+
+def _umask() -> int:
+    value = os.umask(0)
+    os.umask(value)
+    return value
