@@ -49,21 +49,25 @@ class Stream(io.FileIO):
 def writing(target: Path, *, discard: bool = False) -> Iterator[Stream]:
     """Give a stream whose file takes the place of the target, if the block ends well; `discard`: is only removed.
 
+    What killed processes have left of the same target is removed.
+
     Raises
     ------
     InputError
         When it cannot be written.
     """
+    prefix, suffix = f".{target.name}.", ".part"
     try:
-        descriptor, name = tempfile.mkstemp(
-            prefix=f".{target.name}.", suffix=".part", dir=None if discard else target.parent
-        )
+        descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=None if discard else target.parent)
     except OSError as error:
         raise InputError(f"{escape(target)}: cannot be written ({error.strerror}); give another place") from None
     os.close(descriptor)
     part, stream = Path(name), Stream(name, "r+b")
     try:
         with stream:
+            _lock(stream)
+            if not discard:
+                _remove_leftovers(target.parent, prefix, suffix)
             yield stream
             stream.check()
         if discard:
@@ -77,6 +81,29 @@ def writing(target: Path, *, discard: bool = False) -> Iterator[Stream]:
             raise
         why = failed.strerror or failed
         raise InputError(f"{escape(target)}: cannot be written ({why}); make room, or give another place") from None
+
+
+def _lock(file: io.FileIO) -> bool:
+    """Lock a file for as long as it is open; tell whether that was possible."""
+    try:
+        import fcntl
+    except ImportError:  # not on this system
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # somebody else has, or the file system knows no locks
+        return False
+    return True
+
+
+def _remove_leftovers(folder: Path, prefix: str, suffix: str) -> None:
+    """Remove the files of these names that nobody is writing."""
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            if path.name.startswith(prefix) and path.name.endswith(suffix) and path.is_file():
+                with path.open("rb", buffering=0) as file:
+                    if _lock(file):
+                        path.unlink()
 
 
 def _settle(part: Path, target: Path) -> None:
