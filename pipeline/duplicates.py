@@ -5,6 +5,8 @@ Groups are arrays of shape (m,), int: equal where pictures belong together, -1 w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from pipeline.looks import THUMBNAIL_SIDE
@@ -62,8 +64,10 @@ def conflicts(group: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
 def candidate_pairs(thumbnails: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
     """Find pairs of thumbnails that may be near duplicates.
 
-    A perceptual hash is cut into bands of 16 bits; only pictures that agree on all bits of a band, and stand within
-    `_WINDOW` places of each other among those, are compared. So the work grows with m, not with m squared.
+    `_CHOICES` times some bits of a perceptual hash are looked at; only pictures that agree on all of them, and stand
+    within `_WINDOW` places of each other among those, are compared (locality-sensitive hashing by sampled bits:
+    P. Indyk and R. Motwani, "Approximate nearest neighbors", 1998). The more pictures there are, the more bits are
+    chosen, so that hardly more of them agree by chance: the work grows with m, not with m squared.
 
     Parameters
     ----------
@@ -77,24 +81,22 @@ def candidate_pairs(thumbnails: np.ndarray, places: np.ndarray | None = None) ->
         Pairs i < j (of `places`, by their index) whose hashes differ in at most `_FARTHEST` of 176 bits, each once.
     """
     places = np.arange(len(thumbnails)) if places is None else places
-    blocks = np.split(places, range(_HASHED_AT_A_TIME, len(places), _HASHED_AT_A_TIME))
-    bands = np.concatenate([_hash(thumbnails[block]) for block in blocks])  # (m, 11)
-    words = np.pad(bands, ((0, 0), (0, 1))).view(np.uint64)  # (m, 3)
-    found = []
-    for band in range(bands.shape[1]):
-        order = np.lexsort((words[:, 1], words[:, 0], bands[:, band]))
-        keys = bands[order, band]
-        for step in range(1, min(_WINDOW, len(order) - 1) + 1):
-            near = np.flatnonzero(keys[:-step] == keys[step:])
-            if not len(near):
-                break
-            one, other = order[near], order[near + step]
-            distance = np.bitwise_count(words[one] ^ words[other]).sum(axis=1)
-            close = distance <= _FARTHEST
-            one, other = one[close], other[close]
-            found.append(np.minimum(one, other) * len(places) + np.maximum(one, other))  # sorts quicker than pairs do
-    codes = np.unique(np.concatenate(found)) if found else np.empty(0, dtype=np.intp)
-    return np.stack(np.divmod(codes, max(1, len(places))), axis=1)
+    m = len(places)
+    choices = _choices(m)
+    words, keys = np.empty((m, 3), np.uint64), np.empty((_CHOICES, m), np.uint32)
+    for start in range(0, m, _HASHED_AT_A_TIME):
+        part = slice(start, start + _HASHED_AT_A_TIME)
+        bits = _hash(thumbnails[places[part]])
+        words[part] = np.packbits(bits, axis=1).view(np.uint64)
+        keys[:, part] = np.packbits(bits[:, choices], axis=2).view(np.uint32)[..., 0].T
+    alike = np.lexsort(words.T)  # so that of many that agree, those that are most alike stand together
+    words, keys = words[alike], keys[:, alike]
+    found = np.empty(0, np.int64)
+    for key in keys:
+        found = np.sort(np.concatenate([found, *_close(key, words)]))  # quicker than `np.unique`
+        found = found[np.diff(found, prepend=-1) > 0]
+    pairs = np.sort(alike[np.stack(np.divmod(found, max(1, m)), axis=1)], axis=1)
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
 def confirm(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -126,40 +128,72 @@ def star_groups(m: int, pairs: np.ndarray) -> np.ndarray:
         The index of each group's first member; -1 where a picture stands alone.
     """
     first = np.full(m, -1)
-    for i, j in pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))].tolist():
-        if first[j] < 0 and first[i] in (-1, i):
-            first[i] = first[j] = i
+    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
+    for start in range(0, len(order), _LISTED_AT_A_TIME):
+        for i, j in pairs[order[start : start + _LISTED_AT_A_TIME]].tolist():
+            if first[j] < 0 and first[i] in (-1, i):
+                first[i] = first[j] = i
     return first
 
 
-_WINDOW = 32
-_HASHED_AT_A_TIME = 1 << 12  # about 50 MB
+_BITS, _PADDED = 176, 192
+_CHOICES, _FEWEST, _MOST = 20, 16, 32  # of so many bits
+_WINDOW = 16
+_HASHED_AT_A_TIME, _COMPARED_AT_A_TIME, _LISTED_AT_A_TIME = 1 << 12, 1 << 16, 1 << 16  # 50 MB, 10 MB, 10 MB
 _FARTHEST = 40
 _LEAST_CORRELATION = 0.97
 _LEAST_CONTRAST = 4.0
 
 
+def _choices(m: int) -> np.ndarray:
+    """Return which bits are looked at: (_CHOICES, _MOST), int; those beyond as many as m pictures need are no bits.
+
+    Half of the choices are neighbours: what changes in a plain part of a picture leaves those of other parts alone.
+    The others come from anywhere, and so are agreed on by fewer.
+    """
+    rng = np.random.default_rng(0)
+    n = min(max(_FEWEST, m.bit_length()), _MOST)
+    near = (np.arange(0, _BITS, 16)[:, None] + np.arange(n)) % _BITS  # (11, n)
+    choices = np.full((_CHOICES, _MOST), _BITS)
+    choices[:, :n] = [*near, *(rng.permutation(_BITS)[:n] for _ in range(_CHOICES - len(near)))]
+    return choices
+
+
+def _close(key: np.ndarray, words: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the pairs i, j of pictures with equal keys whose hashes are close, as numbers i * m + j."""
+    m = len(key)
+    order = np.sort(key.astype(np.uint64) << np.uint64(32) | np.arange(m, dtype=np.uint64))
+    for start in range(0, m, _COMPARED_AT_A_TIME):
+        part = order[start : start + _COMPARED_AT_A_TIME + _WINDOW]
+        place = (part & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        key, hashes = part >> np.uint64(32), words[place]
+        for step in range(1, _WINDOW + 1):
+            near = np.flatnonzero(key[:-step][:_COMPARED_AT_A_TIME] == key[step:][:_COMPARED_AT_A_TIME])
+            if not len(near):
+                break
+            distance = np.bitwise_count(hashes[near] ^ hashes[near + step]).sum(axis=1)
+            near = near[distance <= _FARTHEST]
+            yield place[near] * m + place[near + step]
+
+
 def _hash(thumbnails: np.ndarray) -> np.ndarray:
-    """Return 176 bits a picture as (m, 11) uint16: signs of gradients, and of low frequencies.
+    """Return (m, 192) bool: signs of gradients, of low frequencies, and 16 that are False.
 
     The gradient hash compares each of 8x8 cells with its right and its lower neighbour (N. Krawetz, "Kind of like
     that", 2013); the other is the sign pattern of 8x8 low frequencies of the discrete cosine transform against their
     median (the pHash of C. Zauner, 2010).
     """
     m = len(thumbnails)
-    cells = thumbnails.reshape(m, 8, 4, 8, 4).mean(axis=(2, 4), dtype=np.float32)  # (m, 8, 8)
     k, x = np.arange(1, 9)[:, None], np.arange(32)[None]
-    cosines = np.cos(np.pi * k * (2 * x + 1) / 64).astype(np.float32)  # (8, 32)
-    waves = (cosines @ thumbnails.astype(np.float32) @ cosines.T).reshape(m, 64)
-    bits = np.concatenate(
-        [
-            (cells[:, :, 1:] > cells[:, :, :-1]).reshape(m, 56),
-            (cells[:, 1:] > cells[:, :-1]).reshape(m, 56),
-            waves > np.median(waves, axis=1, keepdims=True),
-        ],
-        axis=1,
-    )
-    return np.packbits(bits, axis=1).view(np.uint16)
+    means, cosines = (x // 4 == k - 1) / 4, np.cos(np.pi * k * (2 * x + 1) / 64)  # (8, 32)
+    both = np.concatenate([means, cosines]).astype(np.float32)
+    sums = both @ (thumbnails.reshape(-1, 32).astype(np.float32) @ both.T).reshape(m, 32, 16)  # (m, 16, 16)
+    cells, waves = sums[:, :8, :8], sums[:, 8:, 8:].reshape(m, 64)
+    bits = np.zeros((m, _PADDED), dtype=bool)
+    bits[:, :56] = (cells[:, :, 1:] > cells[:, :, :-1]).reshape(m, 56)
+    bits[:, 56:112] = (cells[:, 1:] > cells[:, :-1]).reshape(m, 56)
+    bits[:, 112:_BITS] = waves > np.partition(waves, 31, axis=1)[:, 31:32]
+    return bits
 
 
 def _standardise(thumbnails: np.ndarray) -> np.ndarray:

@@ -19,7 +19,10 @@ Everything here is a pure function of the bytes and the geometry, and safe to ca
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import io
+import logging
 import os
 import re
 import stat
@@ -122,9 +125,12 @@ _TRANSPOSES = {
 _EXIF_ORIENTATION = 0x0112
 _CUT = re.compile(r"truncat|unexpected end|end of file|requires a buffer", re.IGNORECASE)
 
-# A file's fate is told by its row. Pillow's warnings would tell it again, on stderr, without the file's name; and
-# `warnings.catch_warnings` is not safe among threads.
+# A file's fate is told by its row. Pillow's warnings and log, and libtiff, would tell it again, on stderr, without the
+# file's name; and `warnings.catch_warnings` is not safe among threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+with contextlib.suppress(AttributeError, OSError):  # where libtiff cannot be found through Pillow, it goes on talking
+    ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 
 
 class PictureError(Exception):

@@ -36,7 +36,7 @@ from pipeline.samples import Sample, Source
 from pipeline.sources import open_source
 from pipeline.split import SPLITS
 from pipeline.table import Table, read_table, write_table
-from pipeline.writing import Stream, settle, temporary
+from pipeline.writing import writing
 
 __all__ = ["IngestReport", "digest", "ingest", "survey", "write_rejected"]
 
@@ -129,23 +129,23 @@ def ingest(
         )
     geometry = geometry or _geometry(source, config)
     kept = Kept(target, source, geometry, config.max_pixels)
-    name = temporary(target, dry_run)
-    stream = Stream(name, "r+b")
+    with (
+        writing(target, discard=dry_run) as stream,
+        contextlib.closing(Table(None if dry_run else target.parent)) as table,
+    ):
+        done = 0
 
-    done = 0
+        def tick(n: int) -> None:
+            nonlocal done
+            stream.check()
+            done += n
+            if progress:
+                progress(done, len(source.samples))
 
-    def tick(n: int) -> None:
-        nonlocal done
-        stream.check()
-        done += n
-        if progress:
-            progress(done, len(source.samples))
-
-    try:
-        with stream, contextlib.closing(Table(None if dry_run else target.parent)) as table:
-            if append:
-                with target.open("rb") as old_file:
-                    shutil.copyfileobj(old_file, stream)
+        if append:
+            with target.open("rb") as old_file:
+                shutil.copyfileobj(old_file, stream)
+        try:
             with h5py.File(stream, "r+" if append else "w") as file:
                 known = read_table(file, table) if append else set()
                 task = (source.read, geometry, config.max_pixels)
@@ -153,21 +153,11 @@ def ingest(
                 parts = _parts(all_chunks, task, jobs, work, None if dry_run else kept, tick)
                 outcome = _fill(file, table, known, source, geometry, config, parts)
                 report = _finish(file, table, source, outcome, geometry, config, into, str(target), append)
-            stream.check()
-        if dry_run:
-            name.unlink()
-        else:
-            settle(name, target)
-            kept.remove()
-    except BaseException as error:
-        name.unlink(missing_ok=True)
-        failed = stream.error or (error if isinstance(error, OSError) else None)
-        if isinstance(error, InputError):
+        except InputError:
             kept.remove()  # what is wrong must be mended first
-        if failed is None or isinstance(error, KeyboardInterrupt | ChildProcessError):
             raise
-        why = failed.strerror or failed
-        raise InputError(f"{escape(target)}: cannot be written ({why}); make room, or give another place") from None
+    if not dry_run:
+        kept.remove()
     return dataclasses.replace(report, taken_up=kept.taken_up)
 
 

@@ -15,12 +15,11 @@ import numpy as np
 from pipeline import split as splitting
 from pipeline.config import Geometry
 from pipeline.division import Division
-from pipeline.errors import InputError
-from pipeline.listing import count, escape, safe_cell
+from pipeline.listing import count, safe_cell
 from pipeline.samples import Source
 from pipeline.split import SPLITS
 from pipeline.table import Table
-from pipeline.writing import settle, temporary
+from pipeline.writing import writing
 
 
 @dataclass(frozen=True)
@@ -104,13 +103,8 @@ def write_rejected(report: IngestReport, path: str | Path) -> None:
     table = csv.writer(text)
     table.writerow(("path", "error_code", "error_message"))
     table.writerows((safe_cell(name), code, message) for name, code, message in report.rejected)
-    path = Path(path)
-    try:
-        part = temporary(path, elsewhere=False)
-        part.write_text(text.getvalue(), encoding="utf-8", newline="")
-        settle(part, path)
-    except OSError as error:
-        raise InputError(f"{escape(path)}: cannot be written ({error.strerror}); give another place") from None
+    with writing(Path(path)) as stream:
+        stream.write(text.getvalue().encode())
 
 
 def make_report(

@@ -31,6 +31,7 @@ _COLUMNS: dict[str, tuple[tuple[int, ...], Any]] = {
     "measures": ((len(MEASURES),), np.float32),
     "thumbnail_of": ((), np.int32),
 }
+_THUMBNAILS_AT_A_TIME = 1 << 12
 
 
 class Table:
@@ -64,7 +65,8 @@ class Table:
         columns["thumbnail_of"] = part.thumbnail_of + len(self)
         for name, values in columns.items():
             self._parts[name].append(values)
-        self._thumbnails.write(part.thumbnails.tobytes())
+        for start in range(0, len(part.thumbnails), _THUMBNAILS_AT_A_TIME):  # they may be on disk
+            self._thumbnails.write(part.thumbnails[start : start + _THUMBNAILS_AT_A_TIME].tobytes())
         self.samples += samples
 
     def column(self, name: str) -> np.ndarray:
@@ -106,7 +108,7 @@ def read_table(file: h5py.File, table: Table) -> set[tuple[str, bytes]]:
         kinds=data.kinds.astype(str),
         measures=data.measures,
         thumbnail_of=file["thumbnail_of"][:],
-        thumbnails=file["thumbnails"][:],
+        thumbnails=file["thumbnails"],
         rejected=np.empty((0, 3), str),
     )
     table.add(samples, part)

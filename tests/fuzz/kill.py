@@ -1,10 +1,11 @@
 """Kill ingestions and trainings with SIGKILL at moments of chance, and look at what they leave.
 
-    python tests/fuzz/kill.py ingest --count 50
+    python tests/fuzz/kill.py ingest --count 50 --pictures 3000
     python tests/fuzz/kill.py train --count 50
 
 After every kill, each file under a target's name must be whole; what is started again must end with the data set, or
-bit for bit with the weights, of an undisturbed run. The result is a line of JSON.
+bit for bit with the weights, of an undisturbed run. An ingestion of over two seconds keeps what it has done so far, and
+goes on from there. The result is a line of JSON: how often what was seen after the kills.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ import argparse
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import tomllib
 from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +36,7 @@ from pipeline.classifier import ImageClassifier  # noqa: E402
 from pipeline.dataset import Dataset  # noqa: E402
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+EPOCHS = 200
 
 
 def start(*words: object) -> subprocess.Popen:
@@ -80,65 +85,99 @@ def content(path: Path) -> list[np.ndarray]:
         return [data.X, data.labels, data.split, data.group, data.sha256, data.sizes, data.paths, data.measures]
 
 
+def kill_often(
+    count: int,
+    rng: random.Random,
+    took: float,
+    command: Callable[[], Sequence[object]],
+    check: Callable[[Counter[str]], None],
+    compare: Callable[[], None],
+) -> Counter[str]:
+    """Kill so often what takes so many seconds if nothing happens to it; see `kill_ingest` for the rest.
+
+    Of what goes on after a kill, half is killed, too, within the time that it has still to do.
+    """
+    seen: Counter[str] = Counter()
+    while seen["killed"] < count:
+        left, again = took, True
+        while again:
+            moment = rng.uniform(0, left)
+            seen["killed" if killed(moment, *command()) else "finished before"] += 1
+            check(seen)
+            left -= moment
+            again = rng.random() < 0.5 and seen["killed"] < count
+        to_the_end(*command())
+        compare()
+        seen["ended equal"] += 1
+    return seen
+
+
 def kill_ingest(work: Path, count: int, m: int, rng: random.Random) -> Counter[str]:
-    """Kill an ingestion, again and again."""
+    """Kill an ingestion, again and again: its target must be absent or equal to that of an undisturbed one."""
     source, expected, target = pictures(work / "pictures", m), work / "expected.h5", work / "target.h5"
-    words = ("ingest", source, target, "--size", "24", "--jobs", "2")
-    took = to_the_end("ingest", source, expected, "--size", "24", "--jobs", "2")
-    good, seen = content(expected), Counter[str]()
-    for _ in range(count):
-        seen["killed" if killed(rng.uniform(0, took), *words) else "finished before"] += 1
+    settings = ("--size", "24", "--exact", "--jobs", "1", "--overwrite")
+    took = to_the_end("ingest", source, expected, *settings)
+    good = content(expected)
+
+    def check(seen: Counter[str]) -> None:
+        seen["parts kept"] += (work / ".target.h5.parts").exists()
+        seen["temporary file left"] += any(work.glob(".target.h5.*.part"))
         if target.exists():
             seen["target there"] += 1
-        else:
-            seen["target absent, temporary files left"] += any(p.name.startswith(".target") for p in work.iterdir())
-            to_the_end(*words)
-        for one, other in zip(good, content(target), strict=True):
-            np.testing.assert_array_equal(one, other)
+            for one, other in zip(good, content(target), strict=True):
+                np.testing.assert_array_equal(one, other)
+
+    def compare() -> None:
+        check(Counter())
         target.unlink()
-    return seen
+        assert not any(work.glob(".target.h5.*"))  # and nothing is left
+
+    return kill_often(count, rng, took, lambda: ("ingest", source, target, *settings), check, compare)
 
 
 def kill_train(work: Path, count: int, m: int, rng: random.Random) -> Counter[str]:
-    """Kill a training, and go on with it, again and again."""
+    """Kill a training, again and again: every file of its run must be absent or whole, and the last weights equal.
+
+    Half of the trainings begin over a run that is there already.
+    """
     source, runs = pictures(work / "pictures", m), work / "runs"
-    settings = ("--size", "16", "--hidden", "64,32", "--epochs", "30", "--threads", "1", "--pretrain", "none")
+    settings = ("--size", "16", "--hidden", "64,32", "--epochs", EPOCHS, "--threads", "1", "--pretrain", "none")
     words = ("train", source, "--runs", runs, *settings, "--name")
     took = to_the_end(*words, "expected")
-    good, seen = ImageClassifier.load(runs / "expected").parameters.flat, Counter[str]()
+    good = ImageClassifier.load(runs / "expected").parameters.flat
     folder = runs / "run"
-    begin = (*words, "run", "--overwrite")
-    while seen["killed"] < count:
-        again = ("train", "--resume", folder) if (folder / "checkpoint.h5").exists() else begin
-        seen["resumed" if again is not begin else "begun"] += 1
-        was_killed = killed(rng.uniform(0, 0.7 * took), *again)
-        seen["killed"] += was_killed
+
+    def command() -> Sequence[object]:
+        resumes = (folder / "checkpoint.h5").exists()
+        return ("train", "--resume", folder) if resumes else (*words, "run", "--overwrite")
+
+    def compare() -> None:
+        seen: Counter[str] = Counter()
         check_run(folder, seen)
-        if not was_killed:
-            np.testing.assert_array_equal(ImageClassifier.load(folder).parameters.flat, good)
-            seen["ended equal"] += 1
-            (folder / "checkpoint.h5").unlink()  # the next one begins anew, over a finished run
-    while not (folder / "report.html").exists() or (folder / "checkpoint.h5").exists():
-        to_the_end(*(("train", "--resume", folder) if (folder / "checkpoint.h5").exists() else begin))
+        assert len(seen) == len(READERS)
         np.testing.assert_array_equal(ImageClassifier.load(folder).parameters.flat, good)
-        seen["ended equal"] += 1
         (folder / "checkpoint.h5").unlink()
-    return seen
+        if rng.random() < 0.5:
+            shutil.rmtree(folder)
+
+    return kill_often(count, rng, took, command, partial(check_run, folder), compare)
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "data.h5": content,
+    "checkpoint.h5": load_state,
+    "model.h5": ImageClassifier.load,
+    "config.toml": lambda path: tomllib.loads(path.read_text()),
+    "metrics.json": lambda path: json.loads(path.read_text()),
+    "filters.png": lambda path: Image.open(path).load(),
+    "history.csv": lambda path: path.read_text().splitlines()[EPOCHS],
+    "report.html": lambda path: path.read_text().index("</html>"),
+}
 
 
 def check_run(folder: Path, seen: Counter[str]) -> None:
     """Read every file of a run that is there."""
-    readers = {
-        "data.h5": lambda path: content(path),
-        "checkpoint.h5": load_state,
-        "model.h5": ImageClassifier.load,
-        "config.toml": lambda path: tomllib.loads(path.read_text()),
-        "metrics.json": lambda path: json.loads(path.read_text()),
-        "filters.png": lambda path: Image.open(path).load(),
-        "history.csv": lambda path: path.read_text().splitlines()[30],
-        "report.html": lambda path: path.read_text().index("</html>"),
-    }
-    for name, read in readers.items():
+    for name, read in READERS.items():
         if (folder / name).exists():
             read(folder / name)
             seen[name] += 1

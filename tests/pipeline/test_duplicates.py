@@ -55,6 +55,26 @@ def test_copies_are_found_and_only_they(scenes, copy):
     assert found <= expected
 
 
+def test_copies_are_found_among_many(scenes):
+    m = len(scenes)
+    own = np.stack([look_at(image).thumbnail for image in [*scenes, *map(COPIES["smaller"], scenes)]])
+    rng = np.random.default_rng(0)
+    others = rng.integers(0, 256, (70_000, 8, 8), dtype=np.uint8).repeat(4, axis=1).repeat(4, axis=2)
+    found = near(np.concatenate([own, others]))
+    expected = {(i, i + m) for i in range(m)}
+    assert len(found & expected) >= 0.97 * m
+    assert found <= expected
+
+
+def test_many_pictures_of_one_scene_are_grouped_with_few_comparisons(scenes):
+    m = 600
+    scene = look_at(scenes[0]).thumbnail
+    frames = np.clip(scene + np.random.default_rng(0).integers(-2, 3, (m, 32, 32)), 0, 255).astype(np.uint8)
+    pairs = np.array(sorted(near(frames)))
+    assert len(pairs) < 320 * m
+    assert (star_groups(m, pairs) >= 0).mean() > 0.99
+
+
 def test_different_digits_are_not_near_duplicates():
     """Digits resemble each other more than any photographs do; even so no group is large, and none mixes classes."""
     from sklearn.datasets import load_digits

@@ -170,6 +170,16 @@ def test_a_png_whose_data_do_not_add_up_is_corrupt(scene):
         open_picture(bytes(data))
 
 
+def test_libraries_say_nothing_of_their_own_about_broken_pictures(scene, capfd):
+    good = encode(scene.convert("1"), "TIFF", compression="group4")
+    for at in range(10, len(good), 40):
+        try:
+            open_picture(good[:at] + bytes([good[at] ^ 0x55]) + good[at + 1 :])
+        except PictureError:
+            continue
+    assert capfd.readouterr() == ("", "")
+
+
 def test_bombs_are_refused_before_they_are_unpacked(scene):
     assert code_of(encode(scene), max_pixels=240 * 160 - 1) == "too_large"
     open_picture(encode(scene), max_pixels=240 * 160)

@@ -148,6 +148,29 @@ def test_interrupted_ingestion_leaves_nothing(face_folder, tmp_path):
     assert list((tmp_path / "to").iterdir()) == []
 
 
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(face_folder, tmp_path):
+    (tmp_path / "to").mkdir()
+    target = tmp_path / "to" / "out.h5"
+    script = (
+        "import os, signal, sys; from pipeline.ingest import ingest\n"
+        "ingest(sys.argv[1], sys.argv[2], progress=lambda *done: os.kill(os.getpid(), signal.SIGKILL))"
+    )
+    assert subprocess.run([sys.executable, "-c", script, face_folder, target], check=False).returncode < 0
+    left = list((tmp_path / "to").iterdir())
+    assert len(left) == 1
+    found = []
+
+    def look(done, total):
+        if not found:
+            found.extend((tmp_path / "to").iterdir())
+            ingest(face_folder, target)
+
+    ingest(face_folder, target, progress=look)
+    assert len(found) == 1
+    assert found != left
+    assert list((tmp_path / "to").iterdir()) == [target]
+
+
 def test_bad_folders_get_one_clear_message(tmp_path, lfw_images):
     def say(folder):
         with pytest.raises(InputError) as caught:
