@@ -20,6 +20,7 @@ from pipeline.pages.settings import widget
 from pipeline.playground import Pictures
 from pipeline.samples import Source
 from pipeline.sources import open_source
+from pipeline.wording import shape
 
 MAX_PICTURES = 2_000
 DATA = Path("data")
@@ -165,13 +166,13 @@ def _still_here(bench: Bench, kind: str, data: DataConfig, words: str) -> None:
 
 def _describe(pictures: Pictures) -> None:
     """Say what the pictures are."""
-    geometry, report = pictures.geometry, pictures.report
+    report = pictures.report
     names = ", ".join(pictures.classes[:6]) + (" …" if len(pictures.classes) > 6 else "")
     splits = ", ".join(
         f"{pictures.counts[split]:,} {words}" for split, words in _USES.items() if pictures.counts[split]
     )
     st.markdown(
-        f"**{sum(pictures.counts.values()):,} pictures** of {geometry.width}×{geometry.height} {geometry.color} pixels "
+        f"**{sum(pictures.counts.values()):,} pictures** of {shape(pictures.geometry)} pixels "
         f"in **{len(pictures.classes)} classes** ({drawing.plain(names)}): {splits}."
     )
     if report and report.rejected:
