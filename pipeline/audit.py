@@ -20,6 +20,7 @@ from pipeline.dataset import Dataset, is_dataset
 from pipeline.division import near_pairs
 from pipeline.duplicates import conflicts, groups_of_equals, star_groups
 from pipeline.ingest import digest, ingest, survey
+from pipeline.listing import count
 from pipeline.looks import MEASURES
 from pipeline.samples import Source
 from pipeline.sources import open_source
@@ -115,7 +116,9 @@ def _audit(data: Dataset, name: str, *, divided: bool = True, smallest: tuple[in
     ]
     rejected = tuple(f"{path} ({code}: {message})" for path, code, message in facts.rejected)
     if rejected:
-        findings.append(Finding("rejected", "warning", f"{len(rejected):,} files are no readable pictures", rejected))
+        findings.append(
+            Finding("rejected", "warning", f"{count(len(rejected), 'file')} could not be read as pictures", rejected)
+        )
         findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     heights, widths = facts.sizes[:, 0], facts.sizes[:, 1]
     counts = {part: int((facts.split == code).sum()) for code, part in enumerate(SPLITS)}
@@ -170,7 +173,12 @@ def _balance(facts: Facts) -> Iterator[Found]:
         )
     few = [name for name, n in zip(facts.classes, counts, strict=True) if n < 10]
     if few:
-        yield "few pictures", "warning", f"{len(few):,} classes have fewer than 10 pictures: {some(few)}", ()
+        yield (
+            "few pictures",
+            "warning",
+            f"{count(len(few), 'class', 'classes')} of fewer than 10 pictures: {some(few)}",
+            (),
+        )
     if len(counts) == 1:
         yield "one class", "serious", f"there is only one class, {facts.classes[0]!r}: nothing to tell apart", ()
 
@@ -183,21 +191,21 @@ def _duplicates(facts: Facts) -> Iterator[Found]:
         across = [rows for rows in sets if _is_torn(facts.split[rows])]
         within = [rows for rows in sets if not _is_torn(facts.split[rows])]
         if across:
-            message = f"{len(across):,} sets of {what} pictures lie in more than one split: the test is not honest"
+            message = f"{count(len(across), 'set')} of {what} pictures in more than one split: the test is not honest"
             yield f"{what} across splits", "serious", message, _flat(across)
         if within:
-            yield f"{what}", "warning", f"{len(within):,} sets of {what} pictures", _flat(within)
+            yield f"{what}", "warning", f"{count(len(within), 'set')} of {what} pictures", _flat(within)
     torn = conflicts(facts.equal, facts.labels)
     if torn:
         yield (
             "conflicting labels",
             "serious",
-            f"{len(torn):,} sets of identical pictures have several labels",
+            f"{count(len(torn), 'set')} of identical pictures with several labels",
             _flat(torn),
         )
     mixed = [rows for rows in alike if len(set(facts.labels[rows].tolist()) - {-1}) > 1]
     if mixed:
-        message = f"{len(mixed):,} sets of nearly identical pictures have several labels"
+        message = f"{count(len(mixed), 'set')} of nearly identical pictures with several labels"
         yield "conflicting labels of near duplicates", "warning", message, _flat(mixed)
 
 
@@ -217,7 +225,12 @@ def _appearance(facts: Facts) -> Iterator[Found]:
         if len(rows):
             # Where most of a set looks like that, that is how the set is: digits on black, pictures on white.
             severity = "warning" if len(rows) < 0.2 * len(left) else "remark"
-            yield kind, severity, f"{len(rows):,} of {len(left):,} pictures are {words}", rows.tolist()
+            yield (
+                kind,
+                severity,
+                f"{len(rows):,} of {count(len(left), 'picture')} {'is' if len(rows) == 1 else 'are'} {words}",
+                rows.tolist(),
+            )
 
 
 def _shapes(facts: Facts) -> Iterator[Found]:
@@ -226,19 +239,24 @@ def _shapes(facts: Facts) -> Iterator[Found]:
     aspect = np.maximum(heights, widths) / np.minimum(heights, widths)
     rows = np.flatnonzero(aspect > 3)
     if len(rows):
-        message = f"{len(rows):,} pictures are more than 3 times as long as wide, or the other way round"
+        message = f"{count(len(rows), 'picture')} more than 3 times as long as wide, or the other way round"
         yield "odd aspect", "warning", message, rows.tolist()
     side = np.sqrt(heights * widths)
     rows = np.flatnonzero((side > 10 * np.median(side)) | (side < np.median(side) / 10))
     if len(rows):
-        yield "odd size", "warning", f"{len(rows):,} pictures are 10 times smaller or larger than most", rows.tolist()
+        yield (
+            "odd size",
+            "warning",
+            f"{count(len(rows), 'picture')} 10 times smaller or larger than most",
+            rows.tolist(),
+        )
     rows = np.flatnonzero((heights < facts.smallest[0]) & (widths < facts.smallest[1]))
     if len(rows):
         size = f"{facts.smallest[0]}x{facts.smallest[1]}"
         yield (
             "enlarged",
             "remark",
-            f"{len(rows):,} pictures are smaller than {size}, and are enlarged to it",
+            f"{count(len(rows), 'picture')} smaller than {size}, and enlarged to it",
             rows.tolist(),
         )
 

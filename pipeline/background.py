@@ -135,6 +135,7 @@ class Training:
         self._credit: float = math.inf  # epochs it may do before it rests
         self._asked: deque[tuple[Callable[[TrainingRun], Any], Future]] = deque()
         self._is_ending = self._has_ended = False
+        self._is_watched = True
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="training", daemon=True)
 
@@ -154,6 +155,12 @@ class Training:
     def go_on(self, epochs: float = math.inf) -> None:
         """Do this many epochs more, then rest."""
         self._set(epochs)
+
+    def watch(self, is_watched: bool) -> None:
+        """Say whether anybody watches; while nobody does, it rests between epochs, and does only what was asked."""
+        with self._line.changed:
+            self._is_watched = is_watched
+            self._line.changed.notify_all()
 
     def end(self) -> None:
         """Do what is done at the end, after the epoch it is in (the first one, at least)."""
@@ -258,7 +265,8 @@ class Training:
         with self._line.changed:
             while not self._closed.is_set():
                 ending = bool(self._at_end) and (self.is_over or (self._is_ending and bool(self.records)))
-                if preparing or ending or self._asked or (self._credit and not self.is_over):
+                wanted = self._is_watched and (preparing or (self._credit and not self.is_over))
+                if wanted or ending or self._asked:
                     if self._line.join(self):
                         if preparing or ending or self._asked:
                             return self._finish if ending else self._job

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from pipeline.listing import count
+
 if TYPE_CHECKING:
     from model.training import EpochRecord
     from pipeline.evaluate import Evaluation
@@ -66,11 +68,6 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def counted(n: int, noun: str) -> str:
-    """Write a number of things: "1 file", "2,000 files"."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
 def table(rows: Iterable[Sequence[Any]], indent: str = "  ") -> str:
     """Align rows in columns: the first to the left, the others to the right."""
     cells = [[str(cell) for cell in row] for row in rows]
@@ -87,7 +84,7 @@ def describe_ingest(report: IngestReport) -> str:
     passed = sum(report.ignored.values())
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in report.ignored.items())
     lines = [
-        f"Found {counted(report.found, 'file')}: {counted(report.ingested, 'picture')} ingested, "
+        f"Found {count(report.found, 'file')}: {count(report.ingested, 'picture')} ingested, "
         f"{len(report.rejected):,} rejected, {passed:,} passed over" + (f" ({reasons})" if passed else "")
     ]
     shown = list(report.classes.items())
@@ -123,7 +120,7 @@ def describe_plan(run: TrainingRun) -> str:
     left = training.epochs - state.epoch if training.epochs != "auto" else 0
     lines = [
         f"Network {dims} ({', '.join(extras)}; {network.head}): {state.parameters.flat.size:,} parameters",
-        f"Training {counted(left, 'epoch')} in batches of {training.batch_size}: {training.optimizer}, "
+        f"Training {count(left, 'epoch')} in batches of {training.batch_size}: {training.optimizer}, "
         f"learning rate {training.learning_rate:.3g}, {schedule}, seed {training.seed}"
         f"{varied}; about {duration(max(1.0, run.estimate_seconds()))} of computing on "
         f"{counted(run.threads, 'thread')}",

@@ -393,7 +393,8 @@ def _open(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
     pixels = image.width * image.height
     if pixels > max_pixels:
         raise PictureError(
-            "too_large", f"has {image.width} x {image.height} = {pixels} pixels; at most {max_pixels} are allowed"
+            "too_large",
+            f"has {image.width:,} x {image.height:,} = {pixels:,} pixels; at most {max_pixels:,} are allowed",
         )
     if pixels == 0:
         raise PictureError("corrupt", "has no pixels")

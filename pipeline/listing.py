@@ -128,9 +128,9 @@ def safe_cell(path: str) -> str:
     return f"./{path}" if path[:1] in ("=", "+", "-", "@", "\t", "\r") else path
 
 
-def count(n: int, noun: str) -> str:
-    """Return a number with its noun: 1 picture, 2 pictures."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+def count(n: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: 1 picture, 2,000 pictures."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
 def _percent_escape(error: UnicodeError) -> tuple[str, int]:

@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import itertools
 import os
+import re
 import shlex
 import shutil
 from collections.abc import Iterable, Mapping
@@ -41,6 +42,7 @@ _SECTIONS: dict[str, type] = {"network": NetworkConfig, "training": TrainingConf
 _PICTURES = "pictures"  # the section of how pictures are read: two fields of DataConfig
 _OF_PICTURES = ("size", "color")
 _ON, _OFF, _NONE = "on", "off", "none"
+_LABELS = {"hidden": "Hidden layers", "augment": "Augmentation", "l2": "L2 penalty", "size": "Size, pixels"}
 
 
 # Pictures
@@ -150,6 +152,11 @@ class Setting:
     choices: tuple[str, ...] = ()
 
     @property
+    def label(self) -> str:
+        """Its name on a page."""
+        return _LABELS.get(self.name) or self.name.replace("_", " ").capitalize()
+
+    @property
     def flag(self) -> str:
         """Its name on the command line."""
         return "--" + self.name.replace("_", "-")
@@ -241,9 +248,18 @@ def _read(words: Mapping[str, str], sections: Mapping[str, type]) -> tuple[list[
     return [kind(**values[section]) for section, kind in sections.items()], problems
 
 
+# How a message speaks of a setting: by its flag, by a name that is no word, or by one after "set", "give" or "raise".
+_NAMED = re.compile(r"--([a-z0-9-]+)|\b([a-z0-9]+(?:_[a-z0-9]+)+)\b|(?<=\bset )(\w+)|(?<=\b(?:give|turn) )(\w+)")
+
+
 def _sentence(name: str, message: str) -> str:
-    """Return a message without the field's name, which stands beside it already."""
-    text = message.removeprefix(f"{name}: ").strip().rstrip(".")
+    """Return a message in a page's words: without the setting's name, which stands beside it, others by their label."""
+
+    def label(match: re.Match[str]) -> str:
+        named = next(filter(None, match.groups())).replace("-", "_")
+        return f"“{settings()[named].label}”" if named in settings() else match[0]
+
+    text = _NAMED.sub(label, message.removeprefix(f"{name}: ")).strip().rstrip(".")
     return text[:1].upper() + text[1:] + "."
 
 

@@ -1,10 +1,11 @@
-"""How sure a classifier is, in plain sentences."""
+"""How sure a classifier is, and what its pictures are like, in plain words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from model.calibration import FEWEST_FOR_TEMPERATURE, Calibration
+from pipeline.config import Geometry
 
 SURE, FAIRLY_SURE, CLOSE = 0.95, 0.75, 0.15
 # Why a classifier abstains -> what to say instead of a class, and the sentence below it.
@@ -12,6 +13,11 @@ ABSTAINS = {
     "unsure": ("Not sure", "The model abstains: it doubts this more than nearly all pictures it was checked on."),
     "unlike": ("Unlike the training data", "The model abstains: it was not trained on pictures like this one."),
 }
+
+
+def shape(geometry: Geometry) -> str:
+    """Say how large pictures are, and whether in colour: 25×25 gray."""
+    return f"{geometry.width}×{geometry.height} {'RGB' if geometry.color == 'rgb' else geometry.color}"
 
 
 def headline(ranking: Sequence[tuple[str, float]], doubt: str = "") -> str:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.console import counted, progress_bar, say
+from pipeline.console import progress_bar, say
 from pipeline.errors import InputError
+from pipeline.listing import count
 
 if TYPE_CHECKING:
     from pipeline.runs import RunSummary
@@ -70,7 +71,7 @@ def ingest(arguments: Arguments) -> int:
         say("Interrupted; the same command goes on where this one stopped" if kept else "Interrupted; nothing is kept")
         return 130
     if report.taken_up:
-        say(f"{counted(report.taken_up, 'file')} had been read before an interruption, and were not read again")
+        say(f"{count(report.taken_up, 'file')} had been read before an interruption, and were not read again")
     if arguments.rejected:
         ingesting.write_rejected(report, arguments.rejected)
     print(json.dumps(report.to_dict(), indent=2) if arguments.json else describe_ingest(report))

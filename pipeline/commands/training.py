@@ -10,8 +10,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.console import counted, progress_bar, say
+from pipeline.console import progress_bar, say
 from pipeline.errors import InputError
+from pipeline.listing import count
 
 if TYPE_CHECKING:
     from pipeline.run import TrainingRun
@@ -142,7 +143,7 @@ def _run_to_the_end(run: TrainingRun) -> int:
         say(f"facette: {error}")
         if run.state.epoch:
             run.save_model()
-            say(f"The best weights of the {counted(run.state.epoch, 'epoch')} before are in {run.folder / 'model.h5'}")
+            say(f"The best weights of the {count(run.state.epoch, 'epoch')} before are in {run.folder / 'model.h5'}")
         else:
             run.discard()
         return 1

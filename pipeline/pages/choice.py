@@ -11,7 +11,9 @@ from model.checkpoint import FormatError
 from model.config import ConfigError
 from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError
+from pipeline.pages import drawing
 from pipeline.runs import RunSummary, list_runs, summarize
+from pipeline.wording import shape
 
 PROBLEMS = (InputError, ConfigError, FormatError, OSError)
 KEY = "model"  # in the session and in the address: ?model=first
@@ -69,21 +71,19 @@ def show(name: str) -> None:
 
 
 def _follow(options: dict[str, RunSummary]) -> None:
-    """Take up what `show` asked for; say so where the address names a run that is not there."""
+    """Take up what `show` asked for; say so where the run chosen, or that of the address, is not there any more."""
     wanted = st.session_state.pop(_NEXT, None)
     if wanted in options:
         st.session_state[KEY] = wanted
-    asked = st.query_params.get(KEY, "")
+    asked = st.session_state.get(KEY) or st.query_params.get(KEY)
     if asked and asked not in options:
-        st.sidebar.warning(f"There is no run “{asked}” any more; this is {next(iter(options))}.")
-    if st.session_state.get(KEY) not in options:
-        st.session_state.pop(KEY, None)
+        st.session_state[KEY] = next(iter(options))  # said outright, or the browser goes on showing the old name
+        st.warning(drawing.plain(f"There is no run {asked} any more; this is {st.session_state[KEY]}."))
 
 
 def figures(run: RunSummary, classifier: ImageClassifier) -> str:
     """Return a run's main figures as a few short lines."""
-    geometry = classifier.geometry
-    lines = [f"{len(classifier.classes)} classes · {geometry.width}×{geometry.height} {geometry.color}"]
+    lines = [f"{len(classifier.classes)} classes · {shape(classifier.geometry)}"]
     if run.m:
         right = round(run.accuracy * run.m)
         lines.append(f"{right:,} of {run.m:,} {run.judged_on} pictures right ({100 * run.accuracy:.1f}%)")

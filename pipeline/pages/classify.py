@@ -18,7 +18,7 @@ from pipeline.pages import drawing, train_demo
 from pipeline.pages.choice import PROBLEMS, Chosen
 from pipeline.predict import WRITERS
 from pipeline.uploads import Classified, Upload, classify_uploads, cut, from_folder, loss_by_fit, part_box
-from pipeline.wording import headline, verdict, what_probabilities_are
+from pipeline.wording import headline, shape, verdict, what_probabilities_are
 
 MAX_PICTURES = 200
 MAX_PIXELS = 50_000_000
@@ -314,7 +314,7 @@ def _pictures(classifier: ImageClassifier, result: Classified) -> None:
     assert result.seen is not None
     label = row.ranking[0][0]
     evidence = occlusion_map(classifier, result.seen, classifier.classes.index(label))
-    size, seen = f"{result.size[1]:,}×{result.size[0]:,} pixels", f"{geometry.width}×{geometry.height} {geometry.color}"
+    size, seen = f"{result.size[1]:,}×{result.size[0]:,} pixels", shape(geometry)
     st.html(
         drawing.views(
             [

@@ -18,10 +18,12 @@ from pipeline.corrections import REMOVE, corrected_archive, corrected_manifest, 
 from pipeline.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
 from pipeline.gallery import data_of
+from pipeline.listing import count
 from pipeline.pages import drawing, train_demo
 from pipeline.pages.choice import PROBLEMS, Chosen
 from pipeline.split import SPLITS
 from pipeline.suspects import HELD_OUT, Suspect, look_alikes, top_losses
+from pipeline.wording import shape
 
 DATA = Path("data")  # data sets in it can be looked at, too
 CLASSES_SHOWN = 40
@@ -77,10 +79,9 @@ def _no_data() -> None:
 
 
 def _page(chosen: Chosen, dataset: Dataset, key: Key) -> None:
-    geometry = dataset.geometry
     st.markdown(
-        f"{_count(len(dataset), 'picture')} of {geometry.width}×{geometry.height} {geometry.color} in "
-        f"{_count(len(dataset.classes), 'class', 'classes')}."
+        f"{count(len(dataset), 'picture')} of {shape(dataset.geometry)} in "
+        f"{count(len(dataset.classes), 'class', 'classes')}."
     )
     views: dict[str, Callable[[Chosen, Dataset, Key], None]] = {
         "Classes and splits": _composition,
@@ -113,7 +114,9 @@ def _composition(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     st.html(drawing.legend([(color, name) for name, color in parts]))
     st.html(
         drawing.stacks(
-            [(dataset.classes[c], [int(counts[c, s]) for s in used]) for c in shown], [_COLORS[s] for s in used]
+            "Pictures of each class",
+            [(dataset.classes[c], [int(counts[c, s]) for s in used]) for c in shown],
+            [_COLORS[s] for s in used],
         )
     )
     if len(order) > CLASSES_SHOWN:
@@ -134,9 +137,9 @@ def _composition(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     groups = len(np.unique(dataset.group[dataset.group >= 0]))
     together = int((dataset.group >= 0).sum())
     if groups:
-        st.caption(f"{_count(together, 'picture')} belong to {_count(groups, 'group')} (copies, or one person's).")
+        st.caption(f"{count(together, 'picture')} belong to {count(groups, 'group')} (copies, or one person's).")
     if dataset.rejected:
-        with st.expander(f"{_count(len(dataset.rejected), 'file')} could not be read", icon=":material/broken_image:"):
+        with st.expander(f"{count(len(dataset.rejected), 'file')} could not be read", icon=":material/broken_image:"):
             columns = ("file", "error", "what is wrong")
             st.dataframe(dict(zip(columns, zip(*dataset.rejected, strict=True), strict=True)), hide_index=True)
 
@@ -156,7 +159,7 @@ def _pictures(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     if split != "all":
         chosen_rows &= dataset.split == SPLITS.index(split)
     everything = np.flatnonzero(chosen_rows)
-    st.caption(_count(len(everything), "picture"))
+    st.caption(count(len(everything), "picture"))
     rows = _a_page(everything, PICTURES_A_PAGE, f"sheet-{name}-{split}")
     tiles = [
         (drawing.data_url(picture), "" if name != "all" else _label(dataset, row), str(dataset.paths[row]))
@@ -184,7 +187,7 @@ def _findings(chosen: Chosen, dataset: Dataset, key: Key) -> None:
             st.markdown(f":{_BADGES[finding.severity]}-badge[{finding.severity}] {message}")
             st.html(drawing.tiles([(drawing.data_url(p), "", name) for name, p in finding.pictures], small=True))
             if finding.paths:
-                with st.expander(f"Names of {_count(len(finding.paths), 'file')}"):
+                with st.expander(f"Names of {count(len(finding.paths), 'file')}"):
                     st.dataframe({"file": finding.paths}, hide_index=True)
     st.caption("The same as text, a page or a contact sheet:")
     st.code(shlex.join(["facette", "inspect", _from_here(key[0]), "--html", "findings.html"]), language="shell")
@@ -207,8 +210,8 @@ def _look_alikes(chosen: Chosen, dataset: Dataset, key: Key) -> None:
         return
     torn = sum(len({_label(dataset, row) for row in rows}) > 1 for rows in sets)
     st.markdown(
-        f"{_count(len(sets), 'set')} of pictures that are the same, or nearly"
-        + (f"; **{_count(torn, 'set')} with several labels**." if torn else ". Each set has one label.")
+        f"{count(len(sets), 'set')} of pictures that are the same, or nearly"
+        + (f"; **{count(torn, 'set')} with several labels**." if torn else ". Each set has one label.")
     )
     for rows in _a_page(sets, SETS_A_PAGE, "sets"):
         splits = sorted({int(dataset.split[row]) for row in rows})
@@ -244,7 +247,7 @@ def _mistakes(chosen: Chosen, dataset: Dataset, key: Key) -> None:
         return
     st.markdown(
         "What the model finds least likely to be what it is labelled comes first: hard pictures, and wrong labels. "
-        + ("None of them is a mistake of the model." if not wrong else f"{_count(wrong, 'mistake')} of the model.")
+        + ("None of them is a mistake of the model." if not wrong else f"{count(wrong, 'mistake')} of the model.")
     )
     cards = [
         (s.row, f"model: {s.prediction} ({drawing.percentage(s.probability)})")
@@ -262,8 +265,7 @@ def _cards(dataset: Dataset, cards: Sequence[tuple[int, str]]) -> None:
             label, key = _label(dataset, row), f"label-{dataset.fingerprint[:12]}-{row}"
             now = _corrections(dataset).get(int(row), label)
             with st.container(width=171, border=True, gap="xsmall"):
-                st.html(drawing.photo(drawing.data_url(picture), str(dataset.paths[row])))
-                st.caption(f"{drawing.plain(str(dataset.paths[row]))}  \n{drawing.plain(words)}")
+                st.html(drawing.photo(drawing.data_url(picture), str(dataset.paths[row]), words))
                 st.selectbox(
                     f"Label of {dataset.paths[row]}",
                     options,
@@ -304,7 +306,7 @@ def _export(dataset: Dataset, key: Key) -> None:
         return
     st.subheader("Corrections", anchor=False)
     removed = sum(label == REMOVE for label in corrections.values())
-    words = [_count(n, what) for n, what in ((len(corrections) - removed, "new label"), (removed, "removal")) if n]
+    words = [count(n, what) for n, what in ((len(corrections) - removed, "new label"), (removed, "removal")) if n]
     st.markdown(f"{' and '.join(words)}. The data set itself stays as it is.")
     folder = folder_of(dataset)
     if folder is None and len(dataset) > LARGEST_ARCHIVE:
@@ -363,7 +365,3 @@ def _a_page(things: Any, size: int, key: str) -> Any:
     n_pages = -(-len(things) // size)
     page = st.pagination(n_pages, key=key) if n_pages > 1 else 1
     return things[(page - 1) * size : page * size]
-
-
-def _count(n: int, one: str, many: str = "") -> str:
-    return f"{n:,} {one if n == 1 else many or one + 's'}"

@@ -33,6 +33,7 @@ STYLE = """<style>
 .facette-ranking tr:first-child th, .facette-ranking tr:first-child td:last-child {font-weight: 600}
 .facette-bars td:nth-child(2) {width: 70%}
 .facette-counts td:nth-child(2) {width: 90%}
+.facette-counts :is(th, td) {font-size: .875rem; line-height: 1.2; padding-top: .22rem; padding-bottom: .22rem}
 .facette-bars td:last-child {text-align: right; padding-left: .75rem; white-space: nowrap}
 .facette-track {background: rgba(128, 138, 150, .22); border-radius: .3rem; height: .8rem}
 .facette-bar {background: #0072b2; border-radius: .3rem; height: .8rem}
@@ -40,11 +41,14 @@ STYLE = """<style>
 .facette-stack i:first-child {border-radius: .3rem 0 0 .3rem}
 .facette-stack i:last-child {border-radius: 0 .3rem .3rem 0}
 .facette-photo img {width: 100%; aspect-ratio: 1; object-fit: contain; display: block; image-rendering: pixelated}
+.facette-photo div {font-size: .8rem; line-height: 1.4; opacity: .75; overflow: hidden; text-overflow: ellipsis;
+  white-space: nowrap}
+.facette-photo img + div {padding-top: .35rem}
 .facette-tiles {display: grid; grid-template-columns: repeat(auto-fill, minmax(76px, 1fr)); gap: .7rem}
 .facette-tiles figure {margin: 0}
 .facette-tiles img {width: 100%; display: block; image-rendering: pixelated; border-radius: 2px}
 .facette-tiles figcaption {font-size: .75rem; line-height: 1.25; opacity: .75; padding-top: .15rem;
-  font-variant-numeric: tabular-nums}
+  font-variant-numeric: tabular-nums; white-space: pre-line}
 .facette-small {grid-template-columns: repeat(auto-fill, 3.9rem)}
 .facette-small figcaption {text-align: center}
 .facette-views {grid-template-columns: repeat(3, minmax(0, 15rem)); gap: 1rem}
@@ -119,7 +123,7 @@ def views(pictures: Sequence[tuple[str, str, str, str]]) -> str:
     return f"<div class='facette-tiles facette-views'>{figures}</div>"
 
 
-def stacks(rows: Sequence[tuple[str, Sequence[int]]], colors: Sequence[Sequence[int]]) -> str:
+def stacks(title: str, rows: Sequence[tuple[str, Sequence[int]]], colors: Sequence[Sequence[int]]) -> str:
     """Return counts as bars in parts: an HTML table; each row has a name and a count for each colour."""
     most = max((sum(counts) for _, counts in rows), default=0) or 1
     lines = []
@@ -133,7 +137,7 @@ def stacks(rows: Sequence[tuple[str, Sequence[int]]], colors: Sequence[Sequence[
             f"<tr><th scope='row' title='{name}'>{name}</th><td><div class='facette-stack'>{parts}</div></td>"
             f"<td>{total:,}</td></tr>"
         )
-    table = "<table class='facette-bars facette-counts' aria-label='Pictures of each class'>"
+    table = f"<table class='facette-bars facette-counts' aria-label='{html.escape(title)}'>"
     return f"{table}{''.join(lines)}</table>"
 
 
@@ -149,9 +153,11 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str
     )
 
 
-def photo(url: str, alt: str) -> str:
-    """Return one picture, as wide as its place, with every pixel to be seen."""
-    return f"<div class='facette-photo'><img src='{url}' alt='{html.escape(alt)}'></div>"
+def photo(url: str, name: str, words: str) -> str:
+    """Return one picture, as wide as its place, with every pixel to be seen, above its name and a few words."""
+    name = html.escape(name)
+    lines = f"<div title='{name}'>{name}</div><div>{html.escape(words)}</div>"
+    return f"<div class='facette-photo'><img src='{url}' alt='{name}'>{lines}</div>"
 
 
 def legend(entries: Sequence[tuple[Sequence[int], str]]) -> str:

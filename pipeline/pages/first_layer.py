@@ -101,8 +101,8 @@ def _grid(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> 
         )
     )
     st.caption(
-        "Each on its own scale: mid-gray is a weight of 0. With an edge detector: its direction, and how much of it "
-        "one edge explains."
+        "Each on its own scale: mid-gray is a weight of 0. With an edge detector: its direction, its stripes in cycles "
+        "a pixel, and how much of it one edge explains."
     )
     st.download_button(
         "Download as PNG",
@@ -146,10 +146,11 @@ def _controls(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores)
 
 
 def caption(scores: FilterScores, i: int) -> str:
-    """Return a unit's number, and for an edge detector its direction and its score."""
+    """Return a unit's number, and for an edge detector its direction, its frequency and its score."""
     if not scores.edge[i]:
         return f"{i + 1}"
-    return f"{i + 1}: {round(np.degrees(scores.orientation[i])) % 180}°, {100 * scores.r2[i]:.0f}%"
+    degrees = round(np.degrees(scores.orientation[i])) % 180
+    return f"{i + 1}: {degrees}°\n{scores.frequency[i]:.2f}, {100 * scores.r2[i]:.0f}%"
 
 
 def describe(scores: FilterScores, i: int) -> str:
@@ -246,15 +247,7 @@ def _orientations(scores: FilterScores) -> None:
     if not scores.edge.any():
         return
     counts = np.bincount(orientation_bins(scores.orientation[scores.edge]), minlength=ORIENTATION_BINS)
-    degrees = [f"{180 * k / ORIENTATION_BINS:g}°" for k in range(ORIENTATION_BINS)]
+    rows = [(f"{180 * k / ORIENTATION_BINS:g}°", [int(n)]) for k, n in enumerate(counts)]
     st.markdown("**Directions of the edge detectors**")
-    st.bar_chart(
-        {"direction": degrees, "units": counts},
-        x="direction",
-        y="units",
-        sort=False,
-        color="#0072b2",
-        height=180,
-        alt="Edge detectors by direction: " + ", ".join(f"{d} {n}" for d, n in zip(degrees, counts, strict=True)),
-    )
+    st.html(drawing.stacks("Edge detectors by direction", rows, [drawing.AGAINST]))
     st.caption("0° is a horizontal edge, 90° an upright one.")

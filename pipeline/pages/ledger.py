@@ -9,14 +9,15 @@ import streamlit as st
 from model.parameters import LedgerRow
 from pipeline.config import Geometry
 from pipeline.pages import drawing
+from pipeline.wording import shape
 
 
 def draw(rows: Sequence[LedgerRow], geometry: Geometry) -> None:
     """Draw the shapes of W, b, Z and A of every layer."""
     n_parameters = sum(row.n_parameters for row in rows)
     st.markdown(
-        f"X is ({geometry.n_x:,}, m): a column for each of m pictures of {geometry.width}×{geometry.height} "
-        f"{geometry.color} pixels. L = {len(rows)} layer{'s' * (len(rows) > 1)}, {n_parameters:,} parameters."
+        f"X is ({geometry.n_x:,}, m): a column for each of m pictures of {shape(geometry)} "
+        f"pixels. L = {len(rows)} layer{'s' * (len(rows) > 1)}, {n_parameters:,} parameters."
     )
     head = ("layer", "W", "b", "Z and A", "activation", "parameters")
     cells = [

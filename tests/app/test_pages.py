@@ -109,7 +109,7 @@ def test_runs_are_listed_newest_first_and_can_be_chosen(runs, trained):
     assert page("model", runs, model="older").sidebar.selectbox[0].value == "older"
     gone = page("model", runs, model="gone")
     assert gone.sidebar.selectbox[0].value == "newer"
-    assert "gone" in gone.sidebar.warning[0].value
+    assert "gone" in gone.warning[0].value
 
 
 def test_a_model_given_comes_first(runs, tmp_path):
@@ -123,10 +123,13 @@ def test_a_model_given_comes_first(runs, tmp_path):
 def test_a_run_that_vanishes_is_followed_by_the_next(runs):
     shutil.copytree(runs / "faces", runs / "second")
     at = page("model", runs)
-    shutil.rmtree(runs / at.sidebar.selectbox[0].value)
+    gone = at.sidebar.selectbox[0].value
+    shutil.rmtree(runs / gone)
     at.run()
     assert not at.exception
     assert len(at.sidebar.selectbox[0].options) == 1
+    assert at.sidebar.selectbox[0].proto.set_value  # the browser is told, too
+    assert f"There is no run {gone} any more" in at.warning[0].value
     assert not at.error
 
 

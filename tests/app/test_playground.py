@@ -18,7 +18,7 @@ from pipeline import playground
 from pipeline.background import LINE, Training
 from pipeline.classifier import ImageClassifier
 from pipeline.config import DataConfig
-from pipeline.pages.playground import Bench, _clear_away
+from pipeline.pages.bench import Bench, _clear_away
 from pipeline.runs import list_runs
 
 QUICK = {"hidden": "8", "epochs": "2", "augment": "none"}
@@ -106,7 +106,7 @@ def test_a_link_holds_pictures_and_settings(at):
 
 def test_the_shapes_follow_the_settings(at):
     test = at(pictures="Faces")
-    assert "For these pictures, auto is: hidden 256,128" in words(test)
+    assert "For these pictures, auto is: Hidden layers 256,128" in words(test)
     test.text_input(key="hidden").set_value("30").run()
     checked(test)
     assert [(row["W"], row["b"], row["Z and A"]) for row in ledger(test).values()] == [
@@ -139,6 +139,18 @@ def test_a_setting_that_cannot_work_is_one_sentence(at, name, word, part):
     assert part in error.value.replace("\\", "")
     assert test.button(key="go").disabled
     assert test.button(key="step").disabled
+
+
+def test_what_does_not_go_together_is_said_with_the_names_on_the_page(at):
+    test = at(pictures="Faces", hidden="none")
+    test.selectbox(key="batch_norm").set_value("on").run()
+    assert test.error[0].value == "There is no hidden layer to normalise; leave it at auto, or add one."
+    assert "To be mended first: Batch norm." in words(test)
+    test.text_input(key="hidden").set_value("8").run()
+    test.text_input(key="batch_size").set_value("1").run()
+    checked(test)
+    assert test.error[0].value.endswith("raise “Batch size” or turn “Batch norm” off.")
+    assert test.button(key="go").disabled
 
 
 def test_there_is_a_widget_for_every_field_with_its_help(at):
@@ -353,9 +365,9 @@ def test_pictures_class_by_class(at):
 
 
 def test_more_pictures_than_the_app_takes(at, monkeypatch):
-    from pipeline.pages import playground
+    from pipeline.pages import picture_choice
 
-    monkeypatch.setattr(playground, "MAX_PICTURES", 3)
+    monkeypatch.setattr(picture_choice, "MAX_PICTURES", 3)
     test = at(pictures="Upload a folder")
     test.file_uploader[0].set_value([(f"m/{i % 2}/{i}.png", picture(i, 0), "image/png") for i in range(4)]).run()
     checked(test)

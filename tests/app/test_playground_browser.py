@@ -143,6 +143,18 @@ def test_two_visitors_train_in_turn(url, page, browser):
         other.close()
 
 
+def test_the_training_of_a_visitor_who_has_gone_makes_room(url, page, browser):
+    gone = browser.new_page()
+    gone.goto(f"{url}/playground?pictures=Digits&hidden=16&epochs=20000")
+    press(gone, "Start")
+    says(gone, re.compile(r"^Epoch \d+ of 20000"))
+    page.goto(f"{url}/playground?pictures=Digits&hidden=8&epochs=3")
+    press(page, "Start")
+    says(page, "Waiting: 1 training is before yours")
+    gone.close()
+    says(page, "Done: 3 epochs")
+
+
 def test_a_phone_and_the_keyboard(url, page):
     page.set_viewport_size(PHONE)
     page.goto(f"{url}/playground?pictures=Faces&hidden=8&epochs=2")

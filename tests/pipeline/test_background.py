@@ -72,6 +72,22 @@ def test_what_goes_wrong_is_said_and_leaves_no_run(name, tmp_path):
     assert list_runs(tmp_path / "runs") == []
 
 
+def test_a_training_that_nobody_watches_rests_and_lets_another_train(tmp_path):
+    line = Line()
+    alone, other = free(tmp_path / "alone", line=line), free(tmp_path / "other", line=line)
+    alone.start(5)
+    alone.watch(False)
+    other.start(1)
+    settle(other)  # whichever came first, it is not held up by the one that nobody watches
+    assert len(other.records) == 1
+    assert len(alone.records) < 5
+    alone.watch(True)
+    settle(alone)
+    assert len(alone.records) == 5  # the rest of what was asked of it
+    alone.close()
+    other.close()
+
+
 def test_one_epoch_at_a_time_pause_and_close(tmp_path):
     training = free(tmp_path).start(1)
     settle(training)
