@@ -82,9 +82,7 @@ def main() -> None:
     parser.add_argument("--recipe")
     parser.add_argument("--validation", action="store_true", help="judge by the last 10,000 training pictures")
     arguments = parser.parse_args()
-    print(
-        f"{arguments.seeds} seeds, BLAS threads: {arguments.threads}, {os.cpu_count()} cores, batches of 256, one-cycle;"
-    )
+    print(f"{arguments.seeds} seeds, BLAS threads: {arguments.threads}, {os.cpu_count()} cores; batches of 256;")
     print(f"Python {platform.python_version()}, numpy {np.__version__}\n")
     print("| set | goal | in | hidden | epochs | recipe | accuracies | median seconds |\n" + "|---" * 8 + "|")
     instead = {name: getattr(arguments, name) for name in ("epochs", "recipe") if getattr(arguments, name)}

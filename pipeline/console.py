@@ -123,7 +123,7 @@ def describe_plan(run: TrainingRun) -> str:
         f"Training {count(left, 'epoch')} in batches of {training.batch_size}: {training.optimizer}, "
         f"learning rate {training.learning_rate:.3g}, {schedule}, seed {training.seed}"
         f"{varied}; about {duration(max(1.0, run.estimate_seconds()))} of computing on "
-        f"{counted(run.threads, 'thread')}",
+        f"{count(run.threads, 'thread')}",
     ]
     if training.pretrain != "none":
         method, where = (
