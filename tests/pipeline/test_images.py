@@ -316,7 +316,7 @@ def test_a_jpeg_lying_on_its_side_is_decoded_at_a_fraction_too(photo, fit):
 
 def test_the_pixel_limit_counts_what_the_file_declares(photo):
     data = encode(photo, "JPEG")
-    with pytest.raises(PictureError, match="at most 200000") as caught:
+    with pytest.raises(PictureError, match="at most 200,000") as caught:
         decode(data, Geometry(16, 16, exact=False), max_pixels=200_000)
     assert caught.value.code == "too_large"
 
