@@ -83,9 +83,10 @@ class Bench:
         """Take the pictures off the table."""
         self.key, self.pictures, self.problem = None, None, ""
 
-    def begin(self, recipe: Recipe, epochs: float) -> None:
+    def begin(self, recipe: Recipe | None, epochs: float) -> None:
         """Begin a training on the pictures; one that was there is dropped."""
         assert self.pictures is not None
+        assert recipe is not None
         self.reset()
         self.begun = self.pictures, recipe
         folder = Path(tempfile.mkdtemp(prefix="facette-"))

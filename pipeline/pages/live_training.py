@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from functools import partial
 from pathlib import Path
 
@@ -24,17 +25,24 @@ _UNITS = 24
 _MOST_CLASSES_SHOWN = 12
 
 
-def draw(bench: Bench, runs: Path, recipe: Recipe | None) -> None:
-    """Draw the training and what can be done with it: a fragment, so that the rest of the page stays as it is."""
-    was_active = bench.is_active
+def draw(bench: Bench, runs: Path, recipe: Recipe | None, is_redrawn: bool) -> None:
+    """Draw the training and what can be done with it: a fragment, so that the rest of the page stays as it is.
+
+    Where it has become something that changes by itself, or has ceased to be, it draws the page again: only that
+    changes whether it `is_redrawn` all the time.
+    """
+    _panel(bench, runs, recipe)
+    if bench.is_active != is_redrawn:
+        st.rerun()
+
+
+def _panel(bench: Bench, runs: Path, recipe: Recipe | None) -> None:
     _take_up_saved(bench)
     _buttons(bench, recipe)
     training = bench.training
     if bench.is_stopping:
         st.caption("The training before is stopping: once its first layer is learned, if it is at that.")
     if training is None:
-        if was_active and not bench.is_active:
-            st.rerun()
         if bench.pictures is None:
             st.caption("Choose pictures first.")
         elif recipe:
@@ -52,39 +60,26 @@ def draw(bench: Bench, runs: Path, recipe: Recipe | None) -> None:
         _look(training.look, bench.begun[0])
     if records:
         _keep(bench, runs)
-    if was_active and not bench.is_active:
-        st.rerun()
 
 
 def _buttons(bench: Bench, recipe: Recipe | None) -> None:
-    """Draw Start or Pause or Continue, one epoch, and reset."""
-    training, done = bench.training, False
+    """Draw Start or Pause or Continue, one epoch, and reset: as callbacks, which no redrawing of the page swallows."""
+    training, is_active = bench.training, bench.is_active
+    go = partial(st.button, type="primary")
     with st.container(horizontal=True):
         if training is None or not training.is_alive or training.is_over:
-            label = "Start" if training is None else "Start again"
-            if st.button(label, type="primary", icon=":material/play_arrow:", disabled=recipe is None, key="go"):
-                assert recipe is not None
-                bench.begin(recipe, float("inf"))
-                done = True
-        elif bench.is_active:
-            done = st.button("Pause", type="primary", icon=":material/pause:", on_click=training.pause, key="pause")
+            label, begin = "Start" if training is None else "Start again", partial(bench.begin, recipe, math.inf)
+            go(label, icon=":material/play_arrow:", disabled=recipe is None, key="go", on_click=begin)
+        elif is_active:
+            go("Pause", icon=":material/pause:", key="pause", on_click=training.pause)
         else:
-            done = st.button(
-                "Continue", type="primary", icon=":material/play_arrow:", on_click=training.go_on, key="continue"
-            )
+            go("Continue", icon=":material/play_arrow:", key="continue", on_click=training.go_on)
         can_step = recipe is not None if training is None else training.is_alive and not training.is_over
-        if st.button("One epoch", icon=":material/skip_next:", disabled=not can_step or bench.is_active, key="step"):
-            if training is None:
-                assert recipe is not None
-                bench.begin(recipe, 1)
-            else:
-                training.go_on(1)
-            done = True
-        if st.button("Reset", icon=":material/restart_alt:", disabled=training is None, key="reset"):
-            bench.reset()
-            done = True
-    if done:
-        st.rerun()
+        step = partial(bench.begin, recipe, 1) if training is None else partial(training.go_on, 1)
+        st.button(
+            "One epoch", icon=":material/skip_next:", disabled=not can_step or is_active, key="step", on_click=step
+        )
+        st.button("Reset", icon=":material/restart_alt:", disabled=training is None, key="reset", on_click=bench.reset)
 
 
 def _status(bench: Bench, training: Training) -> str:

@@ -41,8 +41,9 @@ def render(chosen: Chosen) -> None:
         places.get(name, training).error(drawing.plain(sentence), icon=":material/error:")
     with training:
         st.subheader("Training", anchor=False)
-        draw = st.fragment(live_training.draw, run_every=_WATCH_EVERY if bench.is_active else None)
-        draw(bench, chosen.runs, recipe if plan else None)
+        is_active = bench.is_active
+        draw = st.fragment(live_training.draw, run_every=_WATCH_EVERY if is_active else None)
+        draw(bench, chosen.runs, recipe if plan else None, is_active)
         if named := [playground.settings()[name].label for name in problems if name]:
             st.caption(f"To be mended first: {', '.join(named)}.")
         if plan and bench.pictures:

@@ -66,6 +66,8 @@ def test_train_pause_step_continue_and_reset(url, page):
     rests(page)
     press(page, "Continue")
     says(page, re.compile(r"^Epoch \d+ of 20000"))
+    playwright.expect(page.get_by_text(f"Epoch {done + 2} of 20000")).to_have_count(0, timeout=1000 * SECONDS)
+    says(page, re.compile(r"^Epoch \d+ of 20000"))  # it goes on, and is seen to
     press(page, "Reset")
     says(page, "Nothing is trained yet")
     seen(page.get_by_role("button", name="Start", exact=True))
