@@ -93,9 +93,9 @@ def _watch() -> None:
 
 
 def _take_up(training: Training) -> None:
-    """Choose the model of a training that has ended, or say why there is none."""
-    _current().pop("training", None)
+    """Choose the model of a training that has ended, or say why there is none, until another is begun."""
     if training.model:
+        _current().pop("training", None)
         choice.show(training.model.parent.name)
         st.session_state["trained"] = training.model.parent.name
         st.rerun()
