@@ -8,8 +8,8 @@ A run is a `TrainingState` (everything that changes) under a `TrainingConfig` (e
     network = state.result
 
 Printing, plotting, saving and stopping happen around the loop. All randomness comes from
-``default_rng([seed, epoch])`` (order) and ``default_rng([seed, epoch, step, 0])`` (dropout), so a state saved after an
-epoch holds all that is needed to go on exactly as if nothing had happened.
+``default_rng([seed, epoch])`` (order) and ``default_rng([seed, epoch, step, _DROPPING])`` (dropout), so a state saved
+after an epoch holds all that is needed to go on exactly as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -211,6 +211,8 @@ def _check_source(name: str, source: BatchSource, state: TrainingState) -> None:
         )
 
 
+_DROPPING = 5  # tells this use of the seed from others: NumPy takes (seed,) and (seed, 0, 0, 0) for the same
+
 Weights = tuple[Parameters, Array, Parameters | None]  # parameters, moments, average
 
 
@@ -284,7 +286,7 @@ class Run:
             example_weights *= self.class_weights[batch.labels]
         rng = None
         if state.network.dropout or state.network.input_dropout:
-            rng = np.random.default_rng([config.seed, state.epoch, state.step, 0])
+            rng = np.random.default_rng([config.seed, state.epoch, state.step, _DROPPING])
         with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is reported once, below
             cost, logits = cost_and_gradients(
                 batch.X,

@@ -82,13 +82,13 @@ def table(rows: Iterable[Sequence[Any]], indent: str = "  ") -> str:
 def describe_ingest(report: IngestReport) -> str:
     """Say what was found and what became of it."""
     passed = sum(report.ignored.values())
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in report.ignored.items())
+    reasons = ", ".join(f"{n:,} {reason}" for reason, n in report.ignored.items())
     lines = [
         f"Found {count(report.found, 'file')}: {count(report.ingested, 'picture')} ingested, "
         f"{len(report.rejected):,} rejected, {passed:,} passed over" + (f" ({reasons})" if passed else "")
     ]
     shown = list(report.classes.items())
-    names = ", ".join(f"{name} {count:,}" for name, count in shown[:8])
+    names = ", ".join(f"{name} {n:,}" for name, n in shown[:8])
     more = f", and {len(shown) - 8} more" if len(shown) > 8 else ""
     lines.append(f"Classes ({len(shown)}): {names}{more}" if shown else "No classes: all pictures are unlabelled")
     geometry = report.geometry
@@ -97,7 +97,7 @@ def describe_ingest(report: IngestReport) -> str:
         f"n_x = {geometry.n_x:,} numbers each"
     )
     how = "as given" if report.ready_made else "at random, stratified, copies kept together"
-    sizes = ", ".join(f"{name} {count:,}" for name, count in report.splits.items() if count)
+    sizes = ", ".join(f"{name} {n:,}" for name, n in report.splits.items() if n)
     lines.append(f"Split {how}: {sizes}")
     lines += [f"Note: {note}" for note in report.notes]
     lines += [f"Rejected: {path}: {message} ({code})" for path, code, message in report.rejected[:5]]

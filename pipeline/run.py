@@ -94,6 +94,7 @@ class TrainingRun:
         self.train_source = self._batches("train", self.augmentation)
         self.validation_source = self._batches("validation") if self.counts["validation"] else None
         check_sources(self.state, self.train_source, self.validation_source)
+        self._timed: dict[int, float] = {}  # seconds a step, by threads
 
     def _batches(self, split: str, augmentation: AugmentConfig | None = None) -> BatchSource:
         return picture_batches(
@@ -145,7 +146,9 @@ class TrainingRun:
         return cores if self._seconds_a_step(cores) < _SURELY_QUICKER * self._seconds_a_step(1) else 1
 
     def _seconds_a_step(self, threads: int) -> float:
-        """Return the median of a few steps on a throw-away copy; waiting for a batch counts."""
+        """Return the median of a few steps on a throw-away copy, timed once; waiting for a batch counts."""
+        if threads in self._timed:
+            return self._timed[threads]
         state = self.state
         trial = start(
             state.network,
@@ -163,7 +166,8 @@ class TrainingRun:
                 if len(times) > _STEPS_TO_TIME:
                     break
         seconds = [end - begin for begin, end in pairwise(times)]
-        return statistics.median(seconds[1:] or seconds)  # the first warms up
+        self._timed[threads] = statistics.median(seconds[1:] or seconds)  # the first warms up
+        return self._timed[threads]
 
     @cached_property
     def _thread_pools(self) -> Any:

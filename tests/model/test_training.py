@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 from model.batches import ArrayBatches, Batch
 from model.config import NetworkConfig, TrainingConfig
 from model.heads import HEADS
-from model.network import class_probabilities, labels_from
+from model.network import class_probabilities, draw_mask, labels_from
 from model.optimizers import OPTIMIZERS
 from model.parameters import DimensionError, Parameters
 from model.rate_range import find_learning_rate, suggest
@@ -496,3 +496,13 @@ def test_accuracy_and_class_of_either_head_agree(head):
     state = run(ArrayBatches(X, labels), ArrayBatches(X, labels), network=network, n_classes=2, batch_size=8)
     predicted = labels_from(class_probabilities(X, state.parameters, state.network))
     assert np.mean(predicted == labels) == state.history[-1].validation_accuracy
+
+
+def test_dropout_of_the_first_step_is_not_what_the_weights_were_drawn_from():
+    X, labels = np.ones((4, 40), np.float32), np.zeros(40, int)
+    network = NetworkConfig(hidden=(50,), batch_norm=False, dropout=0.5)
+    run = Run(start(network, TrainingConfig(batch_size=40, seed=3), n_x=4, m=40, n_classes=2), labels)
+    run.step(next(ArrayBatches(X, labels).batches(40, None)), 0.0)
+    mask = run.workspace.array("mask", 1, (50, 40), np.dtype("float32"))
+    drawn = draw_mask(np.random.default_rng(3), 0.5, np.empty((50, 40), np.float32, order="F"))
+    assert np.mean((mask > 0) == (drawn > 0)) < 0.6
