@@ -232,6 +232,7 @@ class Run:
         self.batch_size = state.training.batch_size
         self.steps_per_epoch = len(split_evenly(len(labels), self.batch_size))
         self.n_steps = state.training.epochs * self.steps_per_epoch
+        self.update_rule = optimizers.update_for(state.training.optimizer, self.n_steps * own.flat.size)
 
     def epoch(self, source: BatchSource, validation: BatchSource | None) -> EpochRecord:
         """Go over `source` once, then measure on `validation`."""
@@ -309,7 +310,9 @@ class Run:
         """Change the parameters and their average by the gradients."""
         state, config, gradient = self.state, self.state.training, self.gradients.flat
         clip(gradient, config.clip_norm)
-        optimizers.apply(state.parameters.flat, gradient, state.moments, self.stretches, rate, state.step, config)
+        optimizers.apply(
+            self.update_rule, state.parameters.flat, gradient, state.moments, self.stretches, rate, state.step, config
+        )
         if state.average:
             decay = min(config.average, (1 + state.step) / (10 + state.step))  # the first weights are soon forgotten
             for start, stop, *_ in self.stretches:

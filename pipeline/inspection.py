@@ -15,7 +15,7 @@ from pipeline.runs import RunSummary
 from pipeline.split import SPLITS
 
 _CORE = ("numpy", "pillow", "h5py", "scikit-learn", "scipy", "matplotlib", "jinja2", "tqdm")
-_EXTRAS = {"demo": "scikit-image", "app": "streamlit", "heic": "pillow-heif"}
+_EXTRAS = {"demo": "scikit-image", "app": "streamlit", "fast": "numba", "heic": "pillow-heif"}
 
 
 def describe_model(classifier: ImageClassifier) -> str:

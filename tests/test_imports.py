@@ -18,7 +18,7 @@ from pipeline.config import Geometry
 from pipeline.preprocess import Preprocessor
 
 ROOT = Path(__file__).parents[1]
-HEAVY = {"sklearn", "scipy", "streamlit", "pandas", "matplotlib", "skimage", "optuna"}
+HEAVY = {"sklearn", "scipy", "streamlit", "pandas", "matplotlib", "skimage", "optuna", "numba"}
 ENTRY_POINTS = {"pipeline/cli.py", "pipeline/train.py", "app.py"}  # train.py: under `if __name__ == "__main__"` only
 
 

@@ -42,11 +42,12 @@ def textbook(name: str, w: list[float], gradients: np.ndarray) -> list[float]:
     return w
 
 
-def ours(name: str, w: np.ndarray, gradients: np.ndarray, stretches: list[Stretch]) -> np.ndarray:
+def ours(name: str, w: np.ndarray, gradients: np.ndarray, stretches: list[Stretch], n_numbers=0) -> np.ndarray:
+    update = optimizers.update_for(name, n_numbers)
     config = TrainingConfig(**{**vars(CONFIG), "optimizer": name})
     w, moments = w.copy(), np.zeros((OPTIMIZERS[name].n_moments, w.size), w.dtype)
     for t, g in enumerate(gradients, start=1):
-        optimizers.apply(w, g.astype(w.dtype), moments, stretches, RATE, t, config)
+        optimizers.apply(update, w, g.astype(w.dtype), moments, stretches, RATE, t, config)
     return w
 
 
@@ -86,6 +87,18 @@ def test_a_layers_multiplier_is_a_learning_rate_of_its_own_and_0_freezes(name, r
     mixed = ours(name, w, gradients, [Stretch(0, 5, 0.0, True), Stretch(5, P, 1.0, True)])
     np.testing.assert_array_equal(mixed[:5], w[:5])
     np.testing.assert_array_equal(mixed[5:], ours(name, w, gradients, [Stretch(0, P, 1.0, True)])[5:])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_compiled_adam_is_the_same_to_the_bit(name, dtype):
+    pytest.importorskip("numba")
+    rng = np.random.default_rng(0)
+    w, gradients = rng.normal(size=10_001).astype(dtype), rng.normal(size=(STEPS, 10_001))
+    gradients[:, :100] *= 1e-12
+    pieces = [Stretch(0, 6_000, 0.5, True), Stretch(6_000, 10_001, 1.0, False)]
+    assert optimizers.update_for(name, 1e12) is not OPTIMIZERS[name].update
+    np.testing.assert_array_equal(ours(name, w, gradients, pieces, 1e12), ours(name, w, gradients, pieces))
 
 
 def test_decay_spares_b_and_gamma_and_is_adamws_alone(run):
