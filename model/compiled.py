@@ -9,8 +9,6 @@ import functools
 import math
 from collections.abc import Callable
 
-import numpy as np
-
 from model.activations import Array
 
 Change = Callable[..., None]

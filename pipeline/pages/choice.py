@@ -60,6 +60,8 @@ def choose(runs: str | Path, given: str | Path | None = None) -> Chosen:
     except PROBLEMS as error:
         return Chosen(runs, run, problem=str(error))
     st.sidebar.caption(figures(run, classifier))
+    if len(options) > 1:
+        _compare(list(options.values()))
     if problem:
         st.sidebar.warning(problem)
     return Chosen(runs, run, classifier)
@@ -79,6 +81,18 @@ def _follow(options: dict[str, RunSummary]) -> None:
     if asked and asked not in options:
         st.session_state[KEY] = next(iter(options))  # said outright, or the browser goes on showing the old name
         st.warning(drawing.plain(f"There is no run {asked} any more; this is {st.session_state[KEY]}."))
+
+
+def _compare(runs: list[RunSummary]) -> None:
+    """Draw a table of all runs, behind a line that opens it."""
+    rows = [
+        f"| {drawing.plain(run.name)} | {100 * run.accuracy:.1f} | {run.m:,} {run.judged_on} |"
+        if run.m
+        else f"| {drawing.plain(run.name)} | – | not judged |"
+        for run in runs
+    ]
+    with st.sidebar.expander(f"All {len(runs)} runs"):
+        st.markdown("\n".join(["| Run | % right | Pictures |", "|---|--:|---|", *rows]))
 
 
 def figures(run: RunSummary, classifier: ImageClassifier) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -22,17 +23,19 @@ from pipeline.run_folder import holds_run
 from pipeline.train import Recipe
 
 _UNITS = 24
+_GO_WIDTH = 145  # pixels, enough for "Start again"
 _MOST_CLASSES_SHOWN = 12
 
 
 def draw(bench: Bench, runs: Path, recipe: Recipe | None, is_redrawn: bool) -> None:
     """Draw the training and what can be done with it: a fragment, so that the rest of the page stays as it is.
 
-    Where it has become something that changes by itself, or has ceased to be, it draws the page again: only that
-    changes whether it `is_redrawn` all the time.
+    Where it has become something that changes by itself, or has ceased to be, while it is drawn or before, it draws
+    the page again: only that changes how often it is drawn, and whether it `is_redrawn` all the time.
     """
+    was_active = bench.is_active
     _panel(bench, runs, recipe)
-    if bench.is_active != is_redrawn:
+    if not was_active == bench.is_active == is_redrawn:
         st.rerun()
 
 
@@ -63,23 +66,32 @@ def _panel(bench: Bench, runs: Path, recipe: Recipe | None) -> None:
 
 
 def _buttons(bench: Bench, recipe: Recipe | None) -> None:
-    """Draw Start or Pause or Continue, one epoch, and reset: as callbacks, which no redrawing of the page swallows."""
+    """Draw what can be done: always the same four buttons, which no press makes move away under the next one.
+
+    They are callbacks, which no redrawing of the page swallows.
+    """
     training, is_active = bench.training, bench.is_active
-    go = partial(st.button, type="primary")
+    is_under_way = training is not None and training.is_alive and not training.is_over
+    go: Callable[..., None] = training.go_on if training and is_under_way else partial(bench.begin, recipe)
+    can_go = not is_active if is_under_way else recipe is not None
+    is_over = training is not None and not is_under_way
+    label = "Continue" if is_under_way else "Start again" if is_over else "Start"
     with st.container(horizontal=True):
-        if training is None or not training.is_alive or training.is_over:
-            label, begin = "Start" if training is None else "Start again", partial(bench.begin, recipe, math.inf)
-            go(label, icon=":material/play_arrow:", disabled=recipe is None, key="go", on_click=begin)
-        elif is_active:
-            go("Pause", icon=":material/pause:", key="pause", on_click=training.pause)
-        else:
-            go("Continue", icon=":material/play_arrow:", key="continue", on_click=training.go_on)
-        can_step = recipe is not None if training is None else training.is_alive and not training.is_over
-        step = partial(bench.begin, recipe, 1) if training is None else partial(training.go_on, 1)
-        st.button(
-            "One epoch", icon=":material/skip_next:", disabled=not can_step or is_active, key="step", on_click=step
-        )
-        st.button("Reset", icon=":material/restart_alt:", disabled=training is None, key="reset", on_click=bench.reset)
+        for name, icon, is_possible, action, key in (
+            (label, "play_arrow", can_go, partial(go, math.inf), "go"),
+            ("Pause", "pause", is_under_way and is_active, training.pause if training else None, "pause"),
+            ("One epoch", "skip_next", can_go and not is_active and not is_over, partial(go, 1), "step"),
+            ("Reset", "restart_alt", training is not None, bench.reset, "reset"),
+        ):
+            st.button(
+                name,
+                icon=f":material/{icon}:",
+                type="primary" if key == "go" else "secondary",
+                disabled=not is_possible,
+                key=key,
+                on_click=action,
+                width=_GO_WIDTH if key == "go" else "content",
+            )
 
 
 def _status(bench: Bench, training: Training) -> str:

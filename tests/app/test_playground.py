@@ -237,7 +237,7 @@ def test_step_continue_and_reset(at):
     assert status(test) == "Paused after epoch 1 of 4"
     press(test, "step")
     test = trained(test)
-    press(test, "continue")
+    press(test, "go")
     test = trained(test)
     training = test.session_state["bench"].training
     assert len(training.records) == 4

@@ -42,19 +42,8 @@ def says(page, text):
     seen(page.get_by_text(text).first)
 
 
-def press(page, name, text=None):
-    """Press a button, again where the page does not come to say `text`: on a busy machine a press can be lost."""
-    for _ in range(SECONDS // 10):
-        page.locator("[data-test-script-state=notRunning]").wait_for()
-        page.get_by_role("button", name=name, exact=True).click()
-        if text is None:
-            return
-        try:
-            page.get_by_text(text).first.wait_for(timeout=10_000)
-        except playwright.TimeoutError:
-            continue
-        return
-    raise AssertionError(f"{name}: pressed {SECONDS // 10} times, and the page does not say {text}")
+def press(page, name):
+    page.get_by_role("button", name=name, exact=True).click()
 
 
 def rests(page):
@@ -63,20 +52,38 @@ def rests(page):
 
 def test_train_pause_step_continue_and_reset(url, page):
     page.goto(f"{url}/playground?pictures=Digits&hidden=16&epochs=20000")
-    press(page, "Start", re.compile(r"^Epoch \d+ of 20000"))
+    press(page, "Start")
+    says(page, re.compile(r"^Epoch \d+ of 20000"))
     seen(page.get_by_alt_text("weights of unit 1", exact=True))
-    press(page, "Pause", re.compile(r"^Paused after epoch \d+ of 20000"))
+    press(page, "Pause")
+    says(page, re.compile(r"^Paused after epoch \d+ of 20000"))
     done = int(re.search(r"epoch (\d+)", page.get_by_text("Paused after epoch").inner_text())[1])
     says(page, f"Accuracy after epoch {done}:")
     seen(page.get_by_text(f"First layer after epoch {done}:"))
     rests(page)
-    press(page, "One epoch", f"Paused after epoch {done + 1} of 20000")
+    press(page, "One epoch")
+    says(page, f"Paused after epoch {done + 1} of 20000")
     rests(page)
-    press(page, "Continue", re.compile(r"^Epoch \d+ of 20000"))
+    press(page, "Continue")
+    says(page, re.compile(r"^Epoch \d+ of 20000"))
     playwright.expect(page.get_by_text(f"Epoch {done + 2} of 20000")).to_have_count(0, timeout=1000 * SECONDS)
     says(page, re.compile(r"^Epoch \d+ of 20000"))  # it goes on, and is seen to
-    press(page, "Reset", "Nothing is trained yet")
+    press(page, "Reset")
+    says(page, "Nothing is trained yet")
     seen(page.get_by_role("button", name="Start", exact=True))
+
+
+def test_no_press_moves_the_buttons_away_under_the_next_one(url, page):
+    page.goto(f"{url}/playground?pictures=Digits&hidden=16&epochs=20000")
+    buttons = [page.get_by_role("button", name=name, exact=True) for name in ("Pause", "One epoch", "Reset")]
+    places = [button.bounding_box() for button in buttons]
+    for name, text in (("Start", r"^Epoch \d+ of"), ("Pause", "^Paused after"), ("Continue", r"^Epoch \d+ of")):
+        press(page, name)
+        says(page, re.compile(text))
+        assert [button.bounding_box() for button in buttons] == places
+    press(page, "Reset")
+    says(page, "Nothing is trained yet")
+    assert [button.bounding_box() for button in buttons] == places
 
 
 def test_the_shapes_follow_what_is_typed(url, page):
