@@ -54,16 +54,16 @@ def choose(runs: str | Path, given: str | Path | None = None) -> Chosen:
     name = st.sidebar.selectbox(
         "Model", list(options), key=KEY, bind="query-params", help=f"The runs in {runs}, newest first"
     )
-    run = options[name]
-    try:
-        classifier = load(str(run.model), run.modified)
-    except PROBLEMS as error:
-        return Chosen(runs, run, problem=str(error))
-    st.sidebar.caption(figures(run, classifier))
+    run, place = options[name], st.sidebar.empty()
     if len(options) > 1:
         _compare(list(options.values()))
     if problem:
         st.sidebar.warning(problem)
+    try:
+        classifier = load(str(run.model), run.modified)
+    except PROBLEMS as error:
+        return Chosen(runs, run, problem=str(error))
+    place.caption(figures(run, classifier))
     return Chosen(runs, run, classifier)
 
 
@@ -85,14 +85,9 @@ def _follow(options: dict[str, RunSummary]) -> None:
 
 def _compare(runs: list[RunSummary]) -> None:
     """Draw a table of all runs, behind a line that opens it."""
-    rows = [
-        f"| {drawing.plain(run.name)} | {100 * run.accuracy:.1f} | {run.m:,} {run.judged_on} |"
-        if run.m
-        else f"| {drawing.plain(run.name)} | – | not judged |"
-        for run in runs
-    ]
+    rows = [(run.name, f"{100 * run.accuracy:.1f}% of {run.m:,}" if run.m else "not finished") for run in runs]
     with st.sidebar.expander(f"All {len(runs)} runs"):
-        st.markdown("\n".join(["| Run | % right | Pictures |", "|---|--:|---|", *rows]))
+        st.html(drawing.table("All runs, newest first", ("run", "right, of pictures"), rows))
 
 
 def figures(run: RunSummary, classifier: ImageClassifier) -> str:

@@ -23,7 +23,7 @@ from pipeline.run_folder import holds_run
 from pipeline.train import Recipe
 
 _UNITS = 24
-_GO_WIDTH = 145  # pixels, enough for "Start again"
+_GO_WIDTH = 140  # pixels, enough for "Start again"
 _MOST_CLASSES_SHOWN = 12
 
 
@@ -76,7 +76,7 @@ def _buttons(bench: Bench, recipe: Recipe | None) -> None:
     can_go = not is_active if is_under_way else recipe is not None
     is_over = training is not None and not is_under_way
     label = "Continue" if is_under_way else "Start again" if is_over else "Start"
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, gap="xsmall"):
         for name, icon, is_possible, action, key in (
             (label, "play_arrow", can_go, partial(go, math.inf), "go"),
             ("Pause", "pause", is_under_way and is_active, training.pause if training else None, "pause"),
