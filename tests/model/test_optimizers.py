@@ -1,11 +1,12 @@
 """One step of every rule against its textbook form in plain float64, and what holds for all of them."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
 
-from model import optimizers
+from model import compiled, optimizers
 from model.config import NetworkConfig, TrainingConfig
 from model.optimizers import OPTIMIZERS, Stretch
 from model.parameters import initialize
@@ -99,6 +100,13 @@ def test_compiled_adam_is_the_same_to_the_bit(name, dtype):
     pieces = [Stretch(0, 6_000, 0.5, True), Stretch(6_000, 10_001, 1.0, False)]
     assert optimizers.update_for(name, 1e12) is not OPTIMIZERS[name].update
     np.testing.assert_array_equal(ours(name, w, gradients, pieces, 1e12), ours(name, w, gradients, pieces))
+
+
+def test_without_numba_long_runs_are_numpys(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    compiled.adam.cache_clear()
+    assert optimizers.update_for("adam", 1e12) is OPTIMIZERS["adam"].update
+    compiled.adam.cache_clear()
 
 
 def test_decay_spares_b_and_gamma_and_is_adamws_alone(run):
