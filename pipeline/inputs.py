@@ -117,8 +117,8 @@ class Inputs:
     given : sequence of str
         Files; folders, walked in sorted order; patterns (``*``, ``?``, ``[``, ``**``); ``.txt`` lists with a path a
         line, seen from the folder one is in; ``.csv`` and ``.tsv`` tables with a column ``path``, seen from the
-        table's folder, and perhaps ``label``; ``-`` for paths on standard input; zip archives; data sets (``.h5``),
-        ``.npz`` and ``.npy`` arrays.
+        table's folder (or the folder one is in, where `predict` wrote it), and perhaps ``label``; ``-`` for paths on
+        standard input; zip archives; data sets (``.h5``), ``.npz`` and ``.npy`` arrays.
     classes : sequence of str
         The model's classes. Where a file's folder, below what was typed, bears the name of one, that is its true
         label.
@@ -343,7 +343,9 @@ def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
     if "path" not in columns:
         found = ", ".join(repr(escape(name)) for name in columns) or "none"
         raise InputError(f"{escape(path)}: has no column 'path'; columns found: {found}")
-    path_at, label_at = columns.index("path"), columns.index("label") if "label" in columns else None
+    is_ours = {"true_label", "model_id"} <= set(columns)  # its labels are answers
+    labels = "true_label" if is_ours else "label"
+    path_at, label_at = columns.index("path"), columns.index(labels) if labels in columns else None
 
     def items() -> Iterator[Item]:
         with _table(path) as file:
@@ -354,9 +356,7 @@ def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
                     text = row[path_at].strip() if len(row) > path_at else ""
                     if not text and not any(row):
                         continue
-                    place = Path(posixpath.normpath(path.parent / text))
-                    if "%" in text and not os.path.lexists(place) and os.path.lexists(unescape(str(place))):
-                        place = unescape(str(place))  # from a table that we wrote
+                    place = _place(text, (path.parent, Path()) if is_ours else (path.parent,))
                     label = row[label_at].strip() if label_at is not None and len(row) > label_at else ""
                     missing = () if text else ("not_found", f"line {rows.line_num} of {escape(path)} has no path")
                     yield Item(place, safe_name(place), read_label(escape(label)), None, missing)
@@ -364,6 +364,13 @@ def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
                 raise InputError(f"{escape(path)}, line {rows.line_num}: is not a row of a table ({error})") from None
 
     return items
+
+
+def _place(text: str, folders: Sequence[Path]) -> Path:
+    """Return the file that a cell of a table means, seen from the first of the folders where there is one."""
+    places = [Path(posixpath.normpath(folder / text)) for folder in folders]
+    forms = (form for place in places for form in (place, unescape(str(place))) if os.path.lexists(form))
+    return next(forms, places[0])
 
 
 def _readable(path: Path) -> BinaryIO:

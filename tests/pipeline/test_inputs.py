@@ -119,6 +119,19 @@ def test_our_own_table_can_be_given_back(photos, classifier):
     assert [item.path for item in back] == as_written
 
 
+def test_our_own_table_may_lie_elsewhere_and_its_answers_are_not_taken_for_the_truth(photos, classifier):
+    Path("out").mkdir()
+    with Path("out/rows.csv").open("w", newline="") as file:
+        write_csv(predict(classifier, Inputs(["photos/face/0001.png"])), file, 1)
+    (item,) = Inputs(["out/rows.csv"], classifier.classes)
+    assert (item.name, item.path.exists(), item.true_label) == ("photos/face/0001.png", True, "")
+    with Path("out/labelled.csv").open("w", newline="") as file:
+        write_csv(predict(classifier, Inputs(["photos"], classifier.classes)), file, 1)
+    assert labels("out/labelled.csv") == ["face"] * 5 + ["not-face"] * 5
+    Path("out/other.csv").write_text("path\nphotos/face/0001.png\n")
+    assert names("out/other.csv") == ["out/photos/face/0001.png"]  # anybody else's is seen from its own folder
+
+
 def test_rows_of_a_table_without_a_path_are_rows_too(photos, classifier):
     Path("t.csv").write_text("path,label\n,face\nphotos/face/0001.png,face\n")
     rows = list(predict(classifier, Inputs(["t.csv"])))
