@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from model.config import TrainingConfig
 
 _STRETCH = 65_536
-_WORTH_COMPILING = 2e9  # numbers changed in a run; compiled code saves about 1 s of 1e9, and takes 0.4 s to load
+_WORTH_COMPILING = 1e9  # numbers changed in a run; compiled code saves a second of so many, and takes 0.4 s to load
 _FLUSH_EVERY, _FLUSHED = 64, 1e-33  # with a decay of 0.9, what is larger is no denormal 64 steps later
 
 
