@@ -147,6 +147,11 @@ class TrainingConfig:
         0.0, "decay of the exponential moving average of the weights that is used; 0: off", check="fraction"
     )
     label_smoothing: float = option(0.0, "share of each label spread evenly over the classes", check="fraction")
+    mixup: float = option(
+        0.0,
+        "mixes each example with another, by shares from a Beta(mixup, mixup) distribution; 0: off",
+        check="at_least_0",
+    )
     class_weight: str = option(
         "none",
         "balanced: every class counts the same, however many examples it has",

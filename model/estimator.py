@@ -54,7 +54,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
     activation, head, initializer, head_scale, batch_norm, dropout, input_dropout
         See `model.config.NetworkConfig`.
     epochs, batch_size, learning_rate, optimizer, momentum, beta1, beta2, epsilon, schedule, warmup, decay_rate, \
-decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing, patience, restore_best
+decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing, mixup, patience, restore_best
         See `model.config.TrainingConfig`.
     class_weight : None, "balanced" or dict of class to float
         Multiplied with `sample_weight`.
@@ -122,6 +122,7 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
         clip_norm=0.0,
         average=0.0,
         label_smoothing=0.0,
+        mixup=0.0,
         class_weight=None,
         patience=0,
         restore_best=True,
@@ -156,6 +157,7 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
         self.clip_norm = clip_norm
         self.average = average
         self.label_smoothing = label_smoothing
+        self.mixup = mixup
         self.class_weight = class_weight
         self.patience = patience
         self.restore_best = restore_best

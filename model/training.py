@@ -8,7 +8,7 @@ A run is a `TrainingState` (everything that changes) under a `TrainingConfig` (e
     network = state.result
 
 Printing, plotting, saving and stopping happen around the loop. All randomness comes from
-``default_rng([seed, epoch])`` (order) and ``default_rng([seed, epoch, step, _DROPPING])`` (dropout), so a state saved
+``default_rng([seed, epoch])`` (order) and ``default_rng([seed, epoch, step, ...])`` (dropout, mixup), so a state saved
 after an epoch holds all that is needed to go on exactly as if nothing had happened.
 """
 
@@ -27,6 +27,7 @@ from model.activations import Array
 from model.batches import Batch, BatchSource, split_evenly
 from model.config import ConfigError, NetworkConfig, TrainingConfig, resolve
 from model.heads import HEADS
+from model.mixup import mix
 from model.network import Workspace, cost_and_gradients, forward, labels_from
 from model.parameters import DimensionError, Parameters, initialize
 from model.schedules import learning_rate_at
@@ -40,8 +41,9 @@ class Diverged(ArithmeticError):
 class EpochRecord:
     """What happened in one epoch. Costs and accuracies are means over examples; NaN where there is no validation.
 
-    `cost` and `accuracy` are collected while the weights change, with dropout and label smoothing on, and `cost`
-    includes the L2 penalty; the validation figures are those of the network as it would be used.
+    `cost` and `accuracy` are collected while the weights change, with dropout, label smoothing and mixup on (of a
+    mixture, the label of the larger share is the right one), and `cost` includes the L2 penalty; the validation figures
+    are those of the network as it would be used.
     """
 
     epoch: int
@@ -211,7 +213,7 @@ def _check_source(name: str, source: BatchSource, state: TrainingState) -> None:
         )
 
 
-_DROPPING = 5  # tells this use of the seed from others: NumPy takes (seed,) and (seed, 0, 0, 0) for the same
+_DROPPING, _MIXING = 5, 6  # tell these uses of the seed from others: NumPy takes (seed,) and (seed, 0) for the same
 
 Weights = tuple[Parameters, Array, Parameters | None]  # parameters, moments, average
 
@@ -285,12 +287,15 @@ class Run:
             example_weights *= batch.weights
         if self.class_weights is not None:
             example_weights *= self.class_weights[batch.labels]
+        X, seed = batch.X, [config.seed, state.epoch, state.step]
+        if config.mixup:
+            X, Y, example_weights = mix(X, Y, example_weights, config.mixup, np.random.default_rng([*seed, _MIXING]))
         rng = None
         if state.network.dropout or state.network.input_dropout:
-            rng = np.random.default_rng([config.seed, state.epoch, state.step, _DROPPING])
+            rng = np.random.default_rng([*seed, _DROPPING])
         with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is reported once, below
             cost, logits = cost_and_gradients(
-                batch.X,
+                X,
                 Y,
                 example_weights,
                 state.parameters,

@@ -67,6 +67,7 @@ def test_every_argument_reaches_the_configurations():
         "clip_norm": 2.0,
         "average": 0.5,
         "label_smoothing": 0.05,
+        "mixup": 0.2,
         "patience": 4,
         "restore_best": False,
     }
