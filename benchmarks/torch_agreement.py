@@ -165,7 +165,7 @@ def steps(rng: np.random.Generator) -> Iterator[Difference]:
             gradient = rng.normal(size=200)
             theirs.grad = torch.tensor(gradient)
             optimizer.step()
-            optimizers.apply(optimizers.update_for(name), w, gradient, moments, [stretch], 0.01, t, config)
+            optimizers.apply(OPTIMIZERS[name].update, w, gradient, moments, [stretch], 0.01, t, config)
             yield f"optimiser: {name}, step {t}", largest(w, theirs)
     gradient = rng.normal(size=200)
     theirs = torch.zeros(200, dtype=torch.float64)

@@ -12,8 +12,9 @@ The shapes: a128 and a512 are 784-512-256-10 on 60,000 examples in batches of 12
 20,000 in batches of 128, c the course's 12288-20-7-5-1 on 209 examples at once. `--extras` adds batch normalisation,
 dropout, weight decay and averaging one at a time, to ours and to PyTorch's.
 
-    pip install -e ".[bench]"     # peers to compare with; those missing are left out
+    pip install -e ".[bench]"     # Numba, and peers to compare with; what is missing is left out
     python benchmarks/train.py
+    NUMBA_DISABLE_JIT=1 python benchmarks/train.py       # ours without Numba
     python benchmarks/train.py --shape a128 b --threads 1 --repeats 3
     python benchmarks/train.py --extras
 """
@@ -254,6 +255,15 @@ def seconds(contestants: dict[str, Epoch], repeats: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in times.items()}
 
 
+def numba_version() -> str:
+    """Return Numba's version, or nothing where it is not installed, or kept away by NUMBA_DISABLE_JIT=1."""
+    try:
+        import numba
+    except ImportError:
+        return ""
+    return "" if numba.config.DISABLE_JIT else str(numba.__version__)
+
+
 def torch_version() -> str:
     """Return PyTorch's version, or nothing where it is not installed."""
     try:
@@ -306,7 +316,7 @@ def main() -> None:
     parser.add_argument("--extras", action="store_true", help="the cost of the extras, instead of the contestants")
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
-    versions = f"NumPy {np.__version__}, scikit-learn {sklearn.__version__}, PyTorch {torch_version() or 'missing'}"
+    versions = f"Numba {numba_version() or 'missing'}, NumPy {np.__version__}, scikit-learn {sklearn.__version__}, PyTorch {torch_version() or 'missing'}"
     print(f"{options.threads} threads, medians of {options.repeats}; {versions}\n")
     print("| Shape | Contestant | Seconds an epoch | Beside ours |\n|---|---|--:|--:|")
     for name in options.shape:

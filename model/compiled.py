@@ -9,20 +9,24 @@ import functools
 import math
 from collections.abc import Callable
 
+import numpy as np
+
 from model.activations import Array
 
 Change = Callable[..., None]
 
 
 @functools.cache
-def adam() -> Change | None:
+def adam(dtype: np.dtype) -> Change | None:
     """Return Adam's ``change(w, g, M, V, beta1, beta2, epsilon, step)``, or None where there is no Numba.
 
-    All arrays are of shape (n,) and, like the numbers, of one dtype. It is compiled when it is first called.
+    All arrays are of shape (n,) and, like the numbers, of this dtype.
     """
     try:
         import numba
     except ImportError:
+        return None
+    if getattr(numba.config, "DISABLE_JIT", 0):  # it would be a loop in Python
         return None
 
     @numba.njit(nogil=True, error_model="numpy")
@@ -32,4 +36,6 @@ def adam() -> Change | None:
             V[i] = V[i] * beta2 + g[i] * g[i]
             w[i] -= M[i] / (math.sqrt(V[i]) + epsilon) * step
 
+    nothing, number = np.empty(0, dtype), dtype.type(0)
+    change(nothing, nothing, nothing, nothing, number, number, number, number)  # compiles it
     return change

@@ -149,7 +149,7 @@ class TrainingConfig:
     label_smoothing: float = option(0.0, "share of each label spread evenly over the classes", check="fraction")
     mixup: float = option(
         0.0,
-        "mixes each example with another, by shares from a Beta(mixup, mixup) distribution; 0: off",
+        "mixes each example with another, in a share drawn for each batch from Beta(mixup, mixup), such as 0.2; 0: off",
         check="at_least_0",
     )
     class_weight: str = option(

@@ -1,4 +1,4 @@
-"""Mixup: a network that learns from mixtures of two examples is less sure between them, and often right more often."""
+"""Mixup: a network that learns from mixtures of two examples is less sure of what lies between them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from model.activations import Array
 def mix(X: Array, Y: Array, weights: Array, alpha: float, rng: np.random.Generator) -> tuple[Array, Array, Array]:
     """Mix every example of a batch with another one (Zhang, Cisse, Dauphin, Lopez-Paz 2018).
 
-    The cost of a mixture is that of both targets, each by its share: as the cost is linear in the targets, that is one
-    target in between.
+    The cost of a mixture is that of both targets, each by its share and by its example's weight. As the cost is linear
+    in the targets, that is the cost of one target in between, with one weight.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def mix(X: Array, Y: Array, weights: Array, alpha: float, rng: np.random.Generat
     Returns
     -------
     X, Y, weights
-        New arrays of the same shapes. The larger share of example i is its own.
+        New arrays of the same shapes. The larger share of column i of X is example i's own.
     """
     share = X.dtype.type(rng.beta(alpha, alpha))
     share = max(share, 1 - share)

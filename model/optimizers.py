@@ -43,6 +43,7 @@ class Optimizer(NamedTuple):
     update: Update
     n_moments: int  # vectors of the size of the parameters that it carries from step to step
     rate_at_256: float  # learning rate that "auto" starts from, for batches of 256
+    compiled: Callable[[np.dtype], Update | None] = lambda dtype: None  # the same, compiled for numbers of a dtype
 
 
 def _sgd(w: Array, g: Array, moments: Array, rate: float, t: int, config: TrainingConfig) -> None:
@@ -124,21 +125,27 @@ def _adam(
     change(w, g, M, V, number(config.beta1), number(config.beta2), number(config.epsilon / scale), number(step))
 
 
+def _compiled_adam(dtype: np.dtype) -> Update | None:
+    change = compiled.adam(dtype)
+    return change and partial(_adam, change=change)
+
+
 OPTIMIZERS: dict[str, Optimizer] = {
     "sgd": Optimizer(_sgd, 0, 0.3),
     "momentum": Optimizer(_momentum, 1, 0.05),
     "nesterov": Optimizer(_nesterov, 1, 0.05),
     "rmsprop": Optimizer(_rmsprop, 1, 0.003),
-    "adam": Optimizer(_adam, 2, 0.004),
-    "adamw": Optimizer(_adam, 2, 0.004),  # with weight decay apart from the gradient (Loshchilov, Hutter 2019)
+    "adam": Optimizer(_adam, 2, 0.004, _compiled_adam),
+    "adamw": Optimizer(
+        _adam, 2, 0.004, _compiled_adam
+    ),  # with weight decay apart from the gradient (Loshchilov, Hutter 2019)
 }
 
 
-def update_for(optimizer: str, n_numbers: float = 0) -> Update:
-    """Return the rule in the form that is quickest for so many numbers changed in a run; the bits are the same."""
-    if optimizer in ("adam", "adamw") and n_numbers > _WORTH_COMPILING and (change := compiled.adam()):
-        return partial(_adam, change=change)
-    return OPTIMIZERS[optimizer].update
+def update_for(optimizer: str, dtype: np.dtype, n_numbers: float) -> Update:
+    """Return the rule in the form that is quickest where a run changes so many numbers; the bits are the same."""
+    rule = OPTIMIZERS[optimizer]
+    return (n_numbers > _WORTH_COMPILING and rule.compiled(dtype)) or rule.update
 
 
 def cut(pieces: Sequence[Stretch]) -> list[Stretch]:
@@ -160,8 +167,9 @@ def apply(
     t: int,
     config: TrainingConfig,
 ) -> None:
-    """Take one step of a rule from `update_for`: change w (P,) and moments (k, P) in place, overwrite g (P,).
+    """Take one step: change w (P,) and moments (k, P) in place, overwrite g (P,).
 
+    `update` is the rule that `config` names, in one of its forms (`update_for`).
     Decoupled weight decay (adamw) takes the share rate * weight_decay of every W away before the step. Moments that
     have all but vanished, as those of a dead unit do, are set to 0: processors are slow with denormal numbers.
     """

@@ -42,8 +42,8 @@ class EpochRecord:
     """What happened in one epoch. Costs and accuracies are means over examples; NaN where there is no validation.
 
     `cost` and `accuracy` are collected while the weights change, with dropout, label smoothing and mixup on (of a
-    mixture, the label of the larger share is the right one), and `cost` includes the L2 penalty; the validation figures
-    are those of the network as it would be used.
+    mixture, the label of the example with the larger share is the right one), and `cost` includes the L2 penalty; the
+    validation figures are those of the network as it would be used.
     """
 
     epoch: int
@@ -234,7 +234,8 @@ class Run:
         self.batch_size = state.training.batch_size
         self.steps_per_epoch = len(split_evenly(len(labels), self.batch_size))
         self.n_steps = state.training.epochs * self.steps_per_epoch
-        self.update_rule = optimizers.update_for(state.training.optimizer, self.n_steps * own.flat.size)
+        n_numbers = self.n_steps * own.flat.size
+        self.update_rule = optimizers.update_for(state.training.optimizer, own.flat.dtype, n_numbers)
 
     def epoch(self, source: BatchSource, validation: BatchSource | None) -> EpochRecord:
         """Go over `source` once, then measure on `validation`."""

@@ -100,7 +100,7 @@ class PictureBatches(ABC):
             yield Batch(self._preprocessor.apply(changed).astype(self._dtype, copy=False), labels)
 
 
-_AUGMENTING = 1  # tells this use of (seed, epoch, step) from the dropout's
+_AUGMENTING = 1  # tells this use of (seed, epoch, step) from those of the training
 
 
 def ahead(batches: Generator[Batch, None, None]) -> Iterator[Batch]:

@@ -113,6 +113,7 @@ def describe_plan(run: TrainingRun) -> str:
     extras = [network.activation]
     extras += ["batch normalisation"] if network.batch_norm else []
     extras += [f"dropout {network.dropout:g}"] if network.dropout else []
+    extras += [f"mixup {training.mixup:g}"] if training.mixup else []
     recipe = run.augmentation.augment
     named = f" ({recipe})" if recipe != "none" else ""
     varied = f", pictures varied at random{named}" if run.augmentation.is_on else ""

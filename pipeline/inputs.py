@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from pipeline.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
 from pipeline.listing import escape, reason_to_ignore, safe_cell, unescape
-from pipeline.rows import read_label, safe_name
+from pipeline.rows import is_ours, label_column, read_label, safe_name
 from pipeline.samples import Source
 
 
@@ -117,8 +117,9 @@ class Inputs:
     given : sequence of str
         Files; folders, walked in sorted order; patterns (``*``, ``?``, ``[``, ``**``); ``.txt`` lists with a path a
         line, seen from the folder one is in; ``.csv`` and ``.tsv`` tables with a column ``path``, seen from the
-        table's folder (or the folder one is in, where `predict` wrote it), and perhaps ``label``; ``-`` for paths on
-        standard input; zip archives; data sets (``.h5``), ``.npz`` and ``.npy`` arrays.
+        table's folder (where `predict` wrote it: from the folder one is in, or else from there), and perhaps ``label``
+        (``true_label``); ``-`` for paths on standard input; zip archives; data sets (``.h5``), ``.npz`` and ``.npy``
+        arrays.
     classes : sequence of str
         The model's classes. Where a file's folder, below what was typed, bears the name of one, that is its true
         label.
@@ -343,9 +344,9 @@ def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
     if "path" not in columns:
         found = ", ".join(repr(escape(name)) for name in columns) or "none"
         raise InputError(f"{escape(path)}: has no column 'path'; columns found: {found}")
-    is_ours = {"true_label", "model_id"} <= set(columns)  # its labels are answers
-    labels = "true_label" if is_ours else "label"
+    labels = label_column(columns)
     path_at, label_at = columns.index("path"), columns.index(labels) if labels in columns else None
+    folders = [Path(), path.parent] if is_ours(columns) else [path.parent]  # ours has paths as they were given
 
     def items() -> Iterator[Item]:
         with _table(path) as file:
@@ -356,7 +357,7 @@ def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
                     text = row[path_at].strip() if len(row) > path_at else ""
                     if not text and not any(row):
                         continue
-                    place = _place(text, (path.parent, Path()) if is_ours else (path.parent,))
+                    place = _place(text, folders)
                     label = row[label_at].strip() if label_at is not None and len(row) > label_at else ""
                     missing = () if text else ("not_found", f"line {rows.line_num} of {escape(path)} has no path")
                     yield Item(place, safe_name(place), read_label(escape(label)), None, missing)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.listing import escape
-from pipeline.rows import read_label
+from pipeline.rows import label_column, read_label
 from pipeline.samples import SPLIT_NAMES, Files, Sample, Source
 
 
@@ -92,15 +92,16 @@ def parse_manifest(data: bytes, location: str, group_by: str = "") -> tuple[list
 
 def _columns(columns: tuple[str, ...], location: str, group_by: str) -> dict[str, int]:
     """Return where each known column stands."""
-    for name in ("path", "label"):
+    label = label_column(columns)
+    for name in ("path", label):
         if name not in columns:
             found = ", ".join(repr(escape(column)) for column in columns) or "none"
             raise InputError(
                 f"{location}: has no column {name!r}; columns found: {found}. The first line must name the columns: "
                 "path,label and, if wanted, split and group"
             )
-    known = ("path", "label", "split", "group")
-    index: dict[str, int] = {name: columns.index(name) for name in known if name in columns}
+    index: dict[str, int] = {name: columns.index(name) for name in ("path", "split", "group") if name in columns}
+    index["label"] = columns.index(label)
     if group_by.lower() in columns:
         index["group"] = columns.index(group_by.lower())
     return index

@@ -149,6 +149,16 @@ def safe_label(label: str) -> str:
     return label if _NUMBER.fullmatch(label) else safe_cell(label)
 
 
+def label_column(columns: Iterable[str]) -> str:
+    """Return which column of a table tells what is true: in one that a prediction wrote, `label` is an answer."""
+    return "true_label" if is_ours(columns) else "label"
+
+
+def is_ours(columns: Iterable[str]) -> bool:
+    """Tell by its columns whether a prediction wrote a table."""
+    return {"true_label", "model_id"} <= set(columns)
+
+
 def read_label(cell: str) -> str:
     """Return the label that `safe_label` made a cell of."""
     return cell[2:] if cell.startswith("./") and safe_label(cell[2:]) == cell else cell

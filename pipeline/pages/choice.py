@@ -85,9 +85,12 @@ def _follow(options: dict[str, RunSummary]) -> None:
 
 def _compare(runs: list[RunSummary]) -> None:
     """Draw a table of all runs, behind a line that opens it."""
-    rows = [(run.name, f"{100 * run.accuracy:.1f}% of {run.m:,}" if run.m else "not finished") for run in runs]
+    rows = [
+        (run.name, f"{100 * run.accuracy:.1f}% of {run.m:,} {run.judged_on}" if run.m else "not measured")
+        for run in runs
+    ]
     with st.sidebar.expander(f"All {len(runs)} runs"):
-        st.html(drawing.table("All runs, newest first", ("run", "right, of pictures"), rows))
+        st.html(drawing.table("All runs, in the order of the list", ("run", "pictures right"), rows))
 
 
 def figures(run: RunSummary, classifier: ImageClassifier) -> str:

@@ -23,15 +23,15 @@ from pipeline.run_folder import holds_run
 from pipeline.train import Recipe
 
 _UNITS = 24
-_GO_WIDTH = 140  # pixels, enough for "Start again"
+_GO_WIDTH = 125  # pixels, enough for "Continue"
 _MOST_CLASSES_SHOWN = 12
 
 
 def draw(bench: Bench, runs: Path, recipe: Recipe | None, is_redrawn: bool) -> None:
     """Draw the training and what can be done with it: a fragment, so that the rest of the page stays as it is.
 
-    Where it has become something that changes by itself, or has ceased to be, while it is drawn or before, it draws
-    the page again: only that changes how often it is drawn, and whether it `is_redrawn` all the time.
+    Whether it `is_redrawn` all the time is set where the page is drawn. So the page is drawn again where that does not
+    fit what the training was before drawing and is afterwards.
     """
     was_active = bench.is_active
     _panel(bench, runs, recipe)
@@ -68,19 +68,18 @@ def _panel(bench: Bench, runs: Path, recipe: Recipe | None) -> None:
 def _buttons(bench: Bench, recipe: Recipe | None) -> None:
     """Draw what can be done: always the same four buttons, which no press makes move away under the next one.
 
-    They are callbacks, which no redrawing of the page swallows.
+    They are callbacks, which no redrawing of the page swallows. None does another thing than the page says, even where
+    that lags behind: only Reset drops a training.
     """
     training, is_active = bench.training, bench.is_active
     is_under_way = training is not None and training.is_alive and not training.is_over
-    go: Callable[..., None] = training.go_on if training and is_under_way else partial(bench.begin, recipe)
-    can_go = not is_active if is_under_way else recipe is not None
-    is_over = training is not None and not is_under_way
-    label = "Continue" if is_under_way else "Start again" if is_over else "Start"
+    go: Callable[..., None] = training.go_on if training else partial(bench.begin, recipe)
+    can_go = is_under_way and not is_active if training else recipe is not None
     with st.container(horizontal=True, gap="xsmall"):
         for name, icon, is_possible, action, key in (
-            (label, "play_arrow", can_go, partial(go, math.inf), "go"),
+            ("Continue" if is_under_way else "Start", "play_arrow", can_go, partial(go, math.inf), "go"),
             ("Pause", "pause", is_under_way and is_active, training.pause if training else None, "pause"),
-            ("One epoch", "skip_next", can_go and not is_active and not is_over, partial(go, 1), "step"),
+            ("One epoch", "skip_next", can_go and not is_active, partial(go, 1), "step"),
             ("Reset", "restart_alt", training is not None, bench.reset, "reset"),
         ):
             st.button(

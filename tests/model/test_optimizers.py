@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from model import compiled, optimizers
+from model.batches import ArrayBatches
 from model.config import NetworkConfig, TrainingConfig
 from model.optimizers import OPTIMIZERS, Stretch
 from model.parameters import initialize
-from model.training import clip, start
+from model.training import Run, clip, start
 
 CONFIG = TrainingConfig(momentum=0.8, beta1=0.85, beta2=0.95, epsilon=1e-3, weight_decay=0.1)
 RATE, STEPS, P = 0.05, 6, 11
@@ -44,7 +45,7 @@ def textbook(name: str, w: list[float], gradients: np.ndarray) -> list[float]:
 
 
 def ours(name: str, w: np.ndarray, gradients: np.ndarray, stretches: list[Stretch], n_numbers=0) -> np.ndarray:
-    update = optimizers.update_for(name, n_numbers)
+    update = optimizers.update_for(name, w.dtype, n_numbers)
     config = TrainingConfig(**{**vars(CONFIG), "optimizer": name})
     w, moments = w.copy(), np.zeros((OPTIMIZERS[name].n_moments, w.size), w.dtype)
     for t, g in enumerate(gradients, start=1):
@@ -94,19 +95,45 @@ def test_a_layers_multiplier_is_a_learning_rate_of_its_own_and_0_freezes(name, r
 @pytest.mark.parametrize("name", ["adam", "adamw"])
 def test_compiled_adam_is_the_same_to_the_bit(name, dtype):
     pytest.importorskip("numba")
-    rng = np.random.default_rng(0)
-    w, gradients = rng.normal(size=10_001).astype(dtype), rng.normal(size=(STEPS, 10_001))
-    gradients[:, :100] *= 1e-12
+    rng, n_steps = np.random.default_rng(0), 70  # vanished moments are set to 0 after 64
+    w, gradients = rng.normal(size=10_001).astype(dtype), rng.normal(size=(n_steps, 10_001))
+    gradients[:, :100] *= 1e-18
+    gradients[1:, 100:200] = 0
     pieces = [Stretch(0, 6_000, 0.5, True), Stretch(6_000, 10_001, 1.0, False)]
-    assert optimizers.update_for(name, 1e12) is not OPTIMIZERS[name].update
     np.testing.assert_array_equal(ours(name, w, gradients, pieces, 1e12), ours(name, w, gradients, pieces))
 
 
-def test_without_numba_long_runs_are_numpys(monkeypatch):
+def trained(epochs=3):
+    rng = np.random.default_rng(0)
+    source = ArrayBatches(rng.random((20, 60), dtype=np.float32), rng.integers(0, 2, 60))
+    network, training = NetworkConfig(hidden=(8,)), TrainingConfig(epochs=epochs, batch_size=20)
+    state = start(network, training, n_x=20, m=60, n_classes=2)
+    run = Run(state, source.labels)
+    for _ in range(epochs):
+        run.epoch(source, None)
+    return run, state.parameters.flat
+
+
+def test_long_runs_are_compiled_and_short_ones_are_not(monkeypatch):
+    pytest.importorskip("numba")
+    short, weights = trained()
+    assert short.update_rule is OPTIMIZERS["adamw"].update
+    monkeypatch.setattr(optimizers, "_WORTH_COMPILING", 3 * 3 * weights.size - 1)
+    long, same = trained()
+    assert long.update_rule is not OPTIMIZERS["adamw"].update
+    np.testing.assert_array_equal(same, weights)
+
+
+@pytest.fixture
+def without_numba(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
     compiled.adam.cache_clear()
-    assert optimizers.update_for("adam", 1e12) is OPTIMIZERS["adam"].update
+    yield
     compiled.adam.cache_clear()
+
+
+def test_without_numba_long_runs_are_numpys(without_numba):
+    assert optimizers.update_for("adam", np.dtype(np.float32), 1e12) is OPTIMIZERS["adam"].update
 
 
 def test_decay_spares_b_and_gamma_and_is_adamws_alone(run):

@@ -258,13 +258,13 @@ def test_a_class_without_examples_does_not_disturb_the_balance(digits):
     assert weights[source.labels == 0].sum() == pytest.approx(weights[source.labels == 2].sum())
 
 
-@pytest.mark.parametrize("setting", [{"label_smoothing": 0.3}, {"mixup": 1.0}])
-def test_smooth_targets_keep_the_network_from_being_sure(digits, setting):
+@pytest.mark.parametrize(("setting", "most"), [({"label_smoothing": 0.3}, 0.85), ({"mixup": 1.0}, 0.92)])
+def test_smooth_targets_keep_the_network_from_being_sure(digits, setting, most):
     source, _ = digits
     X = next(source.batches(600, None)).X
     sure, smooth = (run(source, epochs=30, **chosen) for chosen in ({}, setting))
     confidence = [class_probabilities(X, s.parameters, s.network).max(axis=0).mean() for s in (sure, smooth)]
-    assert confidence[1] < 0.92 < confidence[0]
+    assert confidence[1] < most < confidence[0]
 
 
 # The average of the weights, clipping, multipliers.

@@ -128,6 +128,12 @@ def test_our_own_table_may_lie_elsewhere_and_its_answers_are_not_taken_for_the_t
     with Path("out/labelled.csv").open("w", newline="") as file:
         write_csv(predict(classifier, Inputs(["photos"], classifier.classes)), file, 1)
     assert labels("out/labelled.csv") == ["face"] * 5 + ["not-face"] * 5
+    Path("out/photos/face").mkdir(parents=True)
+    shutil.copy("photos/face/0000.png", "out/photos/face/0001.png")
+    assert names("out/rows.csv") == ["photos/face/0001.png"]  # not the one below the table
+    for folder in ("photos", "out/photos"):
+        Path(folder, "face", "0001.png").unlink()
+    assert names("out/rows.csv") == ["photos/face/0001.png"]
     Path("out/other.csv").write_text("path\nphotos/face/0001.png\n")
     assert names("out/other.csv") == ["out/photos/face/0001.png"]  # anybody else's is seen from its own folder
 
