@@ -316,7 +316,13 @@ def main() -> None:
     parser.add_argument("--extras", action="store_true", help="the cost of the extras, instead of the contestants")
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
-    versions = f"Numba {numba_version() or 'missing'}, NumPy {np.__version__}, scikit-learn {sklearn.__version__}, PyTorch {torch_version() or 'missing'}"
+    libraries = {
+        "NumPy": np.__version__,
+        "Numba": numba_version(),
+        "scikit-learn": sklearn.__version__,
+        "PyTorch": torch_version(),
+    }
+    versions = ", ".join(f"{name} {version or 'missing'}" for name, version in libraries.items())
     print(f"{options.threads} threads, medians of {options.repeats}; {versions}\n")
     print("| Shape | Contestant | Seconds an epoch | Beside ours |\n|---|---|--:|--:|")
     for name in options.shape:

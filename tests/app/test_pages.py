@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import shutil
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from pipeline.classifier import ImageClassifier
 from pipeline.cli import main
+from pipeline.runs import list_runs
 
 PAGES = ("classify", "first_layer", "deeper_layers", "data", "model")
 
@@ -104,8 +106,17 @@ def test_runs_are_listed_newest_first_and_can_be_chosen(runs, trained):
     shutil.copytree(runs / "faces", runs / "newer")
     for name, seconds in (("older", 1_000), ("faces", 2_000), ("newer", 3_000)):
         os.utime(runs / name / "model.h5", (seconds, seconds))
+    (runs / "newer" / "model.h5").write_bytes(b"no HDF5 at all")
+    os.utime(runs / "newer" / "model.h5", (3_000, 3_000))
+    (runs / "older" / "metrics.json").unlink()
     at = page("model", runs)
     assert at.sidebar.selectbox[0].options == ["newer", "faces", "older"]
+    table = at.sidebar.expander[0]
+    assert table.label == "All 3 runs"
+    cells = re.findall(r"<td>(.*?)</td>", table.get("html")[0].proto.body)
+    measured = f"{100 * list_runs(runs)[1].accuracy:.1f}% of"
+    assert [cells[1].startswith(measured), cells[3].startswith(measured), cells[5]] == [True, True, "not measured"]
+    assert cells[3].endswith(" test")
     assert page("model", runs, model="older").sidebar.selectbox[0].value == "older"
     gone = page("model", runs, model="gone")
     assert gone.sidebar.selectbox[0].value == "newer"

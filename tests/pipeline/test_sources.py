@@ -73,6 +73,13 @@ def test_a_label_that_predict_kept_from_being_a_formula_is_itself_again(manifest
     assert set(ingest(manifest(rows), tmp_path / "out.h5").classes) == {"=face", "./x"}
 
 
+def test_answers_of_a_prediction_are_not_taken_for_labels(manifest, tmp_path):
+    columns = ("path", "label", "true_label", "model_id")
+    rows = [(f"face/{i:03d}.png", "answer", "face", "abc") for i in range(20)]
+    rows += [(f"other/{i:03d}.png", "answer", "other", "abc") for i in range(20)]
+    assert set(ingest(manifest(rows, columns), tmp_path / "out.h5").classes) == {"face", "other"}
+
+
 def test_a_manifest_with_splits_groups_and_missing_files(manifest, tmp_path):
     rows = [(f"face/{i:03d}.png", "face", ("train", "val", "test")[i % 3], f"person {i // 10}") for i in range(60)]
     rows += [(f"other/{i:03d}.png", "other", ("train", "val", "test")[i % 3], "") for i in range(60)]
