@@ -2,7 +2,7 @@
 
 Paths are relative to the folder the manifest lies in. The first line names the columns; their order and their case do
 not matter, and further columns may be there: `group_by` may name any of them. An empty label means unlabelled, and
-`./=x` the label `=x`, as `facette predict` writes it; in a table of its, `label` is an answer, and `true_label` is taken.
+`./=x` the label `=x`, as `facette predict` writes it; in a table of its, `label` is an answer, and `true_label` counts.
 A row whose file is missing becomes a rejected file, since a manifest is often older than the folder.
 """
 
