@@ -52,7 +52,12 @@ from pipeline.predict import Settings
 from pipeline.preprocess import Preprocessor
 
 HIDDEN = (256, 128)
-NETWORKS = {"784-256-128-10": (28, "gray"), "784-512-256-10": (28, "gray"), "3072-512-256-10": (32, "rgb")}
+NETWORKS = {
+    "784-256-128-10": (28, "gray"),
+    "784-512-256-10": (28, "gray"),
+    "784-1024-512-10": (28, "gray"),  # what training takes for 50,000 pictures and more
+    "3072-512-256-10": (32, "rgb"),
+}
 Runs = dict[str, Callable[[], object]]
 
 
