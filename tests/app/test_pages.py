@@ -340,6 +340,7 @@ def test_camera(trained, photo):
     assert results(at)[0].row.status == "ok"
 
 
+@pytest.mark.slow
 def test_first_layer_shows_each_unit_once_and_sorts(trained):
     at = page("first_layer", trained / "runs")
     grid = at.html[0].value
@@ -380,6 +381,7 @@ def test_a_unit_answers_most_to_what_it_looks_for(trained):
         np.testing.assert_allclose(A[i, best[i, 0]], A_all[i].max(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_edge_detectors_are_counted_beside_controls(trained):
     from pipeline.layers import control_shares
 
@@ -419,6 +421,7 @@ def test_deeper_layers_draw_what_the_command_line_draws(trained):
         np.testing.assert_array_equal(kind.pictures, other.pictures)
 
 
+@pytest.mark.slow
 def test_training_the_demo_ends_with_its_model_on_the_page(tmp_path, monkeypatch):
     from pipeline.pages import train_demo
 

@@ -162,6 +162,7 @@ def test_there_is_a_widget_for_every_field_with_its_help(at):
             assert drawn[setting.name].options == list(setting.choices)
 
 
+@pytest.mark.slow
 def test_train_and_save_a_model_like_that_of_the_command_line(at, tmp_path):
     test = at(pictures="Faces", **QUICK)
     press(test, "go")
@@ -191,6 +192,7 @@ def test_train_and_save_a_model_like_that_of_the_command_line(at, tmp_path):
     assert models[0].provenance["source"] == models[1].provenance["source"] == "lfw_subset"
 
 
+@pytest.mark.slow
 def test_a_model_saved_half_way_can_be_resumed_in_a_terminal(at, tmp_path):
     test = at(pictures="Digits", hidden="8", epochs="3", augment="none")
     press(test, "step")

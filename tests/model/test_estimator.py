@@ -25,6 +25,7 @@ OWN = {"validation_fraction", "warm_start"}
 
 
 @parametrize_with_checks([NetClassifier(), NetClassifier(hidden=(), optimizer="nesterov", learning_rate=0.1)])
+@pytest.mark.slow
 def test_scikit_learns_checks(estimator, check):
     check(estimator)
 

@@ -115,6 +115,7 @@ def test_fit_finds_the_gabor_that_was_drawn(rng):
     np.testing.assert_allclose(fit.frequency, true[:, 3], rtol=0.1)
 
 
+@pytest.mark.slow
 def test_fit_is_as_good_as_scipys_from_many_starts(rng):
     from scipy.optimize import least_squares
 

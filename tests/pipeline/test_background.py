@@ -44,6 +44,7 @@ def test_a_training_ends_with_a_run_like_any_other(tmp_path):
     assert run.low <= run.accuracy <= run.high
 
 
+@pytest.mark.slow
 def test_ending_early_keeps_what_was_trained(tmp_path):
     training = demo(tmp_path, 100_000).start()
     training.end()

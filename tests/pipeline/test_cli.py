@@ -35,6 +35,7 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_whole_walk(capsys, faces):
     code, out, err = run(capsys, "ingest", faces, "faces.h5", "--size", "16", "--color", "gray")
     assert code == 0
@@ -295,6 +296,7 @@ def test_resume_says_what_is_missing(capsys, tmp_path, run_path, name, message):
     assert message in err
 
 
+@pytest.mark.slow
 def test_config_repeats_what_the_run_was_given(capsys, faces, tmp_path):
     words = ["--memory", "7", "--threads", "1", "--hidden", "6", "--epochs", "1", *PLAIN]
     assert run(capsys, "train", faces, "--name", "first", *words)[0] == 0
@@ -387,6 +389,7 @@ def test_demo_does_it_all(capsys, tmp_path):
     assert code == 0
 
 
+@pytest.mark.slow
 def test_digits_demo(capsys, tmp_path):
     code, _, err = run(capsys, "demo", "digits", "--epochs", "3")
     assert code == 0

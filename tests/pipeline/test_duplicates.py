@@ -66,6 +66,7 @@ def test_copies_are_found_among_many(scenes):
     assert found <= expected
 
 
+@pytest.mark.slow
 def test_many_pictures_of_one_scene_are_grouped_with_few_comparisons(scenes):
     m = 600
     scene = look_at(scenes[0]).thumbnail

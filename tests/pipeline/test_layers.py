@@ -101,6 +101,7 @@ def pretrained(faces, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_controls_find_no_edges_and_pieces_of_photographs_few(classifier):
     shares = control_shares(classifier)
     floor = shares.pop("pieces of photographs, as they are")
@@ -110,6 +111,7 @@ def test_controls_find_no_edges_and_pieces_of_photographs_few(classifier):
     assert 0 < floor < 0.2
 
 
+@pytest.mark.slow
 def test_command_prints_controls_beside_the_scores(run_path, tmp_path, capsys):
     assert main(["filters", str(run_path), "-o", str(tmp_path / "f.png"), "--scores", "--controls"]) == 0
     found = capsys.readouterr()
@@ -118,6 +120,7 @@ def test_command_prints_controls_beside_the_scores(run_path, tmp_path, capsys):
     assert "0%  learned from white noise" in found.err
 
 
+@pytest.mark.slow
 def test_growth_leads_from_noise_to_the_layer_of_the_model(pretrained):
     classifier = ImageClassifier.load(pretrained)
     steps = first_layer_growth(classifier)
@@ -137,6 +140,7 @@ def test_growth_of_other_photographs_is_not_shown_as_the_models(pretrained):
         first_layer_growth(other)
 
 
+@pytest.mark.slow
 def test_command_animates(pretrained, run_path, tmp_path, capsys):
     path = tmp_path / "W1.gif"
     assert main(["filters", str(pretrained), "--animate", str(path)]) == 0

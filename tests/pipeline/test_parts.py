@@ -63,6 +63,7 @@ def stop_at(n):
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
+@pytest.mark.slow
 def test_an_interrupted_ingestion_goes_on_and_ends_equal(many, tmp_path, keep_at_once, jobs):
     (tmp_path / "to").mkdir()
     whole = ingest(many, tmp_path / "whole.h5", DataConfig(size="16"))
@@ -99,6 +100,7 @@ def test_other_settings_begin_anew(many, tmp_path, keep_at_once):
     assert not (tmp_path / ".a.h5.parts").exists()
 
 
+@pytest.mark.slow
 def test_appending_can_be_interrupted_too(many, tmp_path, keep_at_once):
     for target in ("a.h5", "b.h5"):
         ingest(many, tmp_path / target, DataConfig(size="16"))
@@ -124,6 +126,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_that_the_same_command_goes_on(many, tmp_path):
     words = ["ingest", str(many), "a.h5", "--size", "16", "--jobs", "1"]
     child = subprocess.run(

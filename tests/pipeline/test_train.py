@@ -55,6 +55,7 @@ def test_run_folder_holds_what_is_promised(run_path):
     assert not [path for path in run_path.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_same_seed_same_weights_other_seed_other_weights(faces, small, tmp_path):
     def weights(name, seed):
         training = dataclasses.replace(small["training"], seed=seed, epochs=3)
@@ -206,6 +207,7 @@ def test_pretrained_layers_need_as_many_hidden_layers(faces, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_contrast_is_normalised_in_training_and_in_use_and_kept(faces, small, tmp_path, lfw_images):
     training = dataclasses.replace(small["training"], normalize_contrast=True)
     run = prepare(faces, tmp_path / "run", network=small["network"], training=training)

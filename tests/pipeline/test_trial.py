@@ -56,6 +56,7 @@ def test_pictures_are_moved_where_places_do_not_matter(many, tmp_path, name, exp
         assert (resumed.augmentation, resumed.trial) == (run.augmentation, run.trial)
 
 
+@pytest.mark.slow
 def test_few_pictures_are_mirrored_where_that_changes_nothing(tmp_path):
     """Parts of photographs do not tell left from right; digits do."""
     from sklearn.datasets import load_digits, load_sample_images
