@@ -136,9 +136,8 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "nesterov": Optimizer(_nesterov, 1, 0.05),
     "rmsprop": Optimizer(_rmsprop, 1, 0.003),
     "adam": Optimizer(_adam, 2, 0.004, _compiled_adam),
-    "adamw": Optimizer(
-        _adam, 2, 0.004, _compiled_adam
-    ),  # with weight decay apart from the gradient (Loshchilov, Hutter 2019)
+    # with weight decay apart from the gradient (Loshchilov, Hutter 2019)
+    "adamw": Optimizer(_adam, 2, 0.004, _compiled_adam),
 }
 
 

@@ -346,7 +346,9 @@ def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
         raise InputError(f"{escape(path)}: has no column 'path'; columns found: {found}")
     labels = label_column(columns)
     path_at, label_at = columns.index("path"), columns.index(labels) if labels in columns else None
-    folders = [Path(), path.parent] if is_ours(columns) else [path.parent]  # ours has paths as they were given
+    folders = [path.parent]
+    if is_ours(columns) and path.parent != Path():
+        folders.insert(0, Path())  # its paths are as they were given
 
     def items() -> Iterator[Item]:
         with _table(path) as file:
@@ -370,8 +372,11 @@ def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
 def _place(text: str, folders: Sequence[Path]) -> Path:
     """Return the file that a cell of a table means, seen from the first of the folders where there is one."""
     places = [Path(posixpath.normpath(folder / text)) for folder in folders]
-    forms = (form for place in places for form in (place, unescape(str(place))) if os.path.lexists(form))
-    return next(forms, places[0])
+    if "%" in text:
+        places = [form for place in places for form in (place, unescape(str(place)))]
+    if len(places) == 1:
+        return places[0]
+    return next((place for place in places if os.path.lexists(place)), places[0])
 
 
 def _readable(path: Path) -> BinaryIO:

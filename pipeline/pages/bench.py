@@ -84,10 +84,11 @@ class Bench:
         self.key, self.pictures, self.problem = None, None, ""
 
     def begin(self, recipe: Recipe | None, epochs: float) -> None:
-        """Begin a training on the pictures; one that was there is dropped."""
+        """Begin a training on the pictures, unless there is one: only `reset` drops it."""
+        if self.training:
+            return
         assert self.pictures is not None
         assert recipe is not None
-        self.reset()
         self.begun = self.pictures, recipe
         folder = Path(tempfile.mkdtemp(prefix="facette-"))
         self._folders.append(folder)
