@@ -7,7 +7,9 @@ from functools import partial
 
 import streamlit as st
 
-from pipeline.pages import choice, classify, data, deeper_layers, drawing, first_layer, model, playground
+from pipeline.pages import classify, data, deeper_layers, first_layer, model
+from pipeline.pages.playground import page
+from pipeline.pages.widgets import markup, sidebar
 
 # Of each page: how to draw it, its title, its icon, its place in the address.
 PAGES = (
@@ -16,7 +18,7 @@ PAGES = (
     (deeper_layers.render, "Deeper layers", "layers", "deeper-layers"),
     (data.render, "Data", "photo_library", "data"),
     (model.render, "Model", "hub", "model"),
-    (playground.render, "Playground", "model_training", "playground"),
+    (page.render, "Playground", "model_training", "playground"),
 )
 
 
@@ -26,10 +28,10 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--runs", default="runs", help="folder of runs to choose from (default: runs)")
     parser.add_argument("--model", help="model.h5 to start with (default: the newest in runs)")
     arguments = parser.parse_args(argv)
-    st.set_page_config(page_title="Facette", page_icon=drawing.icon(), layout="wide")
-    st.html(drawing.STYLE)  # first, so that the browser fetches what draws pictures while the page is made
-    st.logo(drawing.LOGO, size="large")
-    chosen = choice.choose(arguments.runs, arguments.model)
+    st.set_page_config(page_title="Facette", page_icon=markup.icon(), layout="wide")
+    st.html(markup.STYLE)  # first, so that the browser fetches what draws pictures while the page is made
+    st.logo(markup.LOGO, size="large")
+    chosen = sidebar.choose(arguments.runs, arguments.model)
     pages = [
         st.Page(
             partial(render, chosen), title=title, icon=f":material/{icon}:", url_path=place or None, default=not place

@@ -24,11 +24,11 @@ from typing import NamedTuple
 import numpy as np
 from recipe import configurations
 
-from pipeline.config import DataConfig
-from pipeline.dataset import Dataset
-from pipeline.evaluate import evaluate
-from pipeline.ingest import ingest
-from pipeline.train import prepare
+from pipeline.data.config import DataConfig
+from pipeline.data.dataset import Dataset
+from pipeline.evaluation.evaluate import evaluate
+from pipeline.ingestion.ingest import ingest
+from pipeline.training.prepare import prepare
 
 
 class Split(NamedTuple):

@@ -46,7 +46,17 @@ def serving(folder: Path, runs: Path) -> Iterator[tuple[str, int, float]]:
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "pipeline.cli", "app", "--port", str(port), "--no-browser", "--runs", str(runs)]
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.cli.main",
+        "app",
+        "--port",
+        str(port),
+        "--no-browser",
+        "--runs",
+        str(runs),
+    ]
     begin = time.perf_counter()
     with (folder / "server.log").open("w") as log:
         server = subprocess.Popen(

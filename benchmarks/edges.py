@@ -29,12 +29,7 @@ from PIL import Image
 from model.activations import Array
 from model.batches import ArrayBatches, Batch, split_evenly
 from model.config import NetworkConfig, TrainingConfig
-from model.filters import FilterScores, energy_area, score_filters
-from model.folding import fold_batch_norm
-from model.hierarchy import layer_answers, maximise_activation, most_exciting_mean, receptive_fields, unit_auc
-from model.network import class_probabilities, labels_from
-from model.parameters import Parameters
-from model.pretraining import (
+from model.edges.first_layer import (
     crop_shape_for,
     fit_filters,
     learn_filters,
@@ -43,9 +38,14 @@ from model.pretraining import (
     normalize_contrast,
     pretrain_first_layer,
 )
+from model.edges.scores import FilterScores, energy_area, score_filters
+from model.edges.stimuli import layer_answers, maximise_activation, most_exciting_mean, receptive_fields, unit_auc
+from model.folding import fold_batch_norm
+from model.network import class_probabilities, labels_from
+from model.parameters import Parameters
 from model.training import start, train
-from pipeline.crops import NOISES, Photographs, embedded_photographs, noise, take_crops
-from pipeline.figures import LayerPictures, draw_filters, draw_hierarchy, save_figure
+from pipeline.explanation.figures import LayerPictures, draw_filters, draw_hierarchy, save_figure
+from pipeline.images.crops import NOISES, Photographs, embedded_photographs, noise, take_crops
 
 Shape = tuple[int, int, int]
 Split = tuple[np.ndarray, np.ndarray]

@@ -30,11 +30,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.config import DataConfig
-from pipeline.division import divide
-from pipeline.ingest import ingest
-from pipeline.samples import Sample, Source
-from pipeline.split import OPEN
+from pipeline.data.config import DataConfig
+from pipeline.data.grouping import divide
+from pipeline.data.splits import OPEN
+from pipeline.ingestion.ingest import ingest
+from pipeline.sources.source import Sample, Source
 
 SIDE = 64
 Decode = Callable[[Path, int], np.ndarray]

@@ -26,9 +26,9 @@ from threadpoolctl import threadpool_limits
 
 from model.config import NetworkConfig, TrainingConfig
 from model.training import start, train
-from pipeline.batches import FileBatches, MemoryBatches
-from pipeline.config import Geometry
+from pipeline.data.config import Geometry
 from pipeline.preprocess import Preprocessor
+from pipeline.training.batches import FileBatches, MemoryBatches
 
 SIDE = 28
 

@@ -3,7 +3,8 @@
     python benchmarks/parts.py              # five splits of scikit-image's lfw_subset; some minutes on one core
     python benchmarks/parts.py --seeds 1
 
-Layers 1 to 3 as `facette train --pretrain-layers 3` makes them (`model.upper_layers`), by k-means, and by two other
+Layers 1 to 3 as `facette train --pretrain-layers 3` makes them (`model.edges.upper_layers`), by k-means, and by two
+other
 methods. The control has random weights in the same windows. Measured on held-out pictures, before training with
 labels and after it:
 
@@ -28,14 +29,21 @@ from edges import Data, Outcome, Recipe, ShiftedBatches, Split, lfw_subset
 
 from model.activations import Array
 from model.config import NetworkConfig, TrainingConfig
-from model.filters import energy_area, score_filters
+from model.edges.first_layer import (
+    PRETRAINERS,
+    crop_shape_for,
+    n_crops_for,
+    n_filters_for,
+    pretrain_first_layer,
+    whiten,
+)
+from model.edges.scores import energy_area, score_filters
+from model.edges.stimuli import layer_answers, receptive_fields, unit_auc
+from model.edges.upper_layers import Learner, k_means, pretrain_upper_layers
 from model.folding import fold_batch_norm
-from model.hierarchy import layer_answers, receptive_fields, unit_auc
 from model.network import class_probabilities, labels_from
-from model.pretraining import PRETRAINERS, crop_shape_for, n_crops_for, n_filters_for, pretrain_first_layer, whiten
 from model.training import TrainingState, start, train
-from model.upper_layers import Learner, k_means, pretrain_upper_layers
-from pipeline.crops import embedded_photographs, take_crops
+from pipeline.images.crops import embedded_photographs, take_crops
 
 WIDTHS = (256, 144, 32)
 RATES = (0.1, 0.3, 1.0, 1.0)

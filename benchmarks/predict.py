@@ -42,13 +42,13 @@ from threadpoolctl import threadpool_limits
 
 from model.config import NetworkConfig, TrainingConfig
 from model.parameters import initialize
-from pipeline.batch import Threads, predict_to_file
 from pipeline.classifier import ImageClassifier
-from pipeline.config import Geometry
-from pipeline.images import decode, read_bytes
-from pipeline.ingest import ingest
-from pipeline.inputs import Inputs
-from pipeline.predict import Settings
+from pipeline.data.config import Geometry
+from pipeline.images.decode import decode, read_bytes
+from pipeline.ingestion.ingest import ingest
+from pipeline.prediction.inputs import Inputs
+from pipeline.prediction.job import Threads, predict_to_file
+from pipeline.prediction.predict import Settings
 from pipeline.preprocess import Preprocessor
 
 HIDDEN = (256, 128)

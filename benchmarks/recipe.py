@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from model.config import NetworkConfig, TrainingConfig
-from pipeline.augment import AugmentConfig
-from pipeline.config import DataConfig
-from pipeline.evaluate import score, split_probabilities
-from pipeline.flags import add_flags, config_from_flags
-from pipeline.layers import score_first_layer
-from pipeline.train import prepare
+from pipeline.data.config import DataConfig
+from pipeline.evaluation.evaluate import score, split_probabilities
+from pipeline.explanation.layers import score_first_layer
+from pipeline.images.augment import AugmentConfig
+from pipeline.settings import add_flags, config_from_flags
+from pipeline.training.prepare import prepare
 
 KINDS = {"data": DataConfig, "network": NetworkConfig, "training": TrainingConfig, "augmentation": AugmentConfig}
 

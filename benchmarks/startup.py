@@ -23,7 +23,7 @@ from PIL import Image
 from model.config import NetworkConfig, TrainingConfig
 from model.parameters import initialize
 from pipeline.classifier import ImageClassifier
-from pipeline.config import Geometry
+from pipeline.data.config import Geometry
 from pipeline.preprocess import Preprocessor
 
 COUNT = "; import sys; print('modules', len(sys.modules), file=sys.stderr)"
@@ -31,7 +31,7 @@ COUNT = "; import sys; print('modules', len(sys.modules), file=sys.stderr)"
 
 def facette(*arguments: str) -> str:
     """Return a script that does what the command does."""
-    return f"from pipeline.cli import main\ntry:\n    main({list(arguments)})\nexcept SystemExit:\n    pass\n0"
+    return f"from pipeline.cli.main import main\ntry:\n    main({list(arguments)})\nexcept SystemExit:\n    pass\n0"
 
 
 def main() -> None:

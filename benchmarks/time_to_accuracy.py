@@ -21,10 +21,10 @@ from threadpoolctl import threadpool_limits
 
 from model.config import NetworkConfig, TrainingConfig
 from model.training import measure, start, train
-from pipeline.augment import AugmentConfig, resolve_augmentation
-from pipeline.batches import MemoryBatches
-from pipeline.config import Geometry
+from pipeline.data.config import Geometry
+from pipeline.images.augment import AugmentConfig, resolve_augmentation
 from pipeline.preprocess import Preprocessor
+from pipeline.training.batches import MemoryBatches
 
 
 class Goal(NamedTuple):

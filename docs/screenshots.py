@@ -108,7 +108,10 @@ def main() -> None:
             take(page, "app-empty")
             for demo in ("digits", "faces"):
                 subprocess.run(
-                    [sys.executable, "-m", "pipeline.cli", "demo", demo], cwd=folder, check=True, capture_output=True
+                    [sys.executable, "-m", "pipeline.cli", "demo", demo],
+                    cwd=folder,
+                    check=True,
+                    capture_output=True,
                 )
             page.goto(f"{url}/?sample=7")
             page.get_by_text("True class").wait_for()

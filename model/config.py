@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from model.activations import ACTIVATIONS
+from model.edges.first_layer import PRETRAINERS
 from model.heads import HEADS
 from model.initializers import INITIALIZERS
 from model.optimizers import OPTIMIZERS
-from model.pretraining import PRETRAINERS
 from model.schedules import SCHEDULES
 
 Auto = Literal["auto"]
@@ -178,10 +178,10 @@ def resolve(
     head           sigmoid for two classes, softmax for more
     batch_norm     on (off where a batch would hold a single example, or there is no hidden layer)
     batch_size     32 below 1,000 examples, 64 below 2,500, 128 below 10,000, 256 from there; at most m
-    epochs         80, 40, 20, 12 at the same four sizes (`pipeline.train` makes the last 20, for varied pictures)
+    epochs         80, 40, 20, 12 at the same four sizes (`pipeline.training.prepare` makes the last 20)
     learning_rate  the optimiser's own rate at batch 256, times sqrt(batch_size / 256)
-    pretrain       none (`pipeline.pretrain` knows more of the pictures, and resolves it before)
-    layer_rates    0.3 for a pretrained layer 1 (it keeps its edges; 0.1 in large pictures, see `pipeline.pretrain`),
+    pretrain       none (`pipeline.training.pretrain` knows more of the pictures, and resolves it before)
+    layer_rates    0.3 for a pretrained layer 1 (0.1 in large pictures, see `pipeline.training.pretrain`),
                    0.1 and 0.3 for layers 1 and 2 where 2 or 3 are pretrained, 1 for all others
     restore_best   off where the learning rate falls to 0 (the last weights have settled; a validation cost that rises
                    with overconfidence would pick earlier ones, a point worse on clothes); on with patience

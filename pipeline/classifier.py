@@ -20,18 +20,18 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from model import checkpoint
 from model.activations import Array
 from model.calibration import Answers, Calibration, answers
-from model.checkpoint import FormatError, read_json, write_json
 from model.config import NetworkConfig, TrainingConfig
 from model.folding import fold_batch_norm
 from model.network import Workspace
 from model.parameters import Parameters
+from model.storage import checkpoint
+from model.storage.checkpoint import FormatError, read_json, write_json
 from model.training import EpochRecord, TrainingState
-from pipeline.config import Geometry
+from pipeline.data.config import Geometry
 from pipeline.errors import InputError
-from pipeline.images import decode
+from pipeline.images.decode import decode
 from pipeline.preprocess import Preprocessor
 
 MODEL_FORMAT, MODEL_VERSION = "facette-model", 1
@@ -199,7 +199,7 @@ class ImageClassifier:
 
         Raises
         ------
-        pipeline.images.PictureError
+        pipeline.images.decode.PictureError
             When it cannot be read as a picture; `code` and `message` say why.
         """
         data = picture if isinstance(picture, bytes) else Path(picture)

@@ -9,16 +9,16 @@ from typing import Any
 
 import streamlit as st
 
-from pipeline.abstention import RATE
 from pipeline.classifier import ImageClassifier
-from pipeline.gallery import data_of, held_out_pictures
-from pipeline.launch import MAX_UPLOAD_MEGABYTES
-from pipeline.occlusion import occlusion_map
-from pipeline.pages import drawing, train_demo
-from pipeline.pages.choice import PROBLEMS, Chosen
-from pipeline.predict import WRITERS
-from pipeline.uploads import Classified, Upload, classify_uploads, cut, from_folder, loss_by_fit, part_box
-from pipeline.wording import headline, shape, verdict, what_probabilities_are
+from pipeline.evaluation.abstention import RATE
+from pipeline.evaluation.held_out import data_of, held_out_pictures
+from pipeline.explanation.occlusion import occlusion_map
+from pipeline.explanation.wording import headline, shape, verdict, what_probabilities_are
+from pipeline.pages.widgets import markup, no_model
+from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
+from pipeline.prediction.predict import WRITERS
+from pipeline.prediction.uploads import Classified, Upload, classify_uploads, cut, from_folder, loss_by_fit, part_box
+from pipeline.serve import MAX_UPLOAD_MEGABYTES
 
 MAX_PICTURES = 200
 MAX_PIXELS = 50_000_000
@@ -27,7 +27,7 @@ SHOWN_CLASSES = 5
 
 def render(chosen: Chosen) -> None:
     """Draw the page."""
-    classifier = train_demo.ready(chosen)
+    classifier = no_model.ready(chosen)
     if classifier is None or chosen.run is None:
         return
     st.title("Classify pictures")
@@ -36,7 +36,7 @@ def render(chosen: Chosen) -> None:
     if not uploads:
         classes = ", ".join(classifier.classes[:6]) + (" …" if len(classifier.classes) > 6 else "")
         st.info(
-            f"Add a picture, and the model says which of its classes it is: {drawing.plain(classes)}.",
+            f"Add a picture, and the model says which of its classes it is: {markup.plain(classes)}.",
             icon=":material/add_photo_alternate:",
         )
         return
@@ -86,10 +86,8 @@ def _uploads(samples: list[Upload], classifier: ImageClassifier) -> list[Upload]
 def _from_samples(samples: list[Upload]) -> list[Upload]:
     st.caption("Pictures that the model was not trained on. Choose one, or all.")
     names = [f"{i}" for i in range(1, len(samples) + 1)]
-    shown = [
-        (drawing.png_url(sample.data), name, f"sample {name}") for name, sample in zip(names, samples, strict=True)
-    ]
-    st.html(drawing.tiles(shown, small=True))
+    shown = [(markup.png_url(sample.data), name, f"sample {name}") for name, sample in zip(names, samples, strict=True)]
+    st.html(markup.tiles(shown, small=True))
     choice = st.segmented_control(
         "Sample",
         [*names, "All"],
@@ -174,7 +172,7 @@ def _part(upload: Upload, whole: Classified, classifier: ImageClassifier) -> Upl
         shown = part_box((whole.shown.height, whole.shown.width), geometry, *shares)
         if is_whole and geometry.fit != "crop":
             shown = (0, 0, whole.shown.width, whole.shown.height)
-        preview.image(drawing.framed(whole.shown, shown), width=320, alt="the picture with the part in a frame")
+        preview.image(markup.framed(whole.shown, shown), width=320, alt="the picture with the part in a frame")
     if is_whole:
         return None
     return cut(upload, part_box(whole.size, geometry, *shares), max_pixels=MAX_PIXELS)
@@ -205,7 +203,7 @@ def _table(results: list[Classified], classifier: ImageClassifier) -> Classified
     )
     shown = [result for result in results if not wanted or _group(result) in wanted]
     columns: dict[str, list[Any]] = {
-        "picture": [drawing.thumbnail(r.shown) if r.shown else None for r in shown],
+        "picture": [markup.thumbnail(r.shown) if r.shown else None for r in shown],
         "file": [r.row.path for r in shown],
         "class": [r.row.ranking[0][0] if r.row.ranking else None for r in shown],
         "status": [_UNSURE if r.doubt else r.row.status for r in shown],
@@ -276,17 +274,17 @@ def _detail(chosen: Chosen, classifier: ImageClassifier, result: Classified) -> 
     """Draw one picture, its probabilities, and why."""
     row = result.row
     if result.shown is None or result.seen is None:
-        st.error(drawing.plain(f"{row.path}: {row.error_message}."), icon=":material/broken_image:")
+        st.error(markup.plain(f"{row.path}: {row.error_message}."), icon=":material/broken_image:")
         return
     st.session_state["picture"] = (row.path, result.seen)
     answer, pictures = st.columns([2, 3], gap="large")
     with answer:
-        st.header(drawing.plain(headline(row.ranking, result.doubt)), anchor=False)
-        st.markdown(drawing.plain(verdict(row.ranking, result.doubt)))
-        st.html(drawing.bars(row.ranking[:SHOWN_CLASSES]))
+        st.header(markup.plain(headline(row.ranking, result.doubt)), anchor=False)
+        st.markdown(markup.plain(verdict(row.ranking, result.doubt)))
+        st.html(markup.bars(row.ranking[:SHOWN_CLASSES]))
         if len(row.ranking) > SHOWN_CLASSES:
             rest = sum(probability for _, probability in row.ranking[SHOWN_CLASSES:])
-            st.caption(f"{len(row.ranking) - SHOWN_CLASSES} other classes: {drawing.percentage(rest)} together")
+            st.caption(f"{len(row.ranking) - SHOWN_CLASSES} other classes: {markup.percentage(rest)} together")
         _notes(chosen, classifier, result)
     with pictures:
         _pictures(classifier, result)
@@ -298,7 +296,7 @@ def _notes(chosen: Chosen, classifier: ImageClassifier, result: Classified) -> N
     if row.true_label:
         right = row.true_label == row.ranking[0][0]
         icon, word = (":material/check_circle:", "right") if right else (":material/cancel:", "wrong")
-        st.markdown(f"{icon} True class: **{drawing.plain(row.true_label)}** – the model is {word}.")
+        st.markdown(f"{icon} True class: **{markup.plain(row.true_label)}** – the model is {word}.")
     if result.known:
         st.warning("This very file took part in the training, so the answer says little about new pictures.")
     words = what_probabilities_are(classifier.calibration) + " It knows no other classes."
@@ -316,12 +314,12 @@ def _pictures(classifier: ImageClassifier, result: Classified) -> None:
     evidence = occlusion_map(classifier, result.seen, classifier.classes.index(label))
     size, seen = f"{result.size[1]:,}×{result.size[0]:,} pixels", shape(geometry)
     st.html(
-        drawing.views(
+        markup.views(
             [
-                (drawing.photo_url(result.shown), "Picture", size, f"the picture {row.path}"),
-                (drawing.data_url(result.seen), "What the network sees", seen, f"the same picture as {seen}"),
+                (markup.photo_url(result.shown), "Picture", size, f"the picture {row.path}"),
+                (markup.data_url(result.seen), "What the network sees", seen, f"the same picture as {seen}"),
                 (
-                    drawing.data_url(drawing.overlaid(result.seen, evidence)),
+                    markup.data_url(markup.overlaid(result.seen, evidence)),
                     f"Why {label}",
                     "the parts that decide",
                     f"map of the parts that speak for {label}",
@@ -329,6 +327,6 @@ def _pictures(classifier: ImageClassifier, result: Classified) -> None:
             ]
         )
     )
-    st.html(drawing.legend([(drawing.FOR, f"speaks for {label}"), (drawing.AGAINST, "speaks against it")]))
+    st.html(markup.legend([(markup.FOR, f"speaks for {label}"), (markup.AGAINST, "speaks against it")]))
     if hint := loss_by_fit(result.size, classifier):
         st.info(f"{hint} A part of it can be chosen above.", icon=":material/crop:")

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from pipeline.audit import audit
-from pipeline.audit_report import AuditReport
+from pipeline.audit.audit import audit
+from pipeline.audit.corrections import REMOVE, corrected_archive, corrected_manifest, folder_of
+from pipeline.audit.label_issues import HELD_OUT, Suspect, look_alikes, top_losses
+from pipeline.audit.report import AuditReport
 from pipeline.classifier import ImageClassifier
-from pipeline.corrections import REMOVE, corrected_archive, corrected_manifest, folder_of
-from pipeline.dataset import Dataset, is_dataset
+from pipeline.data.dataset import Dataset, is_dataset
+from pipeline.data.splits import SPLITS
 from pipeline.errors import InputError
-from pipeline.gallery import data_of
-from pipeline.listing import count
-from pipeline.pages import drawing, train_demo
-from pipeline.pages.choice import PROBLEMS, Chosen
-from pipeline.split import SPLITS
-from pipeline.suspects import HELD_OUT, Suspect, look_alikes, top_losses
-from pipeline.wording import shape
+from pipeline.evaluation.held_out import data_of
+from pipeline.explanation.wording import shape
+from pipeline.files.walk import count
+from pipeline.pages.widgets import markup, no_model
+from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
 
 DATA = Path("data")  # data sets in it can be looked at, too
 CLASSES_SHOWN = 40
@@ -48,7 +48,7 @@ def render(chosen: Chosen) -> None:
     """Draw the page."""
     sources = _sources(chosen)
     if not sources:
-        if train_demo.ready(chosen) is not None:
+        if no_model.ready(chosen) is not None:
             _no_data()
         return
     st.title("Data")
@@ -57,7 +57,7 @@ def render(chosen: Chosen) -> None:
         with Dataset.open(path) as dataset:
             _page(chosen, dataset, (str(path), path.stat().st_mtime))
     except PROBLEMS as error:
-        st.error(drawing.plain(str(error)), icon=":material/error:")
+        st.error(markup.plain(str(error)), icon=":material/error:")
 
 
 def _sources(chosen: Chosen) -> dict[str, Path]:
@@ -111,9 +111,9 @@ def _composition(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     shown = sorted(order[:CLASSES_SHOWN]) if len(order) > CLASSES_SHOWN else range(len(order))
     parts = [(SPLITS[s], _COLORS[s]) for s in used]
     st.subheader("Pictures of each class", anchor=False)
-    st.html(drawing.legend([(color, name) for name, color in parts]))
+    st.html(markup.legend([(color, name) for name, color in parts]))
     st.html(
-        drawing.stacks(
+        markup.stacks(
             "Pictures of each class",
             [(dataset.classes[c], [int(counts[c, s]) for s in used]) for c in shown],
             [_COLORS[s] for s in used],
@@ -162,10 +162,10 @@ def _pictures(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     st.caption(count(len(everything), "picture"))
     rows = _a_page(everything, PICTURES_A_PAGE, f"sheet-{name}-{split}")
     tiles = [
-        (drawing.data_url(picture), "" if name != "all" else _label(dataset, row), str(dataset.paths[row]))
+        (markup.data_url(picture), "" if name != "all" else _label(dataset, row), str(dataset.paths[row]))
         for row, picture in zip(rows, dataset.take(rows), strict=True)
     ]
-    st.html(drawing.tiles(tiles, small=True))
+    st.html(markup.tiles(tiles, small=True))
 
 
 # Findings
@@ -183,9 +183,9 @@ def _findings(chosen: Chosen, dataset: Dataset, key: Key) -> None:
         st.success("Nothing wrong was found.", icon=":material/check_circle:")
     for finding in findings:
         with st.container(border=True):
-            message = drawing.plain(f"{finding.message[:1].upper()}{finding.message[1:]}.")
+            message = markup.plain(f"{finding.message[:1].upper()}{finding.message[1:]}.")
             st.markdown(f":{_BADGES[finding.severity]}-badge[{finding.severity}] {message}")
-            st.html(drawing.tiles([(drawing.data_url(p), "", name) for name, p in finding.pictures], small=True))
+            st.html(markup.tiles([(markup.data_url(p), "", name) for name, p in finding.pictures], small=True))
             if finding.paths:
                 with st.expander(f"Names of {count(len(finding.paths), 'file')}"):
                     st.dataframe({"file": finding.paths}, hide_index=True)
@@ -239,7 +239,7 @@ def _mistakes(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     try:
         found = _worst(*key, str(chosen.run.model), chosen.run.modified, _AMONG[among], chosen.classifier)
     except InputError as error:
-        st.info(drawing.plain(str(error)), icon=":material/info:")
+        st.info(markup.plain(str(error)), icon=":material/info:")
         return
     wrong = sum(suspect.prediction != suspect.label for suspect in found)
     if not found:
@@ -250,7 +250,7 @@ def _mistakes(chosen: Chosen, dataset: Dataset, key: Key) -> None:
         + ("None of them is a mistake of the model." if not wrong else f"{count(wrong, 'mistake')} of the model.")
     )
     cards = [
-        (s.row, f"model: {s.prediction} ({drawing.percentage(s.probability)})")
+        (s.row, f"model: {s.prediction} ({markup.percentage(s.probability)})")
         for s in _a_page(found, CARDS_A_PAGE, f"mistakes-{among}")
     ]
     _cards(dataset, cards)
@@ -265,7 +265,7 @@ def _cards(dataset: Dataset, cards: Sequence[tuple[int, str]]) -> None:
             label, key = _label(dataset, row), f"label-{dataset.fingerprint[:12]}-{row}"
             now = _corrections(dataset).get(int(row), label)
             with st.container(width=171, border=True, gap="xsmall"):
-                st.html(drawing.photo(drawing.data_url(picture), str(dataset.paths[row]), words))
+                st.html(markup.photo(markup.data_url(picture), str(dataset.paths[row]), words))
                 st.selectbox(
                     f"Label of {dataset.paths[row]}",
                     options,

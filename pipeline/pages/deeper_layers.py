@@ -8,14 +8,14 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from model.filters import energy_area
-from model.hierarchy import receptive_fields
+from model.edges.scores import energy_area
+from model.edges.stimuli import receptive_fields
 from pipeline.classifier import ImageClassifier
-from pipeline.figures import LayerPictures, filter_pictures
-from pipeline.gallery import data_of, held_out_images
-from pipeline.layers import deeper_layer_pictures
-from pipeline.pages import drawing, train_demo
-from pipeline.pages.choice import PROBLEMS, Chosen
+from pipeline.evaluation.held_out import data_of, held_out_images
+from pipeline.explanation.figures import LayerPictures, filter_pictures
+from pipeline.explanation.layers import deeper_layer_pictures
+from pipeline.pages.widgets import markup, no_model
+from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
 
 UNITS_SHOWN = 24
 _EXAMPLES = 64  # pictures that receptive fields are measured on
@@ -32,7 +32,7 @@ KINDS = (
 
 def render(chosen: Chosen) -> None:
     """Draw the page."""
-    classifier = train_demo.ready(chosen)
+    classifier = no_model.ready(chosen)
     if classifier is None or chosen.run is None:
         return
     st.title("Deeper layers")
@@ -110,5 +110,5 @@ def _names(classifier: ImageClassifier, l: int) -> list[str]:
 
 
 def _tiles(pictures: NDArray[np.uint8], names: Sequence[str], what: str) -> None:
-    tiles = [(drawing.data_url(p), name, f"{what} of {name}") for p, name in zip(pictures, names, strict=False)]
-    st.html(drawing.tiles(tiles))
+    tiles = [(markup.data_url(p), name, f"{what} of {name}") for p, name in zip(pictures, names, strict=False)]
+    st.html(markup.tiles(tiles))

@@ -10,15 +10,15 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from model.activations import ACTIVATIONS
-from model.filters import ORIENTATION_BINS, FilterScores, orientation_bins, score_filters
+from model.edges.scores import ORIENTATION_BINS, FilterScores, orientation_bins, score_filters
 from model.network import linear_forward
 from pipeline.classifier import ImageClassifier
-from pipeline.dataset import Dataset
-from pipeline.figures import draw_filters, filter_pictures
-from pipeline.gallery import data_of
-from pipeline.layers import control_shares
-from pipeline.pages import drawing, train_demo
-from pipeline.pages.choice import PROBLEMS, Chosen
+from pipeline.data.dataset import Dataset
+from pipeline.evaluation.held_out import data_of
+from pipeline.explanation.figures import draw_filters, filter_pictures
+from pipeline.explanation.layers import control_shares
+from pipeline.pages.widgets import markup, no_model
+from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
 
 UNITS_A_PAGE = 60
 PICTURES_LOOKED_AT = 2_000
@@ -43,7 +43,7 @@ KINDS: dict[str, Callable[[FilterScores], np.ndarray]] = {
 
 def render(chosen: Chosen) -> None:
     """Draw the page."""
-    classifier = train_demo.ready(chosen)
+    classifier = no_model.ready(chosen)
     if classifier is None or chosen.run is None:
         return
     st.title("First layer")
@@ -93,9 +93,9 @@ def _grid(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> 
     on_page = units[(page - 1) * UNITS_A_PAGE : page * UNITS_A_PAGE]
     pictures = np.rint(255 * filter_pictures(W[on_page], shape)).astype(np.uint8)
     st.html(
-        drawing.tiles(
+        markup.tiles(
             [
-                (drawing.data_url(picture), caption(scores, i), f"weights of unit {i + 1}: {describe(scores, i)}")
+                (markup.data_url(picture), caption(scores, i), f"weights of unit {i + 1}: {describe(scores, i)}")
                 for i, picture in zip(on_page, pictures, strict=True)
             ]
         )
@@ -138,7 +138,7 @@ def _controls(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores)
         return
     rows = [("this layer", float(scores.edge.mean())), *shares.items()]
     st.subheader("Is it more than chance?", anchor=False)
-    st.html(drawing.bars(rows, "Share of edge detectors", lambda share: f"{100 * share:.0f}%"))
+    st.html(markup.bars(rows, "Share of edge detectors", lambda share: f"{100 * share:.0f}%"))
     st.caption(
         "Share of edge detectors by the same measure: here, in layers made by the same method from pictures without "
         "edges, and in pieces of photographs as they are."
@@ -167,7 +167,7 @@ def _unit(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> 
     number = st.number_input("Look at unit", 1, len(W), 1 + int(scores.order[0]), key="unit", bind="query-params")
     i = int(number) - 1
     picture = np.rint(255 * filter_pictures(W[i : i + 1], shape)[0]).astype(np.uint8)
-    st.image(drawing.enlarged(picture), width=190, alt=f"weights of unit {number}: {describe(scores, i)}")
+    st.image(markup.enlarged(picture), width=190, alt=f"weights of unit {number}: {describe(scores, i)}")
     st.markdown(f"**Unit {number}: {describe(scores, i)}**")
     st.markdown(
         f"One edge explains {100 * scores.r2[i]:.0f}% of it.  \n"
@@ -190,7 +190,7 @@ def _answer(classifier: ImageClassifier, i: int) -> None:
     A = activations(classifier, seen[None])[:, 0]
     rank = int((A[i] < A).sum()) + 1
     answer = f"{A[i]:.2f}, the {ordinal(rank)} strongest of {len(A)}" if A[i] > 0 else f"{A[i]:.2f}: it is silent"
-    st.markdown(f"Its answer to {drawing.plain(name)}, the picture classified last: **{answer}**")
+    st.markdown(f"Its answer to {markup.plain(name)}, the picture classified last: **{answer}**")
 
 
 def activations(classifier: ImageClassifier, images: NDArray[np.uint8]) -> NDArray[np.floating]:
@@ -236,8 +236,8 @@ def _exciting(chosen: Chosen, classifier: ImageClassifier, i: int) -> None:
         return
     images, best = strongest
     st.html(
-        drawing.tiles(
-            [(drawing.data_url(images[k]), "", f"training picture {n}") for n, k in enumerate(best[i], start=1)]
+        markup.tiles(
+            [(markup.data_url(images[k]), "", f"training picture {n}") for n, k in enumerate(best[i], start=1)]
         )
     )
 
@@ -249,5 +249,5 @@ def _orientations(scores: FilterScores) -> None:
     counts = np.bincount(orientation_bins(scores.orientation[scores.edge]), minlength=ORIENTATION_BINS)
     rows = [(f"{180 * k / ORIENTATION_BINS:g}°", [int(n)]) for k, n in enumerate(counts)]
     st.markdown("**Directions of the edge detectors**")
-    st.html(drawing.stacks("Edge detectors by direction", rows, [drawing.AGAINST]))
+    st.html(markup.stacks("Edge detectors by direction", rows, [markup.AGAINST]))
     st.caption("0° is a horizontal edge, 90° an upright one.")

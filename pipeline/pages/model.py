@@ -8,22 +8,22 @@ import streamlit as st
 
 from model.parameters import shape_ledger
 from pipeline.classifier import ImageClassifier
-from pipeline.pages import ledger, train_demo
-from pipeline.pages.choice import Chosen
+from pipeline.pages.widgets import no_model, shapes
+from pipeline.pages.widgets.sidebar import Chosen
 
 
 def render(chosen: Chosen) -> None:
     """Draw the page."""
-    classifier = train_demo.ready(chosen)
+    classifier = no_model.ready(chosen)
     if classifier is None or chosen.run is None:
         return
     st.title("The model")
     _scores(chosen)
     st.subheader("Layers", anchor=False)
-    ledger.draw(shape_ledger(classifier.parameters, classifier.network), classifier.geometry)
+    shapes.draw(shape_ledger(classifier.parameters, classifier.network), classifier.geometry)
     if classifier.history:
         st.subheader("Training", anchor=False)
-        train_demo.curves(classifier.history)
+        no_model.curves(classifier.history)
     st.subheader("Where it comes from", anchor=False)
     _provenance(chosen, classifier)
 

@@ -34,15 +34,15 @@ from PIL import Image, PngImagePlugin
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from model.checkpoint import FormatError, load_state
+from model.storage.checkpoint import FormatError, load_state
 from pipeline.classifier import ImageClassifier
-from pipeline.config import Geometry
-from pipeline.dataset import Dataset
+from pipeline.cli.describe import describe_model
+from pipeline.data.config import Geometry
+from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
-from pipeline.images import ERROR_CODES, PictureError, decode, measure, open_picture
-from pipeline.ingest import ingest
-from pipeline.inspection import describe_model
-from pipeline.sources import open_source
+from pipeline.images.decode import ERROR_CODES, PictureError, decode, measure, open_picture
+from pipeline.ingestion.ingest import ingest
+from pipeline.sources.open import open_source
 
 GEOMETRY = Geometry(24, 20)
 
@@ -194,7 +194,7 @@ def array(work: Path) -> dict[str, bytes]:
 def run_files(work: Path, name: str) -> dict[str, bytes]:
     """Return the file of this name of a finished run."""
     from model.config import NetworkConfig, TrainingConfig
-    from pipeline.train import prepare
+    from pipeline.training.prepare import prepare
 
     found = {}
     for kind, batch_norm, average in (("plain", False, 0.0), ("normalised", True, 0.9)):

@@ -31,9 +31,9 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from model.checkpoint import load_state  # noqa: E402 (the path comes first)
+from model.storage.checkpoint import load_state  # noqa: E402 (the path comes first)
 from pipeline.classifier import ImageClassifier  # noqa: E402
-from pipeline.dataset import Dataset  # noqa: E402
+from pipeline.data.dataset import Dataset  # noqa: E402
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 EPOCHS = 200

@@ -12,10 +12,10 @@ from sklearn.datasets import load_digits
 from model.batches import ArrayBatches, Batch
 from model.config import NetworkConfig, TrainingConfig
 from model.heads import HEADS
+from model.learning_rate_range import find_learning_rate, suggest
 from model.network import class_probabilities, draw_mask, labels_from
 from model.optimizers import OPTIMIZERS
 from model.parameters import DimensionError, Parameters
-from model.rate_range import find_learning_rate, suggest
 from model.training import Diverged, Run, measure, start, train
 
 NETWORK = NetworkConfig(hidden=(24, 16), batch_norm=True)

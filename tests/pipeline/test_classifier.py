@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.checkpoint import FormatError
-from model.hdf5 import write_attribute
 from model.network import class_probabilities
+from model.storage.checkpoint import FormatError
+from model.storage.hdf5 import write_attribute
 from pipeline.classifier import ImageClassifier
-from pipeline.dataset import Dataset
-from pipeline.images import PictureError
-from pipeline.train import resume
+from pipeline.data.dataset import Dataset
+from pipeline.images.decode import PictureError
+from pipeline.training.prepare import resume
 
 
 def test_saved_network_equals_the_trained_one_with_everything_folded(run_path):

@@ -1,0 +1,1 @@
+"""How a first layer of edge detectors is learned without labels, scored, and made visible in deeper layers."""

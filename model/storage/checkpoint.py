@@ -1,0 +1,255 @@
+"""Networks and training runs in HDF5: written atomically, read with every shape checked, never pickled.
+
+Text is stored as scalar string data sets rather than attributes, which HDF5 limits to 64 kB.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import h5py
+import numpy as np
+
+from model.config import NetworkConfig, TrainingConfig
+from model.optimizers import OPTIMIZERS
+from model.parameters import Parameters
+from model.storage.atomic import replacing
+from model.storage.hdf5 import DAMAGE, FormatError, attribute, open_file, read_text, write_attribute, write_text
+from model.training import EpochRecord, TrainingState
+
+CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "facette-checkpoint", 1
+_LAYER_ARRAYS = ("W", "b", "gamma", "running_mean", "running_variance")
+Config = TypeVar("Config")
+
+
+@contextmanager
+def create(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
+    """Open a new HDF5 file of the given format; it appears at `path` when the block ends well.
+
+    HDF5 1.10's layout of the file has checksums of its own for everything that `write_array` has none for.
+    """
+    with replacing(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+        write_attribute(file, "format", format)
+        file.attrs["version"] = version
+        yield file
+
+
+def has_format(path: str | Path, format: str) -> bool:
+    """Tell whether a path is an HDF5 file of the given format, of any version."""
+    if not Path(path).is_file() or not h5py.is_hdf5(path):
+        return False
+    try:
+        with h5py.File(path, "r") as file:
+            return attribute(file, "format") == format
+    except DAMAGE:
+        return False
+
+
+@contextmanager
+def opened(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading and make sure of its format.
+
+    Raises
+    ------
+    FileNotFoundError, FormatError
+        When there is no such file, or it is something else, damaged, or from a newer version of the program.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    try:
+        file = open_file(path)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}; a {format} file is needed") from None
+    with file:
+        try:
+            found, found_version = attribute(file, "format"), attribute(file, "version")
+            if found != format:
+                what = found if isinstance(found, str) else "foreign HDF5 data"
+                raise FormatError(f"holds {what}, a {format} file is needed")
+            if not isinstance(found_version, int):
+                raise FormatError(f"damaged {format} file (it has no version)")
+            if found_version > version:
+                raise FormatError(f"written by a newer version of Facette (format {found_version}); update Facette")
+            yield file
+        except FormatError as error:
+            raise FormatError(f"{path}: {error}") from None
+        except DAMAGE as error:
+            raise FormatError(f"{path}: damaged {format} file ({' '.join(str(error).split())})") from error
+
+
+def write_json(group: h5py.Group, name: str, value: Any) -> None:
+    """Store `value` as JSON text under `name`."""
+    write_text(group, name, [json.dumps(value)])
+
+
+def read_json(group: h5py.Group, name: str) -> Any:
+    """Read what `write_json` stored."""
+    return json.loads(read_text(group[name])[0])
+
+
+def write_array(group: h5py.Group, name: str, array: np.ndarray) -> None:
+    """Store an array with a checksum, so that a changed byte is noticed when it is read."""
+    if array.size:
+        group.create_dataset(name, data=array, chunks=array.shape, fletcher32=True)
+    else:
+        group[name] = array
+
+
+def read_array(group: h5py.Group, name: str, ndim: int, kinds: str = "f", *, finite: bool = True) -> np.ndarray:
+    """Read what `write_array` stored.
+
+    Raises
+    ------
+    FormatError
+        When it has another number of dimensions, another kind of numbers (NumPy's ``dtype.kind``), or NaN.
+    """
+    stored = group[name]
+    if stored.ndim != ndim or stored.dtype.kind not in kinds:
+        raise FormatError(f"{stored.name} has shape {stored.shape} and dtype {stored.dtype}, which does not fit")
+    array = stored[()]
+    if finite and not np.isfinite(array).all():
+        raise FormatError(f"{stored.name} holds a number that is NaN or infinite")
+    return array
+
+
+def write_layers(group: h5py.Group, parameters: Parameters) -> None:
+    """Store a network as ``layers/1..L/{W, b}`` (and gamma, running_mean, running_variance where it has them)."""
+    for l in range(1, parameters.L + 1):
+        layer = group.create_group(f"layers/{l}")
+        W, b, gamma = parameters[l]
+        running = parameters.running_of(l) or (None, None)
+        for name, view in zip(_LAYER_ARRAYS, (W, b, gamma, *running), strict=True):
+            if view is not None:
+                write_array(layer, name, view)
+
+
+def read_layers(group: h5py.Group) -> Parameters:
+    """Read what `write_layers` stored.
+
+    Raises
+    ------
+    FormatError
+        When layers are missing, shapes do not follow one another, or a weight is NaN or infinite.
+    """
+    stored = group["layers"]
+    layers = [stored[str(l)] for l in range(1, len(stored) + 1)]
+    W_shapes = [layer["W"].shape for layer in layers]
+    if not layers or any(len(shape) != 2 for shape in W_shapes):
+        raise FormatError("a layer's W is not a matrix")
+    layer_dims = [W_shapes[0][1], *(shape[0] for shape in W_shapes)]
+    batch_norm = "gamma" in layers[0]
+    dtype = layers[0]["W"].dtype
+    if dtype not in (np.float32, np.float64):
+        raise FormatError(f"W has dtype {dtype}, expected float32 or float64")
+    parameters = Parameters(layer_dims, batch_norm=batch_norm, dtype=dtype)
+    for l, layer in enumerate(layers, start=1):
+        running = parameters.running_of(l) or (None, None)
+        for name, view in zip(_LAYER_ARRAYS, (*parameters[l], *running), strict=True):
+            if view is None:
+                continue
+            if layer[name].shape != view.shape:
+                raise FormatError(f"layer {l}: {name} has shape {layer[name].shape}, expected {view.shape}")
+            view[:] = layer[name]
+    if any(
+        statistics.variance.min() < 0 for statistics in map(parameters.running_of, range(1, len(layers))) if statistics
+    ):
+        raise FormatError("a variance is below 0")
+    if not (np.isfinite(parameters.flat).all() and np.isfinite(parameters.running).all()):
+        raise FormatError("a weight is NaN or infinite")
+    return parameters
+
+
+def config_from(kind: type[Config], stored: dict[str, Any]) -> Config:
+    """Rebuild a config dataclass from its JSON form; fields unknown to this version are left out."""
+    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items() if k in known})
+
+
+def write_history(group: h5py.Group, history: list[EpochRecord]) -> None:
+    """Store the records of all epochs as one array per field under ``history``."""
+    for field in dataclasses.fields(EpochRecord):
+        write_array(group, f"history/{field.name}", np.array([getattr(record, field.name) for record in history]))
+
+
+def read_history(group: h5py.Group) -> list[EpochRecord]:
+    """Read what `write_history` stored."""
+    columns = {
+        field.name: read_array(group, f"history/{field.name}", 1, "biuf", finite=False).tolist()
+        for field in dataclasses.fields(EpochRecord)
+    }
+    return [EpochRecord(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+
+
+def save_state(
+    state: TrainingState,
+    path: str | Path,
+    extra: dict[str, Any] | None = None,
+    arrays: dict[str, np.ndarray] | None = None,
+) -> None:
+    """Write a run so that `load_state` can go on with it exactly; `extra` (as JSON) and `arrays` go with it."""
+    with create(path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION) as file:
+        write_json(file, "network_config", asdict(state.network))
+        write_json(file, "training_config", asdict(state.training))
+        write_json(file, "progress", {"n_classes": state.n_classes, "epoch": len(state.history), "step": state.step})
+        write_json(file, "extra", extra or {})
+        write_array(file, "moments", state.moments)
+        others = file.create_group("arrays")
+        for name, array in (arrays or {}).items():
+            write_array(others, name, array)
+        write_history(file, state.history)
+        for name in ("parameters", "average", "best"):
+            if getattr(state, name) is not None:
+                write_layers(file.create_group(name), getattr(state, name))
+
+
+def load_state(path: str | Path) -> tuple[TrainingState, dict[str, Any], dict[str, np.ndarray]]:
+    """Read a run, and the `extra` and `arrays` that were stored with it.
+
+    Raises
+    ------
+    FileNotFoundError, FormatError
+    """
+    with opened(path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION) as file:
+        state = TrainingState(
+            network=config_from(NetworkConfig, read_json(file, "network_config")),
+            training=config_from(TrainingConfig, read_json(file, "training_config")),
+            parameters=read_layers(file["parameters"]),
+            moments=read_array(file, "moments", 2),
+            average=read_layers(file["average"]) if "average" in file else None,
+            best=read_layers(file["best"]) if "best" in file else None,
+            history=read_history(file),
+            **read_json(file, "progress"),
+        )
+        _check_state(state)
+        return state, read_json(file, "extra"), {name: array[()] for name, array in file["arrays"].items()}
+
+
+def _check_state(state: TrainingState) -> None:
+    """Refuse a run whose parts do not belong together."""
+    network, training, parameters = state.network, state.training, state.parameters
+    if not all(type(n) is int and n >= 0 for n in (state.n_classes, state.epoch, state.step)):
+        raise ValueError("the progress is not in whole numbers")
+    if "auto" in (*asdict(network).values(), *asdict(training).values()):
+        raise ValueError("the configuration is not resolved")
+    layer_dims = network.layer_dims(parameters.layer_dims[0], state.n_classes)
+    n_moments = OPTIMIZERS[training.optimizer].n_moments
+    if (
+        any(
+            part is not None
+            and (part.layer_dims, part.batch_norm, part.flat.dtype) != (layer_dims, network.batch_norm, training.dtype)
+            for part in (parameters, state.average, state.best)
+        )
+        or (state.average is None) != (training.average == 0)
+        or state.moments.shape != (n_moments, parameters.flat.size)
+        or state.moments.dtype != training.dtype
+        or len(training.layer_rates) not in (0, parameters.L)
+        or state.epoch != len(state.history)
+    ):
+        raise ValueError("weights, optimiser, history and configuration do not fit one another")

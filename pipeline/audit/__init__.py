@@ -1,0 +1,1 @@
+"""What is wrong with a set of images, and how its labels are corrected."""

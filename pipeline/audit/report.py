@@ -1,0 +1,142 @@
+"""The report of an audit: findings as text, JSON, HTML, and as a sheet of the pictures they are about."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from pipeline.errors import InputError
+from pipeline.files.walk import escape
+from pipeline.images.decode import from_array
+
+SHOWN = 12  # pictures kept with a finding
+SEVERITIES = ("serious", "warning", "remark")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing found: what (`kind`), how bad, in words, and in which files.
+
+    `pictures` are the first of them, as arrays of shape (height, width, channels), uint8, beside their captions.
+    """
+
+    kind: str
+    severity: str
+    message: str
+    paths: tuple[str, ...] = ()
+    pictures: tuple[tuple[str, np.ndarray], ...] = field(default=(), repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """Counts, sizes and findings of a set of pictures, the most serious first."""
+
+    source: str
+    m: int
+    classes: dict[str, int]
+    splits: dict[str, int]
+    sizes: dict[str, tuple[float, float, float]]
+    kinds: dict[str, int]
+    findings: tuple[Finding, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, for JSON: without pictures."""
+        plain = {name: getattr(self, name) for name in ("source", "m", "classes", "splits", "sizes", "kinds")}
+        findings = [
+            {"kind": f.kind, "severity": f.severity, "message": f.message, "paths": list(f.paths)}
+            for f in self.findings
+        ]
+        return {**plain, "findings": findings}
+
+    def to_json(self) -> str:
+        """Return the report as JSON text."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+
+    def to_text(self, names: int = 5) -> str:
+        """Return the report as lines of text, with up to so many file names for each finding."""
+        lines = [f"{self.source}: {self.m:,} pictures"]
+        lines.append(_table("classes", self.classes))
+        lines.append(_table("splits", self.splits))
+        lines.append(_table("files", self.kinds))
+        lines += [
+            f"{name}: {low:g} to {high:g}, half of them under {middle:g}"
+            for name, (low, middle, high) in self.sizes.items()
+        ]
+        if not self.findings:
+            lines.append("nothing wrong was found")
+        for finding in self.findings:
+            lines.append(f"{finding.severity}: {finding.message}")
+            lines += [f"    {path}" for path in finding.paths[:names]]
+            if len(finding.paths) > names:
+                lines.append(f"    and {len(finding.paths) - names:,} more")
+        return "\n".join(line for line in lines if line)
+
+    def to_html(self) -> str:
+        """Return the report as one HTML page, with the contact sheets inside."""
+        from jinja2 import Environment, PackageLoader
+
+        environment = Environment(
+            loader=PackageLoader("pipeline"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        )
+        sheets = [
+            base64.b64encode(_png(contact_sheet([finding]))).decode() if finding.pictures else ""
+            for finding in self.findings
+        ]
+        return environment.get_template("audit.html.j2").render(
+            report=self, findings=list(zip(self.findings, sheets, strict=True)), names=200
+        )
+
+    def write_contact_sheet(self, path: str | Path) -> None:
+        """Write one PNG with a row of pictures for every finding that has any.
+
+        Raises
+        ------
+        InputError
+            If no finding has pictures, or the file cannot be written.
+        """
+        shown = [finding for finding in self.findings if finding.pictures]
+        if not shown:
+            raise InputError("no contact sheet: no finding has pictures to show")
+        try:
+            Path(path).write_bytes(_png(contact_sheet(shown)))
+        except OSError as error:
+            raise InputError(f"{escape(path)}: cannot be written ({error.strerror}); give another place") from None
+
+
+def contact_sheet(findings: Sequence[Finding], side: int = 96) -> Image.Image:
+    """Draw a row of pictures, below its title, for every finding."""
+    title = 18
+    sheet = Image.new("RGB", (SHOWN * side, len(findings) * (side + title)), "white")
+    draw = ImageDraw.Draw(sheet)
+    for row, finding in enumerate(findings):
+        top = row * (side + title)
+        draw.text((4, top + 3), f"{finding.kind} ({len(finding.paths)})", fill="black")
+        for column, (_, pixels) in enumerate(finding.pictures):
+            image = from_array(pixels)
+            scale = (side - 4) / max(image.size)
+            size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+            sheet.paste(image.resize(size).convert("RGB"), (column * side + 2, top + title))
+    return sheet
+
+
+def _png(image: Image.Image) -> bytes:
+    data = io.BytesIO()
+    image.save(data, "PNG", optimize=True)
+    return data.getvalue()
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first five names, and how many more there are."""
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _table(name: str, counts: dict[str, int]) -> str:
+    return f"{name}: {some([f'{key} {n:,}' for key, n in counts.items()])}" if counts else ""

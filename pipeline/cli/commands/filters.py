@@ -1,0 +1,148 @@
+"""`facette filters`: what the layers of a classifier look at."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from argparse import ArgumentParser as Parser
+from argparse import Namespace as Arguments
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from model.edges.scores import FilterScores
+    from pipeline.classifier import ImageClassifier
+
+_ANIMATED, _FRAMES = 48, 18  # units and, at most, steps in an animation
+_HELD_OUT = 500  # pictures that deeper layers are shown
+
+
+def filters_flags(parser: Parser) -> None:
+    """Add the flags of `filters`."""
+    from pipeline.settings import positive
+
+    parser.add_argument("model", help="model.h5 of a run")
+    parser.add_argument("-o", "--output", default="filters.png", help="picture to write (default: filters.png)")
+    parser.add_argument("--max-units", type=positive, default=100, help="draw at most so many units (default: 100)")
+    parser.add_argument("--scores", action="store_true", help="print the measures of every first-layer unit as CSV")
+    parser.add_argument("--layer", type=positive, default=1, help="draw the units of this layer (default: 1)")
+    parser.add_argument("--hierarchy", action="store_true", help="draw some units of all hidden layers in one picture")
+    parser.add_argument("--controls", action="store_true", help="say what the same measure finds where no edges are")
+    parser.add_argument("--animate", metavar="GIF", help="write how layer 1 grew from noise to edges, learned again")
+    parser.add_argument("--data", help="data set with pictures to show to deeper layers (default: the run's own)")
+
+
+def filters(arguments: Arguments) -> int:
+    """Draw the first layer, a deeper one, or all."""
+    from pipeline.classifier import ImageClassifier
+    from pipeline.explanation.figures import LayerPictures, draw_filters, draw_hierarchy, save_figure
+    from pipeline.explanation.layers import deeper_layer_pictures, first_layer_pictures, score_first_layer
+
+    classifier = ImageClassifier.load(arguments.model)
+    name, n_layers, shape = classifier.provenance.get("name", ""), classifier.parameters.L, classifier.geometry.shape
+    if arguments.animate:
+        return _animate(classifier, arguments)
+    if arguments.layer > n_layers:
+        raise InputError(f"--layer {arguments.layer}: the network has {n_layers} layers")
+    panels: list[LayerPictures] = []
+    scores = None
+    if arguments.hierarchy or arguments.layer == 1:
+        scores = score_first_layer(classifier, fit_all=arguments.scores)
+    deeper = list(range(2, n_layers)) if arguments.hierarchy else [arguments.layer] if arguments.layer > 1 else []
+    if arguments.hierarchy or deeper:
+        n = 24 if arguments.hierarchy else arguments.max_units
+        panels = [first_layer_pictures(classifier, scores, n)] if scores else []
+        if deeper:
+            images = _held_out(classifier, arguments)
+            for l in deeper:
+                panels += deeper_layer_pictures(classifier, images, l, n)
+        title = f"{name}, layer by layer" if arguments.hierarchy else f"Layer {arguments.layer} of {name}"
+        figure = draw_hierarchy(panels, shape, title=title)
+    else:
+        title = f"First layer of {name}"
+        W1 = classifier.parameters[1].W
+        figure = draw_filters(W1, shape, title=title, scores=scores, max_units=arguments.max_units)
+    save_figure(figure, arguments.output)
+    if scores and arguments.scores:
+        _print_scores(scores)
+        if arguments.controls:
+            _print_controls(classifier, sys.stderr)
+        return 0
+    if scores:
+        print(
+            scores.sentence()
+            + ("" if 2 * scores.edge.sum() >= len(scores.edge) else "; try --pretrain sparse_filtering")
+        )
+    if arguments.controls:
+        _print_controls(classifier, sys.stdout)
+    print(f"Drawn in {arguments.output}")
+    return 0
+
+
+def _animate(classifier: ImageClassifier, arguments: Arguments) -> int:
+    """Write how the first layer grew: every step at first, then fewer, and what training with labels made of it."""
+    import numpy as np
+
+    from pipeline.explanation.figures import save_animation
+    from pipeline.training.pretrain import first_layer_growth
+
+    *steps, trained = first_layer_growth(classifier)
+    chosen = np.unique(np.geomspace(1, len(steps), _FRAMES).astype(int) - 1)
+    method = classifier.training.pretrain.replace("_", " ")
+    captions = [f"learned again, without labels: {method}, step {k} of {len(steps) - 1}" for k in chosen]
+    frames = [steps[k][:_ANIMATED] for k in chosen]
+    save_animation(
+        [*frames, trained[:_ANIMATED]],
+        [*captions, "the model: after training with labels"],
+        classifier.geometry.shape,
+        arguments.animate,
+    )
+    print(f"Drawn in {arguments.animate}: learned again with the model's seed; the last frame is the model's own W1")
+    return 0
+
+
+def _print_controls(classifier: ImageClassifier, stream: TextIO) -> None:
+    """Say what the measure finds in the same layer where there are no edges."""
+    from pipeline.explanation.layers import control_shares
+
+    print("The same measure where there should be no edges:", file=stream)
+    try:
+        shares = control_shares(classifier)
+    except ValueError as error:
+        raise InputError(f"--controls: {error}") from None
+    for name, share in shares.items():
+        print(f"  {share:4.0%}  {name}", file=stream)
+
+
+def _held_out(classifier: ImageClassifier, arguments: Arguments) -> np.ndarray:
+    """Return pictures that the model was not trained on."""
+    from pipeline.data.dataset import Dataset
+    from pipeline.evaluation.held_out import data_of
+
+    model = Path(arguments.model)
+    path = arguments.data or data_of(model / "model.h5" if model.is_dir() else model, classifier)
+    if path is None:
+        raise InputError("deeper layers are shown pictures, and the run's data set is gone; name one with --data")
+    with Dataset.open(path) as dataset:
+        if dataset.geometry != classifier.geometry:
+            raise InputError(f"{path}: its pictures are of another size or colour than the model takes")
+        rows = next((rows for s in ("test", "validation", "train") if len(rows := dataset.indices(s))), None)
+        if rows is None:
+            raise InputError(f"{path}: has no labelled pictures")
+        return dataset.take(rows[:: max(1, len(rows) // _HELD_OUT)])
+
+
+def _print_scores(scores: FilterScores) -> None:
+    """Write the measures of every unit as CSV to standard output."""
+    import numpy as np
+
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(("unit", "edge", "strict", "r2", "area90", "selectivity", "orientation_degrees", "frequency"))
+    degrees = np.rad2deg(scores.orientation)
+    measures = (scores.r2, scores.area90, scores.selectivity, degrees, scores.frequency)
+    for k, row in enumerate(zip(*measures, strict=True)):
+        table.writerow((k + 1, int(scores.edge[k]), int(scores.strict[k]), *(f"{value:.4g}" for value in row)))

@@ -1,0 +1,157 @@
+"""`facette ingest` and `facette inspect`."""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import ArgumentParser as Parser
+from argparse import Namespace as Arguments
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.cli.console import progress_bar, say
+from pipeline.errors import InputError
+from pipeline.files.walk import count
+
+if TYPE_CHECKING:
+    from pipeline.training.runs import RunSummary
+
+
+def ingest_flags(parser: Parser) -> None:
+    """Add the flags of `ingest`."""
+    from pipeline.data.config import DataConfig
+    from pipeline.settings import add_flags, positive
+
+    parser.add_argument(
+        "source", help="folder with a sub-folder for each class, a manifest, an archive, arrays, or a known set"
+    )
+    parser.add_argument("target", help="data set file to make, such as faces.h5")
+    parser.add_argument(
+        "--append", action="store_true", help="add new pictures to the data set TARGET; the old keep their splits"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the data set TARGET")
+    parser.add_argument("--dry-run", action="store_true", help="say what would happen, and write nothing")
+    parser.add_argument("--rejected", metavar="FILE", help="write the rejected files and why, as CSV")
+    parser.add_argument(
+        "--jobs", type=positive, default=os.cpu_count() or 1, help="decoding threads (default: all cores)"
+    )
+    parser.add_argument("--workers", type=positive, metavar="N", help="decode in N processes instead of threads")
+    parser.add_argument("--dask", metavar="ADDRESS", help="decode on a Dask cluster, such as tcp://scheduler:8786")
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    add_flags(parser, DataConfig, "data")
+
+
+def ingest(arguments: Arguments) -> int:
+    """Turn pictures into a data set file."""
+    from pipeline.cli.console import describe_ingest
+    from pipeline.data.config import DataConfig
+    from pipeline.ingestion import ingest as ingesting
+    from pipeline.ingestion.decoding import folder_of
+    from pipeline.settings import config_from_flags
+
+    for one, other in (("workers", "dask"), ("append", "overwrite")):
+        if getattr(arguments, one) and getattr(arguments, other):
+            raise InputError(f"--{one} and --{other} exclude each other; leave one out")
+    try:
+        with progress_bar("Reading pictures", "pictures") as progress:
+            report = ingesting.ingest(
+                arguments.source,
+                arguments.target,
+                config_from_flags(DataConfig, arguments, {}),
+                append=arguments.append,
+                overwrite=arguments.overwrite,
+                dry_run=arguments.dry_run,
+                jobs=arguments.jobs,
+                work=_work(arguments),
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        kept = folder_of(Path(arguments.target)).exists()
+        say("Interrupted; the same command goes on where this one stopped" if kept else "Interrupted; nothing is kept")
+        return 130
+    if report.taken_up:
+        say(f"{count(report.taken_up, 'file')} had been read before an interruption, and were not read again")
+    if arguments.rejected:
+        ingesting.write_rejected(report, arguments.rejected)
+    print(json.dumps(report.to_dict(), indent=2) if arguments.json else describe_ingest(report))
+    if arguments.dry_run and not arguments.json:
+        print("Nothing was written: this was a dry run")
+    elif not arguments.json:
+        print(f"The data set is in {arguments.target}. Train on it with:  facette train {arguments.target}")
+    return 3 if report.rejected else 0
+
+
+def _work(arguments: Arguments) -> Any:
+    """Return who decodes; None: threads."""
+    if not (arguments.workers or arguments.dask):
+        return None
+    from pipeline.workers import Cluster, Processes
+
+    return Cluster(arguments.dask) if arguments.dask else Processes(arguments.workers)
+
+
+def inspect_flags(parser: Parser) -> None:
+    """Add the flags of `inspect`."""
+    parser.add_argument(
+        "what",
+        nargs="?",
+        help="pictures, a data set, a model, a run or a folder of runs; nothing: the installation",
+    )
+    parser.add_argument("--json", action="store_true", help="of pictures and runs: print the findings as JSON")
+    parser.add_argument("--html", metavar="FILE", help="of pictures: write the findings as a page")
+    parser.add_argument("--contact-sheet", metavar="FILE", help="of pictures: write examples of the findings as a PNG")
+    parser.add_argument("--group-by", default="", metavar="KEY", help="of pictures: as in `facette ingest`")
+
+
+def inspect(arguments: Arguments) -> int:
+    """Describe a model, look through pictures, or describe the installation."""
+    from pipeline.classifier import ImageClassifier, is_model
+    from pipeline.cli.describe import describe_installation, describe_model
+
+    if arguments.what and not is_model(arguments.what):
+        from pipeline.training.runs import list_runs
+
+        runs = list_runs(arguments.what)
+        return _compare(arguments, runs) if runs else _audit(arguments)
+    if arguments.json or arguments.html or arguments.contact_sheet:
+        raise InputError("--json, --html and --contact-sheet are for pictures: name a folder or a data set")
+    print(describe_model(ImageClassifier.load(arguments.what)) if arguments.what else describe_installation())
+    return 0
+
+
+def _compare(arguments: Arguments, runs: Sequence[RunSummary]) -> int:
+    from dataclasses import asdict
+
+    from pipeline.cli.describe import describe_runs
+
+    if arguments.html or arguments.contact_sheet or arguments.group_by:
+        raise InputError("--html, --contact-sheet and --group-by are for pictures; this is a folder of runs")
+    found = [{**asdict(run), "model": str(run.model), "baselines": dict(run.baselines)} for run in runs]
+    print(json.dumps(found, indent=2) if arguments.json else describe_runs(runs))
+    return 0
+
+
+def _audit(arguments: Arguments) -> int:
+    from model.storage.atomic import replacing
+    from pipeline.audit.audit import audit
+    from pipeline.cli.describe import describe_dataset
+    from pipeline.data.config import DataConfig
+    from pipeline.data.dataset import Dataset, is_dataset
+
+    config = DataConfig(group_by=arguments.group_by)
+    with progress_bar("Looking at pictures", "pictures") as progress:
+        report = audit(arguments.what, config=config, jobs=os.cpu_count() or 1, progress=progress)
+    if arguments.html:
+        with replacing(arguments.html) as temporary:
+            temporary.write_text(report.to_html(), encoding="utf-8")
+    if arguments.contact_sheet:
+        report.write_contact_sheet(arguments.contact_sheet)
+    if arguments.json:
+        print(report.to_json())
+        return 0
+    if is_dataset(arguments.what):
+        with Dataset.open(arguments.what) as dataset:
+            print(describe_dataset(dataset))
+    print(report.to_text())
+    return 0

@@ -1,0 +1,316 @@
+"""`facette predict`, `evaluate` and `app`: a trained model at work."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import math
+import os
+import sys
+from argparse import ArgumentParser as Parser
+from argparse import Namespace as Arguments
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.cli.console import progress_bar, say
+from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from pipeline.classifier import ImageClassifier
+    from pipeline.prediction.inputs import Inputs
+    from pipeline.prediction.job import Work
+    from pipeline.prediction.predict import Settings
+    from pipeline.prediction.rows import Tally
+
+
+def evaluate_flags(parser: Parser) -> None:
+    """Add the flags of `evaluate`."""
+    from pipeline.settings import positive
+
+    parser.add_argument("model", help="model.h5 of a run")
+    parser.add_argument("data", help="a folder with a sub-folder for each class, or a data set (.h5)")
+    parser.add_argument(
+        "--split",
+        choices=("test", "validation", "train", "all"),
+        help="of the data to use (default: test where the data has splits, else all)",
+    )
+    parser.add_argument(
+        "--include-seen", action="store_true", help="count pictures, too, that took part in this model's training"
+    )
+    parser.add_argument(
+        "--naive",
+        action="store_true",
+        help="train the same recipe on a split blind to copies and groups, to see what it would promise",
+    )
+    parser.add_argument(
+        "--average-views",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="average the answers over N variations of each picture, of the kind it was trained on (N times the time)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def evaluate(arguments: Arguments) -> int:
+    """Measure a classifier on labelled pictures that took no part in its training."""
+    from pipeline.classifier import ImageClassifier
+    from pipeline.cli.console import describe_evaluation
+    from pipeline.evaluation import evaluate as evaluating
+    from pipeline.evaluation.abstention import describe
+
+    classifier = ImageClassifier.load(arguments.model)
+    if arguments.naive:
+        return _compare_with_naive_split(classifier, arguments)
+    with progress_bar("Reading pictures", "pictures") as progress:
+        found, notes = evaluating.evaluate(
+            classifier,
+            arguments.data,
+            split=arguments.split,
+            include_seen=arguments.include_seen,
+            views=arguments.average_views,
+            jobs=os.cpu_count() or 1,
+            progress=progress,
+        )
+    for note in notes:
+        say(f"Note: {note}")
+    print(json.dumps(found.to_json(), indent=2) if arguments.json else describe_evaluation(found))
+    if found.abstention and not arguments.json:
+        print(describe(found.abstention))
+    return 0
+
+
+def _compare_with_naive_split(classifier: ImageClassifier, arguments: Arguments) -> int:
+    from pipeline.cli.console import percent, table
+    from pipeline.training.split_comparison import compare_with_naive_split
+
+    if arguments.split or arguments.include_seen or arguments.average_views > 1:
+        raise InputError("--naive compares test splits; leave out --split, --include-seen and --average-views")
+    found = compare_with_naive_split(
+        classifier, arguments.data, begin_training=lambda: say("Training the same recipe on a naive split")
+    )
+    rows = {"this split": found.honest, "naive split": found.naive}
+    if arguments.json:
+        print(json.dumps({name.partition(" ")[0]: score.to_json() for name, score in rows.items()}, indent=2))
+        return 0
+    lines = [("test accuracy", "pictures", "", "95% interval")]
+    lines += [
+        (name, f"{score.m:,}", percent(score.accuracy), f"{percent(score.low)} to {percent(score.high)}")
+        for name, score in rows.items()
+    ]
+    print(table(lines))
+    return 0
+
+
+def predict_flags(parser: Parser) -> None:
+    """Add the flags of `predict`."""
+    parser.add_argument("model", help="model.h5 of a run")
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="input",
+        help="picture files, folders, patterns, .txt lists, .csv tables with a column path, - for paths on standard "
+        "input, zip archives, data sets (.h5)",
+    )
+    parser.add_argument(
+        "-o", "--output", default="-", help="file to write: .csv, .jsonl or .parquet (default: standard output)"
+    )
+    parser.add_argument("--format", choices=("csv", "jsonl", "parquet"), default="", help="default: by its ending")
+    parser.add_argument("--topk", type=int, default=1, help="labels for each picture (default: 1)")
+    parser.add_argument("--threshold", type=float, default=0.0, help="abstain below this probability, such as 0.8")
+    parser.add_argument(
+        "--reject", type=float, metavar="RATE", help="abstain where in doubt: the share of good pictures to lose, 0.05"
+    )
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="CLASS", help="write only these rows; repeatable"
+    )
+    sorting = parser.add_mutually_exclusive_group()
+    sorting.add_argument("--copy-to", metavar="DIR", help="copy the pictures into a folder for each class")
+    sorting.add_argument("--move-to", metavar="DIR", help="move them instead")
+    parser.add_argument("--keep-errors", action="store_true", help="do not try again what could not be read before")
+    parser.add_argument("--overwrite", action="store_true", help="begin anew, and replace the output")
+    parser.add_argument("--json", action="store_true", help="print the totals as JSON")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads (default: all cores)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, metavar="N", help="work in N processes instead of threads")
+    where.add_argument("--dask", metavar="ADDRESS", help="work on a Dask cluster, such as tcp://scheduler:8786")
+
+
+def predict(arguments: Arguments) -> int:
+    """Classify files, a row for each."""
+    from pipeline.classifier import ImageClassifier
+    from pipeline.prediction.formats import format_for
+    from pipeline.prediction.inputs import Inputs
+
+    if min(arguments.topk, arguments.jobs, 1 if arguments.workers is None else arguments.workers) < 1:
+        raise InputError("--topk, --jobs and --workers: give 1 or more")
+    format = format_for(arguments.output, arguments.format)
+    if arguments.output == "-":
+        for flag in ("copy_to", "move_to", "workers", "dask"):
+            if getattr(arguments, flag):
+                raise InputError(f"--{flag.replace('_', '-')}: give an output file, too, with -o")
+    classifier = ImageClassifier.load(arguments.model)
+    unknown = sorted(set(arguments.only) - set(classifier.classes))
+    if unknown:
+        raise InputError(f"--only {unknown[0]}: the model knows {', '.join(classifier.classes)}")
+    inputs = Inputs(arguments.inputs, classifier.classes)
+    settings = _settings(arguments, classifier, format)
+    with one_thread_of_blas(), progress_bar("Classifying", "files") as progress:
+        if arguments.output == "-":
+            code = _to_standard_output(arguments, classifier, inputs, settings)
+        else:
+            code = _to_file(arguments, classifier, inputs, settings, progress)
+    if inputs.ignored:
+        say(f"Passed over: {', '.join(f'{count:,} {reason}' for reason, count in sorted(inputs.ignored.items()))}")
+    return code
+
+
+@contextmanager
+def one_thread_of_blas() -> Iterator[None]:
+    """Leave the sharing of work to the threads that classify: each does its own products, always in the same way."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
+
+
+def _settings(arguments: Arguments, classifier: ImageClassifier, format: str) -> Settings:
+    from pipeline.prediction.predict import Settings
+
+    doubt_limit = math.inf
+    if not 0 <= arguments.threshold <= 1:
+        raise InputError("--threshold: give a probability from 0 to 1")
+    if arguments.reject is not None:
+        if not 0 < arguments.reject < 1:
+            raise InputError("--reject: give a share between 0 and 1, such as 0.05")
+        doubt_limit = classifier.doubt_limit(arguments.reject)
+        assert classifier.calibration
+        m = classifier.calibration.m
+        say(
+            f"Abstaining where doubt is above {doubt_limit:.3g}: the threshold rests on {m:,} validation pictures, "
+            f"of which about {arguments.reject * m:,.0f} would be lost"
+        )
+    only = tuple(sorted(set(arguments.only)))
+    return Settings(min(arguments.topk, len(classifier.classes)), arguments.threshold, doubt_limit, only, format)
+
+
+def _to_standard_output(arguments: Arguments, classifier: ImageClassifier, inputs: Inputs, settings: Settings) -> int:
+    """Write rows as they come."""
+    from pipeline.prediction.formats import FORMATS
+    from pipeline.prediction.job import finisher
+    from pipeline.prediction.predict import batches, classify_all
+    from pipeline.prediction.rows import Tally
+
+    tally = Tally(len(classifier.classes), classifier.have_seen)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    header = FORMATS[settings.format].header(settings.topk)
+    finish = finisher(classifier, settings)
+    for done in classify_all(classifier, batches(inputs, classifier), settings, arguments.jobs, finish):
+        tally.merge(done.record.counts)
+        tally.classified_now += done.record.m
+        sys.stdout.write((header + done.lines).decode())
+        sys.stdout.flush()
+        header = b""
+    return _report(arguments, tally, tally.describe())
+
+
+def _to_file(
+    arguments: Arguments, classifier: ImageClassifier, inputs: Inputs, settings: Settings, progress: Callable
+) -> int:
+    """Write rows to a file, which appears complete or not at all, and sort the pictures where that was asked."""
+    from pipeline.files.walk import count
+    from pipeline.prediction.job import Outcome, predict_to_file, unfinished_move
+    from pipeline.prediction.sort import check_target, sort_pictures
+
+    target, output = arguments.copy_to or arguments.move_to, Path(arguments.output)
+    if target and inputs.containers:
+        raise InputError(f"{inputs.containers[0]}: what lies in it cannot be sorted; unpack it, and give the folder")
+    if target:
+        check_target(target, classifier.classes)
+    parts = f"{arguments.output}.parts"
+    try:
+        outcome: Outcome | None = None
+        if not arguments.overwrite:
+            outcome = unfinished_move(classifier, output, arguments.move_to)
+        if outcome is None:
+            outcome = predict_to_file(
+                classifier,
+                inputs,
+                output,
+                settings,
+                work=_work(arguments),
+                keep_errors=arguments.keep_errors,
+                overwrite=arguments.overwrite,
+                notify=lambda text: say(f"Note: {text}"),
+                progress=progress,
+            )
+        with outcome.journal as journal:
+            tally = outcome.tally
+            rows = f"{count(sum(tally.labels[name] for name in settings.only), 'row')} " if settings.only else ""
+            text = f"{tally.describe()}; {rows}written to {arguments.output}"
+            if target:
+                if arguments.move_to:
+                    journal.mark(moving=os.path.abspath(target))  # noqa: PTH100
+                sorted_ = sort_pictures(journal, outcome.keys, target, move=bool(arguments.move_to))
+                text += f"; in {target}: {', '.join(f'{n:,} {what}' for what, n in sorted_.items()) or 'nothing'}"
+            if not tally.statuses["error"] or arguments.keep_errors or arguments.move_to:
+                journal.remove()
+            else:
+                text += f"\n{parts} is kept: the same command tries the errors again, --keep-errors lets them be"
+    except KeyboardInterrupt:
+        if Path(parts).exists():
+            say(f"What was done is kept in {parts}: the same command goes on")
+        raise
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        kept = f"; what was done is kept in {parts}: {'when there is room again, ' if is_full else ''}the same command "
+        kept += "goes on"
+        say(f"facette predict: {arguments.output}: {error.strerror or error}{kept if Path(parts).exists() else ''}")
+        return 1
+    return _report(arguments, tally, text)
+
+
+def _work(arguments: Arguments) -> Work:
+    if arguments.workers:
+        from pipeline.workers import Processes
+
+        return Processes(arguments.workers)
+    if arguments.dask:
+        from pipeline.workers import Cluster
+
+        return Cluster(arguments.dask)
+    from pipeline.prediction.job import Threads
+
+    return Threads(arguments.jobs)
+
+
+def _report(arguments: Arguments, tally: Tally, text: str) -> int:
+    say(text)
+    if arguments.json:
+        print(json.dumps(tally.to_json()), file=sys.stderr if arguments.output == "-" else sys.stdout)
+    return 3 if tally.statuses["error"] else 0
+
+
+def app_flags(parser: Parser) -> None:
+    """Add the flags of `app`."""
+    parser.add_argument("model", nargs="?", help="model.h5 to start with (default: the newest in runs/)")
+    parser.add_argument("--runs", default="runs", help="folder of runs to choose from (default: runs)")
+    parser.add_argument("--port", type=int, default=8501, help="of the local server (default: 8501)")
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
+
+
+def app(arguments: Arguments) -> int:
+    """Serve the app."""
+    from pipeline.serve import launch
+
+    if arguments.model:
+        from pipeline.classifier import ImageClassifier
+
+        ImageClassifier.load(arguments.model)  # a wrong file is told here, not in the browser
+    return launch(arguments.model, arguments.runs, arguments.port, browser=not arguments.no_browser)

@@ -1,0 +1,228 @@
+"""`facette train` and `facette demo`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from argparse import ArgumentParser as Parser
+from argparse import Namespace as Arguments
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.cli.console import progress_bar, say
+from pipeline.errors import InputError
+from pipeline.files.walk import count
+
+if TYPE_CHECKING:
+    from pipeline.training.run import TrainingRun
+
+
+def _add_training_flags(parser: Parser) -> None:
+    from model.config import NetworkConfig, TrainingConfig
+    from pipeline.data.config import DataConfig, RunConfig
+    from pipeline.images.augment import AugmentConfig
+    from pipeline.settings import add_flags
+
+    group = parser.add_argument_group("run")
+    group.add_argument("--name", help="of the run: results go to RUNS/NAME (default: from the source)")
+    group.add_argument("--runs", default="runs", help="folder of all runs (default: runs)")
+    group.add_argument("--overwrite", action="store_true", help="replace a run of this name")
+    group.add_argument("--config", help="TOML file of settings, such as a run's config.toml")
+    add_flags(parser, RunConfig, "run")
+    add_flags(parser, DataConfig, "data")
+    add_flags(parser, NetworkConfig, "network")
+    add_flags(parser, TrainingConfig, "training")
+    add_flags(parser, AugmentConfig, "augmentation")
+
+
+def train_flags(parser: Parser) -> None:
+    """Add the flags of `train`."""
+    parser.add_argument("source", nargs="?", help="folder with a sub-folder for each class, or a data set (.h5)")
+    parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run, such as runs/first")
+    parser.add_argument(
+        "--find-learning-rate",
+        action="store_true",
+        help="try ever larger learning rates for a moment, draw the cost, and stop",
+    )
+    _add_training_flags(parser)
+
+
+def train(arguments: Arguments) -> int:
+    """Train, resume, or look for a learning rate."""
+    if bool(arguments.source) == bool(arguments.resume):
+        raise InputError("train needs either a SOURCE of pictures or --resume RUN")
+    if arguments.find_learning_rate and (arguments.overwrite or arguments.resume):
+        raise InputError("--find-learning-rate begins a run of its own; leave out --overwrite and --resume")
+    if arguments.resume:
+        from model.config import NetworkConfig, TrainingConfig
+        from pipeline.data.config import DataConfig
+        from pipeline.images.augment import AugmentConfig
+        from pipeline.training.prepare import resume
+
+        kinds = (DataConfig, NetworkConfig, TrainingConfig, AugmentConfig)
+        names = {field.name for kind in kinds for field in fields(kind)}
+        _refuse_flags(arguments, names, "--resume goes on with the configuration that the run began with")
+        _refuse_flags(arguments, {"start_from", "pretrain_on", "memory"}, "--resume goes on as the run began")
+        threads = vars(arguments).get("threads", "auto")
+        run = resume(arguments.resume, threads=None if threads == "auto" else int(threads))
+        say(f"Resuming {run.folder} after epoch {run.state.epoch}")
+    else:
+        run = _prepare(arguments, arguments.source, arguments.overwrite)
+    with run.dataset:
+        if arguments.find_learning_rate:
+            return _find_learning_rate(run, arguments.argv)
+        code = _run_to_the_end(run)
+        return 3 if not code and run.ingested and run.ingested.rejected else code
+
+
+def _refuse_flags(arguments: Arguments, names: set[str], why: str) -> None:
+    given = [f"--{name.replace('_', '-')}" for name in sorted(names & set(vars(arguments)))]
+    if given:
+        raise InputError(f"{why}; leave out {', '.join(given)}")
+
+
+def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
+    from model.config import NetworkConfig, TrainingConfig
+    from pipeline.cli.console import describe_ingest
+    from pipeline.data.config import DataConfig, RunConfig
+    from pipeline.images.augment import AugmentConfig
+    from pipeline.settings import config_from_flags, read_toml
+    from pipeline.training.prepare import Recipe, prepare
+    from pipeline.training.run_folder import run_folder
+
+    stored = read_toml(arguments.config) if arguments.config else {}
+    settings = config_from_flags(RunConfig, arguments, stored.get("run", {}))
+    start_from = settings.start_from
+    if start_from:
+        fixed = {field.name for field in fields(NetworkConfig)} - {"dropout", "input_dropout"}
+        fixed |= {"size", "color", "fit", "exact", "pretrain", "pretrain_layers", "normalize_contrast"}
+        _refuse_flags(arguments, fixed, "--start-from keeps MODEL's layers and pictures")
+        say(
+            "Starting from the weights of a saved model: its batch normalisation is folded into them and stays off, "
+            "and the optimiser starts anew"
+        )
+    if start_from and settings.pretrain_on:
+        raise InputError("--start-from keeps MODEL's first layer; leave out --pretrain-on")
+    recipe = Recipe(
+        network=config_from_flags(NetworkConfig, arguments, stored.get("network", {})),
+        training=config_from_flags(TrainingConfig, arguments, stored.get("training", {})),
+        augmentation=config_from_flags(AugmentConfig, arguments, stored.get("augmentation", {})),
+        pretrain_on=settings.pretrain_on or None,
+        memory=int(settings.memory * 1e6),
+        threads=None if settings.threads == "auto" else settings.threads,
+    )
+    with progress_bar("Reading pictures", "pictures") as progress:
+        run = prepare(
+            source,
+            run_folder(arguments.runs, arguments.name, source, overwrite=overwrite),
+            data=config_from_flags(DataConfig, arguments, stored.get("data", {})),
+            recipe=recipe,
+            start_from=start_from or None,
+            overwrite=overwrite,
+            jobs=os.cpu_count() or 1,
+            progress=progress,
+        )
+    if run.ingested:
+        say(describe_ingest(run.ingested))
+    return run
+
+
+def _run_to_the_end(run: TrainingRun) -> int:
+    from model.training import Diverged
+    from pipeline.cli.console import describe_plan, describe_result, show_epoch
+
+    say(describe_plan(run))
+    total = int(run.state.training.epochs)
+    try:
+        for record in run.epochs():
+            show_epoch(record, total)
+    except KeyboardInterrupt:
+        return _interrupted(run)
+    except Diverged as error:
+        say(f"facette: {error}")
+        if run.state.epoch:
+            run.save_model()
+            say(f"The best weights of the {count(run.state.epoch, 'epoch')} before are in {run.folder / 'model.h5'}")
+        else:
+            run.discard()
+        return 1
+    say("Evaluating, and writing the report")
+    try:
+        result = run.finish()
+    except KeyboardInterrupt:
+        say(f"Interrupted; the training is done. For scores and report:  facette train --resume {run.folder}")
+        return 130
+    print(describe_result(result))
+    print(f"The run is in {run.folder}: model.h5, report.html, filters.png, metrics.json, history.csv, config.toml")
+    return 0
+
+
+def _interrupted(run: TrainingRun) -> int:
+    if not run.state.epoch:
+        run.discard()
+        say("Interrupted before the first epoch was done: nothing is kept")
+        return 130
+    run.save_model()
+    say(
+        f"Interrupted after epoch {run.state.epoch}; {run.folder / 'model.h5'} holds the weights so far.\n"
+        f"Go on with:  facette train --resume {run.folder}"
+    )
+    return 130
+
+
+def _find_learning_rate(run: TrainingRun, words: list[str]) -> int:
+    from model.learning_rate_range import find_learning_rate, suggest
+    from pipeline.explanation.figures import save_figure
+    from pipeline.explanation.report import draw_rate_range
+
+    points = list(find_learning_rate(run.state, run.train_source))
+    run.discard()  # only the drawing stays
+    rates, costs = [rate for rate, _ in points], [cost for _, cost in points]
+    path = run.folder / "learning_rate.png"
+    try:
+        rate = suggest(rates, costs)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    run.folder.mkdir(parents=True, exist_ok=True)
+    save_figure(draw_rate_range(rates, costs, rate), path)
+    print(f"A good peak learning rate is about {rate:.2g}: the cost falls steepest there ({path})")
+    again = [word for word in words if word != "--find-learning-rate"]
+    print(f"Train with:  {shlex.join(['facette', *again, '--learning-rate', f'{rate:.2g}'])}")
+    return 0
+
+
+def demo_flags(parser: Parser) -> None:
+    """Add the flags of `demo`."""
+    parser.add_argument("demo", nargs="?", default="faces", help="faces or digits (default: faces)")
+    parser.add_argument("--data", default="data", help="folder for the demo's pictures (default: data)")
+    _add_training_flags(parser)
+
+
+def demo(arguments: Arguments) -> int:
+    """Write the demo's pictures, train on them and classify them."""
+    from pipeline.cli.commands.predict import predict, predict_flags
+    from pipeline.sources.demo import DEMOS, write_demo
+
+    folder = write_demo(arguments.demo, Path(arguments.data) / arguments.demo)
+    say(f"Demo: {DEMOS[arguments.demo].about}\nThe pictures are in {folder}, a folder for each class.")
+    again = arguments.overwrite or not arguments.name  # the demo's own run may be made anew without asking
+    arguments.name = arguments.name or f"demo-{arguments.demo}"
+    say(f"\n$ facette train {folder} --name {arguments.name}")
+    run = _prepare(arguments, str(folder), overwrite=again)
+    with run.dataset:
+        code = _run_to_the_end(run)
+    if code:
+        return code
+    output, model = run.folder / "predictions.csv", run.folder / "model.h5"
+    say(f"\n$ facette predict {model} {folder} -o {output}")
+    predict_flags(parser := Parser())
+    code = predict(parser.parse_args([str(model), str(folder), "-o", str(output), "--overwrite"]))
+    print(
+        f"\nWhat next:\n"
+        f"  look at {run.folder / 'report.html'} and {run.folder / 'filters.png'}\n"
+        f"  facette app {model}\n"
+        f"  facette train YOUR_PHOTOS/      (a folder with one sub-folder for each class)\n"
+        f"  facette predict {model} PICTURES/ -o predictions.csv"
+    )
+    return code

@@ -1,0 +1,104 @@
+"""The command line: a table of commands, and what their ends mean.
+
+Exit codes: 0 done; 1 failed; 2 wrong usage, configuration or input; 3 done, with rows in error; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NamedTuple, NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, like all others, instead of a page of flags and then a line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and where the flags are explained."""
+        from pipeline.cli.console import say
+
+        say(f"{self.prog}: {message.removeprefix('argument ')} (see {self.prog} --help)")
+        sys.exit(2)
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when asked for it: that takes longer than all of this module."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"facette {version('facette')}")
+        sys.exit(0)
+
+
+class Command(NamedTuple):
+    """A line of the table of commands: `module` of `pipeline.cli.commands` has the functions NAME and NAME_flags."""
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "demo": Command("train", "train on real pictures that come with the installation, and look around"),
+    "ingest": Command("ingest", "turn pictures into a data set file"),
+    "inspect": Command("ingest", "describe a model, a data set, runs, or the installation"),
+    "train": Command("train", "train a classifier on a folder of labelled pictures"),
+    "evaluate": Command("predict", "measure a classifier on labelled pictures"),
+    "predict": Command("predict", "classify picture files, a row for each"),
+    "filters": Command("filters", "draw and score what a classifier's layers look at"),
+    "app": Command("predict", "open the app in a browser"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    command = ""
+    try:  # from here on, an interrupt is no traceback: what takes time to import is imported below
+        from pipeline.cli.console import say
+
+        arguments = _parse(argv)
+        command = arguments.command
+        return int(_function(command)(arguments))
+    except KeyboardInterrupt:
+        print("Interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except MemoryError as error:
+        say(f"facette {command}: does not fit into memory ({error}); take smaller pictures, batches or layers")
+        return 1
+    except (ValueError, ArithmeticError, OSError) as error:
+        from model.config import ConfigError
+        from model.storage.hdf5 import FormatError
+        from model.training import Diverged
+        from pipeline.errors import InputError
+
+        if not isinstance(error, (InputError, ConfigError, FormatError, Diverged, OSError)):
+            raise  # a mistake of the program, not of the person
+        say(f"facette {command}: {error}")
+        return 1 if isinstance(error, Diverged) else 2
+
+
+def _function(command: str, part: str = "") -> Any:
+    return getattr(import_module(f"pipeline.cli.commands.{COMMANDS[command].module}"), command + part)
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = Parser(
+        prog="facette", description="Turn a folder of labelled pictures into a classifier you can look into."
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        sub = commands.add_parser(name, help=command.help, description=command.help)
+        if name in argv:  # other commands' flags would only cost time
+            _function(name, "_flags")(sub)
+    if not argv:
+        parser.print_help(sys.stderr)
+        sys.exit(2)
+    return parser.parse_args(argv, argparse.Namespace(argv=argv))

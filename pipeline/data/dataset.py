@@ -1,0 +1,346 @@
+"""The data set: one HDF5 file of pictures of one geometry, with their labels, splits and origins.
+
+The file's layout (`format` = facette-dataset): `images` uint8 (m, height, width, channels), chunked by whole examples;
+`labels` int32 (m,), -1 where unlabelled; `split` uint8 (m,), indices of `pipeline.data.splits.SPLITS`; `group` int32
+(m,),
+equal where pictures may not be torn apart by a split, -1 where one stands alone; `classes`, `paths`; `sha256`
+(m, 32) of the source bytes; `keys` (m,), the group each came with; `sizes` int32 (m, 2), height and width of the
+source picture; `kind` (m,), an index of `kinds` such as ``JPEG RGB``; `measures` float32 (m, 5) and `thumbnails` uint8
+(n, 32, 32) of the pictures `thumbnail_of` (n,), see `pipeline.images.statistics`; `rejected/{path,code,message}`.
+The attributes
+hold the geometry, the configuration, and the counts of every ingestion into the file, as JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from model.storage.checkpoint import has_format
+from model.storage.hdf5 import DAMAGE, FormatError, attribute, open_file, read_text
+from pipeline.data.config import DataConfig, Geometry
+from pipeline.data.splits import SPLITS
+from pipeline.errors import InputError
+from pipeline.files.walk import escape
+from pipeline.images.statistics import MEASURES, THUMBNAIL_SIDE
+
+FORMAT = "facette-dataset"
+VERSION = 1
+BLOCK_BYTES = 1 << 22
+COURSE = {"train_set_x", "test_set_x"}
+# Name -> (kinds of its numbers, NumPy's `dtype.kind`; shape of one row). All of them have a row for each picture.
+_COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "labels": ("iu", ()),
+    "split": ("u", ()),
+    "group": ("iu", ()),
+    "paths": ("S", ()),
+    "sha256": ("u", (32,)),
+    "sizes": ("iu", (2,)),
+    "kind": ("u", ()),
+    "keys": ("S", ()),
+    "measures": ("f", (len(MEASURES),)),
+}
+
+
+class Dataset:
+    """An open data set; use it in a ``with`` statement.
+
+    Attributes
+    ----------
+    images : h5py.Dataset of shape (m, height, width, channels), uint8
+        On disk; index it to read, or use `read` or `X`.
+    path_column, sha256_column : h5py.Dataset
+        On disk, like `images`, for who wants a few rows of `paths` and `sha256`; kept open, which spares looking for
+        them and reading a chunk again.
+    labels : ndarray of shape (m,), int
+        Indices of `classes`; -1 where unlabelled.
+    split : ndarray of shape (m,), uint8
+        Indices of `pipeline.data.splits.SPLITS`.
+    group : ndarray of shape (m,), int
+        Equal where pictures belong together; -1 where one stands alone.
+    classes : tuple of str
+    geometry : Geometry
+    fingerprint : str
+        Hexadecimal SHA-256 over classes, images, labels and split: equal where the data are.
+    """
+
+    def __init__(self, file: h5py.File) -> None:
+        self.file = file
+        self.images: Any = file["images"]
+        self.path_column: Any = file["paths"]
+        self.sha256_column: Any = file["sha256"]
+        self.labels = file["labels"][:].astype(np.int64)
+        self.split = file["split"][:]
+        self.group = file["group"][:].astype(np.int64)
+        self.classes: tuple[str, ...] = tuple(read_text(file["classes"]))
+        self.geometry = Geometry.from_json(_attribute(file, "geometry"))
+        self.fingerprint = _attribute(file, "fingerprint")
+        self.config: dict[str, Any] = json.loads(_attribute(file, "config"))
+        self.counts: list[dict[str, Any]] = json.loads(_attribute(file, "counts"))
+
+    @classmethod
+    def open(cls, path: str | Path) -> Dataset:
+        """Open a data set file and check that it is whole.
+
+        A file in the course's layout is ingested into a temporary data set with the defaults of `DataConfig`.
+
+        Raises
+        ------
+        InputError
+            If the file is missing, is none of this project's data sets, is damaged, or comes from a newer version.
+        """
+        file = open_hdf5(path)
+        if COURSE & set(file):
+            file.close()
+            return _open_course(path)
+        try:
+            _check(file)
+            return cls(file)
+        except FormatError as error:
+            file.close()
+            raise InputError(f"{escape(path)}: {error}") from None
+        except DAMAGE as error:
+            file.close()
+            raise InputError(f"{escape(path)}: is a damaged data set ({error}); ingest the pictures again") from None
+
+    def __enter__(self) -> Dataset:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; arrays already read stay usable."""
+        self.file.close()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @cached_property
+    def paths(self) -> np.ndarray:
+        """Return where each picture came from, relative to the root given: ndarray of shape (m,), str objects."""
+        return self._column("paths")
+
+    @cached_property
+    def sha256(self) -> np.ndarray:
+        """Return the SHA-256 of the source bytes of each picture: ndarray of shape (m, 32), uint8."""
+        return self._column("sha256")
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Return the (height, width) of each source picture: ndarray of shape (m, 2), int32."""
+        return self._column("sizes")
+
+    @cached_property
+    def kinds(self) -> np.ndarray:
+        """Return format and colour mode of each source file, such as ``JPEG RGB``: ndarray of shape (m,), str."""
+        names = self._column("kinds")
+        return names[self._column("kind")] if len(names) else np.empty(0, dtype=object)
+
+    @cached_property
+    def keys(self) -> np.ndarray:
+        """Return the group key that each picture came with, empty where none: ndarray of shape (m,), str objects."""
+        return self._column("keys")
+
+    @cached_property
+    def measures(self) -> np.ndarray:
+        """Return the `MEASURES` of `pipeline.images.statistics` of each picture: ndarray (m, 5), float32."""
+        return self._column("measures")
+
+    def thumbnails(self) -> dict[int, np.ndarray]:
+        """Return the thumbnails, of shape (32, 32), uint8, of the pictures that have one, by index."""
+        return dict(zip(self._column("thumbnail_of").tolist(), self._column("thumbnails"), strict=True))
+
+    @cached_property
+    def rejected(self) -> list[tuple[str, str, str]]:
+        """Return (path, code, message) of every file that was found but is no picture."""
+        return list(zip(*(self._column(f"rejected/{name}") for name in ("path", "code", "message")), strict=True))
+
+    @cached_property
+    def X(self) -> np.ndarray:
+        """Return all pictures as columns: ndarray of shape (n_x, m), uint8, a view; read into memory once."""
+        return self._pictures(0, len(self)).reshape(len(self), -1).T
+
+    def indices(self, split: str) -> np.ndarray:
+        """Return the indices of one split's pictures, ascending.
+
+        Raises
+        ------
+        InputError
+            If there is no split of this name.
+        """
+        if split not in SPLITS:
+            raise InputError(f"split {split!r} is unknown; choose one of {', '.join(SPLITS)}")
+        return np.flatnonzero(self.split == SPLITS.index(split))
+
+    def naive_split(self) -> np.ndarray:
+        """Return the split that a program blind to copies and groups would have made: ndarray of shape (m,), uint8.
+
+        With the same shares and seed as the split of this data set; for comparing accuracies, never for training.
+        """
+        from pipeline.data.grouping import naive_split
+
+        names = {field.name for field in dataclasses.fields(DataConfig)}
+        config = DataConfig(**{name: value for name, value in self.config.items() if name in names})
+        return naive_split(self.labels, len(self.classes), config)
+
+    def read(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Read one split into memory.
+
+        Returns
+        -------
+        images : ndarray of shape (m_split, height, width, channels), uint8
+        labels : ndarray of shape (m_split,), int
+            In the order of the file.
+        """
+        rows = self.indices(split)
+        return self.take(rows), self.labels[rows]
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Read the pictures of these indices, in their order: ndarray of shape (len(rows), height, width, channels)."""
+        rows = np.asarray(rows)
+        order = np.argsort(rows, kind="stable")
+        ascending = rows[order]
+        images = np.empty((len(rows), *self.geometry.shape), dtype=np.uint8)
+        for start in range(0, len(self), self._block):
+            low, high = np.searchsorted(ascending, (start, start + self._block))
+            if high > low:  # a block that nothing is wanted of is not read
+                first, wanted = int(ascending[low]), ascending[low:high]
+                images[order[low:high]] = self._pictures(first, int(wanted[-1]) + 1)[wanted - first]
+        return images
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (index of the first, pictures) for all pictures in order, a few megabytes at a time."""
+        for start in range(0, len(self), self._block):
+            yield start, self._pictures(start, start + self._block)
+
+    def _pictures(self, start: int, stop: int) -> np.ndarray:
+        with _whole(self.file):
+            return self.images[start:stop]
+
+    def _column(self, name: str) -> np.ndarray:
+        with _whole(self.file):
+            column = self.file[name]
+            return read_text(column) if column.dtype.kind == "S" else column[:]
+
+    @property
+    def _block(self) -> int:
+        """Return how many pictures are read at a time."""
+        return max(1, BLOCK_BYTES // max(1, self.geometry.n_x))
+
+
+@contextmanager
+def _whole(file: h5py.File) -> Iterator[None]:
+    """Turn what reading damaged parts of a file can come to into one message."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        if not file:
+            raise  # closed, which is a mistake of the program
+        raise InputError(
+            f"{escape(file.filename)}: is a damaged data set ({error}); ingest the pictures again"
+        ) from None
+
+
+def open_hdf5(path: str | Path) -> h5py.File:
+    """Open an HDF5 file for reading.
+
+    Raises
+    ------
+    InputError
+        Where `model.storage.hdf5.open_file` refuses it.
+    """
+    try:
+        return open_file(path)
+    except FormatError as error:
+        raise InputError(f"{escape(path)}: {error}") from None
+
+
+def _open_course(path: str | Path) -> Dataset:
+    """Ingest a file in the course's layout, and keep the result in an open file that is on no disk's folder."""
+    from pipeline.ingestion.ingest import ingest
+
+    with tempfile.TemporaryDirectory(prefix="facette-") as folder:
+        target = Path(folder) / "course.h5"
+        ingest(path, target)
+        return Dataset(h5py.File(io.BytesIO(target.read_bytes()), "r"))
+
+
+def is_dataset(path: str | Path) -> bool:
+    """Tell whether a path is a data set file of this project (of any version)."""
+    return has_format(path, FORMAT)
+
+
+def fingerprint(file: h5py.File) -> str:
+    """Return the hexadecimal SHA-256 over classes, images, labels and split of a data set file."""
+    digest = hashlib.sha256(json.dumps(list(read_text(file["classes"]))).encode())
+    step = max(1, BLOCK_BYTES // max(1, int(np.prod(file["images"].shape[1:]))))
+    for start in range(0, len(file["images"]), step):
+        digest.update(file["images"][start : start + step].tobytes())
+    digest.update(file["labels"][:].astype("<i4").tobytes())
+    digest.update(file["split"][:].tobytes())
+    return digest.hexdigest()
+
+
+def _attribute(file: h5py.File, name: str) -> str:
+    """Return an attribute that is a text."""
+    value = attribute(file, name)
+    if not isinstance(value, str):
+        raise FormatError(f"is a damaged data set (it has no {name}); ingest the pictures again")
+    return value
+
+
+def _check(file: h5py.File) -> None:
+    """Refuse a file that is another one, or newer, or whose parts do not fit one another."""
+    found, version = attribute(file, "format"), attribute(file, "version")
+    if found != FORMAT:
+        what = f"is a {found} file" if isinstance(found, str) else "is an HDF5 file of another program"
+        raise FormatError(f"{what}, not a data set; make one with: facette ingest PICTURES OUT.h5")
+    if not isinstance(version, int):
+        raise TypeError("it has no version")
+    if version > VERSION:
+        raise FormatError(
+            f"is a data set of version {version}, and this program knows versions up to {VERSION}; "
+            "install a newer facette"
+        )
+    images, shape = file["images"], Geometry.from_json(_attribute(file, "geometry")).shape
+    if images.shape[1:] != shape or images.dtype != np.uint8:
+        raise ValueError(f"images of {images.dtype} {images.shape[1:]}, geometry of {shape}")
+    for name, (kinds, row) in _COLUMNS.items():
+        _check_column(file[name], (len(images), *row), kinds)
+    codes = file["thumbnail_of"]
+    _check_column(codes, codes.shape[:1], "iu")
+    _check_column(file["thumbnails"], (*codes.shape, THUMBNAIL_SIDE, THUMBNAIL_SIDE), "u")
+    rejected = [file["rejected"][name] for name in ("path", "code", "message")]
+    for column in (file["classes"], file["kinds"], *rejected):
+        _check_column(column, column.shape[:1], "S")
+    _check_column(rejected[0], rejected[1].shape, "S")
+    _check_column(rejected[0], rejected[2].shape, "S")
+    limits = (("labels", -1, len(file["classes"])), ("split", 0, len(SPLITS)), ("kind", 0, len(file["kinds"])))
+    for name, low, high in (*limits, ("thumbnail_of", 0, len(images))):
+        values = file[name][:]
+        if values.size and (values.min() < low or values.max() >= high):
+            raise ValueError(f"{name} beyond {high}")
+    if len(set(read_text(file["classes"]))) < len(file["classes"]):
+        raise ValueError("two classes of one name")
+    counts, config = json.loads(_attribute(file, "counts")), json.loads(_attribute(file, "config"))
+    if not isinstance(config, dict) or not all(isinstance(count, dict) for count in counts):
+        raise TypeError("config and counts are no tables")
+
+
+def _check_column(column: h5py.Dataset, shape: tuple[int, ...], kinds: str) -> None:
+    if column.shape != shape or column.dtype.kind not in kinds:
+        raise ValueError(
+            f"{column.name[1:]} has shape {column.shape} and dtype {column.dtype}; shape {shape} is needed"
+        )

@@ -1,0 +1,1 @@
+"""How good a classifier is, and how far its probabilities can be trusted."""

@@ -1,0 +1,143 @@
+"""What a classifier gains by saying "I don't know": accuracy against coverage, and the strangers it refuses.
+
+The strange pictures come with the installation: random noise, flat colours, handwritten digits (scikit-learn's) and
+pieces of photographs of a temple and a flower (scikit-learn's). To a model whose own pictures are like one of these,
+that kind is not strange; nor are the photographs quite, where the first layer was learned from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.classifier import ImageClassifier
+from pipeline.data.config import Geometry
+from pipeline.images.decode import from_array, render
+
+RATE = 0.05
+COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
+_STRANGE = 200  # pictures of each kind
+
+
+@dataclass(frozen=True)
+class Abstention:
+    """What abstaining does.
+
+    Attributes
+    ----------
+    rate : float
+        Share of valid pictures one is ready to lose: that of the validation pictures above the threshold.
+    m_validation : int
+        Validation pictures that the threshold rests on.
+    lost : float
+        Share of the evaluated pictures that are refused.
+    curve : tuple of (coverage, accuracy)
+        Accuracy on the least doubtful share of the evaluated pictures.
+    refused : dict
+        Kind of strange pictures -> share that is refused.
+    familiar : tuple of str
+        Kinds that are not quite strange: the first layer was learned, without labels, from the same photographs.
+    """
+
+    rate: float
+    m_validation: int
+    lost: float
+    curve: tuple[tuple[float, float], ...]
+    refused: dict[str, float]
+    familiar: tuple[str, ...] = ()
+
+
+def measure_abstention(
+    classifier: ImageClassifier, doubt: NDArray[np.float64], right: NDArray[np.bool_], rate: float = RATE
+) -> Abstention | None:
+    """Measure what abstaining does on evaluated pictures, and on strange ones; None where nothing is known of doubt.
+
+    Parameters
+    ----------
+    classifier : ImageClassifier
+    doubt : ndarray of shape (m,)
+        Of the evaluated pictures.
+    right : ndarray of shape (m,), bool
+        Whether the likeliest class is the true one.
+    rate : float
+    """
+    if classifier.calibration is None:
+        return None
+    limit = classifier.doubt_limit(rate)
+    learned_from_them = classifier.training.pretrain != "none" and not classifier.provenance.get("pretrain_on")
+    refused = {}
+    for kind, make in KINDS.items():
+        images = make(classifier.geometry, np.random.default_rng(0))
+        refused[kind] = float(np.mean(classifier.judge(images)[1] > limit))
+    return Abstention(
+        rate,
+        classifier.calibration.m,
+        float(np.mean(doubt > limit)),
+        coverage_curve(doubt, right),
+        refused,
+        ("photographs",) if learned_from_them else (),
+    )
+
+
+def coverage_curve(doubt: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
+    """Return (coverage, accuracy) when only the least doubtful share of pictures is answered."""
+    in_order = right[np.argsort(doubt, kind="stable")]
+    return tuple((c, float(in_order[: max(1, round(c * len(right)))].mean())) for c in COVERAGES)
+
+
+def noise(geometry: Geometry, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return pictures of random pixels."""
+    return rng.integers(0, 256, (_STRANGE, *geometry.shape), dtype=np.uint8)
+
+
+def flat(geometry: Geometry, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return pictures of one colour each."""
+    colors = rng.integers(0, 256, (_STRANGE, 1, 1, geometry.shape[2]), dtype=np.uint8)
+    return np.broadcast_to(colors, (_STRANGE, *geometry.shape)).copy()
+
+
+def digits(geometry: Geometry, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return handwritten digits."""
+    from sklearn.datasets import load_digits
+
+    found = (load_digits().images * 15.9).astype(np.uint8)
+    chosen = rng.choice(len(found), _STRANGE, replace=False)
+    return np.stack([render(from_array(found[i]), geometry) for i in chosen])
+
+
+def photographs(geometry: Geometry, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return pieces, of many sizes, of two photographs."""
+    from sklearn.datasets import load_sample_images
+
+    photos, images = load_sample_images().images, []
+    for k in range(_STRANGE):
+        photo = photos[k % len(photos)]
+        side = int(rng.integers(32, min(photo.shape[:2])))
+        top, left = (int(rng.integers(0, size - side + 1)) for size in photo.shape[:2])
+        images.append(render(from_array(photo[top : top + side, left : left + side]), geometry))
+    return np.stack(images)
+
+
+KINDS: dict[str, Callable[[Geometry, np.random.Generator], NDArray[np.uint8]]] = {
+    "noise": noise,
+    "flat colours": flat,
+    "digits": digits,
+    "photographs": photographs,
+}
+
+
+def describe(found: Abstention) -> str:
+    """Say what abstaining does, for the command line."""
+    curve = "  ".join(f"{100 * coverage:.0f}%: {100 * accuracy:.1f}%" for coverage, accuracy in found.curve)
+    refused = ", ".join(f"{kind} {100 * share:.0f}%" for kind, share in found.refused.items())
+    return (
+        f"Accuracy when only the least doubtful are answered: {curve}\n"
+        f"With --reject {found.rate:g} (a threshold from {found.m_validation:,} validation pictures), "
+        f"{100 * found.lost:.1f}% of these pictures are refused; of strange ones: {refused}"
+        + "".join(
+            f"\nNote: the {kind} are among those that the first layer was learned from" for kind in found.familiar
+        )
+    )

@@ -1,0 +1,41 @@
+"""Calibrate a trained classifier on the validation split of its data set; see `model.calibration`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.calibration import Answers, calibrate, fit_temperature, fold_temperature
+from pipeline.classifier import ImageClassifier
+from pipeline.data.dataset import Dataset
+from pipeline.evaluation.evaluate import pictures
+
+MOST_TRAINING_PICTURES = 5000  # enough for means and a covariance
+
+
+def calibrated(classifier: ImageClassifier, dataset: Dataset) -> ImageClassifier:
+    """Return the classifier with its temperature folded in and its usual doubt known.
+
+    Without validation pictures it comes back as it is: nothing is known about what it does not know.
+    """
+    indices = dataset.indices("validation")
+    if not len(indices):
+        return classifier
+    n_classes = len(classifier.classes)
+    logits = _answers(classifier, dataset, indices).logits
+    temperature = fit_temperature(logits, dataset.labels[indices], n_classes, classifier.network.head)
+    if temperature != 1:
+        classifier = replace(classifier, parameters=fold_temperature(classifier.parameters, temperature))
+    probabilities, _, hidden = _answers(classifier, dataset, indices)
+    chosen = dataset.indices("train")
+    if len(chosen) > MOST_TRAINING_PICTURES:
+        chosen = chosen[np.linspace(0, len(chosen) - 1, MOST_TRAINING_PICTURES).astype(int)]
+    training = _answers(classifier, dataset, chosen).hidden, dataset.labels[chosen]
+    return replace(classifier, calibration=calibrate(temperature, probabilities, hidden, training, n_classes))
+
+
+def _answers(classifier: ImageClassifier, dataset: Dataset, indices: NDArray[np.integer]) -> Answers:
+    parts = [classifier.answers(images) for images in pictures(dataset, indices)]
+    return Answers(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))

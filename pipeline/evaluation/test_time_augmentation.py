@@ -1,0 +1,53 @@
+"""Test-time averaging: the answers for several variations of a picture are averaged (Krizhevsky et al. 2012).
+
+The variations are of the kind the model was trained on, and the same for every picture, so that an answer depends on
+the picture and the number of views alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from model.activations import Array
+from model.storage.checkpoint import config_from
+from pipeline.classifier import ImageClassifier
+from pipeline.errors import InputError
+from pipeline.images.augment import MANY, AugmentConfig, augment, resolve_augmentation
+
+
+def averaged_probabilities(classifier: ImageClassifier, images: np.ndarray, views: int) -> Array:
+    """Return the mean probability of each class over the picture itself and ``views - 1`` variations.
+
+    Parameters
+    ----------
+    classifier : ImageClassifier
+    images : ndarray of shape (m, height, width, channels), uint8
+    views : int
+        1 or more.
+
+    Returns
+    -------
+    ndarray of shape (n_classes, m)
+
+    Raises
+    ------
+    InputError
+        When the model was trained on pictures as they are: it would be confused, not steadied.
+    """
+    total = classifier.probabilities(images)
+    if views == 1:
+        return total
+    stored = config_from(AugmentConfig, classifier.provenance.get("augmentation", {}))
+    config = replace(resolve_augmentation(stored, MANY), cutout=0.0)
+    if not config.is_on:
+        raise InputError("--average-views: this model was trained on pictures as they are; leave it out")
+    for view in range(1, views):
+        rng = np.random.default_rng([_VIEWING, view])
+        changed = augment(images.reshape(len(images), -1), classifier.geometry, config, rng, alike=True)
+        total = total + classifier.probabilities(changed)
+    return total / views
+
+
+_VIEWING = 4  # tells this use of a seed from others

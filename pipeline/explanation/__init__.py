@@ -1,0 +1,1 @@
+"""What a classifier looks at, as figures, maps, words and a report."""

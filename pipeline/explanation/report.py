@@ -1,0 +1,149 @@
+"""The report of a run: one HTML file that explains itself, with every picture inside it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.activations import Array
+from model.parameters import shape_ledger
+from model.training import EpochRecord
+from pipeline.data.dataset import Dataset
+from pipeline.explanation.figures import draw_filters
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from pipeline.training.run import TrainingResult
+
+_LARGEST_CONFUSION_TABLE = 12  # classes; more are shown as a list of the most frequent mix-ups
+_UNITS_SHOWN = 64
+
+
+class Mistake(NamedTuple):
+    """A picture that was taken for another class, most confident first: where it lies, and what was said of it."""
+
+    path: str
+    image: NDArray[np.uint8]
+    truth: str
+    prediction: str
+    probability: float
+
+
+def find_mistakes(
+    dataset: Dataset, probabilities: Array, labels: NDArray[np.integer], indices: NDArray[np.integer], limit: int = 24
+) -> list[Mistake]:
+    """Return the wrong predictions the network was surest of, at most `limit`.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    probabilities : ndarray of shape (n_classes, m)
+    labels, indices : ndarray of shape (m,)
+        True class, and row in the data set.
+    limit : int
+    """
+    predicted, confidence = probabilities.argmax(axis=0), probabilities.max(axis=0)
+    wrong = np.flatnonzero(predicted != labels)
+    wrong = wrong[np.argsort(-confidence[wrong], kind="stable")][:limit]
+    return [
+        Mistake(
+            str(dataset.paths[indices[i]]),
+            dataset.images[indices[i]],
+            dataset.classes[labels[i]],
+            dataset.classes[predicted[i]],
+            float(confidence[i]),
+        )
+        for i in wrong
+    ]
+
+
+def draw_history(history: Sequence[EpochRecord]) -> Figure:
+    """Draw cost and accuracy over the epochs, training and validation, with the best epoch marked."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3), layout="constrained")
+    epochs = [record.epoch for record in history]
+    best = [record.epoch for record in history if record.is_best]
+    for axes, name in zip(figure.subplots(1, 2), ("cost", "accuracy"), strict=True):
+        axes.plot(epochs, [getattr(record, name) for record in history], color="#0072b2", label="training")
+        validation = [getattr(record, f"validation_{name}") for record in history]
+        if not all(map(math.isnan, validation)):
+            axes.plot(epochs, validation, color="#d55e00", linestyle="--", label="validation")
+        if best:
+            axes.axvline(best[-1], color="0.6", linewidth=1, linestyle=":", label="lowest validation cost")
+        axes.set(xlabel="epoch", title=name)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def draw_rate_range(rates: Sequence[float], costs: Sequence[float], suggested: float) -> Figure:
+    """Draw the cost against ever larger learning rates, with the suggested one marked."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(rates, costs, color="#0072b2")
+    axes.axvline(suggested, color="#d55e00", linestyle="--", label=f"steepest fall: {suggested:.2g}")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="cost of the batch", title="Learning-rate range test")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    return figure
+
+
+def most_confused(result: TrainingResult, limit: int = 12) -> list[tuple[str, str, int]]:
+    """Return (true class, predicted class, how often) of the most frequent mix-ups."""
+    found = result.scores[result.judged_on]
+    pairs = [
+        (found.classes[i], found.classes[j], count)
+        for i, row in enumerate(found.confusion)
+        for j, count in enumerate(row)
+        if i != j and count
+    ]
+    return sorted(pairs, key=lambda pair: -pair[2])[:limit]
+
+
+def render(name: str, result: TrainingResult, mistakes: Sequence[Mistake]) -> str:
+    """Return the report as one HTML text."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipeline"), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    classifier = result.classifier
+    judged = result.scores[result.judged_on]
+    W1, shape = classifier.parameters[1].W, classifier.geometry.shape
+    filters = draw_filters(W1, shape, title="", scores=result.first_layer, max_units=_UNITS_SHOWN)
+    return environment.get_template("report.html.j2").render(
+        name=name,
+        result=result,
+        classifier=classifier,
+        judged=judged,
+        ledger=shape_ledger(classifier.parameters, classifier.network),
+        history_png=_figure_png(draw_history(classifier.history)),
+        filters_png=_figure_png(filters),
+        show_confusion=len(judged.classes) <= _LARGEST_CONFUSION_TABLE,
+        confused=most_confused(result),
+        mistakes=[(mistake, _image_png(mistake.image)) for mistake in mistakes],
+    )
+
+
+def _figure_png(figure: Figure) -> str:
+    data = io.BytesIO()
+    figure.savefig(data, format="png", dpi=110)
+    return base64.b64encode(data.getvalue()).decode()
+
+
+def _image_png(image: NDArray[np.uint8]) -> str:
+    from PIL import Image
+
+    data = io.BytesIO()
+    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(data, format="png")
+    return base64.b64encode(data.getvalue()).decode()

@@ -1,0 +1,62 @@
+"""How sure a classifier is, and what its pictures are like, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from model.calibration import FEWEST_FOR_TEMPERATURE, Calibration
+from pipeline.data.config import Geometry
+
+SURE, FAIRLY_SURE, CLOSE = 0.95, 0.75, 0.15
+# Why a classifier abstains -> what to say instead of a class, and the sentence below it.
+ABSTAINS = {
+    "unsure": ("Not sure", "The model abstains: it doubts this more than nearly all pictures it was checked on."),
+    "unlike": ("Unlike the training data", "The model abstains: it was not trained on pictures like this one."),
+}
+
+
+def shape(geometry: Geometry) -> str:
+    """Say how large pictures are, and whether in colour: 25×25 gray."""
+    return f"{geometry.width}×{geometry.height} {'RGB' if geometry.color == 'rgb' else geometry.color}"
+
+
+def headline(ranking: Sequence[tuple[str, float]], doubt: str = "") -> str:
+    """Name the likeliest class; both of two that are about as likely; none where the classifier abstains."""
+    if doubt:
+        return ABSTAINS[doubt][0]
+    (first, p), (second, q) = ranking[:2]
+    return f"{first} or {second}?" if p - q < CLOSE else first
+
+
+def verdict(ranking: Sequence[tuple[str, float]], doubt: str = "") -> str:
+    """Say how sure a classifier is of its likeliest class.
+
+    Parameters
+    ----------
+    ranking : sequence of (label, probability)
+        Likeliest first; two or more.
+    doubt : str
+        A key of `ABSTAINS`, or empty.
+    """
+    (first, p), (second, q) = ranking[:2]
+    if doubt:
+        return f"{ABSTAINS[doubt][1]} If it had to answer: {first}."
+    if p >= SURE:
+        return "The model is sure."
+    if p - q < CLOSE:
+        return "The model cannot decide."
+    if p >= FAIRLY_SURE:
+        return "The model is fairly sure."
+    return f"The model leans towards {first}, but {second} is possible."
+
+
+def what_probabilities_are(calibration: Calibration | None) -> str:
+    """Say in a sentence what a classifier's probabilities rest on."""
+    if calibration is None:
+        return "The probabilities are the network's own opinion: it is not calibrated, and never abstains."
+    m = f"{calibration.m:,} validation pictures"
+    if calibration.temperature != 1:
+        return f"The probabilities are calibrated on {m} (temperature {calibration.temperature:.2f})."
+    if calibration.m < FEWEST_FOR_TEMPERATURE:
+        return f"The probabilities are the network's own opinion: {m} are too few to calibrate them."
+    return f"The probabilities are the network's own: calibrating them on {m} found nothing to gain."

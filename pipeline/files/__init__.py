@@ -1,0 +1,1 @@
+"""File names, folder walks, and files that appear complete or not at all."""

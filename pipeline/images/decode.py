@@ -1,0 +1,518 @@
+"""Decode one picture safely: any bytes become either an upright 8-bit picture or a `PictureError` with a code.
+
+The content decides the format, never the file name's ending. Stated rules of conversion:
+
+- Formats: those in `FORMATS`, HEIC where the ``heic`` extra is installed. Of several frames or pages, the first.
+- EXIF orientation is applied. Colour profiles are not.
+- Transparent pixels show white.
+- 16-bit values are scaled (65535 becomes 255), not clipped. Wider integers and floats: values in 0 to 1 are scaled by
+  255, values in 0 to 255 stay, 0 to 65535 count as 16-bit, anything else is stretched from its own least to its own
+  greatest value. Values that are not finite make a picture corrupt.
+- 1-bit becomes 0 and 255; palette, CMYK and YCbCr become RGB; gray is ITU-R 601-2 luma.
+- Shrinking is antialiased (bicubic, over the full support).
+
+- A large JPEG is decoded at an eighth, a quarter, three eighths or a half of its size, as long as twice the size asked
+  for is left: libjpeg leaves out the frequencies that shrinking would average away. `Geometry.exact` turns this off.
+
+Everything here is a pure function of the bytes and the geometry, and safe to call from several threads at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import logging
+import os
+import re
+import stat
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from pipeline.data.config import DataConfig, Geometry
+from pipeline.errors import MissingExtra
+from pipeline.images import jpeg
+
+ERROR_CODES = (
+    "not_found",
+    "permission",
+    "io_error",
+    "empty_file",
+    "not_an_image",
+    "unsupported_format",
+    "truncated",
+    "corrupt",
+    "too_large",
+)
+# Named here so that Pillow looks no plugin up by itself while several threads are at work.
+_PLUGINS = (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    PpmImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+# Format -> what a file of it begins with (matched from the first byte).
+FORMATS = {
+    "JPEG": rb"\xff\xd8\xff",
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "GIF": rb"GIF8[79]a",
+    "WEBP": rb"RIFF.{4}WEBP",
+    "TIFF": rb"II\*\0|MM\0\*|II\+\0|MM\0\+",
+    "BMP": rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0",
+    "PPM": rb"P[1-6fF][\s#]",
+    "AVIF": rb".{4}ftypavi[fs]",
+    "HEIF": rb".{4}ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)",
+}
+# Picture formats that are not read, to say so by name instead of "not a picture".
+_UNSUPPORTED = {
+    "JPEG 2000": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
+    "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
+    "Photoshop": rb"8BPS",
+    "GIMP": rb"gimp xcf",
+    "SVG": rb"\s*<(\?xml[^>]*>\s*<)?svg",
+    "PDF": rb"%PDF",
+    "PostScript": rb"%!PS|\xc5\xd0\xd3\xc6",
+    "icon": rb"\0\0[\1\2]\0(?!\0\0)",
+    "DDS": rb"DDS ",
+    "OpenEXR": rb"v/1\x01",
+    "QOI": rb"qoif",
+    "SGI": rb"\x01\xda[\0\1]",
+    "FITS": rb"SIMPLE  =",
+    "Blizzard BLP": rb"BLP[12]",
+    "Sun raster": rb"\x59\xa6\x6a\x95",
+    "XPM": rb"/\* XPM",
+    "XBM": rb"#define \w+_width",
+    "PAM": rb"P7[\s#]",
+    "Windows metafile": rb"\xd7\xcd\xc6\x9a|\x01\0\0\0.{36} EMF",
+}
+_SIGNATURES = [(name, re.compile(pattern, re.DOTALL)) for name, pattern in FORMATS.items()]
+_UNSUPPORTED_SIGNATURES = [(name, re.compile(pattern, re.DOTALL)) for name, pattern in _UNSUPPORTED.items()]
+_HEAD = 256
+_AT_ONCE = 1 << 20
+MAX_BYTES = 1 << 30
+MAX_PIXELS: int = DataConfig.max_pixels
+SMALLEST_DRAFT = 64  # pixels a side: what `pipeline.images.statistics` needs for a thumbnail
+
+_TRANSPOSES = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_EXIF_ORIENTATION = 0x0112
+_CUT = re.compile(r"truncat|unexpected end|end of file|requires a buffer", re.IGNORECASE)
+
+# A file's fate is told by its row. Pillow's warnings and log, and libtiff, would tell it again, on stderr, without the
+# file's name; and `warnings.catch_warnings` is not safe among threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+with contextlib.suppress(AttributeError, OSError):  # where libtiff cannot be found through Pillow, it goes on talking
+    ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
+
+
+class PictureError(Exception):
+    """A file that cannot become a picture: `code` is one of `ERROR_CODES`, the message says why."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+Frame = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture: upright, 8 bits, mode L or RGB.
+
+    `format` and `mode` are those of the file, and so is `size`, its (height, width) in pixels, upright. A JPEG decoded
+    at a fraction of its size has a smaller `image`; of that, the picture is `frame` (left, top, right, bottom): the
+    last row and column may stand for fewer pixels of the file than the others.
+    """
+
+    image: Image.Image
+    format: str
+    mode: str
+    size: tuple[int, int]
+    frame: Frame
+
+
+def decode(data: bytes | Path, geometry: Geometry, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode a picture to the geometry.
+
+    Parameters
+    ----------
+    data : bytes or Path
+        The bytes of a picture file, or where to read them.
+    geometry : Geometry
+        The size, colour and fit to bring it to.
+    max_pixels : int
+        More than this (as declared in the file, before anything is unpacked) is an error.
+
+    Returns
+    -------
+    ndarray of shape (height, width, channels), uint8
+        The same array for the same bytes, always.
+
+    Raises
+    ------
+    PictureError
+        With one of `ERROR_CODES`.
+    """
+    picture = open_picture(data, max_pixels=max_pixels, draft=geometry)
+    return render(picture.image, geometry, picture.frame)
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """Return the bytes of a file that looks like a picture; of any other, only as much is read as tells so.
+
+    Raises
+    ------
+    PictureError
+        With code not_found, permission, io_error, empty_file, too_large, not_an_image or unsupported_format.
+    """
+    try:
+        with open(path, "rb", buffering=0, opener=_open_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise PictureError("io_error", "is not a regular file")
+            if status.st_size > MAX_BYTES:
+                raise PictureError("too_large", f"has {status.st_size} bytes; at most {MAX_BYTES} are read")
+            data = file.read(max(_HEAD, min(status.st_size, _AT_ONCE)) + 1)
+            sniff(data[:_HEAD])
+            return data + file.readall()
+    except FileNotFoundError:
+        raise PictureError("not_found", "there is no such file") from None
+    except PermissionError:
+        raise PictureError("permission", "may not be read by this user") from None
+    except (OSError, ValueError) as error:
+        raise PictureError("io_error", f"cannot be read: {_words(error)}") from error
+
+
+def sniff(head: bytes) -> str:
+    """Return the format, one of `FORMATS`, of a file that begins with these bytes.
+
+    Raises
+    ------
+    PictureError
+        With code empty_file, unsupported_format or not_an_image.
+    """
+    if not head:
+        raise PictureError("empty_file", "has no bytes")
+    for name, signature in _SIGNATURES:
+        if signature.match(head):
+            return name
+    for name, signature in _UNSUPPORTED_SIGNATURES:
+        if signature.match(head):
+            raise PictureError("unsupported_format", f"is {name}, which is not read; formats: {', '.join(FORMATS)}")
+    raise PictureError("not_an_image", f"is not a picture in a known format ({', '.join(FORMATS)})")
+
+
+def open_picture(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int | Geometry = 0) -> Picture:
+    """Decode a picture, at its own size unless `draft` allows less.
+
+    Parameters
+    ----------
+    data : bytes or Path
+    max_pixels : int
+        As in `decode`.
+    draft : int or Geometry
+        Above 0: JPEG may be decoded at 1, 2, 3 or 4 eighths of its size, with no side below `draft`. A geometry: with
+        twice its size left, unless it is exact.
+
+    Raises
+    ------
+    PictureError
+        With one of `ERROR_CODES`.
+    """
+    data = data if isinstance(data, bytes) else read_bytes(data)
+    try:
+        return _open_plain_jpeg(data, max_pixels, draft) or _open_any(data, max_pixels, draft)
+    except PictureError:
+        raise
+    except MemoryError:
+        raise PictureError("too_large", "does not fit in memory") from None
+    except Exception as error:  # a decoder may raise anything on broken bytes
+        raise PictureError(*_diagnose(error, data)) from error
+
+
+def _open_plain_jpeg(data: bytes, max_pixels: int, draft: int | Geometry) -> Picture | None:
+    """Decode an ordinary JPEG the short way; None where it is none, or something is wrong with it."""
+    header = jpeg.read_header(data)
+    if header is None or header[1] * header[2] > max_pixels:
+        return None
+    mode, width, height = header
+    eighths = _eighths((height, width), draft)
+    image = jpeg.decode(data, mode, (width, height), eighths)
+    if image is None:
+        return None
+    frame = (0, 0, width * eighths / jpeg.WHOLE, height * eighths / jpeg.WHOLE)
+    return Picture(image, "JPEG", mode, (height, width), frame)
+
+
+def _open_any(data: bytes, max_pixels: int, draft: int | Geometry) -> Picture:
+    """Decode a picture through Pillow's reader of its format."""
+    image, name = _open(data, max_pixels)
+    mode, stored = image.mode, image.size
+    if name == "PNG":  # to look for its orientation loads it, and would swallow what is wrong with it
+        image.load()
+    size = _size(image, name)
+    eighths = _eighths(size, draft) if name == "JPEG" else jpeg.WHOLE
+    small = jpeg.decode(data, mode, stored, eighths) if eighths < jpeg.WHOLE else None
+    if small is None:
+        image.load()
+        upright = _to_8_bit(_turn(image, _orientation(image)))
+        return Picture(upright, name, mode, size, (0, 0, *upright.size))
+    orientation = _orientation(image)
+    upright = _to_8_bit(_turn(small, orientation))
+    return Picture(upright, name, mode, size, _frame(upright, orientation, size, eighths))
+
+
+def _eighths(size: tuple[int, int], draft: int | Geometry) -> int:
+    """Return how many eighths of a JPEG's size to decode."""
+    if not draft:
+        return jpeg.WHOLE
+    return jpeg.fraction(size, (draft, draft) if isinstance(draft, int) else _needed(size, draft))
+
+
+def _frame(upright: Image.Image, orientation: int, size: tuple[int, int], eighths: int) -> Frame:
+    """Return where a turned picture lies, whose last row and column were at the right and the bottom before."""
+    height, width = (side * eighths / jpeg.WHOLE for side in size)
+    left = upright.width - width if orientation in (2, 3, 6, 7) else 0
+    top = upright.height - height if orientation in (3, 4, 7, 8) else 0
+    return (left, top, left + width, top + height)
+
+
+def _needed(size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
+    """Return the (height, width) below which a picture of this size would look different in this geometry."""
+    if geometry.exact:
+        return size
+    height, width = geometry.height, geometry.width
+    if geometry.fit == "pad":
+        width, height = _inside(size[1], size[0], width, height)
+    return max(2 * height, SMALLEST_DRAFT), max(2 * width, SMALLEST_DRAFT)
+
+
+def measure(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Return the upright (height, width) a picture file declares, without decoding its pixels.
+
+    Raises
+    ------
+    PictureError
+        With one of `ERROR_CODES`.
+    """
+    try:
+        return _size(*_open(data, max_pixels))
+    except PictureError:
+        raise
+    except Exception as error:
+        raise PictureError(*_diagnose(error, data)) from error
+
+
+def render(image: Image.Image, geometry: Geometry, frame: Frame | None = None) -> np.ndarray:
+    """Bring an 8-bit picture (mode L or RGB) to the geometry.
+
+    Parameters
+    ----------
+    image : Image
+    geometry : Geometry
+    frame : (left, top, right, bottom), optional
+        Which part of it is the picture; see `Picture`.
+
+    Returns
+    -------
+    ndarray of shape (height, width, channels), uint8
+    """
+    mode = "L" if geometry.color == "gray" else "RGB"
+    target = (geometry.width, geometry.height)
+    if geometry.exact and image.mode != mode:
+        image = image.convert(mode)
+    if image.size != target:
+        image = _FITS[geometry.fit](image, *target, frame or (0, 0, *image.size))
+    image = image if image.mode == mode else image.convert(mode)
+    return pixels_of(image).reshape(geometry.shape)
+
+
+def pixels_of(image: Image.Image) -> np.ndarray:
+    """Return a picture of mode L or RGB as an array of shape (height, width[, 3]), uint8; quicker than `np.asarray`."""
+    shape = (image.height, image.width) if image.mode == "L" else (image.height, image.width, 3)
+    return np.frombuffer(image.tobytes(), np.uint8).reshape(shape)
+
+
+def is_gray(image: Image.Image) -> bool:
+    """Tell whether a picture of mode L or RGB has R = G = B in every pixel."""
+    if image.mode == "L":
+        return True
+    pixels = np.asarray(image)
+    return bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all())
+
+
+def from_array(array: np.ndarray) -> Image.Image:
+    """Make a picture of mode L or RGB of an array of shape (height, width[, 1, 3 or 4]), uint8."""
+    array = np.ascontiguousarray(array)
+    return _to_8_bit(Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array))
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file; a named pipe would otherwise wait for a writer, for ever."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _open(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
+    """Read a picture's header only, and check what it declares."""
+    name = sniff(data[:_HEAD])
+    if name == "HEIF":
+        _register_heif()
+    try:
+        image = Image.open(io.BytesIO(data), formats=(name,))
+    except Image.UnidentifiedImageError:
+        raise PictureError("corrupt", f"begins like {name} but its header cannot be read") from None
+    pixels = image.width * image.height
+    if pixels > max_pixels:
+        raise PictureError(
+            "too_large",
+            f"has {image.width:,} x {image.height:,} = {pixels:,} pixels; at most {max_pixels:,} are allowed",
+        )
+    if pixels == 0:
+        raise PictureError("corrupt", "has no pixels")
+    return image, name
+
+
+def _register_heif() -> None:
+    try:
+        import pillow_heif
+    except ImportError:
+        raise PictureError("unsupported_format", str(MissingExtra("Reading HEIC", "heic"))) from None
+    pillow_heif.register_heif_opener()
+
+
+def _diagnose(error: Exception, data: bytes) -> tuple[str, str]:
+    """Return the (code, message) of what a decoder raised."""
+    words = _words(error)
+    if isinstance(error, Image.DecompressionBombError) or "too large" in words:
+        return "too_large", f"is refused ({words})"
+    cut = isinstance(error, EOFError) or _CUT.search(words) is not None
+    if data[:4] == b"RIFF":  # WebP: Pillow does not say why, but the file's own length does
+        cut = cut or len(data) < int.from_bytes(data[4:8], "little") + 8
+    return ("truncated", f"ends too early ({words})") if cut else ("corrupt", f"cannot be decoded ({words})")
+
+
+def _words(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; a picture whose EXIF block is damaged counts as upright."""
+    if image.format == "JPEG" and not ("exif" in image.info or "xmp" in image.info):
+        return 1  # as most are; to look it up would take longer
+    try:
+        value = image.getexif().get(_EXIF_ORIENTATION, 1)
+    except Exception:  # the EXIF reader raises many kinds, and the pixels are good all the same
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _size(image: Image.Image, name: str) -> tuple[int, int]:
+    """Return the upright (height, width) that a picture's header declares."""
+    # Pillow gives the upright size of a TIFF already, and turns it while loading.
+    turned = name != "TIFF" and _orientation(image) >= 5
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def _turn(image: Image.Image, orientation: int) -> Image.Image:
+    transpose = _TRANSPOSES.get(orientation)
+    return image if transpose is None else image.transpose(transpose)
+
+
+def _to_8_bit(image: Image.Image) -> Image.Image:
+    """Convert a loaded picture of any mode to mode L or RGB, by the rules at the top of this file."""
+    if image.mode in ("L", "RGB") and "transparency" not in image.info:
+        return image
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode.startswith(("I", "F")):
+        return _scale_down(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, image).convert("RGB")
+    if image.mode in ("P", "CMYK", "YCbCr", "RGBX", "HSV", "RGB"):
+        return image.convert("RGB")
+    raise PictureError("unsupported_format", f"has colour mode {image.mode}, which is not read")
+
+
+def _scale_down(image: Image.Image) -> Image.Image:
+    """Bring 16-bit, 32-bit and float values to 8 bits."""
+    values = np.asarray(image).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise PictureError("corrupt", "has pixel values that are not finite numbers")
+    low, high = values.min(), values.max()
+    if image.mode == "F" and low >= 0 and high <= 1:
+        values *= 255
+    elif image.mode == "F" and low >= 0 and high <= 255:
+        pass
+    elif low >= 0 and high <= 65535:
+        values /= 257
+    else:
+        values = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
+    return Image.fromarray(np.rint(values).astype(np.uint8))
+
+
+def _crop(image: Image.Image, width: int, height: int, frame: Frame) -> Image.Image:
+    """Cut the largest middle part of this aspect, and resize it."""
+    left, top, right, bottom = frame
+    scale = min((right - left) / width, (bottom - top) / height)
+    left += (right - left - scale * width) / 2
+    top += (bottom - top - scale * height) / 2
+    return _resize(image, width, height, (left, top, left + scale * width, top + scale * height))
+
+
+def _pad(image: Image.Image, width: int, height: int, frame: Frame) -> Image.Image:
+    """Resize the whole picture to fit inside, with black bars."""
+    inner = _inside(frame[2] - frame[0], frame[3] - frame[1], width, height)
+    canvas = Image.new(image.mode, (width, height))
+    canvas.paste(_resize(image, *inner, frame), ((width - inner[0]) // 2, (height - inner[1]) // 2))
+    return canvas
+
+
+def _inside(width: float, height: float, most_width: int, most_height: int) -> tuple[int, int]:
+    """Return the (width, height) of the largest picture of the same aspect that fits."""
+    scale = min(most_width / width, most_height / height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _stretch(image: Image.Image, width: int, height: int, frame: Frame) -> Image.Image:
+    return _resize(image, width, height, frame)
+
+
+def _resize(image: Image.Image, width: int, height: int, box: Frame) -> Image.Image:
+    box = (max(0.0, box[0]), max(0.0, box[1]), min(image.width, box[2]), min(image.height, box[3]))
+    # A large picture is first shrunk by a whole factor, to three times the target: 4 times quicker, hardly visible.
+    return image.resize((width, height), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+
+
+_FITS = {"crop": _crop, "pad": _pad, "stretch": _stretch}

@@ -1,0 +1,184 @@
+"""The Playground's choice of pictures: a demo, what lies here already, or pictures of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import streamlit as st
+
+from pipeline.data.config import DataConfig
+from pipeline.errors import InputError
+from pipeline.explanation.wording import shape
+from pipeline.pages.playground.session import Bench
+from pipeline.pages.playground.settings import widget
+from pipeline.pages.widgets import markup
+from pipeline.pages.widgets.sidebar import Chosen
+from pipeline.playground import session
+from pipeline.playground.session import Pictures
+from pipeline.serve import MAX_UPLOAD_MEGABYTES
+from pipeline.sources.open import open_source
+from pipeline.sources.source import Source
+
+MAX_PICTURES = 2_000
+DATA = Path("data")
+DEMOS = {"Faces": "lfw_subset", "Digits": "digits"}
+_USES = {"train": "to train on", "validation": "to validate on", "test": "to test on"}
+_ABOUT = {
+    "Faces": "100 faces and 100 crops that are none, 25×25 pixels, from scikit-image.",
+    "Digits": "1,797 handwritten digits, 8×8 pixels, from scikit-learn.",
+}
+
+
+def draw(bench: Bench, chosen: Chosen) -> dict[str, str]:
+    """Draw the choice of pictures, and what was found in them; return the words of how they are read."""
+    ways: dict[str, Callable[[Bench, Chosen, DataConfig], None]] = {
+        **{name: partial(_demo, name) for name in DEMOS},
+        "In a folder here": _found,
+        "Upload a zip": partial(_uploaded, "zip"),
+        "Upload a folder": partial(_uploaded, "folder"),
+        "Upload class by class": _by_class,
+    }
+    with st.container(border=True):
+        way = st.segmented_control(
+            "Pictures", list(ways), default="Faces", required=True, key="pictures", bind="query-params"
+        )
+        place = st.container()
+        with st.container(horizontal=True):
+            found = session.settings()
+            words = {name: widget(found[name], is_bound=True, width=180) for name in ("size", "color")}
+        data, problems = session.read_picture_settings(words)
+        with place:
+            ways[way or "Faces"](bench, chosen, data)
+        for sentence in filter(None, (*problems.values(), bench.problem)):
+            st.error(markup.plain(sentence), icon=":material/error:")
+        if bench.pictures:
+            _describe(bench.pictures)
+            if bench.is_set:
+                st.caption("These are a data set already: size and colour stay as they are.")
+                return {}
+    return words
+
+
+def _demo(name: str, bench: Bench, _: Chosen, data: DataConfig) -> None:
+    st.caption(_ABOUT[name])
+    bench.lay_out(name, lambda: DEMOS[name], data)
+
+
+def _found(bench: Bench, chosen: Chosen, data: DataConfig) -> None:
+    sources = session.find_sources(DATA, chosen.runs)
+    if not sources:
+        bench.clear()
+        st.info(
+            f"There are no pictures in the folders {DATA} and {chosen.runs} yet. Put a folder with one sub-folder for "
+            f"each class into {DATA}, and reload this page.",
+            icon=":material/folder_open:",
+        )
+        return
+    source = st.selectbox("Folder, archive or data set", sources, key="source", bind="query-params")
+    try:
+        written = Path(source).stat().st_mtime
+    except OSError:
+        written = 0.0
+    bench.lay_out((source, written), lambda: source, data)
+
+
+def _uploaded(kind: str, bench: Bench, _: Chosen, data: DataConfig) -> None:
+    """Take a zip archive, or a folder, with a sub-folder for each class."""
+    what = "zip archive" if kind == "zip" else "folder"
+    files = st.file_uploader(
+        f"A {what} with one sub-folder of pictures for each class",
+        type="zip" if kind == "zip" else None,
+        accept_multiple_files=False if kind == "zip" else "directory",
+        max_upload_size=MAX_UPLOAD_MEGABYTES,
+        key=f"train-{kind}",
+        on_change=bench.clear,
+        help=f"At most {MAX_UPLOAD_MEGABYTES} MB each. Nothing is kept until you save a model.",
+    )
+    if not files:
+        _still_here(bench, kind, data, f"Add a {what}. It holds one sub-folder of pictures for each class.")
+    elif isinstance(files, list):
+        given = [(file.name, file) for file in files]
+        if _few_enough(bench, len(given)):
+            name = files[0].name.partition("/")[0]
+            key = (kind, tuple(file.file_id for file in files))
+            bench.lay_out(
+                key, lambda: session.from_files([(path, file.getvalue()) for path, file in given], name), data
+            )
+    else:
+        bench.lay_out((kind, files.file_id), lambda: _unpacked(bench, files.name, files.getvalue()), data)
+
+
+def _unpacked(bench: Bench, name: str, data: bytes) -> Source:
+    """Open an uploaded archive, which the sources read from a file; it keeps the name it came with."""
+    path = bench.folder / "upload.zip"
+    path.write_bytes(data)
+    try:
+        return replace(open_source(path), location=name)
+    except InputError as error:
+        raise InputError(str(error).replace(str(path), name)) from None
+
+
+def _by_class(bench: Bench, _: Chosen, data: DataConfig) -> None:
+    n_classes = st.number_input("Classes", 2, 10, 2, key="n-classes", persist_state="session", width=160)
+    files = []
+    for i in range(1, int(n_classes) + 1):
+        label, uploader = st.columns([1, 3])
+        name = label.text_input(f"Name of class {i}", f"class {i}", key=f"class-{i}", persist_state="session")
+        given = uploader.file_uploader(
+            f"Pictures of {markup.plain(name) or f'class {i}'}",
+            accept_multiple_files=True,
+            max_upload_size=MAX_UPLOAD_MEGABYTES,
+            key=f"train-class-{i}",
+            on_change=bench.clear,
+        )
+        folder = name.strip().replace("/", "-") or f"class {i}"
+        files += [(f"{folder}/{k:04d}-{file.name}", file) for k, file in enumerate(given, start=1)]
+    if len({path.partition("/")[0] for path, _ in files}) < 2:
+        _still_here(bench, "class", data, "Add pictures of two classes or more: ten of each are a beginning.")
+    elif _few_enough(bench, len(files)):
+        key = ("class", tuple((path, file.file_id) for path, file in files))
+        bench.lay_out(
+            key, lambda: session.from_files([(path, file.getvalue()) for path, file in files], "my-pictures"), data
+        )
+
+
+def _few_enough(bench: Bench, n: int) -> bool:
+    if n > MAX_PICTURES:
+        bench.clear()
+        st.warning(
+            f"{n:,} pictures are too many for the app, which takes {MAX_PICTURES:,}. For all of them, type  "
+            "`facette train FOLDER`  in a terminal."
+        )
+    return n <= MAX_PICTURES
+
+
+def _still_here(bench: Bench, kind: str, data: DataConfig, words: str) -> None:
+    """Say what to do; or, back from another page, that the pictures uploaded before are still there."""
+    if isinstance(bench.key, tuple) and (bench.key[0], bench.data) == (kind, data) and bench.pictures:
+        st.caption(f"Still here from before: {markup.plain(bench.pictures.source)}.")
+        return
+    bench.clear()
+    st.info(words, icon=":material/add_photo_alternate:")
+
+
+def _describe(pictures: Pictures) -> None:
+    """Say what the pictures are."""
+    report = pictures.report
+    names = ", ".join(pictures.classes[:6]) + (" …" if len(pictures.classes) > 6 else "")
+    splits = ", ".join(
+        f"{pictures.counts[split]:,} {words}" for split, words in _USES.items() if pictures.counts[split]
+    )
+    st.markdown(
+        f"**{sum(pictures.counts.values()):,} pictures** of {shape(pictures.geometry)} pixels "
+        f"in **{len(pictures.classes)} classes** ({markup.plain(names)}): {splits}."
+    )
+    if report and report.rejected:
+        with st.expander(
+            f"{len(report.rejected):,} of {report.ingested + len(report.rejected):,} files could not be read"
+        ):
+            st.table([{"file": path, "why": message} for path, _, message in report.rejected[:50]])
+    for note in report.notes if report else ():
+        st.caption(markup.plain(note))

@@ -1,0 +1,79 @@
+"""Train a network on pictures of one's own: choose, start, watch, pause, keep."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from model.config import ConfigError
+from pipeline.pages.playground import images, settings, training
+from pipeline.pages.playground.session import Bench
+from pipeline.pages.widgets import markup, shapes
+from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
+from pipeline.playground import session
+from pipeline.playground.session import Pictures, Plan
+from pipeline.training.prepare import Recipe
+
+_WATCH_EVERY = 0.7  # seconds
+
+
+def render(chosen: Chosen) -> None:
+    """Draw the page."""
+    if "bench" not in st.session_state:
+        st.session_state["bench"] = Bench()
+    bench = _watched(st.session_state["bench"])
+    st.title("Playground")
+    st.markdown("Train a network here: choose pictures and settings, start, and watch it learn.")
+    of_pictures = images.draw(bench, chosen)
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        words, places = settings.draw()
+    words |= of_pictures
+    recipe, problems = session.read_settings(words)
+    plan: Plan | None = None
+    if bench.pictures and not problems:
+        try:
+            plan = session.plan(recipe, bench.pictures)
+        except ConfigError as error:
+            name, sentence = session.sentence_of(error)
+            problems = {name: sentence}
+        except PROBLEMS as error:
+            problems = {"": str(error)}
+    for name, sentence in problems.items():
+        places.get(name, right).error(markup.plain(sentence), icon=":material/error:")
+    with right:
+        st.subheader("Training", anchor=False)
+        is_active = bench.is_active
+        draw = st.fragment(training.draw, run_every=_WATCH_EVERY if is_active else None)
+        draw(bench, chosen.runs, recipe if plan else None, is_active)
+        if named := [session.settings()[name].label for name in problems if name]:
+            st.caption(f"To be mended first: {', '.join(named)}.")
+        if plan and bench.pictures:
+            st.subheader("Shapes", anchor=False)
+            shapes.draw(plan.ledger, bench.pictures.geometry)
+            st.caption(settings.resolved(plan, words))
+            _outside(bench, bench.pictures, recipe, words)
+
+
+@st.cache_resource(
+    scope="session", show_spinner=False, hash_funcs={Bench: id}, on_release=lambda bench: bench.watch(False)
+)
+def _watched(bench: Bench) -> Bench:
+    """Return the bench, and have Streamlit tell it when the visitor's browser has gone."""
+    bench.watch(True)
+    return bench
+
+
+def _outside(bench: Bench, pictures: Pictures, recipe: Recipe, words: dict[str, str]) -> None:
+    """Draw the command and the program that train the same network."""
+    st.subheader("The same without the browser", anchor=False)
+    shell, python = st.tabs(["Command", "Python"])
+    shell.code(session.command(pictures.source, words), language="shell", wrap_lines=True)
+    python.code(
+        session.python_code(pictures.source, recipe, None if bench.is_set else bench.data),
+        language="python",
+        wrap_lines=True,
+    )
+    note = "It trains the same network: same pictures, same seed."
+    if not bench.is_set and pictures.source not in images.DEMOS.values():
+        note = f"{markup.plain(pictures.source)} stands for where your pictures lie. {note}"
+    st.caption(note)

@@ -1,0 +1,73 @@
+"""The Playground's settings: a widget for each option of network, training and augmentation."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import streamlit as st
+
+from pipeline.playground import session
+from pipeline.playground.session import Plan, Setting
+
+# Those that are always to be seen, and stand in the address, so that an exercise can be passed on as a link.
+COMMON = (
+    "hidden",
+    "activation",
+    "learning_rate",
+    "optimizer",
+    "epochs",
+    "batch_size",
+    "dropout",
+    "weight_decay",
+    "l2",
+    "augment",
+)
+
+
+def draw() -> tuple[dict[str, str], dict[str, st.delta_generator.DeltaGenerator]]:
+    """Draw a widget for each setting; return the words, and the place beside each for what is wrong with it."""
+    found = session.settings()
+    words: dict[str, str] = {}
+    places: dict[str, st.delta_generator.DeltaGenerator] = {}
+
+    def grid(names: list[str]) -> None:
+        for pair in (names[i : i + 2] for i in range(0, len(names), 2)):
+            with st.container(horizontal=True):
+                for name in pair:
+                    words[name] = widget(found[name], is_bound=name in COMMON)
+            places.update(dict.fromkeys(pair, st.container()))
+
+    st.subheader("Settings", anchor=False)
+    grid(list(COMMON))
+    with st.expander("All other settings"):
+        for section in dict.fromkeys(setting.section for setting in found.values() if setting.section != "pictures"):
+            st.markdown(f"**{section.capitalize()}**")
+            grid([name for name, setting in found.items() if setting.section == section and name not in COMMON])
+    return words, places
+
+
+def widget(setting: Setting, *, is_bound: bool, width: int | Literal["stretch"] = "stretch") -> str:
+    """Draw one setting; the common ones are in the address, so that it can be passed on."""
+    keeping: dict[str, Any] = {"width": width} | (
+        {"bind": "query-params"} if is_bound else {"persist_state": "session"}
+    )
+    if setting.choices:
+        index = setting.choices.index(setting.default)
+        word = st.selectbox(setting.label, setting.choices, index, key=setting.name, help=setting.help, **keeping)
+        return word or setting.default
+    hint = "none" if not setting.default else f"{setting.default}"
+    help = setting.help + ("; units with commas between them, or none" if setting.name == "hidden" else "")
+    live = setting.name != "size"  # which reads the pictures anew
+    return st.text_input(
+        setting.label, setting.default, key=setting.name, help=help, placeholder=hint, live=live, **keeping
+    )
+
+
+def resolved(plan: Plan, words: dict[str, str]) -> str:
+    """Say what "auto" comes to."""
+    values, found = plan.words(), session.settings()
+    autos = [name for name in COMMON if words[name].strip() in ("", "auto") and values[name] != words[name]]
+    if not autos:
+        return ""
+    said = " · ".join(f"{found[name].label} {values[name]}" for name in autos)
+    return f"For these pictures, auto is: {said}" + (" (to begin with: a trial decides)" if "augment" in autos else "")

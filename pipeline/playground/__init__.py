@@ -1,0 +1,1 @@
+"""Training in the app: images, plan, session and export. No Streamlit here."""

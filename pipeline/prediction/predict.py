@@ -1,0 +1,317 @@
+"""Classify files: every file found becomes exactly one row, whatever is wrong with it.
+
+Batches are cut by input index; threads read and decode their pictures, and one of them classifies the batch as a
+whole, with one thread of BLAS: what comes out depends neither on timing nor on the number of threads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.activations import Array
+from pipeline.classifier import ImageClassifier, Pictures
+from pipeline.data.config import Geometry
+from pipeline.errors import InputError
+from pipeline.images.decode import PictureError, decode, from_array, read_bytes, render
+from pipeline.prediction.formats import WRITERS, write_csv, write_jsonl
+from pipeline.prediction.inputs import Batch, Item, Run, find_items, open_container
+from pipeline.prediction.rows import ABSTAIN, ERROR, OK, Row, Rows, Tally, columns, text_column
+from pipeline.sources.source import Sample
+
+__all__ = ["WRITERS", "Item", "Row", "Tally", "columns", "find_items", "predict", "write_csv", "write_jsonl"]
+
+BATCH_BYTES = 1 << 23  # of pictures in a batch; large matrix products pay, but
+FILES_IN_BATCH, PICTURES_IN_BATCH = (64, 256), (64, 4096)  # at least and at most; those of a data set cost less to read
+PIECE = 8  # files that a thread reads at a time
+AHEAD = 16  # batches a thread may be ahead of the rows that are written: what waits is rows, not pictures
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What rows look like.
+
+    Attributes
+    ----------
+    topk : int
+        Labels a row.
+    threshold : float
+        A row whose best probability is below abstains.
+    doubt_limit : float
+        A row whose doubt (`ImageClassifier.judge`) is above abstains.
+    only : tuple of str
+        Only the rows that are sure of one of these classes are written; empty: all.
+    format : str
+        One of `pipeline.prediction.formats.FORMATS`.
+    """
+
+    topk: int = 1
+    threshold: float = 0.0
+    doubt_limit: float = math.inf
+    only: tuple[str, ...] = ()
+    format: str = "csv"
+
+
+class Stamp(NamedTuple):
+    """Size in bytes and time of change, in nanoseconds, of a file; -1 where there is none."""
+
+    size: int
+    mtime: int
+
+
+class Loaded(NamedTuple):
+    """A batch that was read: its good pictures (k, height, width, channels), and as `Rows` has it the rest."""
+
+    images: Pictures
+    errors: dict[int, tuple[str, str]]
+    digests: NDArray[np.bytes_]
+    stamps: list[Stamp]
+
+
+class Classified(NamedTuple):
+    """A batch that was classified: its rows, and the stamp of each file (of a data set: one stamp for all)."""
+
+    rows: Rows
+    stamps: list[Stamp]
+
+
+def predict(
+    classifier: ImageClassifier,
+    items: Iterable[Item | Run],
+    *,
+    topk: int = 1,
+    jobs: int = 2,
+    threshold: float = 0.0,
+    doubt_limit: float = math.inf,
+) -> Iterator[Row]:
+    """Classify files, one row each, in order, holding a few batches in memory.
+
+    Parameters
+    ----------
+    classifier : ImageClassifier
+    items : iterable of Item and Run
+    topk, threshold, doubt_limit
+        See `Settings`.
+    jobs : int
+        Threads that read, decode and classify.
+    """
+    settings = Settings(min(topk, len(classifier.classes)), threshold, doubt_limit)
+    for batch in classify_all(classifier, batches(items, classifier), settings, jobs, lambda _, done: done):
+        yield from batch.rows
+
+
+def classify_all(
+    classifier: ImageClassifier,
+    parts: Iterable[Batch],
+    settings: Settings,
+    jobs: int,
+    finish: Callable[[Batch, Classified], T],
+) -> Iterator[T]:
+    """Classify batches in threads and yield what `finish` makes of each, in order, as soon as they are ready.
+
+    Never more than a few batches ahead. Pictures are read a few at a time, so that all threads have work even where
+    there are few and large ones.
+    """
+    waiting: deque[Future[T]] = deque()
+
+    def together(batch: Sequence[Item], loads: Sequence[Future[Loaded]]) -> T:
+        return finish(batch, judge(classifier, batch, _joined([load.result() for load in loads]), settings))
+
+    with ThreadPoolExecutor(jobs, thread_name_prefix="predict") as threads:
+        try:
+            for batch in parts:
+                if isinstance(batch, Run):
+                    waiting.append(
+                        threads.submit(lambda batch: finish(batch, classify(classifier, batch, settings)), batch)
+                    )
+                else:
+                    loads = [
+                        threads.submit(load, batch[at : at + PIECE], classifier.geometry)
+                        for at in range(0, len(batch), PIECE)
+                    ]  # begun before what waits for them: the threads take tasks in order
+                    waiting.append(threads.submit(together, batch, loads))
+                while waiting and (waiting[0].done() or len(waiting) > AHEAD * jobs):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+def batches(items: Iterable[Item | Run], classifier: ImageClassifier) -> Iterator[Batch]:
+    """Cut a stream into batches: runs by themselves, and the items between them by their place."""
+    n_files, n_pictures = (
+        max(least, min(most, BATCH_BYTES // classifier.geometry.n_x))
+        for least, most in (FILES_IN_BATCH, PICTURES_IN_BATCH)
+    )
+    batch: list[Item] = []
+    for item in items:
+        if batch and (len(batch) == n_files or isinstance(item, Run)):
+            yield batch
+            batch = []
+        if isinstance(item, Run):
+            yield from (item[at : at + n_pictures] for at in range(0, len(item), n_pictures))
+        else:
+            batch.append(item)
+    if batch:
+        yield batch
+
+
+def classify(classifier: ImageClassifier, items: Batch, settings: Settings) -> Classified:
+    """Read, decode and classify one batch."""
+    loaded = load_run(items, classifier.geometry) if isinstance(items, Run) else load(items, classifier.geometry)
+    return judge(classifier, items, loaded, settings)
+
+
+def judge(classifier: ImageClassifier, items: Batch, loaded: Loaded, settings: Settings) -> Classified:
+    """Classify one batch that has been read."""
+    m, topk = len(items), settings.topk
+    good = np.ones(m, bool)
+    good[list(loaded.errors)] = False
+    statuses = np.full(m, ERROR)
+    labels, values = np.full((topk, m), -1), np.full((topk, m), np.nan, np.float32)
+    if len(loaded.images):
+        if settings.doubt_limit < math.inf:
+            probabilities, doubt = classifier.judge(loaded.images)
+            unsure = doubt > settings.doubt_limit
+        else:
+            probabilities = classifier.probabilities(loaded.images)
+            unsure = np.zeros(len(loaded.images), bool)
+        labels[:, good], values[:, good] = _rank(probabilities, topk)
+        unsure |= values[0, good] < settings.threshold
+        statuses[good] = np.where(unsure, ABSTAIN, OK)
+    names, true_labels = (
+        items.true_labels(classifier.classes) if isinstance(items, Run) else true_labels_of(items, classifier.classes)
+    )
+    paths = items.names() if isinstance(items, Run) else text_column(item.name for item in items)
+    rows = Rows(paths, statuses, names, labels, values, true_labels, loaded.errors, loaded.digests, classifier.model_id)
+    return Classified(rows, loaded.stamps)
+
+
+def _rank(probabilities: Array, topk: int) -> tuple[NDArray[np.integer], Array]:
+    """Return the `topk` likeliest classes of each column, and how likely; of equal ones the first class comes first."""
+    if topk == 1:
+        order = probabilities.argmax(axis=0)[None]
+    else:
+        order = np.argsort(-probabilities, axis=0, kind="stable")[:topk]
+    return order, np.take_along_axis(probabilities, order, axis=0)
+
+
+def load(items: Sequence[Item], geometry: Geometry) -> Loaded:
+    """Read and decode a batch of items."""
+    stamps = stamps_of(items)  # before reading: a file that changes meanwhile shows next time
+    found = [load_one(item, geometry) for item in items]
+    images = [image for image, _, _ in found if image is not None]
+    stacked = np.stack(images) if images else np.empty((0, *geometry.shape), np.uint8)
+    errors = {i: (error.code, str(error)) for i, (_, _, error) in enumerate(found) if error}
+    return Loaded(stacked, errors, np.array([digest.encode() for _, digest, _ in found], "S64"), stamps)
+
+
+def load_run(run: Run, geometry: Geometry) -> Loaded:
+    """Read the pictures of a data set that follow one another."""
+    stamp = stamp_of(run.path)
+    images: Pictures = run  # the classifier reads some at a time
+    if run.data.geometry != geometry:
+        images = np.stack([render(from_array(image), geometry) for image in np.asarray(run)])
+    return Loaded(images, {}, run.digests(), [stamp])
+
+
+def _joined(parts: Sequence[Loaded]) -> Loaded:
+    if len(parts) == 1:
+        return parts[0]
+    images, errors, digests, stamps = zip(*parts, strict=True)
+    starts = itertools.accumulate(map(len, digests), initial=0)
+    return Loaded(
+        np.concatenate(images),
+        {start + i: error for start, found in zip(starts, errors, strict=False) for i, error in found.items()},
+        np.concatenate(digests),
+        [*itertools.chain.from_iterable(stamps)],
+    )
+
+
+def true_labels_of(items: Sequence[Item], classes: tuple[str, ...]) -> tuple[tuple[str, ...], NDArray[np.integer]]:
+    """Return the names of `classes` and of other labels that items came with, and the index of each item's label."""
+    number = {name: k for k, name in enumerate(classes)} | {"": -1}
+    others: list[str] = []
+    for item in items:
+        if item.true_label not in number:
+            number[item.true_label] = len(classes) + len(others)
+            others.append(item.true_label)
+    return (*classes, *others), np.array([number[item.true_label] for item in items])
+
+
+def load_one(item: Item, geometry: Geometry) -> tuple[NDArray[np.uint8] | None, str, PictureError | None]:
+    """Return the picture of an item (or None), the SHA-256 of its bytes, and what is wrong with it (or None)."""
+    digest = ""
+    try:
+        data = read_item(item)
+        if isinstance(data, bytes):
+            digest = hashlib.sha256(data).hexdigest()
+            return decode(data, geometry), digest, None
+        digest = hashlib.sha256(data.tobytes()).hexdigest()
+        return render(from_array(data), geometry), digest, None
+    except PictureError as error:
+        return None, digest, error
+    except MemoryError:
+        return None, digest, PictureError("too_large", "does not fit in memory")
+
+
+def digest_of(item: Item) -> str:
+    """Return the SHA-256 of an item's picture file, without decoding it.
+
+    Raises
+    ------
+    PictureError
+        When it cannot be read.
+    """
+    data = read_item(item)
+    return hashlib.sha256(data if isinstance(data, bytes) else data.tobytes()).hexdigest()
+
+
+def read_item(item: Item) -> bytes | NDArray[np.uint8]:
+    """Return the bytes of an item's picture file, or its picture as an array (from a file of arrays).
+
+    Raises
+    ------
+    PictureError
+    """
+    if item.refused:
+        raise PictureError(*item.refused)
+    if item.key is None:
+        return read_bytes(item.path)
+    try:
+        return open_container(str(item.path)).read(Sample(item.name, key=item.key))
+    except InputError as error:  # it was there when the items were listed
+        raise PictureError("io_error", str(error)) from None
+
+
+def stamps_of(items: Iterable[Item]) -> list[Stamp]:
+    """Return the stamp of each item's file."""
+    stamps: list[Stamp] = []
+    before: Path | None = None
+    for item in items:
+        stamps.append(stamps[-1] if item.path is before else stamp_of(item.path))
+        before = item.path
+    return stamps
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Return the stamp of a file."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 (half the time of Path.stat)
+    except (OSError, ValueError):
+        return Stamp(-1, -1)
+    return Stamp(status.st_size, status.st_mtime_ns)

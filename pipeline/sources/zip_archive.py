@@ -1,0 +1,169 @@
+"""A zip archive of class folders, ready-made splits or a manifest, read without unpacking anything to disk.
+
+Nothing that an archive says about itself is believed: members whose names lead out of it are not read, and no member
+is unpacked beyond `pipeline.images.decode.MAX_BYTES`, or at all if it claims to have shrunk far more than pictures do.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import zipfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.files.walk import escape, reason_to_ignore_name, sort_key
+from pipeline.images.decode import MAX_BYTES, PictureError, sniff
+from pipeline.sources.manifest import parse_manifest
+from pipeline.sources.source import Sample, Source, Stamp, arrange, stamp_of
+
+_LARGEST_RATIO = 200
+_RATIO_FROM_BYTES = 1 << 24
+_ENCRYPTED = 0x1
+
+
+def open_zip(path: Path, group_by: str = "") -> Source:
+    """List the pictures in a zip archive.
+
+    Raises
+    ------
+    InputError
+        If it is no zip archive, is damaged, holds no pictures, or its manifest cannot work.
+    """
+    where = escape(path)
+    try:
+        archive = zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise InputError(f"{where}: is not a zip archive, or is damaged ({error})") from None
+    members, ignored, rejected = _members(archive)
+    read = Archive(path, archive, members)
+    if not members:
+        archive.close()
+        raise InputError(f"{where}: holds no pictures; give an archive of one folder of pictures for each class")
+    tables = [name for name in members if name.lower().endswith((".csv", ".tsv"))]
+    if len(tables) == 1:
+        table = tables[0]
+        info = members.pop(table)
+        place = f"{where}: {escape(table)}"
+        samples, columns, doubles = parse_manifest(_table(archive, info, place), place, group_by)
+        folder = posixpath.dirname(table)
+        samples = [
+            sample._replace(key=posixpath.normpath(posixpath.join(folder, str(sample.key)))) for sample in samples
+        ]
+        unnamed = len(members.keys() - {str(sample.key) for sample in samples})
+        ignored.update({"repeated row": doubles, "manifest": 1, "not in the manifest": unnamed})
+        notes: tuple[str, ...] = ()
+    else:
+        columns = ()
+        prefix = _common_folder(list(members))
+        samples, notes = arrange([name.removeprefix(prefix) for name in members], where)
+        samples = [sample._replace(key=prefix + str(sample.key)) for sample in samples]
+    return Source(
+        kind="zip",
+        location=where,
+        samples=samples,
+        read=read,
+        stamp=read.stamp,
+        ignored={reason: n for reason, n in ignored.items() if n},
+        rejected=rejected,
+        columns=columns,
+        notes=notes,
+    )
+
+
+def _members(
+    archive: zipfile.ZipFile,
+) -> tuple[dict[str, zipfile.ZipInfo], Counter[str], list[tuple[str, str, str]]]:
+    """Return (members that may be pictures by name, sorted; how many were passed over, by reason; those refused)."""
+    members: dict[str, zipfile.ZipInfo] = {}
+    ignored: Counter[str] = Counter()
+    rejected: list[tuple[str, str, str]] = []
+    for info in archive.infolist():
+        name = info.filename
+        parts = name.split("/")
+        if info.is_dir():
+            continue
+        if name.startswith("/") or "\\" in name or ".." in parts or ":" in parts[0]:
+            rejected.append((escape(name), "permission", "its name leads out of the archive, so it is not read"))
+        elif name in members:
+            rejected.append((escape(name), "corrupt", "is in the archive twice; the first one is taken"))
+        else:
+            reason = next(filter(None, map(reason_to_ignore_name, parts)), "")
+            if reason:
+                ignored[reason] += 1
+            else:
+                members[name] = info
+    return dict(sorted(members.items(), key=lambda item: sort_key(item[0]))), ignored, rejected
+
+
+class Archive:
+    """Read samples that are members of an archive; on another machine it opens the archive again."""
+
+    def __init__(self, path: Path, archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> None:
+        self._path = path.absolute()
+        self._archive = archive
+        self._members = members
+        self._stamp = stamp_of(path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _open_again, (self._path,)
+
+    def __call__(self, sample: Sample) -> bytes:
+        """Return the bytes of a picture file."""
+        info = self._members.get(str(sample.key))
+        if info is None:
+            raise PictureError("not_found", "is not in the archive")
+        check_member(info)
+        try:
+            with self._archive.open(info) as file:
+                head = file.read(256)
+                sniff(head)
+                return head + file.read(MAX_BYTES)
+        except zipfile.BadZipFile as error:
+            raise PictureError("corrupt", f"is damaged in the archive ({error})") from None
+        except EOFError:
+            raise PictureError("truncated", "is cut short in the archive") from None
+        except PictureError:
+            raise
+        except Exception as error:  # a decompressor may raise anything on broken bytes
+            raise PictureError("io_error", f"cannot be unpacked ({' '.join(str(error).split())})") from None
+
+    def stamp(self, sample: Sample) -> Stamp:
+        """Return the size and the time of change of the archive."""
+        return self._stamp
+
+
+def _open_again(path: Path) -> Archive:
+    archive = zipfile.ZipFile(path)
+    return Archive(path, archive, _members(archive)[0])
+
+
+def _table(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> bytes:
+    """Return the bytes of a manifest that is in an archive."""
+    try:
+        check_member(info)
+        return archive.read(info)
+    except Exception as error:  # a decompressor may raise anything on broken bytes
+        raise InputError(f"{place}: cannot be unpacked ({' '.join(str(error).split())})") from None
+
+
+def check_member(info: zipfile.ZipInfo) -> None:
+    """Refuse a member that is encrypted, too large, or packed more tightly than pictures can be."""
+    if info.flag_bits & _ENCRYPTED:
+        raise PictureError("permission", "is encrypted; unpack the archive with its password and give the folder")
+    if info.file_size > MAX_BYTES:
+        raise PictureError("too_large", f"unpacks to {info.file_size} bytes; at most {MAX_BYTES} are read")
+    if info.file_size > max(_RATIO_FROM_BYTES, _LARGEST_RATIO * info.compress_size):
+        raise PictureError("too_large", f"unpacks to more than {_LARGEST_RATIO} times its size, which no picture does")
+
+
+def _common_folder(names: list[str]) -> str:
+    """Return the folder(s) that everything lies in, where class folders come below: archives of a folder have one."""
+    prefix = ""
+    while True:
+        rest = [name.removeprefix(prefix) for name in names]
+        tops = {name.partition("/")[0] for name in rest}
+        if len(tops) != 1 or any(name.count("/") < 2 for name in rest):
+            return prefix
+        prefix += f"{tops.pop()}/"

@@ -1,0 +1,223 @@
+"""Batches of preprocessed pictures for the training loop, from memory or, where they are too many, from the file.
+
+Pictures stay 8-bit; a batch becomes floating point only when it is its turn. Both sources yield every example once
+per epoch in an order that depends on the seed alone. From the file, whole chunks are read in random order into a
+window of bounded size and shuffled there, while a thread already fills the next window. Where pictures are augmented,
+a thread prepares the next batch while the network is at work on this one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.batches import Batch, split_evenly
+from pipeline.data.dataset import Dataset
+from pipeline.images.augment import AugmentConfig, augment
+from pipeline.preprocess import Preprocessor
+
+Rows = tuple[NDArray[np.uint8], NDArray[np.integer]]
+
+
+def picture_batches(
+    dataset: Dataset,
+    split: str,
+    preprocessor: Preprocessor,
+    *,
+    memory: int,
+    augmentation: AugmentConfig | None = None,
+    dtype: str = "float32",
+) -> PictureBatches:
+    """Return the batches of one split, held in memory where its pictures take at most `memory` bytes.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    split : str
+        Name of a split.
+    preprocessor : Preprocessor
+    memory : int
+        Bytes that the pictures may take.
+    augmentation : AugmentConfig, optional
+        Resolved; applied to shuffled batches only, never to those in order.
+    dtype : str
+        Of X.
+    """
+    indices = dataset.indices(split)
+    batches: PictureBatches
+    if len(indices) * preprocessor.geometry.n_x <= memory:
+        batches = MemoryBatches(*dataset.read(split), preprocessor, dtype)
+    else:
+        batches = FileBatches(dataset, indices, preprocessor, memory, dtype)
+    batches.augmentation = augmentation if augmentation and augmentation.is_on else None
+    return batches
+
+
+class PictureBatches(ABC):
+    """A `model.batches.BatchSource` of pictures, whichever way their rows of pixels come.
+
+    Attributes
+    ----------
+    labels : ndarray of shape (m,), integer
+    n_x : int
+    augmentation : AugmentConfig or None
+    """
+
+    def __init__(self, labels: NDArray[np.integer], preprocessor: Preprocessor, dtype: str) -> None:
+        self.labels = labels
+        self.n_x = preprocessor.geometry.n_x
+        self.augmentation: AugmentConfig | None = None
+        self._preprocessor = preprocessor
+        self._dtype = dtype
+        self._buffer = np.empty((0, self.n_x), np.float32)
+
+    @abstractmethod
+    def rows(self, batch_size: int, order: Sequence[int] | None) -> Generator[Rows, None, None]:
+        """Yield (pixels, labels) of every picture once; the pixels may be a buffer that the next ones overwrite."""
+
+    def batches(self, batch_size: int, order: Sequence[int] | None) -> Iterator[Batch]:
+        """Yield every picture once; see `model.batches.BatchSource`."""
+        if order is not None and self.augmentation:
+            yield from ahead(self._augmented(batch_size, order, self.augmentation))
+            return
+        for pixels, labels in self.rows(batch_size, order):
+            if len(self._buffer) < len(pixels):
+                self._buffer = np.empty(pixels.shape, np.float32)
+            X = self._preprocessor.apply(pixels, self._buffer[: len(pixels)])
+            yield Batch(X.astype(self._dtype, copy=False), labels)
+
+    def _augmented(
+        self, batch_size: int, order: Sequence[int], augmentation: AugmentConfig
+    ) -> Generator[Batch, None, None]:
+        for step, (pixels, labels) in enumerate(self.rows(batch_size, order)):
+            rng = np.random.default_rng([*order, step, _AUGMENTING])
+            changed = augment(pixels, self._preprocessor.geometry, augmentation, rng)
+            yield Batch(self._preprocessor.apply(changed).astype(self._dtype, copy=False), labels)
+
+
+_AUGMENTING = 1  # tells this use of (seed, epoch, step) from those of the training
+
+
+def ahead(batches: Generator[Batch, None, None]) -> Iterator[Batch]:
+    """Yield what a generator yields, the next item being made in a thread meanwhile."""
+    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
+        coming = thread.submit(next, batches, None)
+        try:
+            while (batch := coming.result()) is not None:
+                coming = thread.submit(next, batches, None)
+                yield batch
+        finally:
+            coming.exception()  # waits: a generator at work cannot be closed
+            batches.close()
+
+
+class MemoryBatches(PictureBatches):
+    """Batches from pictures in memory.
+
+    Parameters
+    ----------
+    images : ndarray of shape (m, height, width, channels), uint8
+    labels : ndarray of shape (m,), integer
+    preprocessor : Preprocessor
+    dtype : str
+    """
+
+    def __init__(
+        self, images: np.ndarray, labels: NDArray[np.integer], preprocessor: Preprocessor, dtype: str = "float32"
+    ) -> None:
+        super().__init__(labels, preprocessor, dtype)
+        self._pixels = images.reshape(len(images), self.n_x)
+
+    def rows(self, batch_size: int, order: Sequence[int] | None) -> Generator[Rows, None, None]:
+        """Yield (pixels, labels) of every picture once."""
+        m = len(self.labels)
+        if order is None or batch_size >= m:  # in a single batch the order means nothing, and nothing need be copied
+            for part in split_evenly(m, batch_size):
+                yield self._pixels[part], self.labels[part]
+            return
+        shuffled = np.random.default_rng(order).permutation(m)
+        buffer = np.empty((min(batch_size, m), self.n_x), np.uint8)
+        for part in split_evenly(m, batch_size):
+            chosen = shuffled[part]
+            pixels = buffer[: len(chosen)]
+            np.take(self._pixels, chosen, axis=0, out=pixels, mode="clip")
+            yield pixels, self.labels[chosen]
+
+
+class FileBatches(PictureBatches):
+    """Batches read from the data set file while training goes on.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Open for as long as batches are taken.
+    indices : ndarray of shape (m,)
+        Rows of the data set, ascending.
+    preprocessor : Preprocessor
+    memory : int
+        Bytes for pictures: the window in use, the one being read, and the copy between them.
+    dtype : str
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        indices: NDArray[np.integer],
+        preprocessor: Preprocessor,
+        memory: int,
+        dtype: str = "float32",
+    ) -> None:
+        super().__init__(dataset.labels[indices], preprocessor, dtype)
+        self._images = dataset.images
+        self._indices = indices
+        chunk = self._images.chunks[0] if self._images.chunks else 1024
+        edges = np.searchsorted(indices, np.arange(0, len(self._images) + chunk, chunk))
+        self._chunks = [slice(a, b) for a, b in itertools.pairwise(edges) if b > a]
+        self._per_window = max(1, memory // (3 * chunk * self.n_x))
+
+    def rows(self, batch_size: int, order: Sequence[int] | None) -> Generator[Rows, None, None]:
+        """Yield (pixels, labels) of every picture once."""
+        sizes = iter([part.stop - part.start for part in split_evenly(len(self.labels), batch_size)])
+        size = next(sizes)
+        pixels, labels = np.empty((0, self.n_x), np.uint8), self.labels[:0]
+        for window_pixels, window_labels in self._windows(order):
+            pixels, labels = np.concatenate([pixels, window_pixels]), np.concatenate([labels, window_labels])
+            at = 0
+            while len(labels) - at >= size:
+                yield pixels[at : at + size], labels[at : at + size]
+                at += size
+                size = next(sizes, len(labels) + 1)
+            pixels, labels = pixels[at:].copy(), labels[at:]
+
+    def _windows(self, order: Sequence[int] | None) -> Iterator[Rows]:
+        """Yield (pixels, labels) of a few chunks at a time, the next ones being read meanwhile."""
+        rng = None if order is None else np.random.default_rng(order)
+        chunks = self._chunks if rng is None else [self._chunks[k] for k in rng.permutation(len(self._chunks))]
+        windows = [chunks[k : k + self._per_window] for k in range(0, len(chunks), self._per_window)]
+        sizes = [sum(chunk.stop - chunk.start for chunk in window) for window in windows]
+        orders = [np.arange(size) if rng is None else rng.permutation(size) for size in sizes]
+        with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
+            coming = thread.submit(self._read, windows[0], orders[0])
+            for window, window_order in zip(windows[1:], orders[1:], strict=True):
+                ready = coming.result()
+                coming = thread.submit(self._read, window, window_order)
+                yield ready
+            yield coming.result()
+
+    def _read(self, window: list[slice], places: np.ndarray) -> Rows:
+        """Read chunks, the k-th picture of them going to places[k]."""
+        pixels, labels = np.empty((len(places), self.n_x), np.uint8), np.empty(len(places), self.labels.dtype)
+        at = 0
+        for chunk in window:
+            rows = self._indices[chunk]
+            first = int(rows[0])
+            read = self._images[first : int(rows[-1]) + 1].reshape(-1, self.n_x)
+            into = places[at : at + len(rows)]
+            pixels[into], labels[into] = read[rows - first], self.labels[chunk]
+            at += len(rows)
+        return pixels, labels

@@ -1,0 +1,45 @@
+"""A model trained for a moment on real pictures, in a run folder as `facette train` leaves it."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.config import NetworkConfig, TrainingConfig
+from pipeline.sources.demo import write_demo
+from pipeline.training.prepare import prepare
+
+SMALL = NetworkConfig(hidden=(32,)), TrainingConfig(epochs=4, batch_size=32, pretrain="none")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A folder with data/faces and runs/faces; not to be changed."""
+    root = tmp_path_factory.mktemp("trained")
+    source = write_demo("faces", root / "data" / "faces")
+    run = prepare(source, root / "runs" / "faces", network=SMALL[0], training=SMALL[1])
+    with run.dataset:
+        list(run.epochs())
+        run.finish()
+    return root
+
+
+@pytest.fixture(scope="session")
+def photo():
+    """The bytes of a wide colour photograph, as JPEG."""
+    from sklearn.datasets import load_sample_image
+
+    data = io.BytesIO()
+    Image.fromarray(load_sample_image("china.jpg")).save(data, format="jpeg")
+    return data.getvalue()
+
+
+@pytest.fixture(scope="session")
+def face():
+    """The bytes of a face, as PNG."""
+    from skimage.data import lfw_subset
+
+    data = io.BytesIO()
+    Image.fromarray(np.rint(lfw_subset()[0] * 255).astype(np.uint8)).save(data, format="png")
+    return data.getvalue()

@@ -1,0 +1,201 @@
+"""Pictures go into a folder for each class; none is lost, and none is written over."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipeline.cli.main import main
+from pipeline.errors import InputError
+from pipeline.prediction import sort
+
+
+@pytest.fixture
+def photos(faces, tmp_path, monkeypatch):
+    """Ten pictures, two of them with one base name, two copies of one, and a file that is none."""
+    monkeypatch.chdir(tmp_path)
+    for kind in ("face", "not-face"):
+        Path("photos", kind).mkdir(parents=True)
+        for path in sorted((faces / kind).iterdir())[:4]:
+            shutil.copy(path, Path("photos", kind))
+    Path("photos/other").mkdir()
+    Image.open("photos/face/0000.png").rotate(3).save("photos/other/0001.png")
+    shutil.copy("photos/face/0002.png", "photos/other/0002.png")
+    Path("photos/bad.png").write_text("words")
+    return Path("photos")
+
+
+def contents(folder):
+    return sorted(path.read_bytes() for path in Path(folder).rglob("*") if path.is_file())
+
+
+def predict(*words):
+    return main(["predict", *map(str, words)])
+
+
+def labels(path="out.csv"):
+    with Path(path).open(newline="") as file:
+        return {row["path"]: row["label"] or "_errors" for row in csv.DictReader(file)}
+
+
+def test_copies_lie_where_the_rows_say(run_path, photos):
+    before = contents(photos)
+    assert predict(run_path, photos, "-o", "out.csv", "--copy-to", "sorted") == 3
+    assert contents(photos) == before
+    for path, label in labels().items():
+        copies = [found.read_bytes() for found in Path("sorted", label).iterdir()]
+        assert copies.count(Path(path).read_bytes()) == 1
+    assert set(contents("sorted")) == set(before)
+
+
+def test_doubtful_ones_are_put_aside(run_path, photos):
+    predict(run_path, photos, "-o", "out.csv", "--copy-to", "sorted", "--threshold", "1")
+    assert len(list(Path("sorted/_unsure").iterdir())) == 9  # the copy of a picture is there once
+    assert [path.name for path in Path("sorted/_errors").iterdir()] == ["bad.png"]
+
+
+def test_nothing_is_written_over(run_path, photos):
+    Path("sorted/face").mkdir(parents=True)
+    Path("sorted/face/0000.png").write_text("my own work")
+    predict(run_path, photos, "-o", "out.csv", "--copy-to", "sorted", "--only", "face")
+    assert Path("sorted/face/0000.png").read_text() == "my own work"
+    assert Path("sorted/face/0000-2.png").read_bytes() == Path("photos/face/0000.png").read_bytes()
+    assert [path.name for path in Path("sorted").iterdir()] == ["face"]
+
+
+def test_copying_again_adds_nothing(run_path, photos):
+    predict(run_path, photos, "-o", "out.csv", "--copy-to", "sorted")
+    once = sorted(Path("sorted").rglob("*"))
+    predict(run_path, photos, "-o", "out.csv", "--copy-to", "sorted")
+    assert sorted(Path("sorted").rglob("*")) == once
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_moving_leaves_nothing_behind_and_loses_nothing(run_path, photos, monkeypatch, links):
+    if not links:  # as on a memory stick, or from one disk to another
+        monkeypatch.setattr(sort.os, "link", lambda *_: (_ for _ in ()).throw(OSError(1, "not permitted")))
+    before = contents(photos)
+    assert predict(run_path, photos, "-o", "out.csv", "--move-to", "sorted") == 3
+    assert contents(photos) == []
+    assert set(contents("sorted")) == set(before)
+    assert not Path("out.csv.parts").exists()
+    assert not list(Path("sorted").rglob("*.tmp"))
+
+
+def test_a_move_that_was_stopped_goes_on(capsys, run_path, photos, monkeypatch):
+    before, put, calls = contents(photos), sort._put, []
+
+    def failing(source, target, *, link):
+        calls.append(source)
+        if len(calls) > 4:
+            raise OSError(28, "No space left on device")
+        put(source, target, link=link)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sort, "_put", failing)
+        assert predict(run_path, photos, "-o", "out.csv", "--move-to", "sorted") == 1
+    written = Path("out.csv").read_bytes()
+    assert predict(run_path, photos, "-o", "out.csv", "--move-to", "elsewhere") == 2
+    assert "go on with --move-to" in capsys.readouterr().err
+
+    here = Path.cwd()
+    Path("elsewhere").mkdir()
+    os.chdir("elsewhere")  # where the pictures lie was written down when they were found
+    assert predict(run_path, here / photos, "-o", here / "out.csv", "--move-to", here / "sorted") == 3
+    os.chdir(here)
+    assert contents(photos) == []
+    assert set(contents("sorted")) == set(before)
+    assert Path("out.csv").read_bytes() == written
+
+
+def test_a_move_whose_part_files_are_damaged_does_not_go_on(capsys, run_path, photos, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(sort, "_put", lambda *_, **__: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        assert predict(run_path, photos, "-o", "out.csv", "--move-to", "sorted") == 1
+    assert "is kept in out.csv.parts: the same command goes on" in capsys.readouterr().err
+    next(Path("out.csv.parts").glob("*.csv")).write_text("")
+    assert predict(run_path, photos, "-o", "out.csv", "--move-to", "sorted") == 2
+    assert "is damaged, and what is left to move is not known; keep a copy of out.csv" in capsys.readouterr().err
+
+
+def test_what_may_not_be_taken_away_is_copied_and_said(capsys, run_path, photos, monkeypatch):
+    before, unlink = contents(photos), Path.unlink
+
+    def refused(path, **options):
+        if photos.absolute() in path.parents:
+            raise PermissionError(13, "Permission denied")
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    assert predict(run_path, photos, "-o", "out.csv", "--move-to", "sorted") == 3
+    assert "in sorted: 11 copied only" in capsys.readouterr().err
+    assert contents(photos) == before
+    assert set(contents("sorted")) == set(before)
+
+
+def test_sorting_a_folder_into_itself_keeps_everything(run_path, photos):
+    before = set(contents(photos))
+    predict(run_path, photos, "-o", "out.csv", "--move-to", photos)
+    assert set(contents(photos)) == before
+
+
+def test_a_picture_that_changed_meanwhile_stays(capsys, run_path, photos, monkeypatch):
+    transfer, late = sort._transfer, Path("photos/face/0000.png")
+
+    def change_first(source, *rest, **options):
+        if source == late.absolute():
+            late.write_bytes(late.read_bytes() + b" ")
+        return transfer(source, *rest, **options)
+
+    monkeypatch.setattr(sort, "_transfer", change_first)
+    predict(run_path, photos, "-o", "out.csv", "--move-to", "sorted")
+    assert late.exists()
+    assert "1 changed" in capsys.readouterr().err
+
+
+def test_class_names_lead_nowhere_else():
+    assert sort._plain("../up") == "_up"
+    assert sort._plain("a/b:c") == "a_b_c"
+    assert sort._plain("..") == "_"
+
+
+@pytest.mark.parametrize("there", ["sorted", "sorted/face", "sorted/_errors"])
+def test_a_file_in_the_way_is_noticed_before_anything_is_classified(capsys, run_path, photos, there):
+    Path(there).parent.mkdir(exist_ok=True)
+    Path(there).write_text("my own work")
+    assert predict(run_path, photos, "-o", "out.csv", "--move-to", "sorted/") == 2
+    assert f"{there}: is a file" in capsys.readouterr().err
+    assert not Path("out.csv").exists()
+    assert not Path("out.csv.parts").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_is_noticed_before_anything_is_classified(capsys, run_path, photos):
+    Path("mine").mkdir(mode=0o500)
+    assert predict(run_path, photos, "-o", "out.csv", "--copy-to", "mine/sorted") == 2
+    assert "mine: no pictures can be put there" in capsys.readouterr().err
+    assert not Path("out.csv").exists()
+
+
+@pytest.mark.parametrize("classes", [["a/b", "a:b"], ["face", "_errors"]])
+def test_classes_never_share_a_folder(tmp_path, classes):
+    with pytest.raises(InputError, match="into one folder"):
+        sort.check_target(tmp_path, classes)
+
+
+def test_a_disk_that_cannot_be_written_is_noticed(run_path, photos):
+    with pytest.raises(InputError, match="no pictures can be put there"):
+        sort.check_target("/proc/sorted", ["face"])
+
+
+@pytest.mark.parametrize("words", [("photos",), ("run/data.h5", "-o", "out.csv")])
+def test_what_cannot_be_sorted_is_refused(capsys, run_path, photos, words):
+    shutil.copytree(run_path, "run")
+    assert predict(run_path, *words, "--move-to", "sorted") == 2
+    assert "--move-to" in (err := capsys.readouterr().err) or "unpack it" in err
+    assert not Path("sorted").exists()

@@ -1,0 +1,152 @@
+import dataclasses
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.config import NetworkConfig, TrainingConfig
+from pipeline.classifier import ImageClassifier
+from pipeline.data.config import Geometry
+from pipeline.data.dataset import Dataset
+from pipeline.evaluation.held_out import data_of, held_out_pictures, to_png
+from pipeline.explanation.wording import headline, verdict
+from pipeline.prediction.predict import Item, predict
+from pipeline.prediction.uploads import SHOWN_SIDE, Upload, classify_uploads, loss_by_fit, part_box
+from pipeline.training.prepare import prepare
+
+
+@pytest.fixture
+def model(face_folder, tmp_path):
+    run = prepare(
+        face_folder,
+        tmp_path / "run",
+        network=NetworkConfig(hidden=(8,)),
+        training=TrainingConfig(epochs=1, pretrain="none"),
+    )
+    with run.dataset:
+        list(run.epochs())
+        run.save_model()
+    return tmp_path / "run" / "model.h5"
+
+
+def test_rows_are_those_of_predict(model, photo, tmp_path):
+    classifier = ImageClassifier.load(model)
+    data = io.BytesIO()
+    photo.save(data, format="jpeg")
+    files = {"good.jpg": data.getvalue(), "cut.jpg": data.getvalue()[:9000], "words.png": b"words", "empty.gif": b""}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    expected = list(predict(classifier, [Item(tmp_path / name, name) for name in files], topk=2))
+    results = classify_uploads(classifier, [Upload(name, content) for name, content in files.items()])
+    for row, result in zip(expected, results, strict=True):
+        assert result.row._replace(sha256="") == row._replace(sha256="")
+        assert (result.shown is None) == (row.status == "error")
+    assert results[0].size == (photo.height, photo.width)
+    assert max(results[0].shown.size) <= SHOWN_SIDE
+    assert results[0].seen.shape == classifier.geometry.shape
+
+
+def test_too_many_pixels_are_refused(model, photo):
+    data = io.BytesIO()
+    photo.save(data, format="png")
+    (result,) = classify_uploads(ImageClassifier.load(model), [Upload("p.png", data.getvalue())], max_pixels=1000)
+    assert result.row.error_code == "too_large"
+
+
+def test_nothing_to_classify(model):
+    assert classify_uploads(ImageClassifier.load(model), []) == []
+
+
+@pytest.mark.parametrize(("size", "word"), [((25, 25), ""), ((25, 28), ""), ((25, 50), "wide"), ((50, 25), "tall")])
+def test_a_picture_far_from_the_models_shape_gets_a_hint(size, word, model):
+    hint = loss_by_fit(size, ImageClassifier.load(model))
+    assert word in hint
+    assert bool(hint) == bool(word)
+    assert not word or "50%" in hint
+
+
+@pytest.mark.parametrize("share", [1, 0.5, 0.01])
+@pytest.mark.parametrize(("across", "down"), [(0, 0), (1, 1), (0.5, 0.2)])
+def test_a_part_lies_inside_the_picture_and_has_the_models_aspect(share, across, down):
+    left, top, right, bottom = part_box((300, 700), Geometry(20, 40), share, across, down)
+    assert 0 <= left < right <= 700
+    assert 0 <= top < bottom <= 300
+    assert (right - left) == pytest.approx(2 * (bottom - top), abs=1)
+    assert bottom - top == max(1, round(300 * share))
+    assert (left == 0) == (across == 0)
+    assert (right == 700) == (across == 1)
+
+
+def test_the_gallery_shows_held_out_pictures_of_every_class(model):
+    classifier = ImageClassifier.load(model)
+    data = data_of(model, classifier)
+    pictures = held_out_pictures(data, limit=5)
+    assert [picture.true_label for picture in pictures] == ["face", "other", "face", "other", "face"]
+    with Dataset.open(data) as dataset:
+        images, labels = dataset.read("test")
+    for picture in pictures:
+        shown = np.asarray(Image.open(io.BytesIO(picture.data)))[..., None]
+        (match,) = np.flatnonzero((images == shown).all(axis=(1, 2, 3)))
+        assert classifier.classes[labels[match]] == picture.true_label
+
+
+def test_a_data_set_that_has_changed_is_not_the_models(model):
+    classifier = ImageClassifier.load(model)
+    data = model.with_name("data.h5")
+    assert data_of(model, classifier) == data
+    data.write_bytes(data.read_bytes()[:5000])
+    assert data_of(model, classifier) is None
+    data.unlink()
+    assert data_of(model, classifier) is None
+
+
+def test_a_data_set_is_found_from_another_folder(model, tmp_path, monkeypatch):
+    classifier = ImageClassifier.load(model)
+    classifier = dataclasses.replace(classifier, provenance={**classifier.provenance, "source": "sets/faces.h5"})
+    place = tmp_path / "work" / "sets" / "faces.h5"
+    place.parent.mkdir(parents=True)
+    model.with_name("data.h5").rename(place)
+    moved = tmp_path / "work" / "runs" / "one" / "model.h5"
+    moved.parent.mkdir(parents=True)
+    model.rename(moved)
+    monkeypatch.chdir(tmp_path)
+    assert data_of("work/runs/one/model.h5", classifier) == place
+
+
+def test_png_keeps_every_pixel():
+    image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(to_png(image)))), image)
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "words"),
+    [
+        ((0.99, 0.01), "is sure"),
+        ((0.8, 0.2), "fairly sure"),
+        ((0.6, 0.4), "leans towards a"),
+        ((0.52, 0.48), "cannot decide"),
+        ((0.3, 0.28, 0.2), "cannot decide"),
+    ],
+)
+def test_verdict(probabilities, words):
+    ranking = list(zip("abc", probabilities, strict=False))
+    assert words in verdict(ranking)
+    assert headline(ranking) == ("a or b?" if words == "cannot decide" else "a")
+
+
+def test_an_answer_that_is_doubted_is_not_given():
+    ranking = [("a", 0.97), ("b", 0.03)]
+    assert headline(ranking, "unlike") == "Unlike the training data"
+    assert headline(ranking, "unsure") == "Not sure"
+    assert "If it had to answer: a." in verdict(ranking, "unsure")
+    assert "is sure" not in verdict(ranking, "unlike")
+
+
+def test_a_large_jpeg_is_shown_small_and_its_size_told(model, photo):
+    data = io.BytesIO()
+    photo.resize((3001, 2003)).save(data, format="jpeg")
+    (result,) = classify_uploads(ImageClassifier.load(model), [Upload("large.jpg", data.getvalue())])
+    assert result.size == (2003, 3001)
+    assert result.shown.width == SHOWN_SIDE
+    assert result.shown.height == pytest.approx(SHOWN_SIDE * 2003 / 3001, abs=1)

@@ -1,0 +1,82 @@
+"""Flags derive from the configuration dataclasses."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+import pytest
+
+from model.config import NetworkConfig, TrainingConfig
+from pipeline.data.config import DataConfig
+from pipeline.errors import InputError
+from pipeline.settings import add_flags, config_from_flags, read_toml, to_toml
+
+KINDS = (DataConfig, NetworkConfig, TrainingConfig)
+
+
+def parse(*words):
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    for kind in KINDS:
+        add_flags(parser, kind, kind.__name__)
+    return parser.parse_args(words)
+
+
+def test_no_flags_give_the_defaults():
+    for kind in KINDS:
+        assert config_from_flags(kind, parse(), {}) == kind()
+
+
+def test_every_default_survives_a_trip_through_text():
+    for kind in KINDS:
+        for field in dataclasses.fields(kind):
+            flag, value = f"--{field.name.replace('_', '-')}", field.default
+            if isinstance(value, bool):
+                words = [flag if value else f"--no-{flag[2:]}"]
+            elif isinstance(value, tuple) or "bool" in str(field.type):
+                continue  # an empty tuple, and a switch left to "auto", are the flag left out
+            else:
+                words = [flag, str(value)]
+            assert getattr(parse(*words), field.name) == value, flag
+
+
+def test_lists_autos_and_switches():
+    found = config_from_flags(NetworkConfig, parse("--hidden", "128,64", "--no-batch-norm"), {})
+    assert found.hidden == (128, 64)
+    assert found.batch_norm is False
+    assert config_from_flags(NetworkConfig, parse("--hidden", "auto"), {}).hidden == "auto"
+    assert config_from_flags(TrainingConfig, parse("--layer-rates", "0.1,1"), {}).layer_rates == (0.1, 1.0)
+
+
+@pytest.mark.parametrize("words", [("--hidden", "a,b"), ("--epochs", "many"), ("--learning-rate", "fast")])
+def test_what_is_not_a_number_is_explained(words):
+    with pytest.raises(argparse.ArgumentError, match=r"give something like .* or auto"):
+        parse(*words)
+
+
+def test_flags_win_over_the_file_and_the_file_over_defaults():
+    stored = {"epochs": 7, "seed": 3}
+    found = config_from_flags(TrainingConfig, parse("--seed", "5"), stored)
+    assert (found.epochs, found.seed) == (7, 5)
+
+
+def test_toml_round_trip(tmp_path):
+    sections = {
+        "network": dataclasses.asdict(NetworkConfig(hidden=(3, 2), batch_norm=True)),
+        "data": {"group_by": 'S\\d+ "quoted"', "drop_leaks": False},
+    }
+    (tmp_path / "c.toml").write_text(to_toml(sections))
+    assert read_toml(tmp_path / "c.toml") == sections
+
+
+def test_bad_files_are_explained(tmp_path):
+    (tmp_path / "c.toml").write_text("[training\n")
+    with pytest.raises(InputError, match="not a TOML file"):
+        read_toml(tmp_path / "c.toml")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_toml(tmp_path / "none.toml")
+    (tmp_path / "d.toml").write_text("[netwrk]\nhidden = [3]\n")
+    with pytest.raises(InputError, match="netwrk is unknown; the sections are data, network"):
+        read_toml(tmp_path / "d.toml")
+    with pytest.raises(InputError, match="epoch is unknown; valid names are epochs"):
+        config_from_flags(TrainingConfig, parse(), {"epoch": 3})

@@ -1,0 +1,194 @@
+import threading
+from functools import partial
+
+import pytest
+
+from model.config import NetworkConfig, TrainingConfig
+from pipeline.classifier import ImageClassifier
+from pipeline.errors import InputError
+from pipeline.training.background import Line, Training, train_demo
+from pipeline.training.prepare import prepare
+from pipeline.training.runs import list_runs, summarize
+
+SMALL = NetworkConfig(hidden=(8,))
+ENDLESS = TrainingConfig(epochs=100_000, pretrain="none")
+
+
+def demo(tmp_path, epochs, name="faces"):
+    training = TrainingConfig(epochs=epochs, pretrain="none")
+    return train_demo(name, tmp_path / "runs", tmp_path / "data", network=SMALL, training=training)
+
+
+def free(tmp_path, training=ENDLESS, line=None):
+    """A training on digits that stays after its last epoch."""
+    make = partial(prepare, "digits", tmp_path / "run", network=SMALL, training=training)
+    return Training(make, line=line or Line())
+
+
+def settle(training):
+    assert training.wait_for_rest(60)
+
+
+def test_a_training_ends_with_a_run_like_any_other(tmp_path):
+    training = demo(tmp_path, 3).start()
+    training.wait(60)
+    assert training.error == ""
+    assert [record.epoch for record in training.records] == [1, 2, 3]
+    assert training.epochs == 3
+    (run,) = list_runs(tmp_path / "runs")
+    assert run.model == training.model
+    assert run.judged_on == "test"
+    assert run.m == 30
+    accuracy = ImageClassifier.load(run.model).provenance["accuracy"]["test"]
+    assert run.accuracy == pytest.approx(accuracy)
+    assert run.low <= run.accuracy <= run.high
+
+
+@pytest.mark.slow
+def test_ending_early_keeps_what_was_trained(tmp_path):
+    training = demo(tmp_path, 100_000).start()
+    training.end()
+    training.wait(60)
+    assert not training.is_alive
+    assert 1 <= len(training.records) < 100_000
+    assert ImageClassifier.load(training.model).classes == ("face", "not-face")
+
+
+def test_a_second_training_leaves_the_first_alone(tmp_path):
+    models = []
+    for _ in range(2):
+        training = demo(tmp_path, 1).start()
+        training.wait(60)
+        models.append(training.model)
+    assert [model.parent.name for model in models] == ["demo-faces", "demo-faces-2"]
+
+
+@pytest.mark.parametrize("name", ["faces", "nonsense"])
+def test_what_goes_wrong_is_said_and_leaves_no_run(name, tmp_path):
+    (tmp_path / "data").write_text("in the way")
+    training = demo(tmp_path, 1, name).start()
+    training.wait(60)
+    assert training.model is None
+    assert ("data" if name == "faces" else "nonsense") in training.error
+    assert list_runs(tmp_path / "runs") == []
+
+
+def test_a_training_that_nobody_watches_rests_and_lets_another_train(tmp_path):
+    line = Line()
+    alone, other = free(tmp_path / "alone", line=line), free(tmp_path / "other", line=line)
+    alone.start(5)
+    alone.watch(False)
+    other.start(1)
+    settle(other)  # whichever came first, it is not held up by the one that nobody watches
+    assert len(other.records) == 1
+    assert len(alone.records) < 5
+    alone.watch(True)
+    settle(alone)
+    assert len(alone.records) == 5  # the rest of what was asked of it
+    alone.close()
+    other.close()
+
+
+def test_one_epoch_at_a_time_pause_and_close(tmp_path):
+    training = free(tmp_path).start(1)
+    settle(training)
+    assert [record.epoch for record in training.records] == [1]
+    training.go_on(1)
+    settle(training)
+    assert len(training.records) == 2
+    training.go_on()
+    training.pause()
+    settle(training)
+    done = len(training.records)
+    training.ask(lambda run: None).result(60)
+    assert len(training.records) == done
+    training.close()
+    training.wait(60)
+    assert not training.is_alive
+    assert training.error == ""
+
+
+def test_pausing_changes_nothing_in_what_is_learned(tmp_path):
+    config = TrainingConfig(epochs=3, pretrain="none")
+    training = free(tmp_path, config).start(1)
+    for _ in range(2):
+        settle(training)
+        training.go_on(1)
+    settle(training)
+    assert training.is_over
+    run = prepare("digits", tmp_path / "other", network=SMALL, training=config)
+    with run.dataset:
+        costs = [record.validation_cost for record in run.epochs()]
+    assert [record.validation_cost for record in training.records] == costs
+    training.close()
+    training.wait(60)
+
+
+def test_the_look_at_rest_is_that_of_the_last_epoch(tmp_path):
+    training = free(tmp_path).start(3)
+    settle(training)
+    look = training.look
+    assert look.epoch == 3
+    assert look.W.shape == (8, 64)
+    right = look.confusion.trace() / look.confusion.sum()
+    assert right == pytest.approx(training.records[-1].validation_accuracy)
+    training.close()
+    training.wait(60)
+
+
+def test_others_wait_in_line(tmp_path):
+    line, entered, leave = Line(), threading.Event(), threading.Event()
+    first = free(tmp_path / "1", line=line).start(1)
+    settle(first)
+
+    def hold(run):
+        entered.set()
+        assert leave.wait(60)
+
+    first.ask(hold)
+    assert entered.wait(60)
+    second, third = (free(tmp_path / name, line=line) for name in "23")
+    for training in (second, third):
+        with line.changed:
+            line.join(training)
+    assert [training.place for training in (first, second, third)] == [0, 1, 2]
+    line.leave(second)
+    assert third.place == 1
+    leave.set()
+    third.start(1)
+    settle(third)
+    assert len(third.records) == 1
+    for training in (first, third):
+        training.close()
+        training.wait(60)
+
+
+def test_a_training_that_diverges_says_so_and_keeps_its_last_good_weights(tmp_path):
+    config = TrainingConfig(epochs=50, pretrain="none", optimizer="sgd", learning_rate=1e30, schedule="constant")
+    network = NetworkConfig(hidden=(8,), batch_norm=False)
+    training = Training(partial(prepare, "digits", tmp_path / "run", network=network, training=config), line=Line())
+    settle(training.start())
+    assert training.is_over
+    assert "diverged" in training.error
+    training.close()
+    training.wait(60)
+
+
+def test_what_is_asked_of_it_fails_as_one_sentence(tmp_path):
+    training = free(tmp_path).start(1)
+
+    def job(run):
+        raise RuntimeError("inner matters")
+
+    with pytest.raises(InputError, match="terminal"):
+        training.ask(job).result(60)
+    training.close()
+    training.wait(60)
+    assert training.ask(job).cancelled()
+
+
+def test_there_is_no_summary_of_what_is_not_there(tmp_path):
+    assert summarize(tmp_path / "model.h5") is None
+    assert list_runs(tmp_path / "missing") == []
+    (tmp_path / "empty").mkdir()
+    assert list_runs(tmp_path) == []

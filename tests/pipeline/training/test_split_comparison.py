@@ -1,0 +1,73 @@
+"""The comparison with a careless split."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.config import NetworkConfig, TrainingConfig
+from pipeline.classifier import ImageClassifier
+from pipeline.cli.main import main
+from pipeline.data.config import DataConfig
+from pipeline.errors import InputError
+from pipeline.training.prepare import prepare
+from pipeline.training.split_comparison import compare_with_naive_split
+
+
+@pytest.fixture(scope="module")
+def people_run(tmp_path_factory, lfw_images):
+    """Train to tell two made-up families apart: 24 people, 8 pictures each.
+
+    Who belongs to which has nothing to do with looks, and the 8 pictures of a person are one face with noise: nothing
+    can be learned for a person never seen, and everything by heart for one that was.
+    """
+    root, rng = tmp_path_factory.mktemp("families"), np.random.default_rng(0)
+    for person, face in enumerate(lfw_images[:24]):
+        folder = root / "photos" / ("adams", "brown")[person % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        for k in range(8):
+            noisy = np.clip(face + rng.normal(0, 12, face.shape), 0, 255).astype(np.uint8)
+            Image.fromarray(noisy).save(folder / f"P{person:02d}-{k}.png")
+    run = prepare(
+        root / "photos",
+        root / "run",
+        data=DataConfig(group_by=r"P\d+"),
+        network=NetworkConfig(hidden=(64,)),
+        training=TrainingConfig(epochs=30, pretrain="none"),
+    )
+    with run.dataset:
+        list(run.epochs())
+        run.finish()
+    return root / "run"
+
+
+def test_careless_split_promises_what_the_honest_one_does_not_show(people_run):
+    begun: list[bool] = []
+    found = compare_with_naive_split(
+        ImageClassifier.load(people_run), people_run / "data.h5", begin_training=lambda: begun.append(True)
+    )
+
+    assert begun
+    assert found.naive.accuracy > 0.9
+    assert found.honest.accuracy < found.naive.accuracy - 0.2
+
+
+def test_nothing_belongs_together(run_path, people_run):
+    with pytest.raises(InputError, match="no pictures belong together"):
+        compare_with_naive_split(ImageClassifier.load(run_path), run_path / "data.h5")
+    with pytest.raises(InputError, match="is not the data set that this model was trained on"):
+        compare_with_naive_split(ImageClassifier.load(run_path), people_run / "data.h5")
+
+
+def test_a_training_that_cannot_be_compared_is_not_announced(run_path, capsys):
+    assert main(["evaluate", str(run_path), str(run_path / "data.h5"), "--naive"]) == 2
+    err = capsys.readouterr().err
+    assert "no pictures belong together" in err
+    assert "Training" not in err
+
+
+def test_flags_that_mean_nothing_to_it_are_refused(run_path, capsys):
+    words = ["evaluate", str(run_path), str(run_path / "data.h5"), "--naive", "--average-views", "4"]
+    assert main(words) == 2
+    assert "leave out --split, --include-seen and --average-views" in capsys.readouterr().err
