@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_limits
 from model.batches import Batch
 from model.config import NetworkConfig, TrainingConfig
 from model.training import Run, start
-from pipeline.data.config import Geometry
 from pipeline.images.augment import AugmentConfig, augment, resolve_augmentation
+from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
 
 # height, width, color, pictures in a batch, recipe, hidden layers

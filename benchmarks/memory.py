@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from model.config import NetworkConfig, TrainingConfig
 from model.training import start, train
-from pipeline.data.config import Geometry
+from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
 from pipeline.training.batches import FileBatches, MemoryBatches
 

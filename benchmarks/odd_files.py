@@ -26,8 +26,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from pipeline.data.config import Geometry
 from pipeline.images.decode import ERROR_CODES, PictureError, decode, read_bytes, sniff
+from pipeline.images.geometry import Geometry
 
 SECONDS, BYTES = 30, 4 << 30
 GEOMETRY = Geometry(64, 64)

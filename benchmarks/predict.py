@@ -43,8 +43,8 @@ from threadpoolctl import threadpool_limits
 from model.config import NetworkConfig, TrainingConfig
 from model.parameters import initialize
 from pipeline.classifier import ImageClassifier
-from pipeline.data.config import Geometry
 from pipeline.images.decode import decode, read_bytes
+from pipeline.images.geometry import Geometry
 from pipeline.ingestion.ingest import ingest
 from pipeline.prediction.inputs import Inputs
 from pipeline.prediction.job import Threads, predict_to_file

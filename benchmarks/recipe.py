@@ -19,7 +19,7 @@ import numpy as np
 
 from model.config import NetworkConfig, TrainingConfig
 from pipeline.data.config import DataConfig
-from pipeline.evaluation.evaluate import score, split_probabilities
+from pipeline.evaluation.scores import score, split_probabilities
 from pipeline.explanation.layers import score_first_layer
 from pipeline.images.augment import AugmentConfig
 from pipeline.settings import add_flags, config_from_flags

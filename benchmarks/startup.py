@@ -23,7 +23,7 @@ from PIL import Image
 from model.config import NetworkConfig, TrainingConfig
 from model.parameters import initialize
 from pipeline.classifier import ImageClassifier
-from pipeline.data.config import Geometry
+from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
 
 COUNT = "; import sys; print('modules', len(sys.modules), file=sys.stderr)"

@@ -21,8 +21,8 @@ from threadpoolctl import threadpool_limits
 
 from model.config import NetworkConfig, TrainingConfig
 from model.training import measure, start, train
-from pipeline.data.config import Geometry
 from pipeline.images.augment import AugmentConfig, resolve_augmentation
+from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
 from pipeline.training.batches import MemoryBatches
 

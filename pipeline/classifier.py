@@ -29,9 +29,9 @@ from model.parameters import Parameters
 from model.storage import checkpoint
 from model.storage.checkpoint import FormatError, read_json, write_json
 from model.training import EpochRecord, TrainingState
-from pipeline.data.config import Geometry
 from pipeline.errors import InputError
 from pipeline.images.decode import decode
+from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
 
 MODEL_FORMAT, MODEL_VERSION = "facette-model", 1

@@ -15,7 +15,7 @@ import numpy as np
 from model.activations import Array
 from model.folding import fold_input
 from model.parameters import Parameters
-from pipeline.data.config import Geometry
+from pipeline.images.geometry import Geometry
 
 CONTRAST_FLOOR = 1e-3  # added to a picture's variance, so that flat pictures do not become noise
 

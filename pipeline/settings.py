@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import tomllib
-from collections.abc import Callable
-from pathlib import Path
+import functools
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from model.config import ConfigError
+from model.config import ConfigError, NetworkConfig, TrainingConfig
+from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
+from pipeline.images.augment import AugmentConfig
+from pipeline.training.recipe import Recipe
 
 Config = TypeVar("Config")
 
@@ -80,47 +84,141 @@ def config_from_flags(kind: type[Config], arguments: argparse.Namespace, stored:
         raise InputError(str(error)) from None
 
 
-SECTIONS = ("data", "network", "training", "augmentation", "run")
+CONFIGURATIONS: dict[str, type] = {"network": NetworkConfig, "training": TrainingConfig, "augmentation": AugmentConfig}
+
+_PICTURES = "pictures"  # the section of how pictures are read: two fields of DataConfig
+
+_OF_PICTURES = ("size", "color")
+
+_ON, _OFF, NONE = "on", "off", "none"
+
+_LABELS = {"hidden": "Hidden layers", "augment": "Augmentation", "l2": "L2 penalty", "size": "Size, pixels"}
 
 
-def read_toml(path: str | Path) -> dict[str, dict[str, Any]]:
-    """Read the sections of a configuration file such as a run's config.toml.
+@dataclass(frozen=True)
+class Setting:
+    """A field of a configuration, as a person sees it: a word out of `choices`, or free where there are none."""
 
-    Raises
-    ------
-    InputError
-        When it is missing or not TOML.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            sections = tomllib.load(file)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a TOML file ({error})") from None
-    unknown = [name for name, section in sections.items() if name not in SECTIONS or not isinstance(section, dict)]
-    if unknown:
-        raise InputError(f"{path}: {', '.join(unknown)} is unknown; the sections are {', '.join(SECTIONS)}")
-    return {
-        name: {key: tuple(value) if isinstance(value, list) else value for key, value in section.items()}
-        for name, section in sections.items()
-    }
+    name: str
+    section: str
+    help: str
+    default: str
+    choices: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """Its name on a page."""
+        return _LABELS.get(self.name) or self.name.replace("_", " ").capitalize()
+
+    @property
+    def flag(self) -> str:
+        """Its name on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    def flags(self, word: str) -> list[str]:
+        """Return what the command line needs for this setting to be `word`; nothing where that is its default."""
+        word = word.strip()
+        if word in ("", self.default):
+            return []
+        if word in (_ON, _OFF) and _ON in self.choices:
+            return [self.flag if word == _ON else self.flag.replace("--", "--no-", 1)]
+        if word == NONE and not self.choices:
+            word = ""
+        return [f"{self.flag}={word}"] if word.startswith("-") else [self.flag, word]
 
 
-def to_toml(sections: dict[str, dict[str, Any]]) -> str:
-    """Write sections of text, numbers, booleans and tuples of numbers as TOML."""
-    lines = []
-    for name, section in sections.items():
-        lines += [f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in section.items()), ""]
-    return "\n".join(lines)
+@functools.cache
+def all_settings() -> dict[str, Setting]:
+    """Return all settings of network, training, augmentation and pictures by name, in the order of their fields."""
+    found = {}
+    for section, kind in (CONFIGURATIONS | {_PICTURES: DataConfig}).items():
+        hints = get_type_hints(kind)
+        for field in dataclasses.fields(kind):
+            if section == _PICTURES and field.name not in _OF_PICTURES:
+                continue
+            choices = field.metadata["choices"]
+            if bool in (hints[field.name], *get_args(hints[field.name])):
+                choices = ("auto", _ON, _OFF) if field.default == "auto" else (_ON, _OFF)
+            found[field.name] = Setting(
+                field.name, section, field.metadata["help"], value_text(field.default), tuple(choices)
+            )
+    return found
 
 
-def _toml_value(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """Return a value as a person types it."""
     if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
-    if isinstance(value, (tuple, list)):
-        return "[" + ", ".join(map(_toml_value, value)) + "]"
-    return repr(value)
+        return _ON if value else _OFF
+    if isinstance(value, tuple):
+        return ",".join(map(value_text, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@functools.cache
+def _parser(section: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False)
+    add_flags(parser, (CONFIGURATIONS | {_PICTURES: DataConfig})[section], section)
+    return parser
+
+
+def read_settings(words: Mapping[str, str]) -> tuple[Recipe, dict[str, str]]:
+    """Read settings as the command line does.
+
+    Parameters
+    ----------
+    words : mapping of str to str
+        By name; those left out have their defaults.
+
+    Returns
+    -------
+    recipe : Recipe
+    problems : dict of str to str
+        By setting, one sentence; a setting with a problem has its default in the recipe.
+    """
+    configs, problems = _read(words, CONFIGURATIONS)
+    return Recipe(*configs), problems
+
+
+def read_image_settings(words: Mapping[str, str]) -> tuple[DataConfig, dict[str, str]]:
+    """Read the settings of how pictures are read, as `read_settings` reads the others."""
+    (config,), problems = _read(words, {_PICTURES: DataConfig})
+    return config, problems
+
+
+def _read(words: Mapping[str, str], sections: Mapping[str, type]) -> tuple[list[Any], dict[str, str]]:
+    values: dict[str, dict[str, Any]] = {section: {} for section in sections}
+    problems = {}
+    for name, setting in all_settings().items():
+        flags = setting.flags(words.get(name, "")) if setting.section in sections else []
+        if not flags:
+            continue
+        try:
+            value = vars(_parser(setting.section).parse_args(["=".join(flags)]))
+            sections[setting.section](**value)
+            values[setting.section] |= value
+        except argparse.ArgumentError as error:
+            problems[name] = _sentence(name, error.message)
+        except ConfigError as error:
+            problems[name] = _sentence(name, str(error))
+    return [kind(**values[section]) for section, kind in sections.items()], problems
+
+
+# How a message speaks of a setting: by its flag, by a name that is no word, or by one after "set", "give" or "raise".
+_NAMED = re.compile(r"--([a-z0-9-]+)|\b([a-z0-9]+(?:_[a-z0-9]+)+)\b|(?<=\bset )(\w+)|(?<=\b(?:give|turn) )(\w+)")
+
+
+def _sentence(name: str, message: str) -> str:
+    """Return a message in a page's words: without the setting's name, which stands beside it, others by their label."""
+
+    def label(match: re.Match[str]) -> str:
+        named = next(filter(None, match.groups())).replace("-", "_")
+        return f"“{all_settings()[named].label}”" if named in all_settings() else match[0]
+
+    text = _NAMED.sub(label, message.removeprefix(f"{name}: ")).strip().rstrip(".")
+    return text[:1].upper() + text[1:] + "."
+
+
+def sentence_of(error: ConfigError) -> tuple[str, str]:
+    """Return the setting that an error is about (empty where it names none), and what it says."""
+    name = str(error).partition(":")[0]
+    return (name, _sentence(name, str(error))) if name in all_settings() else ("", _sentence("", str(error)))

@@ -28,8 +28,9 @@ from typing import Any, TypeVar
 
 from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError, MissingExtra
+from pipeline.prediction.chunks import Chunk
 from pipeline.prediction.inputs import Run
-from pipeline.prediction.job import Chunk, Done, classify_chunk
+from pipeline.prediction.job import Done, classify_chunk
 from pipeline.prediction.predict import Settings
 
 Task = TypeVar("Task")

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from pipeline.data.dataset import Dataset
 from pipeline.data.splits import DROPPED, SPLITS
-from pipeline.evaluation.held_out import to_png
-from pipeline.prediction.rows import safe_name
+from pipeline.files.cells import safe_name
+from pipeline.images.encode import to_png
 
 REMOVE = ""  # in place of a class: the picture is left out
 MANIFEST = "manifest.csv"

@@ -16,7 +16,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.data.duplicates import groups_of_equals, merge, star_groups
 from pipeline.data.grouping import near_pairs
 from pipeline.errors import InputError
-from pipeline.evaluation.evaluate import pictures
+from pipeline.evaluation.scores import pictures
 from pipeline.ingestion.ingest import digest
 
 HELD_OUT = ("test", "validation")

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from pipeline.errors import InputError
-from pipeline.files.walk import escape
+from pipeline.files.names import escape
 from pipeline.images.decode import from_array
 
 SHOWN = 12  # pictures kept with a finding

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,22 +34,17 @@ class _Version(argparse.Action):
         sys.exit(0)
 
 
-class Command(NamedTuple):
-    """A line of the table of commands: `module` of `pipeline.cli.commands` has the functions NAME and NAME_flags."""
-
-    module: str
-    help: str
-
-
+# Command -> what it does. Each is a module of `pipeline.cli.commands` with the functions NAME and NAME_flags; modules
+# are imported by name, and only when they are needed, since `facette --help` has to answer at once.
 COMMANDS = {
-    "demo": Command("train", "train on real pictures that come with the installation, and look around"),
-    "ingest": Command("ingest", "turn pictures into a data set file"),
-    "inspect": Command("ingest", "describe a model, a data set, runs, or the installation"),
-    "train": Command("train", "train a classifier on a folder of labelled pictures"),
-    "evaluate": Command("predict", "measure a classifier on labelled pictures"),
-    "predict": Command("predict", "classify picture files, a row for each"),
-    "filters": Command("filters", "draw and score what a classifier's layers look at"),
-    "app": Command("predict", "open the app in a browser"),
+    "demo": "train on real pictures that come with the installation, and look around",
+    "ingest": "turn pictures into a data set file",
+    "inspect": "describe a model, a data set, runs, or the installation",
+    "train": "train a classifier on a folder of labelled pictures",
+    "evaluate": "measure a classifier on labelled pictures",
+    "predict": "classify picture files, a row for each",
+    "filters": "draw and score what a classifier's layers look at",
+    "app": "open the app in a browser",
 }
 
 
@@ -85,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _function(command: str, part: str = "") -> Any:
-    return getattr(import_module(f"pipeline.cli.commands.{COMMANDS[command].module}"), command + part)
+    return getattr(import_module(f"pipeline.cli.commands.{command}"), command + part)
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -94,8 +89,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        sub = commands.add_parser(name, help=command.help, description=command.help)
+    for name, about in COMMANDS.items():
+        sub = commands.add_parser(name, help=about, description=about)
         if name in argv:  # other commands' flags would only cost time
             _function(name, "_flags")(sub)
     if not argv:

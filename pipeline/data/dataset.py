@@ -29,10 +29,11 @@ import numpy as np
 
 from model.storage.checkpoint import has_format
 from model.storage.hdf5 import DAMAGE, FormatError, attribute, open_file, read_text
-from pipeline.data.config import DataConfig, Geometry
+from pipeline.data.config import DataConfig
 from pipeline.data.splits import SPLITS
 from pipeline.errors import InputError
-from pipeline.files.walk import escape
+from pipeline.files.names import escape
+from pipeline.images.geometry import Geometry
 from pipeline.images.statistics import MEASURES, THUMBNAIL_SIDE
 
 FORMAT = "facette-dataset"

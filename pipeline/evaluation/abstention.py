@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.classifier import ImageClassifier
-from pipeline.data.config import Geometry
 from pipeline.images.decode import from_array, render
+from pipeline.images.geometry import Geometry
 
 RATE = 0.05
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from model.calibration import Answers, calibrate, fit_temperature, fold_temperature
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
-from pipeline.evaluation.evaluate import pictures
+from pipeline.evaluation.scores import pictures
 
 MOST_TRAINING_PICTURES = 5000  # enough for means and a covariance
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
+from pipeline.images.encode import to_png
 from pipeline.prediction.uploads import Upload
 
 _HELD_OUT = ("test", "validation")
@@ -80,10 +79,3 @@ def _turns(labels: np.ndarray) -> np.ndarray:
     turns = np.empty(len(labels), int)
     turns[order] = np.arange(len(labels)) - np.searchsorted(labels[order], labels[order])
     return turns
-
-
-def to_png(image: np.ndarray) -> bytes:
-    """Return a picture (height, width[, channels]), uint8, as the bytes of a PNG file."""
-    data = io.BytesIO()
-    Image.fromarray(image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image).save(data, format="png")
-    return data.getvalue()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from model.calibration import FEWEST_FOR_TEMPERATURE, Calibration
-from pipeline.data.config import Geometry
+from pipeline.images.geometry import Geometry
 
 SURE, FAIRLY_SURE, CLOSE = 0.95, 0.75, 0.15
 # Why a classifier abstains -> what to say instead of a class, and the sentence below it.

@@ -8,9 +8,7 @@ to anything outside the root, and what is not a regular file. A folder that is p
 
 from __future__ import annotations
 
-import codecs
 import os
-import re
 import stat
 from collections import Counter
 from collections.abc import Mapping
@@ -18,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import InputError
+from pipeline.files.names import escape
 
 LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information"}
 
@@ -108,35 +107,3 @@ def reason_to_ignore(entry: os.DirEntry[str], real_root: str) -> str:
     except OSError:
         return ""
     return "" if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "special"
-
-
-def escape(path: Path | str) -> str:
-    """Return a path as text that is valid UTF-8 on one line: bytes that are not, and control characters, as ``%XX``."""
-    text = os.fsencode(path).decode("utf-8", errors="percent-escape")
-    return re.sub(r"[\x00-\x1f\x7f]", lambda match: f"%{ord(match[0]):02X}", text)
-
-
-_ESCAPED = re.compile(rb"%([01][0-9A-F]|7F|[89A-F][0-9A-F])")
-
-
-def unescape(text: str) -> Path:
-    """Return the path that `escape` made a text of; one that bears such signs itself comes out as another."""
-    return Path(os.fsdecode(_ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), os.fsencode(text))))
-
-
-def safe_cell(path: str) -> str:
-    """Return a path as it may stand in a table: a spreadsheet would run one that begins like a formula."""
-    return f"./{path}" if path[:1] in ("=", "+", "-", "@", "\t", "\r") else path
-
-
-def count(n: int, noun: str, plural: str = "") -> str:
-    """Return a number with its noun: 1 picture, 2,000 pictures."""
-    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
-
-
-def _percent_escape(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeDecodeError)  # for the type checker; only `escape` uses this handler
-    return "".join(f"%{byte:02X}" for byte in error.object[error.start : error.end]), error.end
-
-
-codecs.register_error("percent-escape", _percent_escape)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
-from pipeline.files.walk import escape
+from pipeline.files.names import escape
 
 
 class Stream(io.FileIO):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from model.batches import split_evenly
 from model.config import Auto, check_fields, option
-from pipeline.data.config import Geometry
+from pipeline.images.geometry import Geometry
 
 MANY = 10_000  # training pictures from which "auto" is decided by a trial
 

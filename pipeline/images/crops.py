@@ -17,7 +17,8 @@ from PIL import Image
 
 from model.activations import Array
 from pipeline.errors import InputError
-from pipeline.files.walk import escape, list_pictures
+from pipeline.files.names import escape
+from pipeline.files.walk import list_pictures
 from pipeline.images.decode import PictureError, from_array, open_picture
 
 MOST_PHOTOGRAPHS = 200  # of a folder, drawn at random: more add nothing that this many crops could show

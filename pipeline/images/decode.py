@@ -44,9 +44,10 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from pipeline.data.config import DataConfig, Geometry
+from pipeline.data.config import DataConfig
 from pipeline.errors import MissingExtra
 from pipeline.images import jpeg
+from pipeline.images.geometry import Geometry
 
 ERROR_CODES = (
     "not_found",

@@ -18,8 +18,8 @@ from model.storage.hdf5 import read_text, write_text
 from pipeline.data.dataset import Dataset
 from pipeline.data.grouping import Division
 from pipeline.data.splits import SPLITS
-from pipeline.images.statistics import MEASURES, THUMBNAIL_SIDE
-from pipeline.ingestion.decoding import DIGEST_BYTES, Part, Rejected, digest
+from pipeline.images.statistics import DIGEST_BYTES, MEASURES, THUMBNAIL_SIDE, digest
+from pipeline.ingestion.decoding import Part, Rejected
 from pipeline.sources.source import Sample
 
 # Column -> (shape of a row, type).

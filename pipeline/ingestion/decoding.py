@@ -7,29 +7,22 @@ is interrupted takes them up again.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import shutil
-import time
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.data.config import Geometry
 from pipeline.images.decode import PictureError, from_array, open_picture, render
-from pipeline.images.statistics import MEASURES, THUMBNAIL_SIDE, glance, measure
-from pipeline.sources.source import Sample, Source
+from pipeline.images.geometry import Geometry
+from pipeline.images.statistics import DIGEST_BYTES, MEASURES, THUMBNAIL_SIDE, digest, glance, measure
+from pipeline.sources.source import Sample
 
-DIGEST_BYTES = 16
 CHUNK = 256  # pictures; fewer where they are large
+
 _CHUNK_BYTES = 1 << 26
-SECONDS_NOT_WORTH_KEEPING = 2.0
-_VERSION = 2
+
 Rejected = tuple[str, str, str]  # path, code, message
 
 
@@ -170,89 +163,3 @@ def decode_chunk(
 ) -> Part:
     """Decode a chunk in this thread."""
     return decode_samples(read, geometry, max_pixels, chunk.samples)
-
-
-def digest(pixels: np.ndarray) -> bytes:
-    """Return 16 bytes that are equal where pixels are."""
-    return hashlib.blake2b(pixels.tobytes(), digest_size=DIGEST_BYTES).digest()
-
-
-def folder_of(target: Path) -> Path:
-    """Return where the parts of an unfinished data set are kept."""
-    return target.parent / f".{target.name}.parts"
-
-
-class Kept:
-    """Parts that are kept on disk, each under the number of its chunk and with all that it depends on.
-
-    Parameters
-    ----------
-    target : Path
-        The data set to be made; the parts lie in a hidden folder beside it.
-    source : Source
-        Without stamps, nothing is kept.
-    geometry, max_pixels
-        As the parts are decoded.
-    """
-
-    def __init__(self, target: Path, source: Source, geometry: Geometry, max_pixels: int) -> None:
-        self._folder = folder_of(target)
-        self._stamp = source.stamp
-        self._how = repr((_VERSION, geometry.to_json(), max_pixels, source.kind))
-        self._begin = time.monotonic()
-        self._resumes = self._stamp is not None and self._folder.is_dir()
-        self._keys: dict[int, str] = {}
-        self.taken_up = 0
-
-    def holds(self, chunk: Chunk) -> bool:
-        """Tell whether a part is there whose pictures have not changed; ask this before the chunk is decoded."""
-        if self._stamp is None or (not self._resumes and self._elapsed < SECONDS_NOT_WORTH_KEEPING):
-            return False
-        self._keys[chunk.number] = self._key(chunk)
-        part = self._read(chunk.number, "key") if self._resumes else None
-        held = part is not None and str(part["key"]) == self._keys[chunk.number]
-        self.taken_up += len(chunk.samples) if held else 0
-        return held
-
-    def load(self, number: int) -> Part | None:
-        """Return a part; None: it is damaged."""
-        columns = self._read(number, *Part.__dataclass_fields__)
-        return Part(**columns) if columns else None
-
-    def save(self, number: int, part: Part) -> None:
-        """Keep a part, if it took long enough to get here; where the disk is full, do without."""
-        key = self._keys.pop(number, None)
-        if key is None or self._elapsed < SECONDS_NOT_WORTH_KEEPING:
-            return
-        columns = {name: getattr(part, name) for name in Part.__dataclass_fields__}
-        temporary = self._path(number).with_suffix(".part")
-        with contextlib.suppress(OSError):
-            self._folder.mkdir(exist_ok=True)
-            with temporary.open("wb") as file:
-                np.savez(file, key=key, **columns)
-            temporary.replace(self._path(number))
-
-    def remove(self) -> None:
-        """Throw all parts away."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    @property
-    def _elapsed(self) -> float:
-        return time.monotonic() - self._begin
-
-    def _path(self, number: int) -> Path:
-        return self._folder / f"{number:06d}.npz"
-
-    def _key(self, chunk: Chunk) -> str:
-        """Return what a part depends on, as a digest: how it is decoded, and the names and stamps of its files."""
-        assert self._stamp
-        facts = [(sample.path, sample.key, self._stamp(sample)) for sample in chunk.samples]
-        return hashlib.sha256(f"{self._how}{facts!r}".encode(errors="surrogateescape")).hexdigest()
-
-    def _read(self, number: int, *names: str) -> dict[str, np.ndarray] | None:
-        """Read some arrays of a part; zip files have a checksum for each."""
-        try:
-            with np.load(self._path(number), allow_pickle=False) as file:
-                return {name: file[name] for name in names}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
-            return None

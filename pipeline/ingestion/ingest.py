@@ -24,29 +24,38 @@ import numpy as np
 
 from model.storage.hdf5 import attribute, read_text, write_attribute
 from pipeline.data import splits as splitting
-from pipeline.data.config import DataConfig, Geometry, Survey, resolve_geometry
+from pipeline.data.config import DataConfig
 from pipeline.data.dataset import FORMAT, VERSION, Dataset, fingerprint, is_dataset
 from pipeline.data.grouping import divide
 from pipeline.data.splits import SPLITS
 from pipeline.errors import InputError
-from pipeline.files.walk import count, escape
+from pipeline.files.names import escape
 from pipeline.files.writing import writing
-from pipeline.images.decode import PictureError, from_array, is_gray, measure, open_picture
+from pipeline.images.geometry import Geometry
+from pipeline.images.statistics import digest
 from pipeline.ingestion.columns import Table, read_table, write_table
-from pipeline.ingestion.decoding import Chunk, Kept, Part, chunks, decode_chunk, decode_samples, digest, join, select
+from pipeline.ingestion.decoding import Chunk, Part, chunks, decode_chunk, decode_samples, join, select
 from pipeline.ingestion.report import IngestReport, Outcome, make_report, split_notes, write_rejected
+from pipeline.ingestion.resume import Kept
+from pipeline.ingestion.survey import choose_geometry, survey
 from pipeline.sources.open import open_source
 from pipeline.sources.source import Sample, Source
+from pipeline.text import count
 
 __all__ = ["IngestReport", "digest", "ingest", "survey", "write_rejected"]
 
-SURVEYED = 200
 _CHUNK_BYTES = 1 << 20
+
 _COUNTS_BYTES = 30_000
+
 _T = TypeVar("_T")
+
 _R = TypeVar("_R")
+
 Task = tuple[Callable[[Sample], bytes | np.ndarray], Geometry, int]
+
 Progress = Callable[[int, int], None]
+
 _BATCH = 32  # pictures that a thread takes at a time
 
 
@@ -127,7 +136,7 @@ def ingest(
             f"{source.location}: is a file of arrays, with nothing to decode; only folders, manifests and archives "
             "are shared among processes and machines"
         )
-    geometry = geometry or _geometry(source, config)
+    geometry = geometry or choose_geometry(source, config)
     kept = Kept(target, source, geometry, config.max_pixels)
     with (
         writing(target, discard=dry_run) as stream,
@@ -159,35 +168,6 @@ def ingest(
     if not dry_run:
         kept.remove()
     return dataclasses.replace(report, taken_up=kept.taken_up)
-
-
-def _geometry(source: Source, config: DataConfig) -> Geometry:
-    """Return the geometry that is asked for; only what is left to the pictures is looked for in them."""
-    chosen = config.size != "auto" and config.color != "auto"
-    return resolve_geometry(config, Survey(0, (), False) if chosen else survey(source, config.max_pixels))
-
-
-def survey(source: Source, max_pixels: int = DataConfig.max_pixels) -> Survey:
-    """Look at up to `SURVEYED` pictures, evenly spread over the source, for what the ``"auto"`` rules need."""
-    m = len(source.samples)
-    sizes: set[tuple[int, int]] = set()
-    gray = True
-    for i in np.unique(np.linspace(0, m - 1, min(m, SURVEYED)).astype(int)):
-        try:
-            data = source.read(source.samples[i])
-            if not isinstance(data, bytes):
-                image = from_array(data)
-                size = (image.height, image.width)
-            elif gray:
-                picture = open_picture(data, max_pixels=max_pixels, draft=64)
-                image, size = picture.image, picture.size
-            else:  # known to be in colour, so the header says all there is to know
-                size = measure(data, max_pixels=max_pixels)
-        except PictureError:
-            continue
-        sizes.add(size)
-        gray = gray and is_gray(image)
-    return Survey(m, tuple(sorted(sizes)), gray)
 
 
 def _check_target(target: Path, *, append: bool, overwrite: bool) -> None:

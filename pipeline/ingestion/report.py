@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from pipeline.data import splits as splitting
-from pipeline.data.config import Geometry
 from pipeline.data.grouping import Division
 from pipeline.data.splits import SPLITS
-from pipeline.files.walk import count, safe_cell
+from pipeline.files.cells import safe_cell
 from pipeline.files.writing import writing
+from pipeline.images.geometry import Geometry
 from pipeline.ingestion.columns import Table
 from pipeline.sources.source import Source
+from pipeline.text import count
 
 
 @dataclass(frozen=True)

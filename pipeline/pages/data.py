@@ -21,9 +21,9 @@ from pipeline.data.splits import SPLITS
 from pipeline.errors import InputError
 from pipeline.evaluation.held_out import data_of
 from pipeline.explanation.wording import shape
-from pipeline.files.walk import count
 from pipeline.pages.widgets import markup, no_model
 from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
+from pipeline.text import count
 
 DATA = Path("data")  # data sets in it can be looked at, too
 CLASSES_SHOWN = 40

@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
-from pipeline.files.walk import escape, reason_to_ignore, safe_cell, unescape
-from pipeline.prediction.rows import is_ours, label_column, read_label, safe_name
+from pipeline.files.cells import is_ours, label_column, read_label, safe_cell, safe_name
+from pipeline.files.names import escape, unescape
+from pipeline.files.walk import reason_to_ignore
 from pipeline.sources.source import Source
 
 

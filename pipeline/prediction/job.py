@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
-import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +13,10 @@ from typing import Any, NamedTuple, Protocol
 
 from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError
-from pipeline.files.walk import escape
+from pipeline.files.names import escape
+from pipeline.files.stamps import stamp_of
 from pipeline.images.decode import PictureError
+from pipeline.prediction.chunks import CHUNK_OF_RUN, LEAST, MOST, ONE_IN, Chunk, cut
 from pipeline.prediction.formats import FORMATS
 from pipeline.prediction.inputs import Batch, Item, Run
 from pipeline.prediction.journal import Journal, Record, marked, still_holds
@@ -29,26 +29,11 @@ from pipeline.prediction.predict import (
     batches,
     classify,
     classify_all,
-    digest_of,
-    load_one,
-    stamp_of,
-    stamps_of,
 )
+from pipeline.prediction.read import digest_of, load_one, stamps_of
 from pipeline.prediction.rows import ERROR, OK, Rows, Tally
 
 UNSURE, ERRORS = "_unsure", "_errors"
-LEAST, MOST, ONE_IN = 512, 2048, 512  # files in a chunk: about 1,024
-CHUNK_OF_RUN = 16_384
-
-
-class Chunk(NamedTuple):
-    """Items that are done, and done again, as a whole; `key` tells them, their names and true labels from others."""
-
-    key: str
-    items: Batch
-
-    def __str__(self) -> str:
-        return f"{escape(self.items.path)}" if isinstance(self.items, Run) else self.items[0].name
 
 
 class Done(NamedTuple):
@@ -272,43 +257,6 @@ def unfinished_move(classifier: ImageClassifier, output: Path, target: str | Non
             )
         tally.merge(record.counts)
     return Outcome(tally, journal, state["chunks"])
-
-
-def cut(items: Iterable[Item | Run]) -> Iterator[Chunk]:
-    """Cut a stream into chunks: a run by the places of its pictures, other items where a name says so.
-
-    So one file more or less makes another chunk or two of those around it, and leaves all others what they were
-    (content-defined chunking, as in Muthitacharoen et al. 2001, "A low-bandwidth network file system").
-    """
-    times: Counter[str] = Counter()
-    for part in _parts(items):
-        key = key_of(part)
-        times[key] += 1  # where the same files are named in the same order again, each time is a chunk of its own
-        yield Chunk(key if times[key] == 1 else f"{key}-{times[key]}", part)
-
-
-def _parts(items: Iterable[Item | Run]) -> Iterator[Batch]:
-    part: list[Item] = []
-    for item in items:
-        ends = isinstance(item, Run) or (len(part) >= LEAST and zlib.crc32(item.name.encode()) % ONE_IN == 0)
-        if part and (ends or len(part) == MOST):
-            yield part
-            part = []
-        if isinstance(item, Run):
-            yield from (item[start : start + CHUNK_OF_RUN] for start in range(0, len(item), CHUNK_OF_RUN))
-        else:
-            part.append(item)
-    if part:
-        yield part
-
-
-def key_of(items: Batch) -> str:
-    """Return 32 hexadecimal digits that tell items, their names and true labels from others."""
-    if isinstance(items, Run):
-        text = f"{items.path}\1{items.prefix}\1{items.start}\1{items.stop}"
-    else:
-        text = "\0".join(f"{item.path}\1{item.name}\1{item.true_label}\1{item.key}" for item in items)
-    return hashlib.sha256(os.fsencode(text)).hexdigest()[:32]
 
 
 def _holds(

@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 from model.storage.atomic import replacing
 from pipeline.errors import InputError
-from pipeline.files.walk import escape
+from pipeline.files.names import escape
+from pipeline.files.stamps import Stamp, stamp_of
 from pipeline.prediction.formats import Format
 from pipeline.prediction.inputs import Item
-from pipeline.prediction.predict import Stamp, stamp_of
 
 _FORMAT = {"format": "facette-journal", "version": 2}
 

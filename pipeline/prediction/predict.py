@@ -6,35 +6,33 @@ whole, with one thread of BLAS: what comes out depends neither on timing nor on 
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.activations import Array
-from pipeline.classifier import ImageClassifier, Pictures
-from pipeline.data.config import Geometry
-from pipeline.errors import InputError
-from pipeline.images.decode import PictureError, decode, from_array, read_bytes, render
+from pipeline.classifier import ImageClassifier
+from pipeline.files.stamps import Stamp
 from pipeline.prediction.formats import WRITERS, write_csv, write_jsonl
-from pipeline.prediction.inputs import Batch, Item, Run, find_items, open_container
+from pipeline.prediction.inputs import Batch, Item, Run, find_items
+from pipeline.prediction.read import Loaded, load, load_run
 from pipeline.prediction.rows import ABSTAIN, ERROR, OK, Row, Rows, Tally, columns, text_column
-from pipeline.sources.source import Sample
 
 __all__ = ["WRITERS", "Item", "Row", "Tally", "columns", "find_items", "predict", "write_csv", "write_jsonl"]
 
 BATCH_BYTES = 1 << 23  # of pictures in a batch; large matrix products pay, but
+
 FILES_IN_BATCH, PICTURES_IN_BATCH = (64, 256), (64, 4096)  # at least and at most; those of a data set cost less to read
+
 PIECE = 8  # files that a thread reads at a time
+
 AHEAD = 16  # batches a thread may be ahead of the rows that are written: what waits is rows, not pictures
 
 T = TypeVar("T")
@@ -63,22 +61,6 @@ class Settings:
     doubt_limit: float = math.inf
     only: tuple[str, ...] = ()
     format: str = "csv"
-
-
-class Stamp(NamedTuple):
-    """Size in bytes and time of change, in nanoseconds, of a file; -1 where there is none."""
-
-    size: int
-    mtime: int
-
-
-class Loaded(NamedTuple):
-    """A batch that was read: its good pictures (k, height, width, channels), and as `Rows` has it the rest."""
-
-    images: Pictures
-    errors: dict[int, tuple[str, str]]
-    digests: NDArray[np.bytes_]
-    stamps: list[Stamp]
 
 
 class Classified(NamedTuple):
@@ -210,25 +192,6 @@ def _rank(probabilities: Array, topk: int) -> tuple[NDArray[np.integer], Array]:
     return order, np.take_along_axis(probabilities, order, axis=0)
 
 
-def load(items: Sequence[Item], geometry: Geometry) -> Loaded:
-    """Read and decode a batch of items."""
-    stamps = stamps_of(items)  # before reading: a file that changes meanwhile shows next time
-    found = [load_one(item, geometry) for item in items]
-    images = [image for image, _, _ in found if image is not None]
-    stacked = np.stack(images) if images else np.empty((0, *geometry.shape), np.uint8)
-    errors = {i: (error.code, str(error)) for i, (_, _, error) in enumerate(found) if error}
-    return Loaded(stacked, errors, np.array([digest.encode() for _, digest, _ in found], "S64"), stamps)
-
-
-def load_run(run: Run, geometry: Geometry) -> Loaded:
-    """Read the pictures of a data set that follow one another."""
-    stamp = stamp_of(run.path)
-    images: Pictures = run  # the classifier reads some at a time
-    if run.data.geometry != geometry:
-        images = np.stack([render(from_array(image), geometry) for image in np.asarray(run)])
-    return Loaded(images, {}, run.digests(), [stamp])
-
-
 def _joined(parts: Sequence[Loaded]) -> Loaded:
     if len(parts) == 1:
         return parts[0]
@@ -251,67 +214,3 @@ def true_labels_of(items: Sequence[Item], classes: tuple[str, ...]) -> tuple[tup
             number[item.true_label] = len(classes) + len(others)
             others.append(item.true_label)
     return (*classes, *others), np.array([number[item.true_label] for item in items])
-
-
-def load_one(item: Item, geometry: Geometry) -> tuple[NDArray[np.uint8] | None, str, PictureError | None]:
-    """Return the picture of an item (or None), the SHA-256 of its bytes, and what is wrong with it (or None)."""
-    digest = ""
-    try:
-        data = read_item(item)
-        if isinstance(data, bytes):
-            digest = hashlib.sha256(data).hexdigest()
-            return decode(data, geometry), digest, None
-        digest = hashlib.sha256(data.tobytes()).hexdigest()
-        return render(from_array(data), geometry), digest, None
-    except PictureError as error:
-        return None, digest, error
-    except MemoryError:
-        return None, digest, PictureError("too_large", "does not fit in memory")
-
-
-def digest_of(item: Item) -> str:
-    """Return the SHA-256 of an item's picture file, without decoding it.
-
-    Raises
-    ------
-    PictureError
-        When it cannot be read.
-    """
-    data = read_item(item)
-    return hashlib.sha256(data if isinstance(data, bytes) else data.tobytes()).hexdigest()
-
-
-def read_item(item: Item) -> bytes | NDArray[np.uint8]:
-    """Return the bytes of an item's picture file, or its picture as an array (from a file of arrays).
-
-    Raises
-    ------
-    PictureError
-    """
-    if item.refused:
-        raise PictureError(*item.refused)
-    if item.key is None:
-        return read_bytes(item.path)
-    try:
-        return open_container(str(item.path)).read(Sample(item.name, key=item.key))
-    except InputError as error:  # it was there when the items were listed
-        raise PictureError("io_error", str(error)) from None
-
-
-def stamps_of(items: Iterable[Item]) -> list[Stamp]:
-    """Return the stamp of each item's file."""
-    stamps: list[Stamp] = []
-    before: Path | None = None
-    for item in items:
-        stamps.append(stamps[-1] if item.path is before else stamp_of(item.path))
-        before = item.path
-    return stamps
-
-
-def stamp_of(path: Path) -> Stamp:
-    """Return the stamp of a file."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 (half the time of Path.stat)
-    except (OSError, ValueError):
-        return Stamp(-1, -1)
-    return Stamp(status.st_size, status.st_mtime_ns)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,9 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.files.walk import count, escape, safe_cell
+from pipeline.text import count
 
 STATUSES = ("ok", "abstain", "error")
+
 OK, ABSTAIN, ERROR = range(3)
 
 
@@ -131,37 +131,6 @@ def columns(topk: int) -> list[str]:
     more = [name for k in range(2, topk + 1) for name in (f"label_{k}", f"probability_{k}")]
     after = ["true_label", "error_code", "error_message", "sha256", "model_id"]
     return ["path", "status", "label", "probability", *more, *after]
-
-
-def safe_name(path: object) -> str:
-    """Return a path as valid UTF-8 that no spreadsheet takes for a formula."""
-    return safe_cell(escape(str(path)))
-
-
-_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
-
-
-def safe_label(label: str) -> str:
-    """Return a label as it may stand in a table: what a spreadsheet would run begins with ``./``, like a path.
-
-    Plain numbers such as -1 stay: they are run by nothing, and often are classes.
-    """
-    return label if _NUMBER.fullmatch(label) else safe_cell(label)
-
-
-def label_column(columns: Iterable[str]) -> str:
-    """Return which column of a table tells what is true: in one that a prediction wrote, `label` is an answer."""
-    return "true_label" if is_ours(columns) else "label"
-
-
-def is_ours(columns: Iterable[str]) -> bool:
-    """Tell by its columns whether a prediction wrote a table."""
-    return {"true_label", "model_id"} <= set(columns)
-
-
-def read_label(cell: str) -> str:
-    """Return the label that `safe_label` made a cell of."""
-    return cell[2:] if cell.startswith("./") and safe_label(cell[2:]) == cell else cell
 
 
 class Tally:

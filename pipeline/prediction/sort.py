@@ -19,10 +19,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.files.walk import escape
+from pipeline.files.names import escape
+from pipeline.files.stamps import Stamp, stamp_of
 from pipeline.prediction.job import ERRORS, UNSURE
 from pipeline.prediction.journal import Journal
-from pipeline.prediction.predict import Stamp, stamp_of
 
 
 def sort_pictures(journal: Journal, keys: Sequence[str], target: str | Path, *, move: bool) -> Counter[str]:

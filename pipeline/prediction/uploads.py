@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.classifier import ImageClassifier
-from pipeline.data.config import Geometry
+from pipeline.files.cells import safe_name
 from pipeline.files.walk import LITTER
 from pipeline.images.decode import MAX_PIXELS, Picture, PictureError, decode, open_picture
-from pipeline.prediction.rows import Row, safe_name
+from pipeline.images.geometry import Geometry
+from pipeline.prediction.rows import Row
 
 SHOWN_SIDE = 640  # longest side, in pixels, of the picture kept for showing
 FAR_FROM_ASPECT = 1.25  # a cut that loses more than a fifth of the picture is worth a hint

@@ -23,7 +23,7 @@ from model.storage.hdf5 import DAMAGE
 from pipeline.data.dataset import Dataset, is_dataset, open_hdf5
 from pipeline.data.splits import SPLITS
 from pipeline.errors import InputError
-from pipeline.files.walk import escape
+from pipeline.files.names import escape
 from pipeline.images.decode import PictureError
 from pipeline.sources.source import Sample, Source
 from pipeline.sources.zip_archive import check_member

@@ -15,9 +15,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.files.walk import escape
-from pipeline.prediction.rows import label_column, read_label
-from pipeline.sources.source import SPLIT_NAMES, Files, Sample, Source
+from pipeline.files.cells import label_column, read_label
+from pipeline.files.names import escape
+from pipeline.sources.labels import SPLIT_NAMES
+from pipeline.sources.source import Files, Sample, Source
 
 
 def open_manifest(path: Path, group_by: str = "") -> Source:

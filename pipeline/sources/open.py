@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pipeline.errors import InputError
-from pipeline.files.walk import Listing, escape, list_pictures
+from pipeline.files.names import escape
 from pipeline.sources.arrays import open_hdf5_source, open_npy, open_npz
 from pipeline.sources.builtin import NAMED_SETS, open_named
+from pipeline.sources.folder import open_folder
+from pipeline.sources.labels import check_class_names, group_samples
 from pipeline.sources.manifest import open_manifest
-from pipeline.sources.source import Files, Source, arrange, check_class_names, group_samples
+from pipeline.sources.source import Source
 from pipeline.sources.zip_archive import open_zip
 
 
@@ -59,41 +61,6 @@ def open_source(location: str | Path, group_by: str = "") -> Source:
     if not path.exists():
         raise InputError(f"{escape(path)}: there is no such file or folder; give {kinds}")
     raise InputError(f"{escape(path)}: is not a source of pictures; give {kinds}")
-
-
-def open_folder(root: Path, group_by: str = "") -> Source:
-    """List class folders, ready-made splits of class folders, or a folder of unlabelled pictures."""
-    listing = list_pictures(root)
-    if not listing.files:
-        passed = (
-            f" ({sum(listing.ignored.values())} hidden or system files were passed over)" if listing.ignored else ""
-        )
-        raise InputError(
-            f"{escape(root)}: holds no pictures{passed}; give a folder with one sub-folder of pictures for each class"
-        )
-    course = sorted(name for name in listing.files if name.endswith((".h5", ".hdf5")))
-    if course and len(course) == len(listing.files):
-        return open_hdf5_source(root / course[0])
-    samples, notes = arrange(listing.files, escape(root))
-    files = Files(str(root.absolute()))
-    return Source(
-        kind="folder",
-        location=escape(root),
-        samples=samples,
-        read=files,
-        stamp=files.stamp,
-        ignored=listing.ignored,
-        rejected=[(escape(path), "permission", "folder may not be read by this user") for path in listing.unreadable],
-        notes=(*notes, *_empty_folder_notes(listing)),
-    )
-
-
-def _empty_folder_notes(listing: Listing) -> tuple[str, ...]:
-    empty = [escape(path) for path in listing.empty_folders]
-    if not empty:
-        return ()
-    more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
-    return (f"folders without any file: {', '.join(empty[:5])}{more}",)
 
 
 def _has_ending(*endings: str) -> Callable[[Path], bool]:

@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import InputError
-from pipeline.files.walk import escape, reason_to_ignore_name, sort_key
+from pipeline.files.names import escape
+from pipeline.files.stamps import Stamp, stamp_of
+from pipeline.files.walk import reason_to_ignore_name, sort_key
 from pipeline.images.decode import MAX_BYTES, PictureError, sniff
+from pipeline.sources.labels import arrange
 from pipeline.sources.manifest import parse_manifest
-from pipeline.sources.source import Sample, Source, Stamp, arrange, stamp_of
+from pipeline.sources.source import Sample, Source
 
 _LARGEST_RATIO = 200
 _RATIO_FROM_BYTES = 1 << 24

@@ -20,7 +20,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,14 +32,14 @@ from model.storage.checkpoint import FormatError
 from model.training import Diverged, EpochRecord
 from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError
-from pipeline.sources.demo import write_demo
-from pipeline.training.prepare import prepare
 from pipeline.training.run import TrainingRun
-from pipeline.training.run_folder import run_folder
 
 _log = logging.getLogger(__name__)
+
 _SECONDS_BETWEEN_LOOKS = 0.5
+
 _UNITS, _PICTURES = 36, 1_000  # at most, in a look
+
 _OWN_FAULT = "The training failed for a reason of its own; the terminal that runs the app says more."
 
 
@@ -342,6 +341,7 @@ class Training:
 
 
 _STARTED: weakref.WeakSet[Training] = weakref.WeakSet()
+
 _SECONDS_TO_LEAVE = 10
 
 
@@ -371,28 +371,3 @@ class _Watched:
             if self._closed.is_set():
                 raise _Closed
             yield batch
-
-
-def train_demo(demo: str, runs: str | Path, data: str | Path = "data", **settings: Any) -> Training:
-    """Return a training on demo pictures, not begun yet, which ends with a run as `facette demo` leaves it.
-
-    Parameters
-    ----------
-    demo : str
-        A name of `pipeline.sources.demo.DEMOS`.
-    runs, data : str or Path
-        Folders of the runs and of the demo's pictures.
-    **settings
-        Fields of `pipeline.training.prepare.Recipe`.
-    """
-
-    def finish(run: TrainingRun) -> Path:
-        run.finish()
-        return run.folder / "model.h5"
-
-    return Training(partial(_prepare_demo, demo, Path(runs), Path(data), settings), at_end=finish)
-
-
-def _prepare_demo(demo: str, runs: Path, data: Path, settings: dict[str, Any]) -> TrainingRun:
-    source = write_demo(demo, data / demo)
-    return prepare(source, run_folder(runs, None, Path(f"demo-{demo}")), **settings)

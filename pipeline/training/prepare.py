@@ -11,59 +11,31 @@ report.html and filters.png; data.h5 too, where the pictures did not come from a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from model.config import NetworkConfig, TrainingConfig
-from model.storage.checkpoint import load_state
-from model.training import TrainingState, start
+from model.config import TrainingConfig
+from model.training import start
 from pipeline.classifier import ImageClassifier
-from pipeline.data.config import DataConfig, Geometry
+from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
-from pipeline.evaluation.evaluate import pictures
+from pipeline.evaluation.scores import pictures
 from pipeline.images.augment import MANY, AugmentConfig
 from pipeline.ingestion.ingest import ingest
 from pipeline.preprocess import Preprocessor
 from pipeline.sources.open import open_source
 from pipeline.training.augmentation_trial import resolve_by_trial
 from pipeline.training.pretrain import resolve_pretraining
+from pipeline.training.recipe import Recipe
 from pipeline.training.run import TrainingRun, geometry_settings
 from pipeline.training.run_folder import making
 
-DEFAULT_MEMORY = 1_000_000_000  # bytes of pictures held in memory before training reads from the file instead
 _FURTHER = 0.1  # of the learning rate, for a model trained before: at full rate it first forgets what it knew
+
 _EPOCHS_OF_MANY = 20
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides what comes out of a training, but for the pictures.
-
-    Attributes
-    ----------
-    network, training, augmentation
-        Configurations; their "auto" values are resolved for the pictures.
-    pretrain_on : str or Path, optional
-        Folder of photographs for `training.pretrain`; None: those that come with scikit-learn and scikit-image.
-    memory : int
-        Bytes of pictures to hold in memory.
-    threads : int, optional
-        That share a matrix product; by default all cores or one, whichever is quicker in a few trial steps. The same
-        number on the same machine gives the same weights, bit for bit.
-    """
-
-    network: NetworkConfig = NetworkConfig()
-    training: TrainingConfig = TrainingConfig()
-    augmentation: AugmentConfig = AugmentConfig()
-    pretrain_on: str | Path | None = None
-    memory: int = DEFAULT_MEMORY
-    threads: int | None = None
 
 
 def prepare(
@@ -244,68 +216,3 @@ def _check_fits(initial: ImageClassifier, dataset: Dataset, source: str) -> None
             f"{source}: its pictures are {dataset.geometry.to_json()}, the model to start from takes "
             f"{initial.geometry.to_json()}; give the folder of pictures instead"
         )
-
-
-def resume(folder: str | Path, *, threads: int | None = None) -> TrainingRun:
-    """Take up a run where its checkpoint.h5 left it, with as many threads unless told otherwise.
-
-    Raises
-    ------
-    InputError
-        When there is no checkpoint, or the data set it was made with is gone or has changed.
-    """
-    folder = Path(folder)
-    if folder.name == "checkpoint.h5" and not folder.is_dir():
-        folder = folder.parent
-    path = folder / "checkpoint.h5"
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "there is no such folder"
-        raise InputError(f"{folder}: {what}; name the folder of a run, such as runs/first")
-    if not path.is_file():
-        raise InputError(f"{folder}: has no checkpoint.h5 to resume from; start the training anew")
-    state, extra, arrays = load_state(path)
-    try:
-        return _resumed(folder, state, extra, arrays, threads)
-    except InputError:
-        raise
-    except (LookupError, TypeError, AttributeError, ValueError) as error:  # a stranger's file may lack anything
-        raise InputError(f"{path}: is damaged ({error}); start the training anew") from None
-
-
-def _resumed(
-    folder: Path, state: TrainingState, extra: dict[str, Any], arrays: dict[str, np.ndarray], threads: int | None
-) -> TrainingRun:
-    data_path = folder / "data.h5"
-    if not data_path.is_file():
-        data_path = Path(extra["data"])
-    if not data_path.is_file():
-        raise InputError(f"{data_path}: the data set of this run is gone; bring it back, or start the training anew")
-    geometry, augmentation = Geometry(**extra["geometry"]), AugmentConfig(**extra["augmentation"])
-    preprocessor = Preprocessor(geometry, bool(extra["contrast"]), arrays["shift"].reshape(-1, 1), extra["scale"])
-    if not (math.isfinite(preprocessor.scale) and len(arrays["shift"]) == geometry.n_x):
-        raise TypeError("the preprocessing does not fit the pictures")
-    dataset = Dataset.open(data_path)
-    try:
-        if dataset.fingerprint != extra["fingerprint"] or dataset.geometry != geometry:
-            raise InputError(
-                f"{data_path}: has changed since {folder / 'checkpoint.h5'} was written; start the training anew"
-            )
-        return TrainingRun(
-            folder=folder,
-            source=str(extra["source"]),
-            data_path=data_path,
-            dataset=dataset,
-            preprocessor=preprocessor,
-            state=state,
-            augmentation=augmentation,
-            memory=int(extra["memory"]),
-            threads=threads or int(extra["threads"]),
-            started_from=str(extra["started_from"]),
-            seen_before=arrays["seen_before"],
-            first_layer_before=arrays.get("first_layer_before"),
-            pretrain_on=str(extra["pretrain_on"]),
-            trial=dict(extra.get("trial", {})),
-        )
-    except BaseException:
-        dataset.close()
-        raise

@@ -26,11 +26,11 @@ from model.edges.first_layer import (
 from model.edges.upper_layers import pretrain_upper_layers
 from model.training import TrainingState
 from pipeline.classifier import ImageClassifier
-from pipeline.data.config import Geometry
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.images.augment import AugmentConfig
 from pipeline.images.crops import embedded_photographs, folder_photographs, take_crops
+from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
 
 _PRETRAINING = 2  # tells this use of the seed from others

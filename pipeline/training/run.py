@@ -30,17 +30,19 @@ from model.storage.atomic import replacing
 from model.storage.checkpoint import save_state
 from model.training import EpochRecord, Run, TrainingState, check_sources, start, train
 from pipeline.classifier import ImageClassifier
-from pipeline.data.config import DataConfig, Geometry
+from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
+from pipeline.evaluation.baselines import Baseline, baselines
 from pipeline.evaluation.calibrate import calibrated
-from pipeline.evaluation.evaluate import Baseline, Evaluation, baselines, score, split_probabilities
+from pipeline.evaluation.scores import Evaluation, score, split_probabilities
 from pipeline.explanation import report
 from pipeline.explanation.figures import draw_filters, save_figure
 from pipeline.explanation.layers import score_first_layer
+from pipeline.files.toml import to_toml
 from pipeline.images.augment import AugmentConfig
+from pipeline.images.geometry import Geometry
 from pipeline.ingestion.ingest import IngestReport
 from pipeline.preprocess import Preprocessor
-from pipeline.settings import to_toml
 from pipeline.training.batches import picture_batches
 from pipeline.training.pretrain import learn_first_layer, learn_upper_layers
 from pipeline.training.run_folder import bring_back, forget_replaced

@@ -16,9 +16,10 @@ from model.storage.checkpoint import config_from
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
-from pipeline.evaluation.evaluate import Evaluation, score, split_probabilities
+from pipeline.evaluation.scores import Evaluation, score, split_probabilities
 from pipeline.images.augment import AugmentConfig
-from pipeline.training.prepare import Recipe, begin
+from pipeline.training.prepare import begin
+from pipeline.training.recipe import Recipe
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from model.storage.checkpoint import FormatError, load_state
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.describe import describe_model
-from pipeline.data.config import Geometry
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.images.decode import ERROR_CODES, PictureError, decode, measure, open_picture
+from pipeline.images.geometry import Geometry
 from pipeline.ingestion.ingest import ingest
 from pipeline.sources.open import open_source
 

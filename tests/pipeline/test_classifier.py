@@ -17,7 +17,7 @@ from model.storage.hdf5 import write_attribute
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 from pipeline.images.decode import PictureError
-from pipeline.training.prepare import resume
+from pipeline.training.resume import resume
 
 
 def test_saved_network_equals_the_trained_one_with_everything_folded(run_path):

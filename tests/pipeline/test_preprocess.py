@@ -8,7 +8,7 @@ import pytest
 from model.config import NetworkConfig
 from model.network import class_probabilities
 from model.parameters import initialize
-from pipeline.data.config import Geometry
+from pipeline.images.geometry import Geometry
 from pipeline.preprocess import CONTRAST_FLOOR, Preprocessor
 
 GEOMETRY = Geometry(25, 25, "gray", "crop")

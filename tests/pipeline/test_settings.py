@@ -10,7 +10,8 @@ import pytest
 from model.config import NetworkConfig, TrainingConfig
 from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
-from pipeline.settings import add_flags, config_from_flags, read_toml, to_toml
+from pipeline.files.toml import read_toml, to_toml
+from pipeline.settings import add_flags, config_from_flags
 
 KINDS = (DataConfig, NetworkConfig, TrainingConfig)
 

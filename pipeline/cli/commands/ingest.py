@@ -1,4 +1,4 @@
-"""`facette ingest` and `facette inspect`."""
+"""`facette ingest`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import json
 import os
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cli.console import progress_bar, say
 from pipeline.errors import InputError
-from pipeline.files.walk import count
+from pipeline.text import count
 
 if TYPE_CHECKING:
-    from pipeline.training.runs import RunSummary
+    pass
 
 
 def ingest_flags(parser: Parser) -> None:
@@ -44,10 +43,10 @@ def ingest_flags(parser: Parser) -> None:
 
 def ingest(arguments: Arguments) -> int:
     """Turn pictures into a data set file."""
-    from pipeline.cli.console import describe_ingest
+    from pipeline.cli.describe import describe_ingest
     from pipeline.data.config import DataConfig
     from pipeline.ingestion import ingest as ingesting
-    from pipeline.ingestion.decoding import folder_of
+    from pipeline.ingestion.resume import folder_of
     from pipeline.settings import config_from_flags
 
     for one, other in (("workers", "dask"), ("append", "overwrite")):
@@ -89,69 +88,3 @@ def _work(arguments: Arguments) -> Any:
     from pipeline.workers import Cluster, Processes
 
     return Cluster(arguments.dask) if arguments.dask else Processes(arguments.workers)
-
-
-def inspect_flags(parser: Parser) -> None:
-    """Add the flags of `inspect`."""
-    parser.add_argument(
-        "what",
-        nargs="?",
-        help="pictures, a data set, a model, a run or a folder of runs; nothing: the installation",
-    )
-    parser.add_argument("--json", action="store_true", help="of pictures and runs: print the findings as JSON")
-    parser.add_argument("--html", metavar="FILE", help="of pictures: write the findings as a page")
-    parser.add_argument("--contact-sheet", metavar="FILE", help="of pictures: write examples of the findings as a PNG")
-    parser.add_argument("--group-by", default="", metavar="KEY", help="of pictures: as in `facette ingest`")
-
-
-def inspect(arguments: Arguments) -> int:
-    """Describe a model, look through pictures, or describe the installation."""
-    from pipeline.classifier import ImageClassifier, is_model
-    from pipeline.cli.describe import describe_installation, describe_model
-
-    if arguments.what and not is_model(arguments.what):
-        from pipeline.training.runs import list_runs
-
-        runs = list_runs(arguments.what)
-        return _compare(arguments, runs) if runs else _audit(arguments)
-    if arguments.json or arguments.html or arguments.contact_sheet:
-        raise InputError("--json, --html and --contact-sheet are for pictures: name a folder or a data set")
-    print(describe_model(ImageClassifier.load(arguments.what)) if arguments.what else describe_installation())
-    return 0
-
-
-def _compare(arguments: Arguments, runs: Sequence[RunSummary]) -> int:
-    from dataclasses import asdict
-
-    from pipeline.cli.describe import describe_runs
-
-    if arguments.html or arguments.contact_sheet or arguments.group_by:
-        raise InputError("--html, --contact-sheet and --group-by are for pictures; this is a folder of runs")
-    found = [{**asdict(run), "model": str(run.model), "baselines": dict(run.baselines)} for run in runs]
-    print(json.dumps(found, indent=2) if arguments.json else describe_runs(runs))
-    return 0
-
-
-def _audit(arguments: Arguments) -> int:
-    from model.storage.atomic import replacing
-    from pipeline.audit.audit import audit
-    from pipeline.cli.describe import describe_dataset
-    from pipeline.data.config import DataConfig
-    from pipeline.data.dataset import Dataset, is_dataset
-
-    config = DataConfig(group_by=arguments.group_by)
-    with progress_bar("Looking at pictures", "pictures") as progress:
-        report = audit(arguments.what, config=config, jobs=os.cpu_count() or 1, progress=progress)
-    if arguments.html:
-        with replacing(arguments.html) as temporary:
-            temporary.write_text(report.to_html(), encoding="utf-8")
-    if arguments.contact_sheet:
-        report.write_contact_sheet(arguments.contact_sheet)
-    if arguments.json:
-        print(report.to_json())
-        return 0
-    if is_dataset(arguments.what):
-        with Dataset.open(arguments.what) as dataset:
-            print(describe_dataset(dataset))
-    print(report.to_text())
-    return 0

@@ -1,4 +1,4 @@
-"""`facette predict`, `evaluate` and `app`: a trained model at work."""
+"""`facette predict`."""
 
 from __future__ import annotations
 
@@ -24,85 +24,6 @@ if TYPE_CHECKING:
     from pipeline.prediction.job import Work
     from pipeline.prediction.predict import Settings
     from pipeline.prediction.rows import Tally
-
-
-def evaluate_flags(parser: Parser) -> None:
-    """Add the flags of `evaluate`."""
-    from pipeline.settings import positive
-
-    parser.add_argument("model", help="model.h5 of a run")
-    parser.add_argument("data", help="a folder with a sub-folder for each class, or a data set (.h5)")
-    parser.add_argument(
-        "--split",
-        choices=("test", "validation", "train", "all"),
-        help="of the data to use (default: test where the data has splits, else all)",
-    )
-    parser.add_argument(
-        "--include-seen", action="store_true", help="count pictures, too, that took part in this model's training"
-    )
-    parser.add_argument(
-        "--naive",
-        action="store_true",
-        help="train the same recipe on a split blind to copies and groups, to see what it would promise",
-    )
-    parser.add_argument(
-        "--average-views",
-        type=positive,
-        default=1,
-        metavar="N",
-        help="average the answers over N variations of each picture, of the kind it was trained on (N times the time)",
-    )
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
-
-
-def evaluate(arguments: Arguments) -> int:
-    """Measure a classifier on labelled pictures that took no part in its training."""
-    from pipeline.classifier import ImageClassifier
-    from pipeline.cli.console import describe_evaluation
-    from pipeline.evaluation import evaluate as evaluating
-    from pipeline.evaluation.abstention import describe
-
-    classifier = ImageClassifier.load(arguments.model)
-    if arguments.naive:
-        return _compare_with_naive_split(classifier, arguments)
-    with progress_bar("Reading pictures", "pictures") as progress:
-        found, notes = evaluating.evaluate(
-            classifier,
-            arguments.data,
-            split=arguments.split,
-            include_seen=arguments.include_seen,
-            views=arguments.average_views,
-            jobs=os.cpu_count() or 1,
-            progress=progress,
-        )
-    for note in notes:
-        say(f"Note: {note}")
-    print(json.dumps(found.to_json(), indent=2) if arguments.json else describe_evaluation(found))
-    if found.abstention and not arguments.json:
-        print(describe(found.abstention))
-    return 0
-
-
-def _compare_with_naive_split(classifier: ImageClassifier, arguments: Arguments) -> int:
-    from pipeline.cli.console import percent, table
-    from pipeline.training.split_comparison import compare_with_naive_split
-
-    if arguments.split or arguments.include_seen or arguments.average_views > 1:
-        raise InputError("--naive compares test splits; leave out --split, --include-seen and --average-views")
-    found = compare_with_naive_split(
-        classifier, arguments.data, begin_training=lambda: say("Training the same recipe on a naive split")
-    )
-    rows = {"this split": found.honest, "naive split": found.naive}
-    if arguments.json:
-        print(json.dumps({name.partition(" ")[0]: score.to_json() for name, score in rows.items()}, indent=2))
-        return 0
-    lines = [("test accuracy", "pictures", "", "95% interval")]
-    lines += [
-        (name, f"{score.m:,}", percent(score.accuracy), f"{percent(score.low)} to {percent(score.high)}")
-        for name, score in rows.items()
-    ]
-    print(table(lines))
-    return 0
 
 
 def predict_flags(parser: Parser) -> None:
@@ -222,9 +143,9 @@ def _to_file(
     arguments: Arguments, classifier: ImageClassifier, inputs: Inputs, settings: Settings, progress: Callable
 ) -> int:
     """Write rows to a file, which appears complete or not at all, and sort the pictures where that was asked."""
-    from pipeline.files.walk import count
     from pipeline.prediction.job import Outcome, predict_to_file, unfinished_move
     from pipeline.prediction.sort import check_target, sort_pictures
+    from pipeline.text import count
 
     target, output = arguments.copy_to or arguments.move_to, Path(arguments.output)
     if target and inputs.containers:
@@ -295,22 +216,3 @@ def _report(arguments: Arguments, tally: Tally, text: str) -> int:
     if arguments.json:
         print(json.dumps(tally.to_json()), file=sys.stderr if arguments.output == "-" else sys.stdout)
     return 3 if tally.statuses["error"] else 0
-
-
-def app_flags(parser: Parser) -> None:
-    """Add the flags of `app`."""
-    parser.add_argument("model", nargs="?", help="model.h5 to start with (default: the newest in runs/)")
-    parser.add_argument("--runs", default="runs", help="folder of runs to choose from (default: runs)")
-    parser.add_argument("--port", type=int, default=8501, help="of the local server (default: 8501)")
-    parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
-
-
-def app(arguments: Arguments) -> int:
-    """Serve the app."""
-    from pipeline.serve import launch
-
-    if arguments.model:
-        from pipeline.classifier import ImageClassifier
-
-        ImageClassifier.load(arguments.model)  # a wrong file is told here, not in the browser
-    return launch(arguments.model, arguments.runs, arguments.port, browser=not arguments.no_browser)

@@ -1,28 +1,31 @@
-"""`facette train` and `facette demo`."""
+"""`facette train`."""
 
 from __future__ import annotations
 
 import os
 import shlex
+import sys
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli.console import progress_bar, say
 from pipeline.errors import InputError
-from pipeline.files.walk import count
+from pipeline.text import count
 
 if TYPE_CHECKING:
+    from model.training import EpochRecord
     from pipeline.training.run import TrainingRun
 
 
-def _add_training_flags(parser: Parser) -> None:
+def add_training_flags(parser: Parser) -> None:
+    """Add the flags of everything that trains."""
     from model.config import NetworkConfig, TrainingConfig
-    from pipeline.data.config import DataConfig, RunConfig
+    from pipeline.data.config import DataConfig
     from pipeline.images.augment import AugmentConfig
     from pipeline.settings import add_flags
+    from pipeline.training.recipe import RunConfig
 
     group = parser.add_argument_group("run")
     group.add_argument("--name", help="of the run: results go to RUNS/NAME (default: from the source)")
@@ -45,7 +48,7 @@ def train_flags(parser: Parser) -> None:
         action="store_true",
         help="try ever larger learning rates for a moment, draw the cost, and stop",
     )
-    _add_training_flags(parser)
+    add_training_flags(parser)
 
 
 def train(arguments: Arguments) -> int:
@@ -58,7 +61,7 @@ def train(arguments: Arguments) -> int:
         from model.config import NetworkConfig, TrainingConfig
         from pipeline.data.config import DataConfig
         from pipeline.images.augment import AugmentConfig
-        from pipeline.training.prepare import resume
+        from pipeline.training.resume import resume
 
         kinds = (DataConfig, NetworkConfig, TrainingConfig, AugmentConfig)
         names = {field.name for kind in kinds for field in fields(kind)}
@@ -68,11 +71,11 @@ def train(arguments: Arguments) -> int:
         run = resume(arguments.resume, threads=None if threads == "auto" else int(threads))
         say(f"Resuming {run.folder} after epoch {run.state.epoch}")
     else:
-        run = _prepare(arguments, arguments.source, arguments.overwrite)
+        run = prepare_run(arguments, arguments.source, arguments.overwrite)
     with run.dataset:
         if arguments.find_learning_rate:
             return _find_learning_rate(run, arguments.argv)
-        code = _run_to_the_end(run)
+        code = run_to_the_end(run)
         return 3 if not code and run.ingested and run.ingested.rejected else code
 
 
@@ -82,13 +85,16 @@ def _refuse_flags(arguments: Arguments, names: set[str], why: str) -> None:
         raise InputError(f"{why}; leave out {', '.join(given)}")
 
 
-def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
+def prepare_run(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
+    """Prepare the run that the flags ask for."""
     from model.config import NetworkConfig, TrainingConfig
-    from pipeline.cli.console import describe_ingest
-    from pipeline.data.config import DataConfig, RunConfig
+    from pipeline.cli.describe import describe_ingest
+    from pipeline.data.config import DataConfig
+    from pipeline.files.toml import read_toml
     from pipeline.images.augment import AugmentConfig
-    from pipeline.settings import config_from_flags, read_toml
-    from pipeline.training.prepare import Recipe, prepare
+    from pipeline.settings import config_from_flags
+    from pipeline.training.prepare import prepare
+    from pipeline.training.recipe import Recipe, RunConfig
     from pipeline.training.run_folder import run_folder
 
     stored = read_toml(arguments.config) if arguments.config else {}
@@ -128,15 +134,16 @@ def _prepare(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
     return run
 
 
-def _run_to_the_end(run: TrainingRun) -> int:
+def run_to_the_end(run: TrainingRun) -> int:
+    """Train, evaluate and report; return the exit code."""
     from model.training import Diverged
-    from pipeline.cli.console import describe_plan, describe_result, show_epoch
+    from pipeline.cli.describe import describe_plan, describe_result
 
     say(describe_plan(run))
     total = int(run.state.training.epochs)
     try:
         for record in run.epochs():
-            show_epoch(record, total)
+            _show_epoch(record, total)
     except KeyboardInterrupt:
         return _interrupted(run)
     except Diverged as error:
@@ -156,6 +163,17 @@ def _run_to_the_end(run: TrainingRun) -> int:
     print(describe_result(result))
     print(f"The run is in {run.folder}: model.h5, report.html, filters.png, metrics.json, history.csv, config.toml")
     return 0
+
+
+def _show_epoch(record: EpochRecord, epochs: int) -> None:
+    """Write a line for about every tenth epoch; on a terminal, show those between in passing."""
+    from pipeline.cli.describe import describe_epoch
+
+    text = describe_epoch(record, epochs)
+    if record.epoch in (1, epochs) or record.epoch % max(1, epochs // 10) == 0 or record.seconds > 5:
+        say(text)
+    elif sys.stderr.isatty():
+        print(text, end="\033[K\r", file=sys.stderr, flush=True)
 
 
 def _interrupted(run: TrainingRun) -> int:
@@ -190,39 +208,3 @@ def _find_learning_rate(run: TrainingRun, words: list[str]) -> int:
     again = [word for word in words if word != "--find-learning-rate"]
     print(f"Train with:  {shlex.join(['facette', *again, '--learning-rate', f'{rate:.2g}'])}")
     return 0
-
-
-def demo_flags(parser: Parser) -> None:
-    """Add the flags of `demo`."""
-    parser.add_argument("demo", nargs="?", default="faces", help="faces or digits (default: faces)")
-    parser.add_argument("--data", default="data", help="folder for the demo's pictures (default: data)")
-    _add_training_flags(parser)
-
-
-def demo(arguments: Arguments) -> int:
-    """Write the demo's pictures, train on them and classify them."""
-    from pipeline.cli.commands.predict import predict, predict_flags
-    from pipeline.sources.demo import DEMOS, write_demo
-
-    folder = write_demo(arguments.demo, Path(arguments.data) / arguments.demo)
-    say(f"Demo: {DEMOS[arguments.demo].about}\nThe pictures are in {folder}, a folder for each class.")
-    again = arguments.overwrite or not arguments.name  # the demo's own run may be made anew without asking
-    arguments.name = arguments.name or f"demo-{arguments.demo}"
-    say(f"\n$ facette train {folder} --name {arguments.name}")
-    run = _prepare(arguments, str(folder), overwrite=again)
-    with run.dataset:
-        code = _run_to_the_end(run)
-    if code:
-        return code
-    output, model = run.folder / "predictions.csv", run.folder / "model.h5"
-    say(f"\n$ facette predict {model} {folder} -o {output}")
-    predict_flags(parser := Parser())
-    code = predict(parser.parse_args([str(model), str(folder), "-o", str(output), "--overwrite"]))
-    print(
-        f"\nWhat next:\n"
-        f"  look at {run.folder / 'report.html'} and {run.folder / 'filters.png'}\n"
-        f"  facette app {model}\n"
-        f"  facette train YOUR_PHOTOS/      (a folder with one sub-folder for each class)\n"
-        f"  facette predict {model} PICTURES/ -o predictions.csv"
-    )
-    return code

@@ -16,9 +16,9 @@ from pipeline.pages.playground.session import Bench
 from pipeline.pages.playground.settings import widget
 from pipeline.pages.widgets import markup
 from pipeline.pages.widgets.sidebar import Chosen
-from pipeline.playground import session
-from pipeline.playground.session import Pictures
+from pipeline.playground.images import Pictures, find_sources, from_files
 from pipeline.serve import MAX_UPLOAD_MEGABYTES
+from pipeline.settings import all_settings, read_image_settings
 from pipeline.sources.open import open_source
 from pipeline.sources.source import Source
 
@@ -47,9 +47,9 @@ def draw(bench: Bench, chosen: Chosen) -> dict[str, str]:
         )
         place = st.container()
         with st.container(horizontal=True):
-            found = session.settings()
+            found = all_settings()
             words = {name: widget(found[name], is_bound=True, width=180) for name in ("size", "color")}
-        data, problems = session.read_picture_settings(words)
+        data, problems = read_image_settings(words)
         with place:
             ways[way or "Faces"](bench, chosen, data)
         for sentence in filter(None, (*problems.values(), bench.problem)):
@@ -68,7 +68,7 @@ def _demo(name: str, bench: Bench, _: Chosen, data: DataConfig) -> None:
 
 
 def _found(bench: Bench, chosen: Chosen, data: DataConfig) -> None:
-    sources = session.find_sources(DATA, chosen.runs)
+    sources = find_sources(DATA, chosen.runs)
     if not sources:
         bench.clear()
         st.info(
@@ -104,9 +104,7 @@ def _uploaded(kind: str, bench: Bench, _: Chosen, data: DataConfig) -> None:
         if _few_enough(bench, len(given)):
             name = files[0].name.partition("/")[0]
             key = (kind, tuple(file.file_id for file in files))
-            bench.lay_out(
-                key, lambda: session.from_files([(path, file.getvalue()) for path, file in given], name), data
-            )
+            bench.lay_out(key, lambda: from_files([(path, file.getvalue()) for path, file in given], name), data)
     else:
         bench.lay_out((kind, files.file_id), lambda: _unpacked(bench, files.name, files.getvalue()), data)
 
@@ -140,9 +138,7 @@ def _by_class(bench: Bench, _: Chosen, data: DataConfig) -> None:
         _still_here(bench, "class", data, "Add pictures of two classes or more: ten of each are a beginning.")
     elif _few_enough(bench, len(files)):
         key = ("class", tuple((path, file.file_id) for path, file in files))
-        bench.lay_out(
-            key, lambda: session.from_files([(path, file.getvalue()) for path, file in files], "my-pictures"), data
-        )
+        bench.lay_out(key, lambda: from_files([(path, file.getvalue()) for path, file in files], "my-pictures"), data)
 
 
 def _few_enough(bench: Bench, n: int) -> bool:

@@ -9,9 +9,11 @@ from pipeline.pages.playground import images, settings, training
 from pipeline.pages.playground.session import Bench
 from pipeline.pages.widgets import markup, shapes
 from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
-from pipeline.playground import session
-from pipeline.playground.session import Pictures, Plan
-from pipeline.training.prepare import Recipe
+from pipeline.playground.export import export_command, export_python
+from pipeline.playground.images import Pictures
+from pipeline.playground.plan import Plan, make_plan
+from pipeline.settings import all_settings, read_settings, sentence_of
+from pipeline.training.recipe import Recipe
 
 _WATCH_EVERY = 0.7  # seconds
 
@@ -28,13 +30,13 @@ def render(chosen: Chosen) -> None:
     with left:
         words, places = settings.draw()
     words |= of_pictures
-    recipe, problems = session.read_settings(words)
+    recipe, problems = read_settings(words)
     plan: Plan | None = None
     if bench.pictures and not problems:
         try:
-            plan = session.plan(recipe, bench.pictures)
+            plan = make_plan(recipe, bench.pictures)
         except ConfigError as error:
-            name, sentence = session.sentence_of(error)
+            name, sentence = sentence_of(error)
             problems = {name: sentence}
         except PROBLEMS as error:
             problems = {"": str(error)}
@@ -45,7 +47,7 @@ def render(chosen: Chosen) -> None:
         is_active = bench.is_active
         draw = st.fragment(training.draw, run_every=_WATCH_EVERY if is_active else None)
         draw(bench, chosen.runs, recipe if plan else None, is_active)
-        if named := [session.settings()[name].label for name in problems if name]:
+        if named := [all_settings()[name].label for name in problems if name]:
             st.caption(f"To be mended first: {', '.join(named)}.")
         if plan and bench.pictures:
             st.subheader("Shapes", anchor=False)
@@ -67,9 +69,9 @@ def _outside(bench: Bench, pictures: Pictures, recipe: Recipe, words: dict[str, 
     """Draw the command and the program that train the same network."""
     st.subheader("The same without the browser", anchor=False)
     shell, python = st.tabs(["Command", "Python"])
-    shell.code(session.command(pictures.source, words), language="shell", wrap_lines=True)
+    shell.code(export_command(pictures.source, words), language="shell", wrap_lines=True)
     python.code(
-        session.python_code(pictures.source, recipe, None if bench.is_set else bench.data),
+        export_python(pictures.source, recipe, None if bench.is_set else bench.data),
         language="python",
         wrap_lines=True,
     )

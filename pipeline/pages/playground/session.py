@@ -14,11 +14,12 @@ import streamlit as st
 
 from pipeline.data.config import DataConfig
 from pipeline.pages.widgets.sidebar import PROBLEMS
-from pipeline.playground import session
-from pipeline.playground.session import Pictures
+from pipeline.playground.export import run_name
+from pipeline.playground.images import Pictures, read_pictures
+from pipeline.playground.session import begin_session, model_bytes
 from pipeline.sources.source import Source
 from pipeline.training.background import Training
-from pipeline.training.prepare import Recipe
+from pipeline.training.recipe import Recipe
 
 _PATIENCE = 2.0  # seconds to wait for what takes a tenth, unless another training is at work
 
@@ -71,7 +72,7 @@ class Bench:
         try:
             folder.mkdir(parents=True)
             with st.spinner("Reading the pictures …"):
-                self.pictures = session.read_pictures(source(), folder, data)
+                self.pictures = read_pictures(source(), folder, data)
         except PROBLEMS as error:
             self.problem = str(error)
         used = {self.pictures and self.pictures.data.parent, self.begun and self.begun[0].data.parent}
@@ -92,7 +93,7 @@ class Bench:
         self.begun = self.pictures, recipe
         folder = Path(tempfile.mkdtemp(prefix="facette-"))
         self._folders.append(folder)
-        make = partial(session.begin, self.pictures, recipe, folder / session.run_name(self.pictures.source))
+        make = partial(begin_session, self.pictures, recipe, folder / run_name(self.pictures.source))
         training = Training(make, after=partial(shutil.rmtree, folder, ignore_errors=True))
         self._trainings.append(training.start(epochs))
 
@@ -113,7 +114,7 @@ class Bench:
         if training is None or self.is_active:
             return None
         if self._file is None or self._file[0] != len(training.records):
-            self._file = len(training.records), training.ask(session.model_file)
+            self._file = len(training.records), training.ask(model_bytes)
         future = self._file[1]
         wait([future], _PATIENCE)
         return None if not future.done() or future.cancelled() or future.exception() else future.result()

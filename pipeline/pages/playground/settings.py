@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import streamlit as st
 
-from pipeline.playground import session
-from pipeline.playground.session import Plan, Setting
+from pipeline.playground.plan import Plan
+from pipeline.settings import Setting, all_settings
 
 # Those that are always to be seen, and stand in the address, so that an exercise can be passed on as a link.
 COMMON = (
@@ -26,7 +26,7 @@ COMMON = (
 
 def draw() -> tuple[dict[str, str], dict[str, st.delta_generator.DeltaGenerator]]:
     """Draw a widget for each setting; return the words, and the place beside each for what is wrong with it."""
-    found = session.settings()
+    found = all_settings()
     words: dict[str, str] = {}
     places: dict[str, st.delta_generator.DeltaGenerator] = {}
 
@@ -65,7 +65,7 @@ def widget(setting: Setting, *, is_bound: bool, width: int | Literal["stretch"] 
 
 def resolved(plan: Plan, words: dict[str, str]) -> str:
     """Say what "auto" comes to."""
-    values, found = plan.words(), session.settings()
+    values, found = plan.words(), all_settings()
     autos = [name for name in COMMON if words[name].strip() in ("", "auto") and values[name] != words[name]]
     if not autos:
         return ""

@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from pipeline.data.config import Geometry
 from pipeline.explanation.figures import filter_pictures
+from pipeline.images.geometry import Geometry
 from pipeline.pages.playground.session import Bench
 from pipeline.pages.widgets import markup, sidebar
-from pipeline.pages.widgets.no_model import curves
-from pipeline.playground import session
-from pipeline.playground.session import Pictures
+from pipeline.pages.widgets.curves import curves
+from pipeline.playground.export import run_name
+from pipeline.playground.images import Pictures
+from pipeline.playground.session import keep_run
 from pipeline.training.background import Look, Training
-from pipeline.training.prepare import Recipe
+from pipeline.training.recipe import Recipe
 from pipeline.training.run_folder import holds_run
 
 _UNITS = 24
@@ -182,12 +183,12 @@ def _keep(bench: Bench, runs: Path) -> None:
         return
     pictures, _ = bench.begun
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.text_input("Save as", session.run_name(pictures.source), key="run-name", width=220)
+        name = st.text_input("Save as", run_name(pictures.source), key="run-name", width=220)
         folder = runs / name.strip()
         is_plain = bool(name.strip()) and folder.name == name.strip() and not name.strip().startswith(".")
         is_free = is_plain and not holds_run(folder)
         if st.button("Save", icon=":material/save:", disabled=not is_free or bool(bench.saving), key="save"):
-            bench.saving = folder, training.ask(partial(session.keep, folder=folder))
+            bench.saving = folder, training.ask(partial(keep_run, folder=folder))
             st.rerun()
         model = bench.model_file()
         st.download_button(

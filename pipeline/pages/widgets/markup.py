@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pipeline.evaluation.held_out import to_png
+from pipeline.images.encode import to_png
 
 FOR, AGAINST = (230, 159, 0), (0, 114, 178)  # orange and blue of Okabe & Ito 2008, "Color universal design"
 SIDE = 240  # pixels of a picture on a page

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import streamlit as st
 
 from model.parameters import LedgerRow
-from pipeline.data.config import Geometry
 from pipeline.explanation.wording import shape
+from pipeline.images.geometry import Geometry
 from pipeline.pages.widgets import markup
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter
 
-from pipeline.audit.audit import audit, one_feature_scores
+from pipeline.audit.audit import audit
+from pipeline.audit.checks import one_feature_scores
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError

@@ -23,7 +23,8 @@ from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.evaluation.abstention import KINDS, coverage_curve
 from pipeline.evaluation.calibrate import calibrated
-from pipeline.evaluation.evaluate import evaluate, score, split_probabilities
+from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.scores import score, split_probabilities
 from pipeline.prediction.inputs import Inputs
 from pipeline.prediction.predict import predict
 from pipeline.prediction.uploads import Upload, classify_uploads

@@ -11,7 +11,9 @@ from sklearn.metrics import accuracy_score, log_loss, recall_score
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
-from pipeline.evaluation.evaluate import baselines, evaluate, score, split_probabilities
+from pipeline.evaluation.baselines import baselines
+from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.scores import score, split_probabilities
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ import pytest
 from model.config import NetworkConfig, TrainingConfig
 from model.parameters import Parameters
 from pipeline.classifier import ImageClassifier
-from pipeline.data.config import Geometry
 from pipeline.explanation.occlusion import log_odds, occlusion_map
+from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
 
 

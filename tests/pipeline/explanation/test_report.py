@@ -11,7 +11,7 @@ import numpy as np
 from model.config import NetworkConfig, TrainingConfig
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
-from pipeline.evaluation.evaluate import split_probabilities
+from pipeline.evaluation.scores import split_probabilities
 from pipeline.explanation.report import find_mistakes
 from pipeline.training.prepare import prepare
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from model.config import ConfigError
-from pipeline.data.config import Geometry
 from pipeline.data.dataset import Dataset
 from pipeline.images.augment import RECIPES, AugmentConfig, _look_up, augment, resolve_augmentation
+from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
 from pipeline.training.batches import MemoryBatches, picture_batches
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.data.config import Geometry
 from pipeline.images.decode import ERROR_CODES, PictureError, decode, measure, open_picture, read_bytes
+from pipeline.images.geometry import Geometry
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 

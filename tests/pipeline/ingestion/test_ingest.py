@@ -13,11 +13,13 @@ from PIL import Image
 
 from model.config import ConfigError
 from model.storage.hdf5 import write_attribute
-from pipeline.data.config import DataConfig, Geometry, Survey, resolve_geometry
+from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.images.decode import ERROR_CODES
+from pipeline.images.geometry import Geometry
 from pipeline.ingestion.ingest import ingest, write_rejected
+from pipeline.ingestion.survey import Survey, resolve_geometry
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 

@@ -16,7 +16,7 @@ from PIL import Image
 from pipeline.cli.main import main
 from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
-from pipeline.ingestion import decoding
+from pipeline.ingestion import resume
 from pipeline.ingestion.ingest import ingest
 from pipeline.workers import Processes
 from tests.pipeline.test_workers import cluster, in_a_folder_of_its_own  # noqa: F401 (fixtures)
@@ -51,7 +51,7 @@ def many(tmp_path, photo):
 
 @pytest.fixture
 def keep_at_once(monkeypatch):
-    monkeypatch.setattr(decoding, "SECONDS_NOT_WORTH_KEEPING", -1.0)
+    monkeypatch.setattr(resume, "SECONDS_NOT_WORTH_KEEPING", -1.0)
 
 
 def stop_at(n):
@@ -115,8 +115,8 @@ def test_appending_can_be_interrupted_too(many, tmp_path, keep_at_once):
 
 INTERRUPT_AFTER_THE_FIRST_PART = """
 import os, signal, sys
-from pipeline.ingestion import decoding
-decoding.SECONDS_NOT_WORTH_KEEPING = -1.0
+from pipeline.ingestion import decoding, resume
+resume.SECONDS_NOT_WORTH_KEEPING = -1.0
 def hook(event, arguments):
     if event == "os.rename" and str(arguments[1]).endswith("000000.npz"):
         os.kill(os.getpid(), signal.SIGINT)
@@ -153,7 +153,7 @@ def test_a_cluster_one_of_whose_workers_is_killed(many, tmp_path, cluster):  # n
     address, pids = cluster
     words = [str(many), "a.h5", "--size", "16", "--dask", address]
     script = (
-        "import sys; from pipeline.ingestion import decoding; decoding.SECONDS_NOT_WORTH_KEEPING = -1.0; "
+        "import sys; from pipeline.ingestion import decoding, resume; resume.SECONDS_NOT_WORTH_KEEPING = -1.0; "
         "decoding.CHUNK = 16\n"
         "from pipeline.cli.main import main; sys.exit(main(sys.argv[1:]))"
     )

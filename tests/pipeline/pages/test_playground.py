@@ -17,7 +17,8 @@ from streamlit.testing.v1 import AppTest
 from pipeline.classifier import ImageClassifier
 from pipeline.data.config import DataConfig
 from pipeline.pages.playground.session import Bench, _clear_away
-from pipeline.playground import session
+from pipeline.playground.session import model_bytes
+from pipeline.settings import all_settings, read_settings
 from pipeline.training.background import LINE, Training
 from pipeline.training.runs import list_runs
 
@@ -157,7 +158,7 @@ def test_what_does_not_go_together_is_said_with_the_names_on_the_page(at):
 def test_there_is_a_widget_for_every_field_with_its_help(at):
     test = at()
     drawn = {widget.key: widget for kind in (test.text_input, test.selectbox) for widget in kind}
-    for setting in session.settings().values():
+    for setting in all_settings().values():
         assert setting.help in drawn[setting.name].help
         if setting.choices:
             assert drawn[setting.name].options == list(setting.choices)
@@ -213,7 +214,7 @@ def test_the_download_is_a_model(at, tmp_path):
     test = at(pictures="Digits", **QUICK)
     press(test, "go")
     training = trained(test).session_state["bench"].training
-    (tmp_path / "downloaded.h5").write_bytes(training.ask(session.model_file).result(60))
+    (tmp_path / "downloaded.h5").write_bytes(training.ask(model_bytes).result(60))
     model = ImageClassifier.load(tmp_path / "downloaded.h5")
     assert model.classes == tuple("0123456789")
     assert model.calibration is not None
@@ -400,7 +401,7 @@ def test_nothing_is_left_when_a_visitor_goes(tmp_path):
     bench = Bench()
     folder = bench.folder
     bench.lay_out("digits", lambda: "digits", DataConfig())
-    recipe, _ = session.read_settings({"hidden": "8", "epochs": "100000"})
+    recipe, _ = read_settings({"hidden": "8", "epochs": "100000"})
     bench.begin(recipe, float("inf"))
     training, folders = bench.training, bench._folders
     assert list(folder.rglob("data.h5"))

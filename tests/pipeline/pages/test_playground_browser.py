@@ -12,7 +12,7 @@ from pipeline.classifier import ImageClassifier
 
 pytest.importorskip("streamlit")
 playwright = pytest.importorskip("playwright.sync_api")
-journeys = pytest.importorskip("tests.app.test_browser")
+journeys = pytest.importorskip("tests.pipeline.pages.test_browser")
 CHROMIUM, PHONE, SECONDS = journeys.CHROMIUM, journeys.PHONE, 60
 browser, page = journeys.browser, journeys.page  # fixtures
 

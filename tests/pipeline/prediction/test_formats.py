@@ -9,9 +9,11 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.prediction.formats import FORMATS, csv_header, csv_lines, json_lines
+from pipeline.files.cells import read_label, safe_label
+from pipeline.prediction.formats import FORMATS
 from pipeline.prediction.inputs import Inputs
-from pipeline.prediction.rows import Row, Rows, columns, read_label, safe_label
+from pipeline.prediction.lines import csv_header, csv_lines, json_lines
+from pipeline.prediction.rows import Row, Rows, columns
 
 AWKWARD = ["a.jpg", "a,b.jpg", 'quote".jpg', "größe.png", "back\\slash.png", "%0A.png", "x" * 300, "\x7f😀.png"]
 

@@ -21,8 +21,9 @@ from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.data.dataset import Dataset
 from pipeline.ingestion.ingest import ingest
+from pipeline.prediction.chunks import LEAST, cut
 from pipeline.prediction.inputs import Item
-from pipeline.prediction.job import LEAST, MOST, cut
+from pipeline.prediction.job import MOST
 
 MANY = 2 * MOST + 100
 COMMAND = [sys.executable, "-m", "pipeline.cli", "predict"]
@@ -220,7 +221,7 @@ def test_a_data_set_in_many_batches_has_the_rows_of_its_pictures(capsys, monkeyp
         ]
     monkeypatch.setattr("pipeline.prediction.predict.PICTURES_IN_BATCH", (64, 64))
     monkeypatch.setattr("pipeline.classifier._AT_A_TIME", (50, 50))
-    monkeypatch.setattr("pipeline.prediction.job.CHUNK_OF_RUN", 150)
+    monkeypatch.setattr("pipeline.prediction.chunks.CHUNK_OF_RUN", 150)
     for name, jobs in (("one.csv", 1), ("three.csv", 3)):
         assert predict(capsys, run_path, "data.h5", "-o", name, "--jobs", jobs)[0] == 0
     assert Path("one.csv").read_bytes() == Path("three.csv").read_bytes()

@@ -7,10 +7,11 @@ from PIL import Image
 
 from model.config import NetworkConfig, TrainingConfig
 from pipeline.classifier import ImageClassifier
-from pipeline.data.config import Geometry
 from pipeline.data.dataset import Dataset
-from pipeline.evaluation.held_out import data_of, held_out_pictures, to_png
+from pipeline.evaluation.held_out import data_of, held_out_pictures
 from pipeline.explanation.wording import headline, verdict
+from pipeline.images.encode import to_png
+from pipeline.images.geometry import Geometry
 from pipeline.prediction.predict import Item, predict
 from pipeline.prediction.uploads import SHOWN_SIDE, Upload, classify_uploads, loss_by_fit, part_box
 from pipeline.training.prepare import prepare

@@ -9,10 +9,11 @@ import pytest
 
 from model.config import NetworkConfig, TrainingConfig
 from pipeline.classifier import ImageClassifier
-from pipeline.cli.console import describe_plan
+from pipeline.cli.describe import describe_plan
 from pipeline.images.augment import AugmentConfig
 from pipeline.training import augmentation_trial
-from pipeline.training.prepare import prepare, resume
+from pipeline.training.prepare import prepare
+from pipeline.training.resume import resume
 
 SMALL = {"network": NetworkConfig(hidden=(16,)), "training": TrainingConfig(pretrain="none")}
 

@@ -6,7 +6,8 @@ import pytest
 from model.config import NetworkConfig, TrainingConfig
 from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError
-from pipeline.training.background import Line, Training, train_demo
+from pipeline.playground.demo import train_demo
+from pipeline.training.background import Line, Training
 from pipeline.training.prepare import prepare
 from pipeline.training.runs import list_runs, summarize
 

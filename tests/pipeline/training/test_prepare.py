@@ -14,14 +14,17 @@ from PIL import Image
 
 from model.config import ConfigError, NetworkConfig, TrainingConfig, resolve
 from pipeline.classifier import ImageClassifier
-from pipeline.cli.console import describe_plan
-from pipeline.data.config import DataConfig, Geometry
+from pipeline.cli.describe import describe_plan
+from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
+from pipeline.files.toml import read_toml
 from pipeline.images.augment import AugmentConfig
-from pipeline.settings import config_from_flags, read_toml
-from pipeline.training.prepare import prepare, resume
+from pipeline.images.geometry import Geometry
+from pipeline.settings import config_from_flags
+from pipeline.training.prepare import prepare
 from pipeline.training.pretrain import resolve_pretraining
+from pipeline.training.resume import resume
 from pipeline.training.run_folder import run_folder
 
 

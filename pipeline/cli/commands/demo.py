@@ -1,0 +1,50 @@
+"""`facette demo`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser as Parser
+from argparse import Namespace as Arguments
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.cli.console import say
+
+if TYPE_CHECKING:
+    pass
+from pipeline.cli.commands.train import add_training_flags, prepare_run, run_to_the_end
+
+
+def demo_flags(parser: Parser) -> None:
+    """Add the flags of `demo`."""
+    parser.add_argument("demo", nargs="?", default="faces", help="faces or digits (default: faces)")
+    parser.add_argument("--data", default="data", help="folder for the demo's pictures (default: data)")
+    add_training_flags(parser)
+
+
+def demo(arguments: Arguments) -> int:
+    """Write the demo's pictures, train on them and classify them."""
+    from pipeline.cli.commands.predict import predict, predict_flags
+    from pipeline.sources.demo import DEMOS, write_demo
+
+    folder = write_demo(arguments.demo, Path(arguments.data) / arguments.demo)
+    say(f"Demo: {DEMOS[arguments.demo].about}\nThe pictures are in {folder}, a folder for each class.")
+    again = arguments.overwrite or not arguments.name  # the demo's own run may be made anew without asking
+    arguments.name = arguments.name or f"demo-{arguments.demo}"
+    say(f"\n$ facette train {folder} --name {arguments.name}")
+    run = prepare_run(arguments, str(folder), overwrite=again)
+    with run.dataset:
+        code = run_to_the_end(run)
+    if code:
+        return code
+    output, model = run.folder / "predictions.csv", run.folder / "model.h5"
+    say(f"\n$ facette predict {model} {folder} -o {output}")
+    predict_flags(parser := Parser())
+    code = predict(parser.parse_args([str(model), str(folder), "-o", str(output), "--overwrite"]))
+    print(
+        f"\nWhat next:\n"
+        f"  look at {run.folder / 'report.html'} and {run.folder / 'filters.png'}\n"
+        f"  facette app {model}\n"
+        f"  facette train YOUR_PHOTOS/      (a folder with one sub-folder for each class)\n"
+        f"  facette predict {model} PICTURES/ -o predictions.csv"
+    )
+    return code

@@ -1,0 +1,94 @@
+"""`facette evaluate`."""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import ArgumentParser as Parser
+from argparse import Namespace as Arguments
+from typing import TYPE_CHECKING
+
+from pipeline.cli.console import progress_bar, say
+from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from pipeline.classifier import ImageClassifier
+
+
+def evaluate_flags(parser: Parser) -> None:
+    """Add the flags of `evaluate`."""
+    from pipeline.settings import positive
+
+    parser.add_argument("model", help="model.h5 of a run")
+    parser.add_argument("data", help="a folder with a sub-folder for each class, or a data set (.h5)")
+    parser.add_argument(
+        "--split",
+        choices=("test", "validation", "train", "all"),
+        help="of the data to use (default: test where the data has splits, else all)",
+    )
+    parser.add_argument(
+        "--include-seen", action="store_true", help="count pictures, too, that took part in this model's training"
+    )
+    parser.add_argument(
+        "--naive",
+        action="store_true",
+        help="train the same recipe on a split blind to copies and groups, to see what it would promise",
+    )
+    parser.add_argument(
+        "--average-views",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="average the answers over N variations of each picture, of the kind it was trained on (N times the time)",
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def evaluate(arguments: Arguments) -> int:
+    """Measure a classifier on labelled pictures that took no part in its training."""
+    from pipeline.classifier import ImageClassifier
+    from pipeline.cli.describe import describe_evaluation
+    from pipeline.evaluation import evaluate as evaluating
+    from pipeline.evaluation.abstention import describe
+
+    classifier = ImageClassifier.load(arguments.model)
+    if arguments.naive:
+        return _compare_with_naive_split(classifier, arguments)
+    with progress_bar("Reading pictures", "pictures") as progress:
+        found, notes = evaluating.evaluate(
+            classifier,
+            arguments.data,
+            split=arguments.split,
+            include_seen=arguments.include_seen,
+            views=arguments.average_views,
+            jobs=os.cpu_count() or 1,
+            progress=progress,
+        )
+    for note in notes:
+        say(f"Note: {note}")
+    print(json.dumps(found.to_json(), indent=2) if arguments.json else describe_evaluation(found))
+    if found.abstention and not arguments.json:
+        print(describe(found.abstention))
+    return 0
+
+
+def _compare_with_naive_split(classifier: ImageClassifier, arguments: Arguments) -> int:
+    from pipeline.cli.console import percent, table
+    from pipeline.training.split_comparison import compare_with_naive_split
+
+    if arguments.split or arguments.include_seen or arguments.average_views > 1:
+        raise InputError("--naive compares test splits; leave out --split, --include-seen and --average-views")
+    found = compare_with_naive_split(
+        classifier, arguments.data, begin_training=lambda: say("Training the same recipe on a naive split")
+    )
+    rows = {"this split": found.honest, "naive split": found.naive}
+    if arguments.json:
+        print(json.dumps({name.partition(" ")[0]: score.to_json() for name, score in rows.items()}, indent=2))
+        return 0
+    lines = [("test accuracy", "pictures", "", "95% interval")]
+    lines += [
+        (name, f"{score.m:,}", percent(score.accuracy), f"{percent(score.low)} to {percent(score.high)}")
+        for name, score in rows.items()
+    ]
+    print(table(lines))
+    return 0

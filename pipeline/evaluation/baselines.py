@@ -1,0 +1,65 @@
+"""Simple methods on the same splits, to measure a classifier against."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.data.dataset import Dataset
+from pipeline.evaluation.scores import pictures
+
+_BASELINE_BUDGET = 200_000_000  # pictures x pixels x classes given to the logistic regression: a few seconds
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a simple method reaches on the same split; `note` says what it is."""
+
+    name: str
+    accuracy: float
+    note: str
+
+
+def _sample_of_each_class(rows: NDArray[np.integer], labels: NDArray[np.integer], size: int) -> NDArray[np.integer]:
+    """Draw about `size` rows, the same share of each class and at least one, ascending."""
+    rng, share = np.random.default_rng(0), size / len(rows)
+    parts = [rows[labels == label] for label in np.unique(labels)]
+    drawn = [rng.choice(part, max(1, int(share * len(part))), replace=False) for part in parts]
+    return np.sort(np.concatenate(drawn))
+
+
+def baselines(dataset: Dataset, split: str) -> list[Baseline]:
+    """Score two simple methods, fitted on the training split, on another split of the same data.
+
+    The majority class, and a logistic regression on standardised pixels. The latter gets only as many training pictures
+    as a few seconds allow, and says so.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    train, test = dataset.indices("train"), dataset.indices(split)
+    labels, truth = dataset.labels[train], dataset.labels[test]
+    majority = int(np.bincount(labels).argmax())
+    found = [Baseline("majority class", float(np.mean(truth == majority)), f"always says {dataset.classes[majority]}")]
+    n_x = dataset.geometry.n_x
+    allowed = max(2000, _BASELINE_BUDGET // (n_x * len(dataset.classes)))
+    chosen = train
+    if len(train) > allowed:
+        chosen = _sample_of_each_class(train, labels, allowed)
+    X_train = np.concatenate(list(pictures(dataset, chosen))).reshape(len(chosen), n_x).astype(np.float32)
+    mean, spread = X_train.mean(axis=0), max(float(X_train.std()), 1.0)
+    X_train -= mean
+    X_train /= spread
+    model = LogisticRegression(C=0.01, max_iter=200)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # not converged in 200 iterations is good enough for a baseline
+        model.fit(X_train, dataset.labels[chosen])
+    right = 0
+    for part, part_truth in zip(pictures(dataset, test), np.split(truth, range(1024, len(truth), 1024)), strict=True):
+        X = (part.reshape(len(part), n_x).astype(np.float32) - mean) / spread
+        right += int(np.count_nonzero(model.predict(X) == part_truth))
+    trained_on = f"on {len(chosen):,} of {len(train):,} training pictures" if len(chosen) < len(train) else "on pixels"
+    found.append(Baseline("logistic regression", right / max(len(test), 1), trained_on))
+    return found

@@ -1,0 +1,120 @@
+"""Accuracy with its interval, per-class figures and confusion matrix of predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.activations import Array
+from pipeline.classifier import ImageClassifier
+from pipeline.data.dataset import Dataset
+from pipeline.errors import InputError
+from pipeline.evaluation.abstention import Abstention
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a classifier scored on pictures whose classes are known.
+
+    Attributes
+    ----------
+    m : int
+        Pictures.
+    accuracy, low, high : float
+        Share that was right, and its 95% Wilson score interval.
+    log_loss : float
+        Mean of -log(probability given to the true class), natural logarithm; 0 is perfect.
+    classes : tuple of str
+    precision, recall, support : tuple
+        One per class; support is its number of pictures.
+    confusion : tuple of tuple of int
+        Row: true class; column: predicted class.
+    abstention : Abstention or None
+        What saying "I don't know" does, where that was measured.
+    """
+
+    m: int
+    accuracy: float
+    low: float
+    high: float
+    log_loss: float
+    classes: tuple[str, ...]
+    precision: tuple[float, ...]
+    recall: tuple[float, ...]
+    support: tuple[int, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    abstention: Abstention | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+def score(probabilities: Array, labels: NDArray[np.integer], classes: tuple[str, ...]) -> Evaluation:
+    """Score predictions.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n_classes, m)
+    labels : ndarray of shape (m,), integer
+    classes : tuple of str
+
+    Raises
+    ------
+    InputError
+        When there are no pictures.
+    """
+    from scipy.stats import binomtest
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    m = len(labels)
+    if not m:
+        raise InputError("there are no labelled pictures to evaluate on")
+    predicted = probabilities.argmax(axis=0)
+    correct = int(np.count_nonzero(predicted == labels))
+    interval = binomtest(correct, m).proportion_ci(CONFIDENCE, method="wilson")
+    names = np.arange(len(classes))
+    precision, recall, _, support = precision_recall_fscore_support(labels, predicted, labels=names, zero_division=0)
+    given = np.maximum(probabilities[labels, np.arange(m)].astype(np.float64), np.finfo(np.float32).tiny)
+    return Evaluation(
+        m=m,
+        accuracy=correct / m,
+        low=float(interval.low),
+        high=float(interval.high),
+        log_loss=float(-np.log(given).mean()),
+        classes=classes,
+        precision=tuple(map(float, precision)),
+        recall=tuple(map(float, recall)),
+        support=tuple(map(int, support)),
+        confusion=tuple(tuple(map(int, row)) for row in confusion_matrix(labels, predicted, labels=names)),
+    )
+
+
+def split_probabilities(
+    classifier: ImageClassifier, dataset: Dataset, split: str
+) -> tuple[Array, NDArray[np.integer], NDArray[np.integer]]:
+    """Classify the labelled pictures of one split, a part at a time.
+
+    Returns
+    -------
+    probabilities : ndarray of shape (n_classes, m)
+    labels : ndarray of shape (m,)
+    indices : ndarray of shape (m,)
+        Rows of the data set.
+    """
+    indices = dataset.indices(split)
+    parts = [classifier.probabilities(images) for images in pictures(dataset, indices)]
+    probabilities = np.concatenate(parts, axis=1) if parts else np.empty((len(classifier.classes), 0), np.float32)
+    return probabilities, dataset.labels[indices], indices
+
+
+def pictures(dataset: Dataset, indices: NDArray[np.integer], size: int = 1024) -> Iterator[np.ndarray]:
+    """Yield the pictures of some rows (ascending) of a data set, at most `size` at a time."""
+    for start in range(0, len(indices), size):
+        yield dataset.take(indices[start : start + size])

@@ -1,0 +1,44 @@
+"""What may stand in a cell of a table that a spreadsheet opens, and which column holds the true labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from pipeline.files.names import escape
+
+
+def safe_cell(path: str) -> str:
+    """Return a path as it may stand in a table: a spreadsheet would run one that begins like a formula."""
+    return f"./{path}" if path[:1] in ("=", "+", "-", "@", "\t", "\r") else path
+
+
+def safe_name(path: object) -> str:
+    """Return a path as valid UTF-8 that no spreadsheet takes for a formula."""
+    return safe_cell(escape(str(path)))
+
+
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+
+
+def safe_label(label: str) -> str:
+    """Return a label as it may stand in a table: what a spreadsheet would run begins with ``./``, like a path.
+
+    Plain numbers such as -1 stay: they are run by nothing, and often are classes.
+    """
+    return label if _NUMBER.fullmatch(label) else safe_cell(label)
+
+
+def label_column(columns: Iterable[str]) -> str:
+    """Return which column of a table tells what is true: in one that a prediction wrote, `label` is an answer."""
+    return "true_label" if is_ours(columns) else "label"
+
+
+def is_ours(columns: Iterable[str]) -> bool:
+    """Tell by its columns whether a prediction wrote a table."""
+    return {"true_label", "model_id"} <= set(columns)
+
+
+def read_label(cell: str) -> str:
+    """Return the label that `safe_label` made a cell of."""
+    return cell[2:] if cell.startswith("./") and safe_label(cell[2:]) == cell else cell

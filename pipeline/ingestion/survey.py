@@ -1,0 +1,90 @@
+"""A look at a sample of the images of a source, and the geometry that "auto" becomes for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.data.config import DataConfig
+from pipeline.images.decode import PictureError, from_array, is_gray, measure, open_picture
+from pipeline.images.geometry import COLORS, Geometry, parse_size
+from pipeline.sources.source import Source
+
+LONGEST_AUTO_SIDE = 64
+
+SHORTEST_AUTO_SIDE = 16
+
+PIXELS_PER_PICTURE = 16
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a look at a sample of the pictures showed: all that the ``"auto"`` rules of a geometry need.
+
+    `sizes` are the (height, width) found, each once; `gray` says whether every picture looked at has R = G = B.
+    """
+
+    m: int
+    sizes: tuple[tuple[int, int], ...]
+    gray: bool
+
+
+def resolve_geometry(config: DataConfig, survey: Survey) -> Geometry:
+    """Turn every ``"auto"`` of size, colour and fit into a value, by the rules `DataConfig` states."""
+    color = config.color if config.color != "auto" else "gray" if survey.gray else "rgb"
+    fit = config.fit if config.fit != "auto" else "crop"
+    height, width = parse_size(config.size) or _auto_size(survey, COLORS[color])
+    return Geometry(height, width, color, fit, config.exact)
+
+
+def _auto_size(survey: Survey, channels: int) -> tuple[int, int]:
+    if len(survey.sizes) == 1 and max(survey.sizes[0]) <= LONGEST_AUTO_SIDE:
+        return survey.sizes[0]
+    aspects = [height / width for height, width in survey.sizes]
+    same = bool(aspects) and max(aspects) <= 1.01 * min(aspects)
+    aspect = aspects[0] if same else 1.0
+    side = LONGEST_AUTO_SIDE
+    while True:
+        height, width = _sides(side, aspect)
+        if height * width * channels <= PIXELS_PER_PICTURE * survey.m or side // 2 < SHORTEST_AUTO_SIDE:
+            return height, width
+        side //= 2
+
+
+def _sides(longer: int, aspect: float) -> tuple[int, int]:
+    """Return (height, width) of this aspect (height / width) whose longer side is `longer`."""
+    height, width = (longer, longer / aspect) if aspect >= 1 else (longer * aspect, longer)
+    return max(1, round(height)), max(1, round(width))
+
+
+SURVEYED = 200
+
+
+def choose_geometry(source: Source, config: DataConfig) -> Geometry:
+    """Return the geometry that is asked for; only what is left to the pictures is looked for in them."""
+    chosen = config.size != "auto" and config.color != "auto"
+    return resolve_geometry(config, Survey(0, (), False) if chosen else survey(source, config.max_pixels))
+
+
+def survey(source: Source, max_pixels: int = DataConfig.max_pixels) -> Survey:
+    """Look at up to `SURVEYED` pictures, evenly spread over the source, for what the ``"auto"`` rules need."""
+    m = len(source.samples)
+    sizes: set[tuple[int, int]] = set()
+    gray = True
+    for i in np.unique(np.linspace(0, m - 1, min(m, SURVEYED)).astype(int)):
+        try:
+            data = source.read(source.samples[i])
+            if not isinstance(data, bytes):
+                image = from_array(data)
+                size = (image.height, image.width)
+            elif gray:
+                picture = open_picture(data, max_pixels=max_pixels, draft=64)
+                image, size = picture.image, picture.size
+            else:  # known to be in colour, so the header says all there is to know
+                size = measure(data, max_pixels=max_pixels)
+        except PictureError:
+            continue
+        sizes.add(size)
+        gray = gray and is_gray(image)
+    return Survey(m, tuple(sorted(sizes)), gray)
