@@ -41,7 +41,7 @@ format: $(TEST_VENV)/installed  ## put the code in order
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
-screenshots: $(TEST_VENV)/installed  ## take the pictures of the app anew (needs Chromium)
+screenshots: $(TEST_VENV)/installed  ## take the images of the app anew (needs Chromium)
 	$(RUN)/python docs/screenshots.py
 
 lock:  ## pin all dependencies anew, with hashes (needs uv)

@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--model", help="model.h5 to start with (default: the newest in runs)")
     arguments = parser.parse_args(argv)
     st.set_page_config(page_title="Facette", page_icon=markup.icon(), layout="wide")
-    st.html(markup.STYLE)  # first, so that the browser fetches what draws pictures while the page is made
+    st.html(markup.STYLE)  # first, so that the browser fetches what draws images while the page is made
     st.logo(markup.LOGO, size="large")
     chosen = sidebar.choose(arguments.runs, arguments.model)
     pages = [

@@ -1,11 +1,11 @@
-"""The accuracy of `facette train` without options, beside what scikit-learn offers, on pictures of several kinds.
+"""The accuracy of `facette train` without options, beside what scikit-learn offers, on images of several kinds.
 
     python benchmarks/accuracy.py --data DIR --sets lfw orl cats cats-folds --seeds 3
 
 DIR holds orl_faces/, catvnoncat/, cbcl_train_19x19.npz, mnist.npz and fashion_mnist.npz; `lfw` and `digits` come with
 installed packages. The default recipe goes through the same functions as `facette train`, and sets 15 % of the training
-pictures aside for validation, as that does; the baselines are fitted on all training pictures. Test pictures are judged
-once, by the end result. Folds keep copies and near copies of a picture together.
+images aside for validation, as that does; the baselines are fitted on all training images. Test images are judged
+once, by the end result. Folds keep copies and near copies of an image together.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from pipeline.training.prepare import prepare
 
 
 class Split(NamedTuple):
-    """Pictures (m, height, width[, channels]) uint8 and labels to train on, and others to judge by."""
+    """Images (m, height, width[, channels]) uint8 and labels to train on, and others to judge by."""
 
     train: np.ndarray
     train_labels: np.ndarray
@@ -75,7 +75,7 @@ def digits(data: Path, seed: int) -> Iterator[Split]:
 
 
 def orl(data: Path, seed: int) -> Iterator[Split]:
-    """40 people, 64x64: 5 pictures of each to train on, 5 to judge by."""
+    """40 people, 64x64: 5 images of each to train on, 5 to judge by."""
     from PIL import Image
 
     paths = sorted((data / "orl_faces").glob("s*/*.pgm"))
@@ -88,7 +88,7 @@ def orl(data: Path, seed: int) -> Iterator[Split]:
 
 
 def cats(data: Path, seed: int) -> Iterator[Split]:
-    """Cats or not, 64x64 in colour: the course's own split, one test picture being a copy of a training picture."""
+    """Cats or not, 64x64 in colour: the course's own split, one test image being a copy of a training image."""
     yield _cats(data)
 
 
@@ -103,7 +103,7 @@ def _cats(data: Path) -> Split:
 
 
 def cats_apart(data: Path, seed: int) -> Iterator[Split]:
-    """The same split without the training picture that is also in the test."""
+    """The same split without the training image that is also in the test."""
     split = _cats(data)
     copied = np.array([(split.test == image).all(axis=(1, 2, 3)).any() for image in split.train])
     yield split._replace(train=split.train[~copied], train_labels=split.train_labels[~copied])
@@ -147,7 +147,7 @@ SETS: dict[str, tuple[str, Callable[[Path, int], Iterator[Split]]]] = {
 
 
 def baseline(make: Callable, scaled: bool) -> Callable[[Split, int], float]:
-    """Return what fits a scikit-learn classifier on all training pictures and returns its test accuracy."""
+    """Return what fits a scikit-learn classifier on all training images and returns its test accuracy."""
 
     def measure(split: Split, seed: int) -> float:
         X, X_test = (part.reshape(len(part), -1).astype(np.float32) / 255 for part in (split.train, split.test))

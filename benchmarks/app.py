@@ -112,7 +112,7 @@ async def upload(browser: Browser, url: str, photo: Path) -> float:
     """
     async with visitor(browser) as page:
         await page.goto(f"{url}/?from=Upload", wait_until="networkidle")
-        await page.get_by_text("Add a picture").wait_for()
+        await page.get_by_text("Add an image").wait_for()
         begin = time.perf_counter()
         await page.locator("input[type=file]").set_input_files(photo)
         await page.locator(ANSWER).wait_for()

@@ -1,4 +1,4 @@
-"""The time to vary a batch of pictures, beside that of the training step it is for; both on one thread.
+"""The time to vary a batch of images, beside that of the training step it is for; both on one thread.
 
     python benchmarks/augmentation.py
 
@@ -21,7 +21,7 @@ from pipeline.images.augment import AugmentConfig, augment, resolve_augmentation
 from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
 
-# height, width, color, pictures in a batch, recipe, hidden layers
+# height, width, color, images in a batch, recipe, hidden layers
 CASES = (
     (28, 28, "gray", 256, "digits", (1024, 512)),
     (28, 28, "gray", 256, "digits", (512, 256)),
@@ -46,7 +46,7 @@ def main() -> None:
     """Print a table."""
     rng = np.random.default_rng(0)
     print(f"One thread; medians of 31; Python {platform.python_version()}, numpy {np.__version__}\n")
-    print("| pictures | recipe | layers | varying, ms | training step, ms | ratio |\n" + "|---" * 6 + "|")
+    print("| images | recipe | layers | varying, ms | training step, ms | ratio |\n" + "|---" * 6 + "|")
     for height, width, color, b, recipe, hidden in CASES:
         geometry = Geometry(height, width, color)
         pixels, labels = rng.integers(0, 256, (b, geometry.n_x), dtype=np.uint8), rng.integers(0, 10, b)

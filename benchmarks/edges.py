@@ -3,9 +3,9 @@
     python benchmarks/edges.py goals                 # each size and method; about two minutes on one core
     python benchmarks/edges.py controls              # the same method fed noise; random weights; a plain trained net
     python benchmarks/edges.py accuracy              # on scikit-image's lfw_subset, 5-fold x 3
-    python benchmarks/edges.py accuracy --data DIR   # and on DIR/orl_faces (class folders of PGM), 5/5 pictures x 3
-    python benchmarks/edges.py accuracy --contrast   # and with every picture normalised for contrast
-    python benchmarks/edges.py few                   # 5 to 50 labelled pictures a class of lfw_subset
+    python benchmarks/edges.py accuracy --data DIR   # and on DIR/orl_faces (class folders of PGM), 5/5 images x 3
+    python benchmarks/edges.py accuracy --contrast   # and with every image normalised for contrast
+    python benchmarks/edges.py few                   # 5 to 50 labelled images a class of lfw_subset
     python benchmarks/edges.py layers                # receptive fields and selectivity of layers 1 to 3
     python benchmarks/edges.py figures               # writes docs/images/edges.png and docs/images/hierarchy.png
 
@@ -44,7 +44,7 @@ from model.folding import fold_batch_norm
 from model.network import class_probabilities, labels_from
 from model.parameters import Parameters
 from model.training import start, train
-from pipeline.explanation.figures import LayerPictures, draw_filters, draw_hierarchy, save_figure
+from pipeline.explanation.figures import LayerImages, draw_filters, draw_hierarchy, save_figure
 from pipeline.images.crops import NOISES, Photographs, embedded_photographs, noise, take_crops
 
 Shape = tuple[int, int, int]
@@ -109,7 +109,7 @@ def goals(seeds: int) -> None:
 
 
 def controls(seeds: int) -> None:
-    """Score what the same method makes of pictures without edges, and layers that never saw a photograph."""
+    """Score what the same method makes of images without edges, and layers that never saw a photograph."""
     shape, n = (25, 25, 1), 100
     photographs = embedded_photographs()
     rngs = [np.random.default_rng([7, seed]) for seed in range(seeds)]
@@ -130,7 +130,7 @@ def controls(seeds: int) -> None:
 
 @dataclass(frozen=True)
 class Data:
-    """Pictures as columns, 0 to 1, and the (train, test) splits to judge recipes on."""
+    """Images as columns, 0 to 1, and the (train, test) splits to judge recipes on."""
 
     name: str
     X: Array
@@ -156,7 +156,7 @@ class Recipe:
 class Outcome:
     """Test accuracy, scores of layer 1, and how far W1 moved in training (of its length; NaN without pretraining).
 
-    Then the network itself, batch normalisation folded away, and the held-out pictures as it takes them.
+    Then the network itself, batch normalisation folded away, and the held-out images as it takes them.
     """
 
     accuracy: float
@@ -183,12 +183,12 @@ def lfw_subset() -> Data:
 
 
 def orl_faces(folder: Path) -> Data:
-    """Return 10 pictures of each of 40 people at 32x32, and three times two halves of 5 + 5 pictures each."""
+    """Return 10 images of each of 40 people at 32x32, and three times two halves of 5 + 5 images each."""
     columns, labels, splits = [], [], []
     for person, path in enumerate(sorted((folder / "orl_faces").glob("s*"))):
         for file in sorted(path.glob("*.pgm")):
-            picture = Image.open(file).resize((32, 32), Image.Resampling.BICUBIC, reducing_gap=3)
-            columns.append(np.asarray(picture, np.float32).ravel() / 255)
+            image = Image.open(file).resize((32, 32), Image.Resampling.BICUBIC, reducing_gap=3)
+            columns.append(np.asarray(image, np.float32).ravel() / 255)
             labels.append(person)
     for repeat in range(3):
         rng = np.random.default_rng(repeat)
@@ -199,7 +199,7 @@ def orl_faces(folder: Path) -> Data:
 
 
 class ShiftedBatches:
-    """Pictures moved by up to `shift` pixels each way and mirrored at random, then prepared for the network."""
+    """Images moved by up to `shift` pixels each way and mirrored at random, then prepared for the network."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, shift: int, prepare: Any) -> None:
         self._padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
@@ -207,7 +207,7 @@ class ShiftedBatches:
         self.labels, self.n_x = labels, images[0].size
 
     def batches(self, batch_size: int, order: Sequence[int] | None) -> Iterator[Batch]:
-        """Yield every picture once, each moved in a way of its own."""
+        """Yield every image once, each moved in a way of its own."""
         rng = np.random.default_rng(order)
         shuffled = rng.permutation(len(self.labels))
         windows = np.lib.stride_tricks.sliding_window_view(self._padded, self._size, axis=(1, 2))
@@ -289,7 +289,7 @@ def accuracy(folder: Path | None, *, contrast: bool) -> None:
 
 
 def layers(seeds: int) -> None:
-    """Measure, layer by layer, how much of the picture a unit sees and how well one unit alone tells faces."""
+    """Measure, layer by layer, how much of the image a unit sees and how well one unit alone tells faces."""
     data = lfw_subset()
     widths: dict[str, Any] = {"network": {"hidden": (128, 64, 32)}}
     moved: dict[str, Any] = {"shift": 2, "training": {"epochs": 160}}
@@ -299,7 +299,7 @@ def layers(seeds: int) -> None:
         Recipe("untrained", training={"epochs": 1, "learning_rate": 1e-12}, **widths),
         Recipe("pretrained layer 1 only", pretrain=True, training={"epochs": 1, "learning_rate": 1e-12}, **widths),
     ]
-    print("Median over the units of a layer, mean over splits; AUC on held-out pictures.")
+    print("Median over the units of a layer, mean over splits; AUC on held-out images.")
     table("", "area of layers 1, 2, 3", "AUC of layers 1, 2, 3")
     for recipe in recipes:
         areas, aucs = [], []
@@ -326,22 +326,22 @@ def figures() -> None:
     save_figure(draw_filters(W1, data.shape, title=title, scores=outcome.scores), images / "edges.png")
     pairs = outcome.scores.order[outcome.scores.partner[outcome.scores.order] < 0]  # one of each on/off pair
     shown = pairs[np.linspace(0, len(pairs) - 1, n).astype(int)]
-    panels = [LayerPictures("Layer 1", f"{n} of {len(W1)} units: rows of W1. {outcome.scores.sentence()}", W1[shown])]
+    panels = [LayerImages("Layer 1", f"{n} of {len(W1)} units: rows of W1. {outcome.scores.sentence()}", W1[shown])]
     answers = layer_answers(X, parameters, network)
     for l in (2, 3):
         fields = receptive_fields(l, X, parameters, network)
-        means = most_exciting_mean(X, answers[l - 1], fields, n_pictures=8)[:n]
+        means = most_exciting_mean(X, answers[l - 1], fields, n_images=8)[:n]
         made = maximise_activation(l, parameters, network, np.random.default_rng(0))[:n]
         some = f"the first {n} of {len(fields)} units"
-        how = "mean of the 8 held-out pictures each answers to most, times its receptive field"
-        panels.append(LayerPictures(f"Layer {l}", f"{some}: {how}", means))
-        panels.append(LayerPictures("", "the same units: pictures made to excite them, by gradient ascent", made))
+        how = "mean of the 8 held-out images each answers to most, times its receptive field"
+        panels.append(LayerImages(f"Layer {l}", f"{some}: {how}", means))
+        panels.append(LayerImages("", "the same units: images made to excite them, by gradient ascent", made))
     title = "One trained network, layer by layer"
     save_figure(draw_hierarchy(panels, data.shape, title=title), images / "hierarchy.png")
 
 
 def few(seeds: int) -> None:
-    """Compare with few labelled pictures: the rest of lfw_subset is the test."""
+    """Compare with few labelled images: the rest of lfw_subset is the test."""
     data = lfw_subset()
     table(*_COMPARED)
     for n in (5, 10, 20, 50):

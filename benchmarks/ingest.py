@@ -1,13 +1,13 @@
-"""How fast pictures become a data set: against plain loops over the same decoders, and as the pictures get many.
+"""How fast images become a data set: against plain loops over the same decoders, and as the images get many.
 
     python benchmarks/ingest.py --data PHOTOS [--rounds 5] [--threads 1]
     python benchmarks/ingest.py --growth 10000,30000,100000,300000 --figure docs/images/ingest.png
 
 PHOTOS is a folder of photographs, of which those of about 500x375 are taken as they are, repeated under other names.
 Contestants alternate, each with the same number of threads; what is given are medians: seconds by the clock, and of the
-processor, which other programs disturb less. All bring the pictures to 64x64 RGB (small ones stay 32x32); only ours
+processor, which other programs disturb less. All bring the images to 64x64 RGB (small ones stay 32x32); only ours
 also lists the files, hashes them, looks for near duplicates, measures, divides, and writes the data set file.
-simplejpeg and OpenCV take part where they are installed. Memory is the peak of a process for each number of pictures.
+simplejpeg and OpenCV take part where they are installed. Memory is the peak of a process for each number of images.
 """
 
 from __future__ import annotations
@@ -44,19 +44,19 @@ def main() -> None:
     """Measure, and print Markdown tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of photographs")
-    parser.add_argument("--pictures", type=int, default=1000, help="photographs (default: 1000)")
-    parser.add_argument("--tiny", type=int, default=10_000, help="pictures of 32x32 (default: 10000)")
+    parser.add_argument("--images", type=int, default=1000, help="photographs (default: 1000)")
+    parser.add_argument("--tiny", type=int, default=10_000, help="images of 32x32 (default: 10000)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--growth", default="", help="numbers of pictures, such as 10000,30000,100000,300000")
+    parser.add_argument("--growth", default="", help="numbers of images, such as 10000,30000,100000,300000")
     parser.add_argument("--figure", type=Path, help="where to draw the growth")
     arguments = parser.parse_args()
     print(_about(arguments))
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         if arguments.data:
-            photos, tiny = make_pictures(arguments.data, work, arguments.pictures, arguments.tiny)
-            for title, root, side in (("photographs", photos, SIDE), ("pictures of 32x32", tiny, 32)):
+            photos, tiny = make_images(arguments.data, work, arguments.images, arguments.tiny)
+            for title, root, side in (("photographs", photos, SIDE), ("images of 32x32", tiny, 32)):
                 compare(title, root, side, work / "out.h5", arguments.rounds, arguments.threads)
         if arguments.growth:
             grow([int(m) for m in arguments.growth.split(",")], work, arguments.threads, arguments.figure)
@@ -72,7 +72,7 @@ def _about(arguments: argparse.Namespace) -> str:
     return f"{arguments.threads} thread(s), {os.cpu_count()} cores, Python {sys.version.split()[0]}, {', '.join(found)}"
 
 
-def make_pictures(data: Path, work: Path, n: int, n_tiny: int) -> tuple[Path, Path]:
+def make_images(data: Path, work: Path, n: int, n_tiny: int) -> tuple[Path, Path]:
     """Copy photographs of about 500x375 as they are, under n names in two classes, and cut small pieces of them."""
     rng = np.random.default_rng(0)
     found = [
@@ -85,13 +85,13 @@ def make_pictures(data: Path, work: Path, n: int, n_tiny: int) -> tuple[Path, Pa
         for label in "ab":
             (work / kind / label).mkdir(parents=True)
     for i in range(n):
-        # Bytes after the end of the picture make all files different ones, as far as their hashes tell.
+        # Bytes after the end of the image make all files different ones, as far as their hashes tell.
         (work / "photos" / "ab"[i % 2] / f"{i:05d}.jpg").write_bytes(encoded[i % len(found)] + i.to_bytes(4, "big"))
     whole = [Image.open(io.BytesIO(content)).convert("RGB") for content in encoded]
     for i in range(n_tiny):
-        picture = whole[i % len(whole)]
-        left, top = int(rng.integers(0, picture.width - 32)), int(rng.integers(0, picture.height - 32))
-        piece = picture.crop((left, top, left + 32, top + 32))
+        image = whole[i % len(whole)]
+        left, top = int(rng.integers(0, image.width - 32)), int(rng.integers(0, image.height - 32))
+        piece = image.crop((left, top, left + 32, top + 32))
         piece.save(work / "tiny" / "ab"[i % 2] / f"{i:05d}.jpg", quality=90)
     size = np.mean([len(content) for content in encoded]) / 1000
     print(
@@ -190,7 +190,7 @@ def compare(title: str, root: Path, side: int, out: Path, rounds: int, threads: 
             if turn:  # the first is for warming up
                 clock[name].append(time.perf_counter() - begin)
                 processor[name].append(time.process_time() - begin_processor)
-    print(f"\n{len(files):,} {title}\n\n| | pictures/s | pictures/CPU s | of plain Pillow | of simplejpeg |")
+    print(f"\n{len(files):,} {title}\n\n| | images/s | images/CPU s | of plain Pillow | of simplejpeg |")
     print("|---|---|---|---|---|")
     middle = {name: statistics.median(processor[name]) for name in contestants}
     for name in contestants:
@@ -223,7 +223,7 @@ def grow(numbers: Sequence[int], work: Path, threads: int, figure: Path | None) 
     }
     found = {name: [_apart(run, m) for m in numbers] for name, run in kinds.items()}
     columns = [f"{name}, {unit}" for name in kinds for unit in ("s", "CPU s", "peak MB")]
-    print("\n| pictures | " + " | ".join(columns) + " |\n|" + "---|" * (1 + len(columns)))
+    print("\n| images | " + " | ".join(columns) + " |\n|" + "---|" * (1 + len(columns)))
     for i, m in enumerate(numbers):
         cells = [
             f"{value:.1f}" if j < 2 else f"{value:,.0f}" for name in kinds for j, value in enumerate(found[name][i])
@@ -234,7 +234,7 @@ def grow(numbers: Sequence[int], work: Path, threads: int, figure: Path | None) 
         if len(numbers) > 1:
             power = np.polyfit(np.log(numbers), np.log(seconds), 1)[0]
             grown = (found[name][-1][2] - found[name][0][2]) * 1e6 / (numbers[-1] - numbers[0])
-            print(f"\n{name}: processor time grows as m to the {power:.2f}, memory by {grown:,.0f} bytes a picture")
+            print(f"\n{name}: processor time grows as m to the {power:.2f}, memory by {grown:,.0f} bytes an image")
     if figure:
         draw(numbers, lines, figure)
 
@@ -282,7 +282,7 @@ def synthetic(m: int) -> Source:
 
 
 def _divide(m: int, work: Path) -> Callable[[], object]:
-    """Prepare the division of m pictures large enough to be compared, a tenth of them near copies of others."""
+    """Prepare the division of m images large enough to be compared, a tenth of them near copies of others."""
     rng = np.random.default_rng(0)
     thumbnails = np.memmap(work / f"{m}.thumbnails", np.uint8, "w+", shape=(m, 32, 32))  # in a file, as in an ingestion
     for start in range(0, m, 1000):
@@ -307,7 +307,7 @@ def _peak() -> float:
 
 
 def draw(numbers: Sequence[int], lines: dict[str, list[float]], path: Path) -> None:
-    """Draw seconds over pictures, both on a logarithmic scale, with what a straight proportion would be."""
+    """Draw seconds over images, both on a logarithmic scale, with what a straight proportion would be."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5, 3.5), layout="constrained")
@@ -315,7 +315,7 @@ def draw(numbers: Sequence[int], lines: dict[str, list[float]], path: Path) -> N
     for name, seconds in lines.items():
         (line,) = axes.loglog(numbers, seconds, "o-", label=name)
         axes.loglog(numbers, [seconds[0] * m / numbers[0] for m in numbers], ":", color=line.get_color())
-    axes.set_xlabel("pictures (dotted: in proportion)")
+    axes.set_xlabel("images (dotted: in proportion)")
     axes.set_ylabel("seconds of the processor")
     axes.legend()
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Compare how fast a bare network answers: one picture at a time, and in batches.
+"""Compare how fast a bare network answers: one image at a time, and in batches.
 
 The same weights, 784-512-256-10 in float32, in this project, scikit-learn, PyTorch and onnxruntime; contestants take
-turns, call by call for one picture. Reading and preprocessing pictures is not in it: see `benchmarks/predict.py`.
+turns, call by call for one image. Reading and preprocessing images is not in it: see `benchmarks/predict.py`.
 
     pip install -e ".[bench]" onnx onnxruntime     # peers to compare with; those missing are left out
     python benchmarks/latency.py
@@ -23,7 +23,7 @@ from model.config import NetworkConfig
 from model.network import class_probabilities
 from model.parameters import Parameters, initialize
 
-Predict = Callable[[np.ndarray], np.ndarray]  # pictures (m, n_x) to probabilities (m, n_classes)
+Predict = Callable[[np.ndarray], np.ndarray]  # images (m, n_x) to probabilities (m, n_classes)
 
 
 def contestants(parameters: Parameters, network: NetworkConfig, threads: int) -> dict[str, Predict]:
@@ -83,7 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", type=int, nargs="+", default=[784, 512, 256, 10])
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--calls", type=int, default=2000, help="of one picture; fewer of batches")
+    parser.add_argument("--calls", type=int, default=2000, help="of one image; fewer of batches")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 32, 1024, 10_000])
     options = parser.parse_args()
     rng = np.random.default_rng(0)
@@ -91,7 +91,7 @@ def main() -> None:
     parameters = initialize(options.layers, network, rng)
     everyone = contestants(parameters, network, options.threads)
     print(f"{options.threads} threads; layers {'-'.join(map(str, options.layers))}; NumPy {np.__version__}\n")
-    print("| Pictures | Contestant | p50 | p99 | Pictures a second | Beside ours |\n|--:|---|--:|--:|--:|--:|")
+    print("| Images | Contestant | p50 | p99 | Images a second | Beside ours |\n|--:|---|--:|--:|--:|--:|")
     with threadpool_limits(options.threads):
         for m in options.batch:
             X = rng.random((m, options.layers[0]), dtype=np.float32)

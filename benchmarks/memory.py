@@ -1,8 +1,8 @@
-"""How much memory training takes, and what it costs to leave the pictures in their file.
+"""How much memory training takes, and what it costs to leave the images in their file.
 
-Pictures of 28x28 train a network 784-512-256-10 in batches of 128: held in memory as 8-bit pixels, or read from an
+Images of 28x28 train a network 784-512-256-10 in batches of 128: held in memory as 8-bit pixels, or read from an
 HDF5 file through windows of a tenth of their size. Each run is a process of its own; the runs take turns. Printed
-are the most memory the process ever took beyond its start (Python and libraries), the pictures' own size, and the
+are the most memory the process ever took beyond its start (Python and libraries), the images' own size, and the
 seconds of an epoch, which the file spends with its pages in the system's cache.
 
     python benchmarks/memory.py
@@ -33,8 +33,8 @@ from pipeline.training.batches import FileBatches, MemoryBatches
 SIDE = 28
 
 
-def write_pictures(path: Path, m: int) -> None:
-    """Write random pictures in the layout of a data set, a chunk at a time."""
+def write_images(path: Path, m: int) -> None:
+    """Write random images in the layout of a data set, a chunk at a time."""
     rng, chunk = np.random.default_rng(0), 1024
     with h5py.File(path, "w") as file:
         images = file.create_dataset("images", (m, SIDE, SIDE, 1), np.uint8, chunks=(chunk, SIDE, SIDE, 1))
@@ -80,13 +80,11 @@ def main() -> None:
         child(Path(options.child[0]), options.child[1], options.threads)
         return
     print(f"{options.threads} threads, medians of {options.repeats}; NumPy {np.__version__}, h5py {h5py.__version__}\n")
-    print(
-        "| Pictures | Their size | Held in | Memory | Seconds an epoch | Pictures a second |\n|--:|--:|---|--:|--:|--:|"
-    )
+    print("| Images | Their size | Held in | Memory | Seconds an epoch | Images a second |\n|--:|--:|---|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as folder:
         for m in options.m:
             path = Path(folder) / f"{m}.h5"
-            write_pictures(path, m)
+            write_images(path, m)
             results: dict[str, list[list[float]]] = {"memory": [], "file": []}
             for _ in range(options.repeats):
                 for where, measured in results.items():

@@ -1,9 +1,9 @@
-"""What becomes of odd, rare and broken picture files, and what other libraries say of the same files.
+"""What becomes of odd, rare and broken image files, and what other libraries say of the same files.
 
     python benchmarks/odd_files.py --data FOLDER [FOLDER ...]
 
-Every file is read in a process of its own, with limits on time and memory. Facette must end with a picture or with one
-of its error codes; the others are asked for a colour picture at full size. OpenCV and scikit-image take part where they
+Every file is read in a process of its own, with limits on time and memory. Facette must end with an image or with one
+of its error codes; the others are asked for a colour image at full size. OpenCV and scikit-image take part where they
 are installed. Prints Markdown tables.
 """
 
@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from pipeline.images.decode import ERROR_CODES, PictureError, decode, read_bytes, sniff
+from pipeline.images.decode import ERROR_CODES, ImageError, decode, read_bytes, sniff
 from pipeline.images.geometry import Geometry
 
 SECONDS, BYTES = 30, 4 << 30
@@ -47,7 +47,7 @@ def facette(path: Path) -> tuple[str, str]:
     """Decode to 64x64."""
     try:
         decode(path, GEOMETRY)
-    except PictureError as error:
+    except ImageError as error:
         return (error.code if error.code in ERROR_CODES and "\n" not in str(error) else "BAD MESSAGE"), str(error)
     return "ok", ""
 
@@ -124,7 +124,7 @@ def format_of(path: Path) -> str:
     """Return the format by a file's first bytes."""
     try:
         return sniff(read_bytes(path)[:256])
-    except PictureError as error:
+    except ImageError as error:
         known = re.match(r"is (.+?), which is not read", str(error))
         return known[1] if known else "(anything else)"
 

@@ -5,13 +5,13 @@
 
 Layers 1 to 3 as `facette train --pretrain-layers 3` makes them (`model.edges.upper_layers`), by k-means, and by two
 other
-methods. The control has random weights in the same windows. Measured on held-out pictures, before training with
+methods. The control has random weights in the same windows. Measured on held-out images, before training with
 labels and after it:
 
-- area: share of the picture that holds 90 % of a unit's receptive field, median of layers 1 to 3;
+- area: share of the image that holds 90 % of a unit's receptive field, median of layers 1 to 3;
 - AUC: how well one unit alone tells faces, median of layers 1 to 3;
-- R²: how much of the held-out pictures a linear map from the answers of layer 2 brings back;
-- probe: accuracy of a linear classifier on the answers of layer 2, from 5 labelled pictures a class;
+- R²: how much of the held-out images a linear map from the answers of layer 2 brings back;
+- probe: accuracy of a linear classifier on the answers of layer 2, from 5 labelled images a class;
 - sparseness: of the answers Z of layer 2, 1 - mean size / root mean square; 0.2 is noise's.
 
 Needs scikit-image (pip install 'facette[demo]').

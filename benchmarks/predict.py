@@ -4,7 +4,7 @@ Three questions, each answered side by side in one run:
 
 - `photographs`: files a second, beside the rate at which the same threads only decode them, and beside three loops with
   the same network: Pillow + scikit-learn, a PyTorch DataLoader, Pillow + onnxruntime;
-- `tiny`: pictures a second from a data set file, for some networks, beside their bare matrix products;
+- `tiny`: images a second from a data set file, for some networks, beside their bare matrix products;
 - `start`: seconds from the start of the process to the first row.
 
 All contestants write a CSV file, use the same weights and the same number of threads. Each is run `--repeats` times,
@@ -55,7 +55,7 @@ HIDDEN = (256, 128)
 NETWORKS = {
     "784-256-128-10": (28, "gray"),
     "784-512-256-10": (28, "gray"),
-    "784-1024-512-10": (28, "gray"),  # what training takes for 50,000 pictures and more
+    "784-1024-512-10": (28, "gray"),  # what training takes for 50,000 images and more
     "3072-512-256-10": (32, "rgb"),
 }
 Runs = dict[str, Callable[[], object]]
@@ -84,7 +84,7 @@ def measure(contestants: Runs, repeats: int) -> dict[str, list[float]]:
 def show(title: str, seconds: dict[str, list[float]], m: int) -> None:
     """Print rates, and their ratio to the first of them."""
     first = next(iter(seconds.values()))
-    print(f"\n| {title} | pictures/s | of the first |\n|---|---:|---:|")
+    print(f"\n| {title} | images/s | of the first |\n|---|---:|---:|")
     for name, values in seconds.items():
         ratio = statistics.median(one / other for one, other in zip(first, values, strict=True))
         print(f"| {name} | {m / statistics.median(values):,.0f} | {ratio:.2f} |", flush=True)
@@ -109,7 +109,7 @@ def write_rows(path: Path, names: list[str], probabilities: np.ndarray) -> None:
 
 
 def read_with_pillow(path: str, geometry: Geometry) -> np.ndarray:
-    """Return a picture as a row of numbers, the way tutorials do it."""
+    """Return an image as a row of numbers, the way tutorials do it."""
     with Image.open(path) as image:
         small = image.convert("RGB").resize((geometry.width, geometry.height))
     return np.asarray(small, np.float32).reshape(-1) / 255
@@ -227,7 +227,7 @@ def compare_photographs(folder: Path, jobs: int, repeats: int, work: Path) -> No
 
 
 def compare_tiny(m: int, network: str, jobs: int, repeats: int, work: Path) -> None:
-    """Print the rates of a network on tiny pictures in a data set file."""
+    """Print the rates of a network on tiny images in a data set file."""
     side, color = NETWORKS[network]
     geometry = Geometry(side, side, color, "crop")
     source, target = work / f"{color}.npy", work / f"{color}.h5"
@@ -256,7 +256,7 @@ def compare_tiny(m: int, network: str, jobs: int, repeats: int, work: Path) -> N
             list(threads.map(part, edges))
 
     def memory() -> None:
-        """The whole network on pictures that are in memory, without reading or writing."""
+        """The whole network on images that are in memory, without reading or writing."""
         with threadpool_limits(1), ThreadPoolExecutor(jobs) as threads:
             list(threads.map(lambda edge: classifier.probabilities(images[edge[0] : edge[1]]), edges))
 
@@ -265,16 +265,16 @@ def compare_tiny(m: int, network: str, jobs: int, repeats: int, work: Path) -> N
         "network, from and to memory": memory,
         "facette, HDF5 to CSV": facette(classifier, target, jobs, work / "tiny.csv"),
     }
-    show(f"{m:,} pictures, {network}", measure(contestants, repeats), m)
+    show(f"{m:,} images, {network}", measure(contestants, repeats), m)
 
 
 def first_row(repeats: int, work: Path) -> None:
     """Print the time from the start of a process to its first row."""
     random_classifier(Geometry(64, 64, "rgb", "crop"), 5).save(work / "model.h5")
-    picture = next(photographs(work / "one", 1).iterdir())
+    image = next(photographs(work / "one", 1).iterdir())
     compiled = {**os.environ, "PYTHONPYCACHEPREFIX": str(work / "compiled")}  # as an installed program is
     compiled.pop("PYTHONDONTWRITEBYTECODE", None)
-    words = [sys.executable, "-m", "pipeline.cli", "predict", str(work / "model.h5"), str(picture)]
+    words = [sys.executable, "-m", "pipeline.cli", "predict", str(work / "model.h5"), str(image)]
 
     def facette_starts() -> None:
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=compiled) as child:
@@ -305,7 +305,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="what to compare (default: all)")
     parser.add_argument("--data", type=Path, help="a folder of photographs (default: made from scikit-learn's)")
     parser.add_argument("--photos", type=int, default=600, help="photographs to make (default: 600)")
-    parser.add_argument("--tiny", type=int, default=100_000, help="tiny pictures (default: 100,000)")
+    parser.add_argument("--tiny", type=int, default=100_000, help="tiny images (default: 100,000)")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=[*NETWORKS], help="default: all")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads (default: all cores)")
     parser.add_argument("--repeats", type=int, default=5, help="runs of each (default: 5)")

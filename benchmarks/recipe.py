@@ -1,10 +1,10 @@
-"""Compare settings of `facette train` on one source of pictures: same splits, same seeds, a difference with its error.
+"""Compare settings of `facette train` on one source of images: same splits, same seeds, a difference with its error.
 
     python benchmarks/recipe.py photos/ --compare pretrain=none pretrain=sparse_filtering --seeds 5
 
 Each variant is a list of settings, name=value, joined by commas (hidden=1024,512,epochs=20 is two); the first is what
 the others are compared with. Choose by the validation columns; the test column is there to be looked at once. Log loss
-is that of the validation pictures, before calibration.
+is that of the validation images, before calibration.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _flag(name: str, value: str) -> list[str]:
 
 
 def measure(source: str, variant: str, seed: int) -> tuple[float, ...]:
-    """Train once; return accuracy on validation and test pictures, log loss, seconds, and the share of edge units."""
+    """Train once; return accuracy on validation and test images, log loss, seconds, and the share of edge units."""
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         run = prepare(source, Path(folder) / "run", threads=1, **configurations(variant, seed))
@@ -64,7 +64,7 @@ def measure(source: str, variant: str, seed: int) -> tuple[float, ...]:
 def main() -> None:
     """Alternate the variants over the seeds, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", help="pictures, as for facette train")
+    parser.add_argument("source", help="images, as for facette train")
     parser.add_argument(
         "--compare", nargs="+", required=True, metavar="VARIANT", help="such as pretrain=none,epochs=20"
     )

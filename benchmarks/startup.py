@@ -1,6 +1,6 @@
 """How long the program takes to start, and how many modules it loads for that.
 
-`facette --help` and `facette predict` on one picture, beside Python that does nothing and beside the mere import of
+`facette --help` and `facette predict` on one image, beside Python that does nothing and beside the mere import of
 libraries that people would use instead. The commands take turns; medians.
 
     python benchmarks/startup.py
@@ -44,10 +44,10 @@ def main() -> None:
         geometry = Geometry(height=32, width=32, color="rgb", fit="pad")
         network = NetworkConfig(hidden=(512, 256), head="softmax", batch_norm=False)
         parameters = initialize((geometry.n_x, 512, 256, 2), network, np.random.default_rng(0))
-        model, picture = Path(folder, "model.h5"), Path(folder, "picture.jpg")
+        model, image = Path(folder, "model.h5"), Path(folder, "image.jpg")
         ImageClassifier(Preprocessor(geometry), network, parameters, ("ant", "bee"), TrainingConfig()).save(model)
-        Image.effect_noise((640, 480), 60).convert("RGB").save(picture)
-        scripts["facette predict, one picture"] = facette("predict", str(model), str(picture))
+        Image.effect_noise((640, 480), 60).convert("RGB").save(image)
+        scripts["facette predict, one image"] = facette("predict", str(model), str(image))
         for name in ("numpy", "sklearn.neural_network", "onnxruntime", "torch"):
             if importlib.util.find_spec(name.partition(".")[0]):
                 scripts[f"import {name}"] = f"import {name}"

@@ -2,9 +2,9 @@
 
     python benchmarks/time_to_accuracy.py --data DIR --seeds 3
 
-DIR holds mnist.npz and fashion_mnist.npz. Each goal has settings of its own, chosen on validation pictures
+DIR holds mnist.npz and fashion_mnist.npz. Each goal has settings of its own, chosen on validation images
 (`--validation` trains on 50,000 and judges by the other 10,000). What counts is the accuracy after the last step:
-nobody can stop at a good moment of a noisy curve. Seconds include scaling the pictures, not reading and judging.
+nobody can stop at a good moment of a noisy curve. Seconds include scaling the images, not reading and judging.
 """
 
 from __future__ import annotations
@@ -75,12 +75,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of mnist.npz and fashion_mnist.npz")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1, help="of BLAS; pictures are varied by another")
+    parser.add_argument("--threads", type=int, default=1, help="of BLAS; images are varied by another")
     parser.add_argument("--goals", type=int, nargs="+", default=range(len(GOALS)), help="rows of the table, from 0")
     parser.add_argument("--hidden", type=int, nargs="+", help="instead of the goals' own settings")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--recipe")
-    parser.add_argument("--validation", action="store_true", help="judge by the last 10,000 training pictures")
+    parser.add_argument("--validation", action="store_true", help="judge by the last 10,000 training images")
     arguments = parser.parse_args()
     print(f"{arguments.seeds} seeds, BLAS threads: {arguments.threads}, {os.cpu_count()} cores; batches of 256;")
     print(f"Python {platform.python_version()}, numpy {np.__version__}\n")

@@ -135,7 +135,7 @@ def running_difference(parameters: Parameters, twin: torch.nn.Sequential) -> flo
 
 
 def single_precision(rng: np.random.Generator) -> Iterator[Difference]:
-    """Compare the probabilities of a network for pictures of 64x64 in the precision it is used in."""
+    """Compare the probabilities of a network for images of 64x64 in the precision it is used in."""
     config = NetworkConfig(hidden=(512, 256), head="softmax", batch_norm=False)
     parameters = initialize((12288, 512, 256, 10), config, rng)
     X = rng.random((12288, 64), dtype=np.float32)

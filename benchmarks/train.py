@@ -1,6 +1,6 @@
 """Compare the speed of training with what people would install instead, and with what the machine can do at most.
 
-Contestants take turns, epoch by epoch, on the same pictures, with the same batch size, rule (Adam) and number of
+Contestants take turns, epoch by epoch, on the same images, with the same batch size, rule (Adam) and number of
 threads; all in float32 but the course's own program, which is in float64:
 
 - ours: `model.training`, without batch normalisation and the other extras;
@@ -74,7 +74,7 @@ EXTRAS: dict[str, dict[str, Any]] = {
 
 
 def examples(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
-    """Return pictures (m, n_x), half of their pixels dark, and labels (m,) that depend on them."""
+    """Return images (m, n_x), half of their pixels dark, and labels (m,) that depend on them."""
     rng = np.random.default_rng(0)
     labels = rng.integers(0, shape.n_classes, shape.m)
     prototypes = rng.random((shape.n_classes, shape.layer_dims[0]), dtype=np.float32) - 0.5
@@ -159,15 +159,15 @@ def with_torch(shape: Shape, X: np.ndarray, labels: np.ndarray, threads: int, co
         from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
         average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(extras["average"]))
-    pictures = torch.from_numpy(X)
+    images = torch.from_numpy(X)
     if n_outputs == 1:
         cost: nn.Module = nn.BCEWithLogitsLoss()
         targets = torch.from_numpy(labels.astype(np.float32)[:, None])
     else:
         cost, targets = nn.CrossEntropyLoss(), torch.from_numpy(labels)
 
-    def loss_of(pictures: Any, targets: Any) -> Any:
-        return cost(network(pictures), targets)
+    def loss_of(images: Any, targets: Any) -> Any:
+        return cost(network(images), targets)
 
     forward = torch.compile(loss_of) if compiled else loss_of
 
@@ -176,7 +176,7 @@ def with_torch(shape: Shape, X: np.ndarray, labels: np.ndarray, threads: int, co
         whole = shape.batch_size >= shape.m
         for chosen in [None] if whole else torch.randperm(shape.m).split(shape.batch_size):
             optimizer.zero_grad(set_to_none=True)
-            loss = forward(pictures, targets) if whole else forward(pictures[chosen], targets[chosen])
+            loss = forward(images, targets) if whole else forward(images[chosen], targets[chosen])
             loss.backward()
             optimizer.step()
             if average is not None:

@@ -1,6 +1,6 @@
 """Take the screenshots of the app that the documentation shows: ``make screenshots``.
 
-Trains the demos in a temporary folder, serves the app there, and looks at it with a headless Chromium. Every picture
+Trains the demos in a temporary folder, serves the app there, and looks at it with a headless Chromium. Every image
 in them ships inside an installed package (scikit-image's lfw_subset, scikit-learn's digits and photographs).
 """
 
@@ -68,7 +68,7 @@ def take(page: Page, name: str) -> None:
 
 
 def photographs() -> list[dict[str, str | bytes]]:
-    """Return files to upload: two photographs, two faces, and one that is no picture."""
+    """Return files to upload: two photographs, two faces, and one that is no image."""
     from skimage.data import lfw_subset
     from sklearn.datasets import load_sample_images
 
@@ -118,7 +118,7 @@ def main() -> None:
             take(page, "app")
             page.goto(f"{url}/?from=Upload")
             page.locator("input[type=file]").set_input_files(photographs())
-            page.get_by_text("4 of 5 pictures classified").wait_for()
+            page.get_by_text("4 of 5 images classified").wait_for()
             page.locator("[data-testid=stDataFrame] canvas").first.wait_for()
             page.get_by_role("button", name="Download JSONL").wait_for()
             take(page, "app-many")
@@ -134,10 +134,10 @@ def main() -> None:
                 page.goto(f"{url}/{place}")
                 page.get_by_text(last, exact=True).wait_for()
                 take(page, name)
-            page.goto(f"{url}/playground?pictures=Digits&hidden=64&epochs=20")
+            page.goto(f"{url}/playground?images=Digits&hidden=64&epochs=20")
             page.get_by_role("button", name="Start").click()
             page.get_by_text("Done: 20 epochs").wait_for(timeout=1000 * TRAINING)
-            page.get_by_text("Validation pictures").wait_for()
+            page.get_by_text("Validation images").wait_for()
             take(page, "app-playground")
             page.set_viewport_size(PHONE)
             page.goto(f"{url}/?sample=3")

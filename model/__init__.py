@@ -1,1 +1,1 @@
-"""The L-layer fully connected network, in NumPy. Knows arrays; knows nothing of pictures, files or people."""
+"""The L-layer fully connected network, in NumPy. Knows arrays; knows nothing of images, files or people."""

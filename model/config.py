@@ -122,7 +122,7 @@ class TrainingConfig:
     layer_rates: tuple[float, ...] = option(
         (),
         "learning-rate multiplier of each layer, first to last; none: 1 for all, 0.3 for a pretrained first layer, "
-        "0.1 if pictures have more than 32 pixels a side",
+        "0.1 if images have more than 32 pixels a side",
         check="at_least_0",
     )
     pretrain: str = option(
@@ -132,11 +132,11 @@ class TrainingConfig:
     )
     pretrain_layers: int = option(
         1,
-        "how many hidden layers learn without labels: 1 edges, 2 and 3 what goes together in the training pictures",
+        "how many hidden layers learn without labels: 1 edges, 2 and 3 what goes together in the training images",
         check="one_to_three",
     )
     normalize_contrast: bool = option(
-        False, "give every picture mean 0 and spread 1 first, in training and in use: light and dim are then alike"
+        False, "give every image mean 0 and spread 1 first, in training and in use: light and dim are then alike"
     )
     l2: float = option(0.0, "L2 penalty: adds l2/2 times the sum of squares of all W to the cost", check="at_least_0")
     weight_decay: float = option(
@@ -162,7 +162,7 @@ class TrainingConfig:
     )
     restore_best: bool | Auto = option("auto", "end with the weights of the best validation cost, not the last ones")
     seed: int = option(0, "of all random choices", check="at_least_0")
-    dtype: str = option("float32", "of weights and pictures during training", choices=("float32", "float64"))
+    dtype: str = option("float32", "of weights and images during training", choices=("float32", "float64"))
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -180,8 +180,8 @@ def resolve(
     batch_size     32 below 1,000 examples, 64 below 2,500, 128 below 10,000, 256 from there; at most m
     epochs         80, 40, 20, 12 at the same four sizes (`pipeline.training.prepare` makes the last 20)
     learning_rate  the optimiser's own rate at batch 256, times sqrt(batch_size / 256)
-    pretrain       none (`pipeline.training.pretrain` knows more of the pictures, and resolves it before)
-    layer_rates    0.3 for a pretrained layer 1 (0.1 in large pictures, see `pipeline.training.pretrain`),
+    pretrain       none (`pipeline.training.pretrain` knows more of the images, and resolves it before)
+    layer_rates    0.3 for a pretrained layer 1 (0.1 in large images, see `pipeline.training.pretrain`),
                    0.1 and 0.3 for layers 1 and 2 where 2 or 3 are pretrained, 1 for all others
     restore_best   off where the learning rate falls to 0 (the last weights have settled; a validation cost that rises
                    with overconfidence would pick earlier ones, a point worse on clothes); on with patience

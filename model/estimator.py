@@ -3,7 +3,7 @@
 scikit-learn's conventions win in this file: flat arguments that are stored as they come, everything checked in
 `fit`, plain defaults. The arguments are the fields of `NetworkConfig` and `TrainingConfig`, with their defaults
 except where `DIFFERENT_DEFAULTS` says otherwise; a test keeps the three in step. The work is done by
-`model.training.train`; pictures, data sets larger than memory and files are not for this class.
+`model.training.train`; images, data sets larger than memory and files are not for this class.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from model.training import TrainingState, start, train
 Labels = NDArray[np.integer]
 Config = TypeVar("Config", NetworkConfig, TrainingConfig)
 
-LEFT_OUT = ("pretrain", "pretrain_layers", "normalize_contrast")  # for pictures; here are arrays of any examples
+LEFT_OUT = ("pretrain", "pretrain_layers", "normalize_contrast")  # for images; here are arrays of any examples
 RENAMED = {"seed": "random_state"}
 DIFFERENT_DEFAULTS: dict[str, Any] = {
     "batch_norm": False,  # the outcome for an example would depend on the batch it was trained in

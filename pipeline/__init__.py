@@ -1,1 +1,1 @@
-"""Everything around the network that knows pictures and files: from a folder to a classifier and back."""
+"""Everything around the network that knows images and files: from a folder to a classifier and back."""

@@ -2,7 +2,7 @@
 
 Train, evaluate, predict and the app load this file and call `ImageClassifier.probabilities`; none of them has
 preprocessing or mathematics of its own. The network inside is plain: batch normalisation and standardisation are
-folded into W and b, so that W1 acts on pixels from 0 to 1 and each of its rows can be looked at as a picture.
+folded into W and b, so that W1 acts on pixels from 0 to 1 and each of its rows can be looked at as an image.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
 
 MODEL_FORMAT, MODEL_VERSION = "facette-model", 1
-_AT_A_TIME, _BYTES_AT_A_TIME = (64, 1024), 1 << 23  # pictures in one matrix product: at least and at most; of X
+_AT_A_TIME, _BYTES_AT_A_TIME = (64, 1024), 1 << 23  # images in one matrix product: at least and at most; of X
 
 
 class _Memory(threading.local):
@@ -48,7 +48,7 @@ class _Memory(threading.local):
 _memory = _Memory()
 
 
-class Pictures(Protocol):
+class ImageArray(Protocol):
     """An array of shape (m, height, width, channels), uint8, or what becomes one where a part of it is taken."""
 
     def __len__(self) -> int: ...
@@ -81,10 +81,10 @@ class ImageClassifier:
     provenance : dict
         Where it comes from: data fingerprint, counts, versions, date, metrics. Plain JSON values.
     seen : ndarray of shape (k,), uint64
-        First 8 bytes of the SHA-256 of every picture file that took part in the training, sorted: an evaluation must
+        First 8 bytes of the SHA-256 of every image file that took part in the training, sorted: an evaluation must
         not count them.
     calibration : Calibration or None
-        What the validation pictures taught about its answers; None where there were none, or nobody asked them.
+        What the validation images taught about its answers; None where there were none, or nobody asked them.
     """
 
     preprocessor: Preprocessor
@@ -106,7 +106,7 @@ class ImageClassifier:
 
     @property
     def geometry(self) -> Geometry:
-        """Size and colour of the pictures that the network sees."""
+        """Size and colour of the images that the network sees."""
         return self.preprocessor.geometry
 
     @cached_property
@@ -117,12 +117,12 @@ class ImageClassifier:
         digest.update(json.dumps(facts).encode())
         return digest.hexdigest()[:12]
 
-    def probabilities(self, images: Pictures) -> Array:
-        """Return the probability of each class for pictures of the classifier's geometry.
+    def probabilities(self, images: ImageArray) -> Array:
+        """Return the probability of each class for images of the classifier's geometry.
 
         Parameters
         ----------
-        images : ndarray of shape (m, height, width, channels), uint8, or Pictures
+        images : ndarray of shape (m, height, width, channels), uint8, or ImageArray
 
         Returns
         -------
@@ -132,17 +132,17 @@ class ImageClassifier:
         Raises
         ------
         ValueError
-            When the pictures have another shape; `decode` makes them fit.
+            When the images have another shape; `decode` makes them fit.
         """
         return np.concatenate([answer.probabilities for answer in self._answers(images)], axis=1)
 
-    def answers(self, images: Pictures) -> Answers:
-        """Return probabilities, logits and last hidden layer of pictures; see `model.calibration.answers`."""
+    def answers(self, images: ImageArray) -> Answers:
+        """Return probabilities, logits and last hidden layer of images; see `model.calibration.answers`."""
         parts = [Answers(*(array.copy(order="F") for array in answer)) for answer in self._answers(images)]
         return Answers(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
 
-    def _answers(self, images: Pictures) -> Iterator[Answers]:
-        """Go through the network with some pictures at a time, in memory that is used again for the next ones."""
+    def _answers(self, images: ImageArray) -> Iterator[Answers]:
+        """Go through the network with some images at a time, in memory that is used again for the next ones."""
         n_x, (least, most) = self.geometry.n_x, _AT_A_TIME
         step, workspace = max(least, min(most, _BYTES_AT_A_TIME // (4 * n_x))), _memory.workspace
         for start in range(0, max(len(images), 1), step):
@@ -150,18 +150,18 @@ class ImageClassifier:
             X = workspace.array("X", 0, (n_x, len(part)), np.dtype(np.float32))
             yield answers(self.preprocessor.apply(part, X.T), self.parameters, self.network, workspace)
 
-    def judge(self, images: Pictures) -> tuple[Array, NDArray[np.float64]]:
-        """Return the probabilities of pictures and how doubtful they are.
+    def judge(self, images: ImageArray) -> tuple[Array, NDArray[np.float64]]:
+        """Return the probabilities of images and how doubtful they are.
 
         Parameters
         ----------
-        images : ndarray of shape (m, height, width, channels), uint8, or Pictures
+        images : ndarray of shape (m, height, width, channels), uint8, or ImageArray
 
         Returns
         -------
         probabilities : ndarray of shape (n_classes, m)
         doubt : ndarray of shape (m,), float64
-            0 and up; above 1 is more doubtful than any validation picture was.
+            0 and up; above 1 is more doubtful than any validation image was.
 
         Raises
         ------
@@ -177,7 +177,7 @@ class ImageClassifier:
         return np.concatenate(probabilities, axis=1), np.concatenate(doubts)
 
     def doubt_limit(self, rate: float) -> float:
-        """Return the doubt above which a share `rate` of the validation pictures lies.
+        """Return the doubt above which a share `rate` of the validation images lies.
 
         Raises
         ------
@@ -189,30 +189,30 @@ class ImageClassifier:
     def _calibration(self) -> Calibration:
         if self.calibration is None:
             raise InputError(
-                "this model does not know its doubts: it was trained without validation pictures, or by an earlier "
+                "this model does not know its doubts: it was trained without validation images, or by an earlier "
                 "version of Facette; train it again with some"
             )
         return self.calibration
 
-    def classify(self, picture: str | Path | bytes) -> dict[str, float]:
-        """Return the classes of one picture file (a path, or its bytes) with their probabilities, likeliest first.
+    def classify(self, file: str | Path | bytes) -> dict[str, float]:
+        """Return the classes of one image file (a path, or its bytes) with their probabilities, likeliest first.
 
         Raises
         ------
-        pipeline.images.decode.PictureError
-            When it cannot be read as a picture; `code` and `message` say why.
+        pipeline.images.decode.ImageError
+            When it cannot be read as an image; `code` and `message` say why.
         """
-        data = picture if isinstance(picture, bytes) else Path(picture)
+        data = file if isinstance(file, bytes) else Path(file)
         image = decode(data, self.geometry)
         probabilities = self.probabilities(image[None])[:, 0]
         return {self.classes[k]: float(probabilities[k]) for k in np.argsort(-probabilities, kind="stable")}
 
     def has_seen(self, sha256: bytes) -> bool:
-        """Tell whether a picture file of this SHA-256 took part in the training."""
+        """Tell whether an image file of this SHA-256 took part in the training."""
         return bool(self.have_seen(np.frombuffer(sha256, np.uint8)[None])[0])
 
     def have_seen(self, sha256: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Tell of each picture file whether it took part in the training.
+        """Tell of each image file whether it took part in the training.
 
         Parameters
         ----------
@@ -262,7 +262,7 @@ class ImageClassifier:
             if network.layer_dims(geometry.n_x, len(classes)) != parameters.layer_dims:
                 raise FormatError(
                     f"the weights are of a network {parameters.layer_dims}, which does not fit "
-                    f"{len(classes)} classes and pictures of {geometry.n_x} numbers"
+                    f"{len(classes)} classes and images of {geometry.n_x} numbers"
                 )
             provenance = read_json(file, "provenance")
             calibration = read_calibration(file["calibration"]) if "calibration" in file else None
@@ -286,7 +286,7 @@ def _check_facts(classes: tuple[str, ...], provenance: dict[str, Any]) -> None:
     """Refuse classes that are no names, and facts of another kind than `TrainingRun.save_model` writes."""
     if len(set(classes)) < len(classes) or not all(isinstance(name, str) for name in classes):
         raise FormatError("its classes are no list of different names")
-    tables = {"pictures": int, "accuracy": float, "versions": str, "network_as_trained": object, "augmentation": object}
+    tables = {"images": int, "accuracy": float, "versions": str, "network_as_trained": object, "augmentation": object}
     for name, kind in tables.items():
         table = provenance.get(name, {})
         if not isinstance(table, dict) or not all(isinstance(value, kind) for value in table.values()):

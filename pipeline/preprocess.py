@@ -1,7 +1,7 @@
-"""From pictures to the columns of X: the only preprocessing there is, fitted on the training split alone.
+"""From images to the columns of X: the only preprocessing there is, fitted on the training split alone.
 
-Pixels become numbers from 0 to 1. With `contrast`, every picture is then normalised by itself (mean 0, spread about
-1), which makes it the same picture in bright and in dim light. During training the inputs are also centred per pixel
+Pixels become numbers from 0 to 1. With `contrast`, every image is then normalised by itself (mean 0, spread about
+1), which makes it the same image in bright and in dim light. During training the inputs are also centred per pixel
 and divided by one overall spread; that part is affine and is folded into W1 and b1 when the network is saved.
 """
 
@@ -17,18 +17,18 @@ from model.folding import fold_input
 from model.parameters import Parameters
 from pipeline.images.geometry import Geometry
 
-CONTRAST_FLOOR = 1e-3  # added to a picture's variance, so that flat pictures do not become noise
+CONTRAST_FLOOR = 1e-3  # added to an image's variance, so that flat images do not become noise
 
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """How a picture of the right geometry becomes a column of X.
+    """How an image of the right geometry becomes a column of X.
 
     Attributes
     ----------
     geometry : Geometry
     contrast : bool
-        Normalise each picture by its own mean and spread.
+        Normalise each image by its own mean and spread.
     shift : ndarray of shape (n_x, 1), float32, or None
         Mean of each pixel over the training split; None once folded into the network.
     scale : float
@@ -41,7 +41,7 @@ class Preprocessor:
     scale: float = 1.0
 
     def apply(self, images: np.ndarray, out: Array | None = None) -> Array:
-        """Turn pictures into columns.
+        """Turn images into columns.
 
         Parameters
         ----------
@@ -57,12 +57,12 @@ class Preprocessor:
         Raises
         ------
         ValueError
-            When the pictures do not have the geometry.
+            When the images do not have the geometry.
         """
         m, n_x = len(images), self.geometry.n_x
         if images.dtype != np.uint8 or images[:1].size not in (0, n_x):
             raise ValueError(
-                f"pictures have shape {images.shape[1:]} and dtype {images.dtype}, expected "
+                f"images have shape {images.shape[1:]} and dtype {images.dtype}, expected "
                 f"{self.geometry.shape} and uint8"
             )
         rows = np.multiply(images.reshape(m, n_x), np.float32(1 / 255), out=out, dtype=np.float32)
@@ -77,7 +77,7 @@ class Preprocessor:
         return rows.T
 
     def fitted(self, images: Iterable[np.ndarray]) -> Preprocessor:
-        """Return a preprocessor whose shift and scale come from pictures (the training split), seen once in parts.
+        """Return a preprocessor whose shift and scale come from images (the training split), seen once in parts.
 
         Parameters
         ----------
@@ -86,7 +86,7 @@ class Preprocessor:
         Raises
         ------
         ValueError
-            When there are no pictures.
+            When there are no images.
         """
         plain = replace(self, shift=None, scale=1.0)
         total, squares, m = np.zeros(self.geometry.n_x), np.zeros(self.geometry.n_x), 0
@@ -96,7 +96,7 @@ class Preprocessor:
             squares += np.einsum("xm,xm->x", X, X, dtype=np.float64)
             m += len(part)
         if not m:
-            raise ValueError("there are no pictures to fit the preprocessing on")
+            raise ValueError("there are no images to fit the preprocessing on")
         mean = total / m
         spread = float(np.sqrt(max((squares / m - mean**2).mean(), 0)))
         return replace(plain, shift=mean.astype(np.float32)[:, None], scale=1 / max(spread, 1e-3))

@@ -86,9 +86,9 @@ def config_from_flags(kind: type[Config], arguments: argparse.Namespace, stored:
 
 CONFIGURATIONS: dict[str, type] = {"network": NetworkConfig, "training": TrainingConfig, "augmentation": AugmentConfig}
 
-_PICTURES = "pictures"  # the section of how pictures are read: two fields of DataConfig
+_IMAGES = "images"  # the section of how images are read: two fields of DataConfig
 
-_OF_PICTURES = ("size", "color")
+_DATA_FIELDS = ("size", "color")
 
 _ON, _OFF, NONE = "on", "off", "none"
 
@@ -129,12 +129,12 @@ class Setting:
 
 @functools.cache
 def all_settings() -> dict[str, Setting]:
-    """Return all settings of network, training, augmentation and pictures by name, in the order of their fields."""
+    """Return all settings of network, training, augmentation and images by name, in the order of their fields."""
     found = {}
-    for section, kind in (CONFIGURATIONS | {_PICTURES: DataConfig}).items():
+    for section, kind in (CONFIGURATIONS | {_IMAGES: DataConfig}).items():
         hints = get_type_hints(kind)
         for field in dataclasses.fields(kind):
-            if section == _PICTURES and field.name not in _OF_PICTURES:
+            if section == _IMAGES and field.name not in _DATA_FIELDS:
                 continue
             choices = field.metadata["choices"]
             if bool in (hints[field.name], *get_args(hints[field.name])):
@@ -157,7 +157,7 @@ def value_text(value: Any) -> str:
 @functools.cache
 def _parser(section: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False)
-    add_flags(parser, (CONFIGURATIONS | {_PICTURES: DataConfig})[section], section)
+    add_flags(parser, (CONFIGURATIONS | {_IMAGES: DataConfig})[section], section)
     return parser
 
 
@@ -180,8 +180,8 @@ def read_settings(words: Mapping[str, str]) -> tuple[Recipe, dict[str, str]]:
 
 
 def read_image_settings(words: Mapping[str, str]) -> tuple[DataConfig, dict[str, str]]:
-    """Read the settings of how pictures are read, as `read_settings` reads the others."""
-    (config,), problems = _read(words, {_PICTURES: DataConfig})
+    """Read the settings of how images are read, as `read_settings` reads the others."""
+    (config,), problems = _read(words, {_IMAGES: DataConfig})
     return config, problems
 
 

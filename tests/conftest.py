@@ -1,4 +1,4 @@
-"""Real pictures from installed packages, as the files a person would have."""
+"""Real images from installed packages, as the files a person would have."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def face_folder(tmp_path, lfw_images):
 
 @pytest.fixture(scope="session")
 def photo():
-    """A colour photograph, 640x427, as a picture."""
+    """A colour photograph, 640x427, as an image."""
     from sklearn.datasets import load_sample_image
 
     return Image.fromarray(load_sample_image("china.jpg"))
@@ -43,7 +43,7 @@ def write_classes(root: Path, classes, ending="png"):
 
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder of 100 faces and 100 other pictures; tests leave it as it is."""
+    """Return a folder of 100 faces and 100 other images; tests leave it as it is."""
     return write_demo("faces", tmp_path_factory.mktemp("data") / "faces")
 
 

@@ -79,15 +79,15 @@ def test_help_loads_nothing_heavy():
     assert not loaded_by("from pipeline.cli.main import main; main(['--help'])") & (HEAVY | {"h5py", "numpy", "PIL"})
 
 
-def test_predicting_one_picture_loads_nothing_heavy(tmp_path):
+def test_predicting_one_image_loads_nothing_heavy(tmp_path):
     geometry = Geometry(height=8, width=8, color="rgb", fit="pad")
     network = NetworkConfig(hidden=(4,), head="softmax", batch_norm=False)
     parameters = initialize((geometry.n_x, 4, 2), network, np.random.default_rng(0))
     classifier = ImageClassifier(Preprocessor(geometry), network, parameters, ("ant", "bee"), TrainingConfig())
     classifier.save(tmp_path / "model.h5")
-    Image.new("RGB", (20, 10), "red").save(tmp_path / "picture.png")
+    Image.new("RGB", (20, 10), "red").save(tmp_path / "image.png")
     rows = tmp_path / "rows.csv"
-    arguments = ["predict", str(tmp_path / "model.h5"), str(tmp_path / "picture.png"), "-o", str(rows)]
+    arguments = ["predict", str(tmp_path / "model.h5"), str(tmp_path / "image.png"), "-o", str(rows)]
     loaded = loaded_by(f"from pipeline.cli.main import main; main({arguments})")
     assert rows.read_text().splitlines()[1].split(",")[1] in ("ok", "abstain")
     assert "h5py" in loaded

@@ -7,13 +7,13 @@ brings edges out is to ask for sparse answers to many small, whitened pieces of 
 1. every piece loses its mean and is divided by its spread (`normalize_contrast`);
 2. the pieces are whitened: their leading principal components, each scaled to a spread of 1 (`whiten`);
 3. a method of `PRETRAINERS` finds directions in which the answers are sparse;
-4. whitening is folded into these directions, so that each is a picture again; somewhat more are learned than are
+4. whitening is folded into these directions, so that each is an image again; somewhat more are learned than are
    needed, and the sparsest are kept (`learn_filters`);
-5. they are brought to the size and colours of the pictures to be classified (`fit_filters`), and become rows of W1,
+5. they are brought to the size and colours of the images to be classified (`fit_filters`), and become rows of W1,
    in pairs w, -w where the activation cuts off one side (`first_layer_weights`).
 
-`pretrain_first_layer` does all of it. The network itself may see pictures as they are: rows of W1 have mean 0, so a
-picture's mean does not matter, and its contrast only scales the answers. Nothing here is fitted to what
+`pretrain_first_layer` does all of it. The network itself may see images as they are: rows of W1 have mean 0, so an
+image's mean does not matter, and its contrast only scales the answers. Nothing here is fitted to what
 `model.edges.scores`
 scores: no Gabor function is put in anywhere.
 """
@@ -30,7 +30,7 @@ import numpy as np
 from model.activations import Array
 
 CONTRAST_FLOOR = 1e-3  # added to a piece's variance, so that flat pieces do not become noise
-LEARNING_SIDE = 32  # filters for larger pictures are learned on pieces of this size and enlarged
+LEARNING_SIDE = 32  # filters for larger images are learned on pieces of this size and enlarged
 N_CROPS = 8_000
 MAX_ITERATIONS = 50
 ONE_SIDED = ("relu", "leaky_relu", "elu", "gelu", "softplus")  # answer to w or to -w, but hardly to both
@@ -234,7 +234,7 @@ def learn_filters(
     Returns
     -------
     filters : ndarray of shape (n, n_x), float64
-        Whitening folded in: they apply to pictures. Every row has mean 0 and length 1.
+        Whitening folded in: they apply to images. Every row has mean 0 and length 1.
     sparseness : ndarray of shape (n,), float64, 0 to 1
         Of each filter's answers to the crops: 1 - mean size / root mean square. 0.2 is noise's (Gaussian answers).
 
@@ -271,7 +271,7 @@ def _learn_filters(
     if len(directions) < n:
         raise ValueError(
             f"pretrain: {method} finds at most {len(directions)} filters in these crops, {n} are wanted; "
-            "use sparse_filtering, fewer units or larger pictures"
+            "use sparse_filtering, fewer units or larger images"
         )
     answers = directions.astype(np.float32) @ Z
     sparseness = 1 - np.abs(answers).mean(axis=1) / np.sqrt((answers * answers).mean(axis=1))
@@ -282,7 +282,7 @@ def _learn_filters(
 
 
 def _unwhitened(directions: Array, P: Array) -> Array:
-    """Turn directions among the whitened examples into filters for pictures: rows of mean 0 and length 1."""
+    """Turn directions among the whitened examples into filters for images: rows of mean 0 and length 1."""
     filters = directions @ P
     filters -= filters.mean(axis=1, keepdims=True)
     return filters / np.linalg.norm(filters, axis=1, keepdims=True)
@@ -301,7 +301,7 @@ def n_filters_for(n_1: int, activation: str) -> int:
 def crop_shape_for(geometry_shape: tuple[int, int, int], *, in_color: bool = False) -> tuple[int, int, int]:
     """Return the (height, width, channels) of the crops to learn from.
 
-    They are as large as the pictures, but at most `LEARNING_SIDE` a side, with the pictures' aspect; and gray unless
+    They are as large as the images, but at most `LEARNING_SIDE` a side, with the images' aspect; and gray unless
     `in_color`: in colour a third of the filters come out as wide fields of opponent colours (as in Hoyer & Hyvärinen
     2000) instead of edges.
     """
@@ -311,7 +311,7 @@ def crop_shape_for(geometry_shape: tuple[int, int, int], *, in_color: bool = Fal
 
 
 def fit_filters(filters: Array, crop_shape: tuple[int, int, int], geometry_shape: tuple[int, int, int]) -> Array:
-    """Bring filters to the pictures' shape: sizes by cubic convolution (Keys 1981), gray filters on all colours alike.
+    """Bring filters to the images' shape: sizes by cubic convolution (Keys 1981), gray filters on all colours alike.
 
     Parameters
     ----------
@@ -321,14 +321,14 @@ def fit_filters(filters: Array, crop_shape: tuple[int, int, int], geometry_shape
 
     Returns
     -------
-    ndarray of shape (n, height * width * channels of the pictures), float64
+    ndarray of shape (n, height * width * channels of the images), float64
         Every row has mean 0 and length 1.
     """
     if crop_shape == geometry_shape:
         return filters
     rows, columns = (_resizing(crop_shape[axis], geometry_shape[axis]) for axis in (0, 1))
-    pictures = filters.reshape(-1, *crop_shape)
-    resized = np.einsum("Hh,nhwc,Ww->nHWc", rows, pictures, columns, optimize=True)
+    images = filters.reshape(-1, *crop_shape)
+    resized = np.einsum("Hh,nhwc,Ww->nHWc", rows, images, columns, optimize=True)
     fitted = np.broadcast_to(resized, (*resized.shape[:3], geometry_shape[2])).reshape(len(filters), -1)
     fitted = fitted - fitted.mean(axis=1, keepdims=True)
     return fitted / np.linalg.norm(fitted, axis=1, keepdims=True)

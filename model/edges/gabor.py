@@ -1,4 +1,4 @@
-"""Least-squares fit of two-dimensional Gabor functions to many small pictures at once.
+"""Least-squares fit of two-dimensional Gabor functions to many small images at once.
 
 A Gabor function is a wave under a Gaussian hill; it describes the receptive fields of simple cells of the visual
 cortex (Jones & Palmer 1987, "An evaluation of the two-dimensional Gabor filter model"; Ringach 2002), and is what
@@ -7,7 +7,7 @@ cortex (Jones & Palmer 1987, "An evaluation of the two-dimensional Gabor filter 
 Six numbers of it are found by damped Gauss-Newton steps (Levenberg 1944, Marquardt 1963): the centre, the angle, the
 frequency, and the two widths of the hill, which is aligned with the wave. The two heights (of the cosine and of the
 sine wave, so amplitude and phase) are linear and are solved for exactly in each step (Golub & Pereyra 1973). Every
-picture is started from several peaks of its spectrum; all pictures and all starts take each step together.
+image is started from several peaks of its spectrum; all images and all starts take each step together.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from dataclasses import dataclass
 import numpy as np
 
 N_STARTS = 3
-_TRIAL_STEPS = 8  # steps every start gets before only the best start of each picture goes on
+_TRIAL_STEPS = 8  # steps every start gets before only the best start of each image goes on
 _STEPS = 24
-_ENOUGH = 1e-5  # a step that lowers the residual by a smaller share of the picture's energy is the last
-_WIDEST = 4.0  # largest width of the hill, in sides of the picture: a hill wider than that is flat
+_ENOUGH = 1e-5  # a step that lowers the residual by a smaller share of the image's energy is the last
+_WIDEST = 4.0  # largest width of the hill, in sides of the image: a hill wider than that is flat
 _NARROWEST = 0.35  # smallest width of the hill, in pixels
 
 
 @dataclass(frozen=True)
 class GaborFit:
-    """The best Gabor function found for each of n pictures.
+    """The best Gabor function found for each of n images.
 
     Attributes
     ----------
     r2 : ndarray of shape (n,), 0 to 1
-        Share of the picture's sum of squares that the Gabor function explains. No offset is fitted or taken away.
+        Share of the image's sum of squares that the Gabor function explains. No offset is fitted or taken away.
     x, y : ndarray of shape (n,)
-        Centre, in pixels from the centre of the picture's first pixel; y downwards.
+        Centre, in pixels from the centre of the image's first pixel; y downwards.
     angle : ndarray of shape (n,), 0 to pi
         Direction in which the wave advances, in radians, turning from x towards y.
     frequency : ndarray of shape (n,)
@@ -51,22 +51,22 @@ class GaborFit:
     length: np.ndarray
 
 
-def fit_gabors(pictures: np.ndarray) -> GaborFit:
-    """Fit a Gabor function to each picture.
+def fit_gabors(images: np.ndarray) -> GaborFit:
+    """Fit a Gabor function to each image.
 
     Parameters
     ----------
-    pictures : ndarray of shape (n, height, width), float
-        Finite numbers. A picture of zeros gets an r2 of 0.
+    images : ndarray of shape (n, height, width), float
+        Finite numbers. An image of zeros gets an r2 of 0.
 
     Returns
     -------
     GaborFit
     """
-    n, height, width = pictures.shape
-    energy = np.einsum("nhw,nhw->n", pictures, pictures, dtype=np.float64)
+    n, height, width = images.shape
+    energy = np.einsum("nhw,nhw->n", images, images, dtype=np.float64)
     scale = np.sqrt(np.where(energy > 0, energy, 1))
-    targets = (pictures / scale[:, None, None]).astype(np.float32)  # sum of squares 1: residuals are shares
+    targets = (images / scale[:, None, None]).astype(np.float32)  # sum of squares 1: residuals are shares
     params = _starts(targets).reshape(n * N_STARTS, 6)
     flat = targets.reshape(n, -1)
     params, residual = _descend(np.repeat(flat, N_STARTS, axis=0), params, (height, width), _TRIAL_STEPS)
@@ -157,7 +157,7 @@ def _jacobian(params: np.ndarray, parts: tuple[np.ndarray, ...]) -> np.ndarray:
 
 
 def _bounded(params: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Keep the centre within half a picture of the picture, the frequency below Nyquist's, the hill sane."""
+    """Keep the centre within half an image of the image, the frequency below Nyquist's, the hill sane."""
     height, width = shape
     longer = max(height, width)
     low = (-width / 2, -height / 2, -np.inf, np.log(0.05 / longer), np.log(_NARROWEST), np.log(_NARROWEST))
@@ -201,6 +201,6 @@ def _descend(
 
 
 def _longest(shape: tuple[int, int]) -> np.ndarray:
-    """Return the longest step allowed in each parameter: the linear picture of the hill holds only nearby."""
+    """Return the longest step allowed in each parameter: the linear image of the hill holds only nearby."""
     quarter = max(shape) / 4
     return np.array((quarter, quarter, 0.5, 0.5, 0.7, 0.7), np.float32)

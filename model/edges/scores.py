@@ -1,10 +1,10 @@
 """How much a layer's filters are edge detectors: scores with stated limits, from the weights alone.
 
-Row i of W1 is a picture. An **edge unit** is a picture that one Gabor function explains (R² of at least 0.5), that is
+Row i of W1 is an image. An **edge unit** is an image that one Gabor function explains (R² of at least 0.5), that is
 local (90 % of its energy within 30 % of its area) and oriented (selectivity of at least 0.3). A **strict** one has an
-R² of at least 0.7 and 90 % of its energy within 15 % of its area. These limits were set on pictures of known kind:
+R² of at least 0.7 and 90 % of its energy within 15 % of its area. These limits were set on images of known kind:
 Gabor functions pass, also under noise of a quarter of their energy; white, smooth and 1/f noise, blobs,
-centre-surround pictures, single pixels, gratings and faces do not; of raw pieces of photographs about one in twelve
+centre-surround images, single pixels, gratings and faces do not; of raw pieces of photographs about one in twelve
 passes, which is the floor that any claim has to clear.
 
 Measures after Jones & Palmer 1987 (Gabor fit), Olshausen & Field 1996 and Bell & Sejnowski 1997 (filters learned from
@@ -27,14 +27,14 @@ ORIENTATION_BINS = 8
 
 @dataclass(frozen=True)
 class FilterScores:
-    """What the pictures of n units look like, in numbers. Every array has shape (n,), float64 unless said.
+    """What the images of n units look like, in numbers. Every array has shape (n,), float64 unless said.
 
     Attributes
     ----------
     r2 : 0 to 1
         Share of the filter's energy that one Gabor function explains.
     area90 : 0 to 1
-        Smallest share of the picture's pixels that holds 90 % of the filter's energy.
+        Smallest share of the image's pixels that holds 90 % of the filter's energy.
     selectivity : 0 to 1
         1 - circular variance of the energy over orientations: 0 for a round blob, 1 for a grating.
     orientation : 0 to pi
@@ -117,18 +117,18 @@ def score_filters(W: np.ndarray, geometry_shape: tuple[int, int, int], *, fit_al
     """
     height, width, channels = geometry_shape
     if W.ndim != 2 or W.shape[1] != height * width * channels:
-        raise ValueError(f"W of shape {W.shape} does not fit pictures of {height}x{width}x{channels}")
+        raise ValueError(f"W of shape {W.shape} does not fit images of {height}x{width}x{channels}")
     if not np.isfinite(W).all():
         raise ValueError("W holds numbers that are not finite; such a layer cannot be scored")
     W = W.astype(np.float64)
-    pictures, colour_share = _main_colour(W.reshape(-1, height * width, channels))
-    pictures = pictures.reshape(-1, height, width)
+    images, colour_share = _main_colour(W.reshape(-1, height * width, channels))
+    images = images.reshape(-1, height, width)
     area90 = energy_area(W.reshape(-1, height * width, channels))
-    selectivity = orientation_selectivity(pictures)
+    selectivity = orientation_selectivity(images)
     fitted = np.flatnonzero(fit_all | ((area90 <= EDGE_AREA) & (selectivity >= EDGE_SELECTIVITY)))
     r2, orientation, frequency = np.zeros((3, len(W)))
     if len(fitted):
-        fit = fit_gabors(pictures[fitted])
+        fit = fit_gabors(images[fitted])
         # The wave advances across the edge, and y points down: turn by a quarter and flip to get the edge as seen.
         orientation[fitted] = np.mod(np.pi / 2 - fit.angle, np.pi)
         r2[fitted], frequency[fitted] = fit.r2 * colour_share[fitted], fit.frequency
@@ -167,19 +167,19 @@ def energy_area(W: np.ndarray, share: float = 0.9) -> np.ndarray:
     return np.where(held[:, -1] > 0, n_pixels / W.shape[1], 1.0)
 
 
-def orientation_selectivity(pictures: np.ndarray) -> np.ndarray:
-    """Return 1 - circular variance of each picture's energy over orientations (Ringach 2002).
+def orientation_selectivity(images: np.ndarray) -> np.ndarray:
+    """Return 1 - circular variance of each image's energy over orientations (Ringach 2002).
 
     Parameters
     ----------
-    pictures : ndarray of shape (n, height, width), float
+    images : ndarray of shape (n, height, width), float
 
     Returns
     -------
     ndarray of shape (n,), float64, 0 to 1
     """
-    side = max(pictures.shape[1:])
-    centred = pictures - pictures.mean(axis=(1, 2), keepdims=True)
+    side = max(images.shape[1:])
+    centred = images - images.mean(axis=(1, 2), keepdims=True)
     power = np.abs(np.fft.fft2(centred, s=(side, side))) ** 2
     frequency = np.fft.fftfreq(side)
     turns = np.exp(2j * np.arctan2(frequency[:, None], frequency[None, :]))

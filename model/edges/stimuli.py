@@ -1,10 +1,10 @@
-"""What the units of deeper layers look at: from edges to larger patterns, measured and pictured.
+"""What the units of deeper layers look at: from edges to larger patterns, measured and shown.
 
-A row of W1 is a picture; a row of W2 is not, so there is no one right picture of a deeper unit. Three are made here,
-and each has to be shown under its own name: the mean of the training pictures a unit answers to most
-(`most_exciting_mean`), the picture made to excite it (`maximise_activation`; Erhan, Bengio, Courville, Vincent 2009),
+A row of W1 is an image; a row of W2 is not, so there is no one right image of a deeper unit. Three are made here,
+and each has to be shown under its own name: the mean of the training images a unit answers to most
+(`most_exciting_mean`), the image made to excite it (`maximise_activation`; Erhan, Bengio, Courville, Vincent 2009),
 and the product of the weight matrices below it (`linear_projection`), which ignores the activations in between.
-`receptive_fields` says where in the picture a unit looks, `unit_auc` how well one unit alone tells the classes apart.
+`receptive_fields` says where in the image a unit looks, `unit_auc` how well one unit alone tells the classes apart.
 All of it is for networks of which batch normalisation is folded away (`model.folding`).
 """
 
@@ -65,7 +65,7 @@ def receptive_fields(l: int, X: Array, parameters: Parameters, config: NetworkCo
     return np.sqrt(total / X.shape[1])
 
 
-def most_exciting_mean(X: Array, answers: Array, fields: Array | None = None, *, n_pictures: int = 20) -> Array:
+def most_exciting_mean(X: Array, answers: Array, fields: Array | None = None, *, n_images: int = 20) -> Array:
     """Return the mean of the examples each unit answers to most, weighted by its answers, less the mean of all.
 
     Parameters
@@ -75,14 +75,14 @@ def most_exciting_mean(X: Array, answers: Array, fields: Array | None = None, *,
         Of the units, from `layer_answers`.
     fields : ndarray of shape (n, n_x), optional
         Receptive fields: every pixel is multiplied by the field there, so that only what the unit sees is shown.
-    n_pictures : int
+    n_images : int
 
     Returns
     -------
     ndarray of shape (n, n_x), float64
         Zero for a unit that answers to nothing.
     """
-    k = min(n_pictures, X.shape[1])
+    k = min(n_images, X.shape[1])
     top = np.argsort(-answers, axis=1, kind="stable")[:, :k]
     weights = np.maximum(np.take_along_axis(answers, top, axis=1).astype(np.float64), 0)
     weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-12)
@@ -103,9 +103,9 @@ def maximise_activation(
     spread: float = 1.0,
     n_steps: int = 100,
 ) -> Array:
-    """Make, for each unit of layer l, a picture that excites it: gradient ascent on its Z from faint noise.
+    """Make, for each unit of layer l, an image that excites it: gradient ascent on its Z from faint noise.
 
-    Every picture is held at one mean and one spread (standard deviation) of its pixels; without that, Z would grow
+    Every image is held at one mean and one spread (standard deviation) of its pixels; without that, Z would grow
     without end (Erhan, Bengio, Courville, Vincent 2009).
 
     Parameters
@@ -117,7 +117,7 @@ def maximise_activation(
     config : NetworkConfig
     rng : Generator
     mean, spread : float
-        Of the pictures the network was made for: 0 and 1 where they are normalised for contrast.
+        Of the images the network was made for: 0 and 1 where they are normalised for contrast.
     n_steps : int
 
     Returns

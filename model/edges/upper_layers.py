@@ -1,7 +1,7 @@
 """Unsupervised pretraining of layers 2 and 3, on top of an edge-detecting layer 1: edges that go together, nearby.
 
-Every unit of layer 2 is given one of 3 x 3 overlapping windows, half the picture a side, and learns its weights on what
-the units of layer 1 that look into it answer to pictures, without labels; layer 3 learns likewise over all of layer 2.
+Every unit of layer 2 is given one of 3 x 3 overlapping windows, half the image a side, and learns its weights on what
+the units of layer 1 that look into it answer to images, without labels; layer 3 learns likewise over all of layer 2.
 The weights outside a window start at 0 and are free to move in training. That layer 2 is local is thus put in, not
 learned: random weights in the same windows are local, too. What is learned, and what it is good for, is measured by
 `benchmarks/parts.py` and told in docs/edges.md.
@@ -17,7 +17,7 @@ import numpy as np
 from model.activations import ACTIVATIONS, Array
 from model.edges.first_layer import whiten
 
-WINDOWS, SIDE = 3, 0.5  # windows a side, and the side of each as a share of the picture's
+WINDOWS, SIDE = 3, 0.5  # windows a side, and the side of each as a share of the image's
 FEWEST = 4  # units a window; so few hardly compete for what they answer to
 Learner = Callable[[Array, int, np.random.Generator], Array]
 
@@ -32,7 +32,7 @@ def k_means(A: Array, n: int, rng: np.random.Generator) -> Array:
     Z = Z / np.maximum(np.linalg.norm(Z, axis=0), 1e-6)
     means = KMeans(n, n_init=1, max_iter=50, random_state=int(rng.integers(2**31)))
     with threadpool_limits(1), warnings.catch_warnings():  # several threads round differently
-        warnings.simplefilter("ignore", ConvergenceWarning)  # of pictures that are alike: there are fewer clusters
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of images that are alike: there are fewer clusters
         return means.fit(Z.T).cluster_centers_ @ P
 
 
@@ -43,7 +43,7 @@ def windows_of(W1: Array, shape: tuple[int, int, int]) -> list[np.ndarray]:
     ----------
     W1 : ndarray of shape (n_1, n_x), float
     shape : (height, width, channels)
-        Of the pictures; n_x numbers.
+        Of the images; n_x numbers.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def pretrain_upper_layers(
     Parameters
     ----------
     Z1 : ndarray of shape (n_1, m), float32
-        W1 times the unlabelled pictures, m some thousands; they may be variations of fewer.
+        W1 times the unlabelled images, m some thousands; they may be variations of fewer.
     W1 : ndarray of shape (n_1, n_x), float
     shape : (height, width, channels)
     widths : sequence of int
@@ -97,7 +97,7 @@ def pretrain_upper_layers(
     Raises
     ------
     ValueError
-        When layer 1 answers to all pictures alike, or there are fewer pictures than units to learn.
+        When layer 1 answers to all images alike, or there are fewer images than units to learn.
     """
     layers, Z, windows = [], Z1, windows_of(W1, shape)
     for n in widths:
@@ -105,7 +105,7 @@ def pretrain_upper_layers(
             windows = [np.arange(len(Z))]
         if Z.shape[1] < n:
             raise ValueError(
-                f"pretrain_layers: {Z.shape[1]} pictures are too few to learn {n} units from; vary them (augment), "
+                f"pretrain_layers: {Z.shape[1]} images are too few to learn {n} units from; vary them (augment), "
                 "or set pretrain_layers to 1"
             )
         A = _answers(Z, activation)
@@ -113,7 +113,7 @@ def pretrain_upper_layers(
         for k, inputs in enumerate(windows):
             units = np.arange(k, n, len(windows))
             if not A[inputs].any():
-                raise ValueError("pretrain_layers: the pictures are all alike to layer 1; there is nothing to learn")
+                raise ValueError("pretrain_layers: the images are all alike to layer 1; there is nothing to learn")
             if len(units):
                 W[np.ix_(units, inputs)] = learn(A[inputs], len(units), rng)
         Z = W.astype(np.float32) @ A

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 MOST_OBJECTS = 10_000
-LARGEST_RATIO = 200  # of declared to stored bytes; pictures and weights come to less than 10
+LARGEST_RATIO = 200  # of declared to stored bytes; images and weights come to less than 10
 _RATIO_FROM_BYTES = 1 << 24
 _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF)
 _BLOCK_BYTES = 1 << 20

@@ -1,4 +1,4 @@
-"""What is wrong with a set of pictures, before anything is learnt from it.
+"""What is wrong with a set of images, before anything is learnt from it.
 
 Every check is a function from the facts of a data set to findings, and a line in `CHECKS`. Thresholds are stated where
 they are used. A finding names its files; whoever shows the report decides how many of them to show. Nothing is removed
@@ -21,7 +21,7 @@ from pipeline.data.duplicates import groups_of_equals
 from pipeline.data.grouping import near_pairs
 from pipeline.data.splits import SPLITS
 from pipeline.images.statistics import MEASURES
-from pipeline.ingestion.ingest import digest, ingest
+from pipeline.ingestion.ingest import ingest
 from pipeline.ingestion.survey import resolve_geometry, survey
 from pipeline.sources.open import open_source
 from pipeline.sources.source import Source
@@ -37,7 +37,7 @@ def audit(
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> AuditReport:
-    """Look for what is wrong with a set of pictures.
+    """Look for what is wrong with a set of images.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def audit(
 
 
 def _smallest(source: Source) -> tuple[int, int]:
-    """Return the size that training on this source would bring its pictures to."""
+    """Return the size that training on this source would bring its images to."""
     geometry = resolve_geometry(DataConfig(), survey(source))
     return geometry.height, geometry.width
 
@@ -79,21 +79,21 @@ def _audit(data: Dataset, name: str, *, divided: bool = True, smallest: tuple[in
     found = [finding for check in CHECKS for finding in check(facts)]
     found.sort(key=lambda finding: SEVERITIES.index(finding[1]))
     shown = sorted({int(i) for *_, rows in found for i in list(rows)[:SHOWN]})
-    pictures = dict(zip(shown, data.take(np.array(shown, dtype=np.intp)), strict=True))
+    images = dict(zip(shown, data.take(np.array(shown, dtype=np.intp)), strict=True))
     findings = [
         Finding(
             kind,
             severity,
             message,
             tuple(str(facts.paths[i]) for i in rows),
-            tuple((str(facts.paths[i]), pictures[int(i)]) for i in list(rows)[:SHOWN]),
+            tuple((str(facts.paths[i]), images[int(i)]) for i in list(rows)[:SHOWN]),
         )
         for kind, severity, message, rows in found
     ]
     rejected = tuple(f"{path} ({code}: {message})" for path, code, message in facts.rejected)
     if rejected:
         findings.append(
-            Finding("rejected", "warning", f"{count(len(rejected), 'file')} could not be read as pictures", rejected)
+            Finding("rejected", "warning", f"{count(len(rejected), 'file')} could not be read as images", rejected)
         )
         findings.sort(key=lambda finding: SEVERITIES.index(finding.severity))
     heights, widths = facts.sizes[:, 0], facts.sizes[:, 1]
@@ -111,11 +111,7 @@ def _audit(data: Dataset, name: str, *, divided: bool = True, smallest: tuple[in
 
 
 def _facts(data: Dataset, divided: bool, smallest: tuple[int, int]) -> Facts:
-    digests = np.empty((len(data), 16), dtype=np.uint8)
-    for start, block in data.blocks():
-        for i, pixels in enumerate(block):
-            digests[start + i] = np.frombuffer(digest(pixels), dtype=np.uint8)
-    equal = groups_of_equals(digests)
+    equal = groups_of_equals(data.digests())
     kinds = [str(kind).partition(" ") for kind in data.kinds]
     return Facts(
         classes=data.classes,

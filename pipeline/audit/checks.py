@@ -20,7 +20,7 @@ GIVES_AWAY = 0.85
 
 @dataclass(frozen=True)
 class Facts:
-    """What the checks look at: everything about the pictures but their pixels.
+    """What the checks look at: everything about the images but their pixels.
 
     `equal` and `near` as in `pipeline.data.grouping.Division`; `measures` by name, each of shape (m,).
     """
@@ -39,11 +39,11 @@ class Facts:
     smallest: tuple[int, int]
 
 
-Found = tuple[str, str, str, Sequence[int]]  # kind, severity, message, indices of pictures
+Found = tuple[str, str, str, Sequence[int]]  # kind, severity, message, indices of images
 
 
 def _balance(facts: Facts) -> Iterator[Found]:
-    """Remark on classes ten times as large as others, and on classes of fewer than ten pictures."""
+    """Remark on classes ten times as large as others, and on classes of fewer than ten images."""
     counts = np.bincount(facts.labels[facts.labels >= 0], minlength=len(facts.classes))
     if not len(counts):
         return
@@ -52,16 +52,16 @@ def _balance(facts: Facts) -> Iterator[Found]:
         yield (
             "balance",
             "warning",
-            f"class {facts.classes[most]!r} has {counts[most]:,} pictures, {facts.classes[least]!r} {counts[least]:,}; "
+            f"class {facts.classes[most]!r} has {counts[most]:,} images, {facts.classes[least]!r} {counts[least]:,}; "
             "consider --class-weight balanced",
             (),
         )
     few = [name for name, n in zip(facts.classes, counts, strict=True) if n < 10]
     if few:
         yield (
-            "few pictures",
+            "few images",
             "warning",
-            f"{count(len(few), 'class', 'classes')} of fewer than 10 pictures: {some(few)}",
+            f"{count(len(few), 'class', 'classes')} of fewer than 10 images: {some(few)}",
             (),
         )
     if len(counts) == 1:
@@ -76,26 +76,26 @@ def _duplicates(facts: Facts) -> Iterator[Found]:
         across = [rows for rows in sets if _is_torn(facts.split[rows])]
         within = [rows for rows in sets if not _is_torn(facts.split[rows])]
         if across:
-            message = f"{count(len(across), 'set')} of {what} pictures in more than one split: the test is not honest"
+            message = f"{count(len(across), 'set')} of {what} images in more than one split: the test is not honest"
             yield f"{what} across splits", "serious", message, _flat(across)
         if within:
-            yield f"{what}", "warning", f"{count(len(within), 'set')} of {what} pictures", _flat(within)
+            yield f"{what}", "warning", f"{count(len(within), 'set')} of {what} images", _flat(within)
     torn = conflicts(facts.equal, facts.labels)
     if torn:
         yield (
             "conflicting labels",
             "serious",
-            f"{count(len(torn), 'set')} of identical pictures with several labels",
+            f"{count(len(torn), 'set')} of identical images with several labels",
             _flat(torn),
         )
     mixed = [rows for rows in alike if len(set(facts.labels[rows].tolist()) - {-1}) > 1]
     if mixed:
-        message = f"{count(len(mixed), 'set')} of nearly identical pictures with several labels"
+        message = f"{count(len(mixed), 'set')} of nearly identical images with several labels"
         yield "conflicting labels of near duplicates", "warning", message, _flat(mixed)
 
 
 def _appearance(facts: Facts) -> Iterator[Found]:
-    """Report blank, dark, bright, uninformative and blurred pictures; each picture under the first that fits."""
+    """Report blank, dark, bright, uninformative and blurred images; each image under the first that fits."""
     measures = facts.measures
     left = np.ones(len(facts.labels), dtype=bool)
     for kind, fits, words in (
@@ -108,23 +108,23 @@ def _appearance(facts: Facts) -> Iterator[Found]:
         rows = np.flatnonzero(fits & left)
         left[rows] = False
         if len(rows):
-            # Where most of a set looks like that, that is how the set is: digits on black, pictures on white.
+            # Where most of a set looks like that, that is how the set is: digits on black, images on white.
             severity = "warning" if len(rows) < 0.2 * len(left) else "remark"
             yield (
                 kind,
                 severity,
-                f"{len(rows):,} of {count(len(left), 'picture')} {'is' if len(rows) == 1 else 'are'} {words}",
+                f"{len(rows):,} of {count(len(left), 'image')} {'is' if len(rows) == 1 else 'are'} {words}",
                 rows.tolist(),
             )
 
 
 def _shapes(facts: Facts) -> Iterator[Found]:
-    """Report pictures with extreme aspects, of a very different size, or smaller than what they are brought to."""
+    """Report images with extreme aspects, of a very different size, or smaller than what they are brought to."""
     heights, widths = facts.sizes[:, 0].astype(float), facts.sizes[:, 1].astype(float)
     aspect = np.maximum(heights, widths) / np.minimum(heights, widths)
     rows = np.flatnonzero(aspect > 3)
     if len(rows):
-        message = f"{count(len(rows), 'picture')} more than 3 times as long as wide, or the other way round"
+        message = f"{count(len(rows), 'image')} more than 3 times as long as wide, or the other way round"
         yield "odd aspect", "warning", message, rows.tolist()
     side = np.sqrt(heights * widths)
     rows = np.flatnonzero((side > 10 * np.median(side)) | (side < np.median(side) / 10))
@@ -132,7 +132,7 @@ def _shapes(facts: Facts) -> Iterator[Found]:
         yield (
             "odd size",
             "warning",
-            f"{count(len(rows), 'picture')} 10 times smaller or larger than most",
+            f"{count(len(rows), 'image')} 10 times smaller or larger than most",
             rows.tolist(),
         )
     rows = np.flatnonzero((heights < facts.smallest[0]) & (widths < facts.smallest[1]))
@@ -141,15 +141,15 @@ def _shapes(facts: Facts) -> Iterator[Found]:
         yield (
             "enlarged",
             "remark",
-            f"{count(len(rows), 'picture')} smaller than {size}, and enlarged to it",
+            f"{count(len(rows), 'image')} smaller than {size}, and enlarged to it",
             rows.tolist(),
         )
 
 
 def _giveaways(facts: Facts) -> Iterator[Found]:
-    """Report classes that something other than what the picture shows tells from all others.
+    """Report classes that something other than what the image shows tells from all others.
 
-    For each class and feature: how well does the feature alone, learnt from all other pictures, tell the class from the
+    For each class and feature: how well does the feature alone, learnt from all other images, tell the class from the
     rest? From a balanced accuracy of `GIVES_AWAY` on (0.5 is guessing), and where the feature is more often right than
     wrong when it says so, a network may learn the feature instead.
     """
@@ -183,8 +183,8 @@ def _giveaways(facts: Facts) -> Iterator[Found]:
 def one_feature_scores(values: np.ndarray, labels: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Return how well one feature tells each class from all others.
 
-    A picture is taken for the class, against the rest, that has the larger share of its own pictures with the same
-    value, that picture itself left out.
+    An image is taken for the class, against the rest, that has the larger share of its own images with the same
+    value, that image itself left out.
 
     Parameters
     ----------
@@ -198,10 +198,10 @@ def one_feature_scores(values: np.ndarray, labels: np.ndarray, n_classes: int) -
     accuracies : ndarray of shape (n_classes,), float
         Balanced accuracy, 0 to 1; 0.5 for guessing.
     precisions : ndarray of shape (n_classes,), float
-        Share of the pictures taken for the class that are of it.
+        Share of the images taken for the class that are of it.
     """
     _, value = np.unique(values, return_inverse=True)
-    table = np.zeros((value.max() + 1, n_classes))  # (n_values, n_classes): pictures
+    table = np.zeros((value.max() + 1, n_classes))  # (n_values, n_classes): images
     np.add.at(table, (value, labels), 1)
     total = table.sum(axis=0)  # (n_classes,)
     rest, rest_total = table.sum(axis=1, keepdims=True) - table, total.sum() - total
@@ -218,7 +218,7 @@ CHECKS: tuple[Callable[[Facts], Iterator[Found]], ...] = (_balance, _duplicates,
 
 
 def _bins(values: np.ndarray) -> np.ndarray:
-    """Cut numbers into ten bins of about as many pictures each."""
+    """Cut numbers into ten bins of about as many images each."""
     return np.searchsorted(np.unique(np.quantile(values, np.linspace(0.1, 0.9, 9))), values, side="right")
 
 

@@ -1,8 +1,8 @@
 """Labels that a person found to be wrong, written down so that `facette ingest` and `facette train` can read them.
 
-What comes out names every picture of the data set, corrected, with the split it was in: a model trained on it is
-measured on the same test pictures. Where the pictures are files, it is a manifest; where they came from arrays or an
-archive, it is a zip archive of the data set's own pictures with the manifest inside.
+What comes out names every image of the data set, corrected, with the split it was in: a model trained on it is
+measured on the same test images. Where the images are files, it is a manifest; where they came from arrays or an
+archive, it is a zip archive of the data set's own images with the manifest inside.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pipeline.data.splits import DROPPED, SPLITS
 from pipeline.files.cells import safe_name
 from pipeline.images.encode import to_png
 
-REMOVE = ""  # in place of a class: the picture is left out
+REMOVE = ""  # in place of a class: the image is left out
 MANIFEST = "manifest.csv"
 
 
 def folder_of(dataset: Dataset) -> Path | None:
-    """Return the folder that the paths of a data set are relative to; None where its pictures are no files there."""
+    """Return the folder that the paths of a data set are relative to; None where its images are no files there."""
     origin = dataset.counts[-1] if dataset.counts else {}
     source = Path(str(origin.get("source", "")))
     folder = {"folder": source, "manifest": source.parent}.get(str(origin.get("kind")))
@@ -34,21 +34,21 @@ def folder_of(dataset: Dataset) -> Path | None:
 
 
 def corrected_manifest(dataset: Dataset, corrections: Mapping[int, str], folder: Path) -> str:
-    """Return a manifest of all pictures of a data set, as CSV, with some labels corrected.
+    """Return a manifest of all images of a data set, as CSV, with some labels corrected.
 
     Parameters
     ----------
     dataset : Dataset
     corrections : mapping of int to str
-        Row of a picture -> its right class, or `REMOVE`.
+        Row of an image -> its right class, or `REMOVE`.
     folder : Path
-        Where the pictures lie; the manifest may then be put anywhere on this machine.
+        Where the images lie; the manifest may then be put anywhere on this machine.
     """
     return _table(dataset, corrections, lambda row: safe_name(folder / str(dataset.paths[row])))
 
 
 def corrected_archive(dataset: Dataset, corrections: Mapping[int, str]) -> bytes:
-    """Return a zip archive of the pictures of a data set, in its geometry, with a corrected manifest of them."""
+    """Return a zip archive of the images of a data set, in its geometry, with a corrected manifest of them."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
         archive.writestr(MANIFEST, _table(dataset, corrections, _file_of))
@@ -58,7 +58,7 @@ def corrected_archive(dataset: Dataset, corrections: Mapping[int, str]) -> bytes
 
 
 def _file_of(row: int) -> str:
-    return f"pictures/{row:07d}.png"
+    return f"images/{row:07d}.png"
 
 
 def _kept(dataset: Dataset, corrections: Mapping[int, str]) -> Iterator[int]:

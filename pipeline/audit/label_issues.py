@@ -1,4 +1,4 @@
-"""Pictures of a data set worth a second look: those a classifier gets most wrong, and those that look alike.
+"""Images of a data set worth a second look: those a classifier gets most wrong, and those that look alike.
 
 A classifier's highest losses are where wrong labels gather; copies with different labels contradict each other.
 Nothing is changed here: `pipeline.audit.corrections` writes down what a person decides.
@@ -16,14 +16,12 @@ from pipeline.data.dataset import Dataset
 from pipeline.data.duplicates import groups_of_equals, merge, star_groups
 from pipeline.data.grouping import near_pairs
 from pipeline.errors import InputError
-from pipeline.evaluation.scores import pictures
-from pipeline.ingestion.ingest import digest
 
 HELD_OUT = ("test", "validation")
 
 
 class Suspect(NamedTuple):
-    """A picture with a high loss.
+    """An image with a high loss.
 
     `row` is its place in the data set; `label` the class it bears; `prediction` what the classifier takes it for, with
     `probability`; `loss` is -log of the probability of its label, 0 or more.
@@ -39,7 +37,7 @@ class Suspect(NamedTuple):
 def top_losses(
     classifier: ImageClassifier, dataset: Dataset, splits: Sequence[str] = HELD_OUT, limit: int = 200
 ) -> list[Suspect]:
-    """Return the labelled pictures that the classifier finds least likely to be what they are labelled, worst first.
+    """Return the labelled images that the classifier finds least likely to be what they are labelled, worst first.
 
     Parameters
     ----------
@@ -47,17 +45,17 @@ def top_losses(
     dataset : Dataset
         Of the classifier's geometry and classes.
     splits : sequence of str
-        Where to look. Pictures of the training are learnt by heart, wrong labels too, so they say less.
+        Where to look. Images of the training are learnt by heart, wrong labels too, so they say less.
     limit : int
         At most so many.
 
     Raises
     ------
     InputError
-        When the data set has pictures of another shape, or a class the classifier does not know.
+        When the data set has images of another shape, or a class the classifier does not know.
     """
     if dataset.geometry != classifier.geometry:
-        raise InputError("The model takes pictures of another size or colour than this data set has.")
+        raise InputError("The model takes images of another size or colour than this data set has.")
     unknown = [name for name in dataset.classes if name not in classifier.classes]
     if unknown:
         raise InputError(f"The model does not know {unknown[0]!r}, a class of this data set.")
@@ -69,7 +67,7 @@ def top_losses(
         return []
     predictions, best, own = (np.empty(len(rows), kind) for kind in (np.intp, np.float64, np.float64))
     done = 0
-    for part in pictures(dataset, rows):
+    for part in dataset.iterate(rows):
         probabilities = classifier.probabilities(part)  # (n_classes, k)
         k, places = slice(done, done + len(part)), np.arange(len(part))
         predictions[k] = probabilities.argmax(axis=0)
@@ -85,16 +83,12 @@ def top_losses(
 
 
 def look_alikes(dataset: Dataset) -> list[np.ndarray]:
-    """Return sets of pictures that are the same, or nearly: the rows of each, ascending.
+    """Return sets of images that are the same, or nearly: the rows of each, ascending.
 
-    Sets whose pictures bear several labels come first, then those that lie in several splits. Only pictures large
+    Sets whose images bear several labels come first, then those that lie in several splits. Only images large
     enough to have a thumbnail are compared for being nearly the same.
     """
-    digests = np.empty((len(dataset), 16), np.uint8)
-    for start, block in dataset.blocks():
-        for i, pixels in enumerate(block):
-            digests[start + i] = np.frombuffer(digest(pixels), np.uint8)
-    equal = groups_of_equals(digests)
+    equal = groups_of_equals(dataset.digests())
     near = near_pairs(equal, dataset.thumbnails())
     group = merge(len(dataset), equal, star_groups(len(dataset), near))
     rows = np.flatnonzero(group >= 0)

@@ -1,4 +1,4 @@
-"""The report of an audit: findings as text, JSON, HTML, and as a sheet of the pictures they are about."""
+"""The report of an audit: findings as text, JSON, HTML, and as a sheet of the images they are about."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.images.decode import from_array
 
-SHOWN = 12  # pictures kept with a finding
+SHOWN = 12  # images kept with a finding
 SEVERITIES = ("serious", "warning", "remark")
 
 
@@ -25,19 +25,19 @@ SEVERITIES = ("serious", "warning", "remark")
 class Finding:
     """One thing found: what (`kind`), how bad, in words, and in which files.
 
-    `pictures` are the first of them, as arrays of shape (height, width, channels), uint8, beside their captions.
+    `images` are the first of them, as arrays of shape (height, width, channels), uint8, beside their captions.
     """
 
     kind: str
     severity: str
     message: str
     paths: tuple[str, ...] = ()
-    pictures: tuple[tuple[str, np.ndarray], ...] = field(default=(), repr=False, compare=False)
+    images: tuple[tuple[str, np.ndarray], ...] = field(default=(), repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class AuditReport:
-    """Counts, sizes and findings of a set of pictures, the most serious first."""
+    """Counts, sizes and findings of a set of images, the most serious first."""
 
     source: str
     m: int
@@ -48,7 +48,7 @@ class AuditReport:
     findings: tuple[Finding, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain values, for JSON: without pictures."""
+        """Return the report as plain values, for JSON: without images."""
         plain = {name: getattr(self, name) for name in ("source", "m", "classes", "splits", "sizes", "kinds")}
         findings = [
             {"kind": f.kind, "severity": f.severity, "message": f.message, "paths": list(f.paths)}
@@ -62,7 +62,7 @@ class AuditReport:
 
     def to_text(self, names: int = 5) -> str:
         """Return the report as lines of text, with up to so many file names for each finding."""
-        lines = [f"{self.source}: {self.m:,} pictures"]
+        lines = [f"{self.source}: {self.m:,} images"]
         lines.append(_table("classes", self.classes))
         lines.append(_table("splits", self.splits))
         lines.append(_table("files", self.kinds))
@@ -87,7 +87,7 @@ class AuditReport:
             loader=PackageLoader("pipeline"), autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
         sheets = [
-            base64.b64encode(_png(contact_sheet([finding]))).decode() if finding.pictures else ""
+            base64.b64encode(_png(contact_sheet([finding]))).decode() if finding.images else ""
             for finding in self.findings
         ]
         return environment.get_template("audit.html.j2").render(
@@ -95,16 +95,16 @@ class AuditReport:
         )
 
     def write_contact_sheet(self, path: str | Path) -> None:
-        """Write one PNG with a row of pictures for every finding that has any.
+        """Write one PNG with a row of images for every finding that has any.
 
         Raises
         ------
         InputError
-            If no finding has pictures, or the file cannot be written.
+            If no finding has images, or the file cannot be written.
         """
-        shown = [finding for finding in self.findings if finding.pictures]
+        shown = [finding for finding in self.findings if finding.images]
         if not shown:
-            raise InputError("no contact sheet: no finding has pictures to show")
+            raise InputError("no contact sheet: no finding has images to show")
         try:
             Path(path).write_bytes(_png(contact_sheet(shown)))
         except OSError as error:
@@ -112,14 +112,14 @@ class AuditReport:
 
 
 def contact_sheet(findings: Sequence[Finding], side: int = 96) -> Image.Image:
-    """Draw a row of pictures, below its title, for every finding."""
+    """Draw a row of images, below its title, for every finding."""
     title = 18
     sheet = Image.new("RGB", (SHOWN * side, len(findings) * (side + title)), "white")
     draw = ImageDraw.Draw(sheet)
     for row, finding in enumerate(findings):
         top = row * (side + title)
         draw.text((4, top + 3), f"{finding.kind} ({len(finding.paths)})", fill="black")
-        for column, (_, pixels) in enumerate(finding.pictures):
+        for column, (_, pixels) in enumerate(finding.images):
             image = from_array(pixels)
             scale = (side - 4) / max(image.size)
             size = max(1, round(image.width * scale)), max(1, round(image.height * scale))

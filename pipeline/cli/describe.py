@@ -33,11 +33,11 @@ def describe_model(classifier: ImageClassifier) -> str:
     ledger = [("layer", "W", "b", "Z and A", "activation", "parameters")]
     rows = shape_ledger(classifier.parameters, classifier.network)
     ledger += [(f"{r.layer}", _shape(r.W), _shape(r.b), _shape(r.Z), r.activation, f"{r.n_parameters:,}") for r in rows]
-    pictures = ", ".join(f"{split} {count:,}" for split, count in origin.get("pictures", {}).items() if count)
+    images = ", ".join(f"{split} {count:,}" for split, count in origin.get("images", {}).items() if count)
     accuracy = ", ".join(f"{split} {percent(share)}" for split, share in origin.get("accuracy", {}).items())
     facts = [
         ("source", origin.get("source", "")),
-        ("pictures", pictures),
+        ("images", images),
         ("accuracy", accuracy),
         ("epochs", f"{origin.get('epochs_trained', '')}"),
         ("optimizer", f"{classifier.training.optimizer}, learning rate {classifier.training.learning_rate:.3g}"),
@@ -48,7 +48,7 @@ def describe_model(classifier: ImageClassifier) -> str:
     ]
     return "\n".join(
         [
-            f"Model {classifier.model_id}: pictures of {geometry.height}x{geometry.width} {geometry.color} "
+            f"Model {classifier.model_id}: images of {geometry.height}x{geometry.width} {geometry.color} "
             f"(n_x = {geometry.n_x:,}) -> {len(classifier.classes)} classes",
             f"Classes: {', '.join(classifier.classes)}",
             f"Network of L = {classifier.parameters.L} layers, {classifier.parameters.flat.size:,} parameters:",
@@ -75,7 +75,7 @@ def describe_dataset(dataset: Dataset) -> str:
     rows.append(("all", *(f"{count:,}" for count in totals), f"{len(dataset):,}"))
     return "\n".join(
         [
-            f"Data set {dataset.fingerprint[:16]}: {len(dataset):,} pictures of {geometry.height}x{geometry.width} "
+            f"Data set {dataset.fingerprint[:16]}: {len(dataset):,} images of {geometry.height}x{geometry.width} "
             f"{geometry.color} (fitted by {geometry.fit}; n_x = {geometry.n_x:,}), {len(dataset.classes)} classes",
             table(rows),
             *(f"Rejected: {path}: {message} ({code})" for path, code, message in dataset.rejected[:20]),
@@ -84,8 +84,8 @@ def describe_dataset(dataset: Dataset) -> str:
 
 
 def describe_runs(runs: Sequence[RunSummary]) -> str:
-    """Compare runs, the best first; those that were judged on different pictures only look comparable."""
-    rows: list[tuple[str, ...]] = [("run", "accuracy", "95% interval", "pictures", "best simple method")]
+    """Compare runs, the best first; those that were judged on different images only look comparable."""
+    rows: list[tuple[str, ...]] = [("run", "accuracy", "95% interval", "images", "best simple method")]
     for run in sorted(runs, key=lambda run: -run.accuracy):
         if not run.judged_on:
             rows.append((run.name, "", "", "", "not finished"))
@@ -123,16 +123,16 @@ def describe_ingest(report: IngestReport) -> str:
     passed = sum(report.ignored.values())
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in report.ignored.items())
     lines = [
-        f"Found {count(report.found, 'file')}: {count(report.ingested, 'picture')} ingested, "
+        f"Found {count(report.found, 'file')}: {count(report.ingested, 'image')} ingested, "
         f"{len(report.rejected):,} rejected, {passed:,} passed over" + (f" ({reasons})" if passed else "")
     ]
     shown = list(report.classes.items())
     names = ", ".join(f"{name} {n:,}" for name, n in shown[:8])
     more = f", and {len(shown) - 8} more" if len(shown) > 8 else ""
-    lines.append(f"Classes ({len(shown)}): {names}{more}" if shown else "No classes: all pictures are unlabelled")
+    lines.append(f"Classes ({len(shown)}): {names}{more}" if shown else "No classes: all images are unlabelled")
     geometry = report.geometry
     lines.append(
-        f"Pictures: {geometry.height}x{geometry.width} {geometry.color}, fitted by {geometry.fit}; "
+        f"Images: {geometry.height}x{geometry.width} {geometry.color}, fitted by {geometry.fit}; "
         f"n_x = {geometry.n_x:,} numbers each"
     )
     how = "as given" if report.ready_made else "at random, stratified, copies kept together"
@@ -155,7 +155,7 @@ def describe_plan(run: TrainingRun) -> str:
     extras += [f"mixup {training.mixup:g}"] if training.mixup else []
     recipe = run.augmentation.augment
     named = f" ({recipe})" if recipe != "none" else ""
-    varied = f", pictures varied at random{named}" if run.augmentation.is_on else ""
+    varied = f", images varied at random{named}" if run.augmentation.is_on else ""
     schedule = training.schedule.replace("_", "-")
     left = training.epochs - state.epoch if training.epochs != "auto" else 0
     lines = [
@@ -171,15 +171,15 @@ def describe_plan(run: TrainingRun) -> str:
             run.pretrain_on or "photographs that come with scikit-learn",
         )
         further = {1: "", 2: "; layer 2", 3: "; layers 2 and 3"}[training.pretrain_layers]
-        further += " from the training pictures, without labels too" if further else ""
+        further += " from the training images, without labels too" if further else ""
         lines.insert(1, f"First layer: edges learned before, without labels, by {method} on {where}{further}")
     if run.trial:
         found = ", ".join(f"{name} {percent(error)}" for name, error in run.trial.items())
         mirrored = "mirrored too" if run.augmentation.flip else "not mirrored"
-        lines.insert(1, f"Changes to pictures: {recipe}, {mirrored}; by a short trial (errors: {found})")
+        lines.insert(1, f"Changes to images: {recipe}, {mirrored}; by a short trial (errors: {found})")
     if run.validation_source is None:
         lines.append(
-            "Note: there are no validation pictures: the last weights are kept, not the best, and nothing can tell "
+            "Note: there are no validation images: the last weights are kept, not the best, and nothing can tell "
             "you when it starts to learn by heart"
         )
     return "\n".join(lines)
@@ -199,13 +199,13 @@ def _cost(cost: float) -> str:
 
 
 def describe_result(result: TrainingResult) -> str:
-    """Say how good it is, beside simple methods on the same pictures."""
-    rows: list[Sequence[Any]] = [("accuracy", "pictures", "", "95% interval")]
+    """Say how good it is, beside simple methods on the same images."""
+    rows: list[Sequence[Any]] = [("accuracy", "images", "", "95% interval")]
     rows += [
         (split, f"{found.m:,}", percent(found.accuracy), f"{percent(found.low)} to {percent(found.high)}")
         for split, found in result.scores.items()
     ]
-    lines = [table(rows), f"On the same {result.judged_on} pictures:"]
+    lines = [table(rows), f"On the same {result.judged_on} images:"]
     lines.append(table([(b.name, percent(b.accuracy), f"({b.note})") for b in result.baselines]))
     edges = result.first_layer.sentence()
     if result.first_layer_change is not None:
@@ -213,17 +213,17 @@ def describe_result(result: TrainingResult) -> str:
     lines.append(edges)
     if result.seen_before:
         lines.append(
-            f"Note: {result.seen_before:,} of the {result.judged_on} pictures took part in the training of the model "
+            f"Note: {result.seen_before:,} of the {result.judged_on} images took part in the training of the model "
             "it started from; the figure on them flatters"
         )
     if result.judged_on != "test":
-        lines.append(f"Note: there is no test split; figures on {result.judged_on} pictures flatter")
+        lines.append(f"Note: there is no test split; figures on {result.judged_on} images flatter")
     return "\n".join(lines)
 
 
 def describe_evaluation(found: Evaluation) -> str:
     """Say what a classifier scored, class by class."""
-    rows: list[Sequence[Any]] = [("class", "pictures", "recall", "precision")]
+    rows: list[Sequence[Any]] = [("class", "images", "recall", "precision")]
     rows += [
         (name, f"{support:,}", percent(recall), percent(precision))
         for name, support, recall, precision in zip(
@@ -232,6 +232,6 @@ def describe_evaluation(found: Evaluation) -> str:
         if support or precision
     ]
     return (
-        f"Accuracy {percent(found.accuracy)} of {found.m:,} pictures "
+        f"Accuracy {percent(found.accuracy)} of {found.m:,} images "
         f"(95% interval {percent(found.low)} to {percent(found.high)}), log loss {found.log_loss:.3f}\n" + table(rows)
     )

@@ -37,12 +37,12 @@ class _Version(argparse.Action):
 # Command -> what it does. Each is a module of `pipeline.cli.commands` with the functions NAME and NAME_flags; modules
 # are imported by name, and only when they are needed, since `facette --help` has to answer at once.
 COMMANDS = {
-    "demo": "train on real pictures that come with the installation, and look around",
-    "ingest": "turn pictures into a data set file",
+    "demo": "train on real images that come with the installation, and look around",
+    "ingest": "turn images into a data set file",
     "inspect": "describe a model, a data set, runs, or the installation",
-    "train": "train a classifier on a folder of labelled pictures",
-    "evaluate": "measure a classifier on labelled pictures",
-    "predict": "classify picture files, a row for each",
+    "train": "train a classifier on a folder of labelled images",
+    "evaluate": "measure a classifier on labelled images",
+    "predict": "classify image files, a row for each",
     "filters": "draw and score what a classifier's layers look at",
     "app": "open the app in a browser",
 }
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError as error:
-        say(f"facette {command}: does not fit into memory ({error}); take smaller pictures, batches or layers")
+        say(f"facette {command}: does not fit into memory ({error}); take smaller images, batches or layers")
         return 1
     except (ValueError, ArithmeticError, OSError) as error:
         from model.config import ConfigError
@@ -84,9 +84,7 @@ def _function(command: str, part: str = "") -> Any:
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = Parser(
-        prog="facette", description="Turn a folder of labelled pictures into a classifier you can look into."
-    )
+    parser = Parser(prog="facette", description="Turn a folder of labelled images into a classifier you can look into.")
     parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, about in COMMANDS.items():

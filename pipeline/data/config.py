@@ -15,31 +15,31 @@ LARGEST_MAX_PIXELS = 178_956_970  # Pillow itself refuses anything above
 
 @dataclass(frozen=True)
 class DataConfig:
-    """How pictures are read and split.
+    """How images are read and split.
 
-    The ``"auto"`` rules, applied to a sample of the pictures (see `pipeline.ingestion.survey.survey`):
+    The ``"auto"`` rules, applied to a sample of the images (see `pipeline.ingestion.survey.survey`):
 
-    - ``color``: gray where every picture's content is gray (R = G = B in every pixel), else rgb.
-    - ``size``: the size of the pictures where all have one and the same, with no side over 64 pixels. Otherwise the
-      longer side is 64 pixels, halved while n_x (inputs of the network) is more than 16 times m (pictures found), but
+    - ``color``: gray where every image's content is gray (R = G = B in every pixel), else rgb.
+    - ``size``: the size of the images where all have one and the same, with no side over 64 pixels. Otherwise the
+      longer side is 64 pixels, halved while n_x (inputs of the network) is more than 16 times m (images found), but
       not below 16: a network with far more inputs than examples learns them by heart. The aspect is that of the
-      pictures where all have the same (to 1 %), else square.
+      images where all have the same (to 1 %), else square.
     - ``fit``: crop.
     """
 
-    size: str | Auto = option("auto", "of all pictures, in pixels: 64 for 64x64, or HEIGHTxWIDTH")
-    color: str | Auto = option("auto", "of all pictures", choices=("auto", *COLORS))
+    size: str | Auto = option("auto", "of all images, in pixels: 64 for 64x64, or HEIGHTxWIDTH")
+    color: str | Auto = option("auto", "of all images", choices=("auto", *COLORS))
     fit: str | Auto = option("auto", "another aspect is cut, gets black bars, or is distorted", choices=("auto", *FITS))
-    validation: float = option(0.15, "share of the pictures that steers the training", check="fraction")
-    test: float = option(0.15, "share of the pictures kept for the final test", check="fraction")
+    validation: float = option(0.15, "share of the images that steers the training", check="fraction")
+    test: float = option(0.15, "share of the images kept for the final test", check="fraction")
     group_by: str = option(
-        "", "keep pictures together that share: a column of the manifest, 'folder', or a pattern in the path (S\\d+)"
+        "", "keep images together that share: a column of the manifest, 'folder', or a pattern in the path (S\\d+)"
     )
     split_seed: int = option(0, "of the random split", check="at_least_0")
     near_duplicates: bool = option(True, "also keep near duplicates (64 pixels a side and up) on one side of the split")
-    drop_leaks: bool = option(False, "of ready-made splits: leave out training pictures that are also in another split")
-    exact: bool = option(False, "decode large JPEGs at full size: slower, and hardly another picture")
-    max_pixels: int = option(120_000_000, "a picture of more pixels is refused", check="positive")
+    drop_leaks: bool = option(False, "of ready-made splits: leave out training images that are also in another split")
+    exact: bool = option(False, "decode large JPEGs at full size: slower, and hardly another image")
+    max_pixels: int = option(120_000_000, "an image of more pixels is refused", check="positive")
     strict: bool = option(False, "stop at the first file that cannot be read")
 
     def __post_init__(self) -> None:

@@ -1,12 +1,12 @@
-"""The data set: one HDF5 file of pictures of one geometry, with their labels, splits and origins.
+"""The data set: one HDF5 file of images of one geometry, with their labels, splits and origins.
 
 The file's layout (`format` = facette-dataset): `images` uint8 (m, height, width, channels), chunked by whole examples;
 `labels` int32 (m,), -1 where unlabelled; `split` uint8 (m,), indices of `pipeline.data.splits.SPLITS`; `group` int32
 (m,),
-equal where pictures may not be torn apart by a split, -1 where one stands alone; `classes`, `paths`; `sha256`
+equal where images may not be torn apart by a split, -1 where one stands alone; `classes`, `paths`; `sha256`
 (m, 32) of the source bytes; `keys` (m,), the group each came with; `sizes` int32 (m, 2), height and width of the
-source picture; `kind` (m,), an index of `kinds` such as ``JPEG RGB``; `measures` float32 (m, 5) and `thumbnails` uint8
-(n, 32, 32) of the pictures `thumbnail_of` (n,), see `pipeline.images.statistics`; `rejected/{path,code,message}`.
+source image; `kind` (m,), an index of `kinds` such as ``JPEG RGB``; `measures` float32 (m, 5) and `thumbnails` uint8
+(n, 32, 32) of the images `thumbnail_of` (n,), see `pipeline.images.statistics`; `rejected/{path,code,message}`.
 The attributes
 hold the geometry, the configuration, and the counts of every ingestion into the file, as JSON.
 """
@@ -34,13 +34,13 @@ from pipeline.data.splits import SPLITS
 from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.images.geometry import Geometry
-from pipeline.images.statistics import MEASURES, THUMBNAIL_SIDE
+from pipeline.images.statistics import DIGEST_BYTES, MEASURES, THUMBNAIL_SIDE, digest
 
 FORMAT = "facette-dataset"
 VERSION = 1
 BLOCK_BYTES = 1 << 22
 COURSE = {"train_set_x", "test_set_x"}
-# Name -> (kinds of its numbers, NumPy's `dtype.kind`; shape of one row). All of them have a row for each picture.
+# Name -> (kinds of its numbers, NumPy's `dtype.kind`; shape of one row). All of them have a row for each image.
 _COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
     "labels": ("iu", ()),
     "split": ("u", ()),
@@ -69,7 +69,7 @@ class Dataset:
     split : ndarray of shape (m,), uint8
         Indices of `pipeline.data.splits.SPLITS`.
     group : ndarray of shape (m,), int
-        Equal where pictures belong together; -1 where one stands alone.
+        Equal where images belong together; -1 where one stands alone.
     classes : tuple of str
     geometry : Geometry
     fingerprint : str
@@ -113,7 +113,7 @@ class Dataset:
             raise InputError(f"{escape(path)}: {error}") from None
         except DAMAGE as error:
             file.close()
-            raise InputError(f"{escape(path)}: is a damaged data set ({error}); ingest the pictures again") from None
+            raise InputError(f"{escape(path)}: is a damaged data set ({error}); ingest the images again") from None
 
     def __enter__(self) -> Dataset:
         return self
@@ -130,17 +130,17 @@ class Dataset:
 
     @cached_property
     def paths(self) -> np.ndarray:
-        """Return where each picture came from, relative to the root given: ndarray of shape (m,), str objects."""
+        """Return where each image came from, relative to the root given: ndarray of shape (m,), str objects."""
         return self._column("paths")
 
     @cached_property
     def sha256(self) -> np.ndarray:
-        """Return the SHA-256 of the source bytes of each picture: ndarray of shape (m, 32), uint8."""
+        """Return the SHA-256 of the source bytes of each image: ndarray of shape (m, 32), uint8."""
         return self._column("sha256")
 
     @cached_property
     def sizes(self) -> np.ndarray:
-        """Return the (height, width) of each source picture: ndarray of shape (m, 2), int32."""
+        """Return the (height, width) of each source image: ndarray of shape (m, 2), int32."""
         return self._column("sizes")
 
     @cached_property
@@ -151,30 +151,30 @@ class Dataset:
 
     @cached_property
     def keys(self) -> np.ndarray:
-        """Return the group key that each picture came with, empty where none: ndarray of shape (m,), str objects."""
+        """Return the group key that each image came with, empty where none: ndarray of shape (m,), str objects."""
         return self._column("keys")
 
     @cached_property
     def measures(self) -> np.ndarray:
-        """Return the `MEASURES` of `pipeline.images.statistics` of each picture: ndarray (m, 5), float32."""
+        """Return the `MEASURES` of `pipeline.images.statistics` of each image: ndarray (m, 5), float32."""
         return self._column("measures")
 
     def thumbnails(self) -> dict[int, np.ndarray]:
-        """Return the thumbnails, of shape (32, 32), uint8, of the pictures that have one, by index."""
+        """Return the thumbnails, of shape (32, 32), uint8, of the images that have one, by index."""
         return dict(zip(self._column("thumbnail_of").tolist(), self._column("thumbnails"), strict=True))
 
     @cached_property
     def rejected(self) -> list[tuple[str, str, str]]:
-        """Return (path, code, message) of every file that was found but is no picture."""
+        """Return (path, code, message) of every file that was found but is no image."""
         return list(zip(*(self._column(f"rejected/{name}") for name in ("path", "code", "message")), strict=True))
 
     @cached_property
     def X(self) -> np.ndarray:
-        """Return all pictures as columns: ndarray of shape (n_x, m), uint8, a view; read into memory once."""
-        return self._pictures(0, len(self)).reshape(len(self), -1).T
+        """Return all images as columns: ndarray of shape (n_x, m), uint8, a view; read into memory once."""
+        return self._images(0, len(self)).reshape(len(self), -1).T
 
     def indices(self, split: str) -> np.ndarray:
-        """Return the indices of one split's pictures, ascending.
+        """Return the indices of one split's images, ascending.
 
         Raises
         ------
@@ -209,7 +209,7 @@ class Dataset:
         return self.take(rows), self.labels[rows]
 
     def take(self, rows: np.ndarray) -> np.ndarray:
-        """Read the pictures of these indices, in their order: ndarray of shape (len(rows), height, width, channels)."""
+        """Read the images of these indices, in their order: ndarray of shape (len(rows), height, width, channels)."""
         rows = np.asarray(rows)
         order = np.argsort(rows, kind="stable")
         ascending = rows[order]
@@ -218,15 +218,28 @@ class Dataset:
             low, high = np.searchsorted(ascending, (start, start + self._block))
             if high > low:  # a block that nothing is wanted of is not read
                 first, wanted = int(ascending[low]), ascending[low:high]
-                images[order[low:high]] = self._pictures(first, int(wanted[-1]) + 1)[wanted - first]
+                images[order[low:high]] = self._images(first, int(wanted[-1]) + 1)[wanted - first]
         return images
 
-    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (index of the first, pictures) for all pictures in order, a few megabytes at a time."""
-        for start in range(0, len(self), self._block):
-            yield start, self._pictures(start, start + self._block)
+    def iterate(self, rows: np.ndarray, size: int = 1024) -> Iterator[np.ndarray]:
+        """Yield the images of some rows (ascending), at most `size` at a time."""
+        for start in range(0, len(rows), size):
+            yield self.take(rows[start : start + size])
 
-    def _pictures(self, start: int, stop: int) -> np.ndarray:
+    def digests(self) -> np.ndarray:
+        """Return 16 bytes for each image, equal if the pixels are: ndarray of shape (m, 16), uint8."""
+        found = np.empty((len(self), DIGEST_BYTES), np.uint8)
+        for start, block in self.blocks():
+            for i, pixels in enumerate(block, start=start):
+                found[i] = np.frombuffer(digest(pixels), np.uint8)
+        return found
+
+    def blocks(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (index of the first, images) for all images in order, a few megabytes at a time."""
+        for start in range(0, len(self), self._block):
+            yield start, self._images(start, start + self._block)
+
+    def _images(self, start: int, stop: int) -> np.ndarray:
         with _whole(self.file):
             return self.images[start:stop]
 
@@ -237,7 +250,7 @@ class Dataset:
 
     @property
     def _block(self) -> int:
-        """Return how many pictures are read at a time."""
+        """Return how many images are read at a time."""
         return max(1, BLOCK_BYTES // max(1, self.geometry.n_x))
 
 
@@ -249,9 +262,7 @@ def _whole(file: h5py.File) -> Iterator[None]:
     except (OSError, RuntimeError, ValueError) as error:
         if not file:
             raise  # closed, which is a mistake of the program
-        raise InputError(
-            f"{escape(file.filename)}: is a damaged data set ({error}); ingest the pictures again"
-        ) from None
+        raise InputError(f"{escape(file.filename)}: is a damaged data set ({error}); ingest the images again") from None
 
 
 def open_hdf5(path: str | Path) -> h5py.File:
@@ -298,7 +309,7 @@ def _attribute(file: h5py.File, name: str) -> str:
     """Return an attribute that is a text."""
     value = attribute(file, name)
     if not isinstance(value, str):
-        raise FormatError(f"is a damaged data set (it has no {name}); ingest the pictures again")
+        raise FormatError(f"is a damaged data set (it has no {name}); ingest the images again")
     return value
 
 
@@ -307,7 +318,7 @@ def _check(file: h5py.File) -> None:
     found, version = attribute(file, "format"), attribute(file, "version")
     if found != FORMAT:
         what = f"is a {found} file" if isinstance(found, str) else "is an HDF5 file of another program"
-        raise FormatError(f"{what}, not a data set; make one with: facette ingest PICTURES OUT.h5")
+        raise FormatError(f"{what}, not a data set; make one with: facette ingest IMAGES OUT.h5")
     if not isinstance(version, int):
         raise TypeError("it has no version")
     if version > VERSION:

@@ -1,6 +1,6 @@
-"""Find pictures that are copies of each other, and put what belongs together into groups.
+"""Find images that are copies of each other, and put what belongs together into groups.
 
-Groups are arrays of shape (m,), int: equal where pictures belong together, -1 where one stands alone.
+Groups are arrays of shape (m,), int: equal where images belong together, -1 where one stands alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pipeline.images.statistics import THUMBNAIL_SIDE
 
 
 def groups_of_equals(digests: np.ndarray) -> np.ndarray:
-    """Group pictures with equal digests.
+    """Group images with equal digests.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def groups_of_equals(digests: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (m,), int
-        The index of the first equal picture; -1 where a picture has no equal.
+        The index of the first equal image; -1 where an image has no equal.
     """
     rows = np.ascontiguousarray(digests).view(np.dtype((np.void, digests.shape[1])))[:, 0]
     _, first, inverse, counts = np.unique(rows, return_index=True, return_inverse=True, return_counts=True)
@@ -35,7 +35,7 @@ def merge(m: int, *groupings: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (m,), int
-        The index of each group's first member; -1 where a picture stands alone.
+        The index of each group's first member; -1 where an image stands alone.
     """
     first = np.arange(m)
     while True:
@@ -64,9 +64,9 @@ def conflicts(group: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
 def candidate_pairs(thumbnails: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
     """Find pairs of thumbnails that may be near duplicates.
 
-    `_CHOICES` times some bits of a perceptual hash are looked at; only pictures that agree on all of them, and stand
+    `_CHOICES` times some bits of a perceptual hash are looked at; only images that agree on all of them, and stand
     within `_WINDOW` places of each other among those, are compared (locality-sensitive hashing by sampled bits:
-    P. Indyk and R. Motwani, "Approximate nearest neighbors", 1998). The more pictures there are, the more bits are
+    P. Indyk and R. Motwani, "Approximate nearest neighbors", 1998). The more images there are, the more bits are
     chosen, so that hardly more of them agree by chance: the work grows with m, not with m squared.
 
     Parameters
@@ -100,7 +100,7 @@ def candidate_pairs(thumbnails: np.ndarray, places: np.ndarray | None = None) ->
 
 
 def confirm(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Tell which pairs of thumbnails show the same picture, by comparing their pixels.
+    """Tell which pairs of thumbnails show the same image, by comparing their pixels.
 
     Two show the same where the correlation of their gray values is at least `_LEAST_CORRELATION`: it does not mind
     another brightness or contrast. A thumbnail with hardly any contrast shows too little to tell.
@@ -120,12 +120,12 @@ def confirm(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def star_groups(m: int, pairs: np.ndarray) -> np.ndarray:
     """Group by direct pairs only: every member of a group is paired with the group's first member.
 
-    Chains (a like b, b like c, and so on) would tie hundreds of pictures together of which most are not alike.
+    Chains (a like b, b like c, and so on) would tie hundreds of images together of which most are not alike.
 
     Returns
     -------
     ndarray of shape (m,), int
-        The index of each group's first member; -1 where a picture stands alone.
+        The index of each group's first member; -1 where an image stands alone.
     """
     first = np.full(m, -1)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
@@ -146,9 +146,9 @@ _LEAST_CONTRAST = 4.0
 
 
 def _choices(m: int) -> np.ndarray:
-    """Return which bits are looked at: (_CHOICES, _MOST), int; those beyond as many as m pictures need are no bits.
+    """Return which bits are looked at: (_CHOICES, _MOST), int; those beyond as many as m images need are no bits.
 
-    Half of the choices are neighbours: what changes in a plain part of a picture leaves those of other parts alone.
+    Half of the choices are neighbours: what changes in a plain part of an image leaves those of other parts alone.
     The others come from anywhere, and so are agreed on by fewer.
     """
     rng = np.random.default_rng(0)
@@ -160,7 +160,7 @@ def _choices(m: int) -> np.ndarray:
 
 
 def _close(key: np.ndarray, words: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the pairs i, j of pictures with equal keys whose hashes are close, as numbers i * m + j."""
+    """Yield the pairs i, j of images with equal keys whose hashes are close, as numbers i * m + j."""
     m = len(key)
     order = np.sort(key.astype(np.uint64) << np.uint64(32) | np.arange(m, dtype=np.uint64))
     for start in range(0, m, _COMPARED_AT_A_TIME):

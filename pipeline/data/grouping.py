@@ -1,6 +1,6 @@
-"""Decide which pictures belong together, and divide a set of them into splits that nothing leaks across.
+"""Decide which images belong together, and divide a set of them into splits that nothing leaks across.
 
-What belongs together: pictures that come to the same pixels, confirmed near duplicates, and all that share a group key
+What belongs together: images that come to the same pixels, confirmed near duplicates, and all that share a group key
 (a person). Every such group is on one side of a split, except where a ready-made division says otherwise; what leaks
 there is reported.
 """
@@ -24,24 +24,24 @@ _CONFIRMED_AT_A_TIME = 1 << 11  # pairs: about 30 MB
 
 @dataclass(frozen=True)
 class Division:
-    """The split and the group of every picture, and what was found on the way.
+    """The split and the group of every image, and what was found on the way.
 
     Attributes
     ----------
     split : ndarray of shape (m,), uint8
         Indices of `pipeline.data.splits.SPLITS`.
     group : ndarray of shape (m,), int
-        Equal where pictures belong together; -1 where one stands alone.
+        Equal where images belong together; -1 where one stands alone.
     equal : ndarray of shape (m,), int
-        The index of the first picture of the same pixels; -1 where there is no other.
+        The index of the first image of the same pixels; -1 where there is no other.
     near : ndarray of shape (n, 2), int
         Pairs of near duplicates.
     leaks : list of ndarray of int
-        Indices of pictures that belong together but lie on several sides of a ready-made division.
+        Indices of images that belong together but lie on several sides of a ready-made division.
     conflicts : list of ndarray of int
-        Indices of pictures of the same pixels with several labels.
+        Indices of images of the same pixels with several labels.
     naive_leaks : int
-        Held-out pictures that a random split, blind to groups, would have had a relative of in training.
+        Held-out images that a random split, blind to groups, would have had a relative of in training.
     """
 
     split: np.ndarray
@@ -74,25 +74,25 @@ def divide(
         -1 where unlabelled.
     classes : sequence of str
     placed : ndarray of shape (m,), uint8
-        The split each picture comes with; `pipeline.data.splits.OPEN` where it has none.
+        The split each image comes with; `pipeline.data.splits.OPEN` where it has none.
     keys : sequence of m str
-        The group each picture comes with; empty where it has none.
+        The group each image comes with; empty where it has none.
     digests : ndarray of shape (m, n_bytes), uint8
         Equal where the pixels are.
     thumbnail_of : ndarray of shape (n,), int
-        The pictures large enough to be compared, ascending.
+        The images large enough to be compared, ascending.
     thumbnails : ndarray of shape (n, 32, 32), uint8
         Theirs; may be on disk.
     config : DataConfig
     into : str
         Put everything labelled into this split, or leave it in the one ``"given"``.
     lenient : bool
-        Do not refuse classes that are too small to divide (pictures are added to a set that was divided before).
+        Do not refuse classes that are too small to divide (images are added to a set that was divided before).
 
     Raises
     ------
     InputError
-        If the pictures cannot be divided; see `pipeline.data.splits.split`.
+        If the images cannot be divided; see `pipeline.data.splits.split`.
     """
     equal = groups_of_equals(digests)
     near = np.empty((0, 2), dtype=np.intp)
@@ -114,7 +114,7 @@ def divide(
 
 
 def near_pairs(equal: np.ndarray, thumbnails: dict[int, np.ndarray]) -> np.ndarray:
-    """Return confirmed near duplicates as pairs of indices (n, 2); of equal pictures only the first takes part."""
+    """Return confirmed near duplicates as pairs of indices (n, 2); of equal images only the first takes part."""
     if not thumbnails:
         return np.empty((0, 2), dtype=np.intp)
     return _near_pairs(equal, np.array(list(thumbnails)), np.stack(list(thumbnails.values())))
@@ -139,7 +139,7 @@ def naive_split(labels: np.ndarray, n_classes: int, config: DataConfig) -> np.nd
 
 
 def naive_leaks(labels: np.ndarray, n_classes: int, group: np.ndarray, config: DataConfig) -> int:
-    """Count the held-out pictures of a naive split that have a relative in its training part."""
+    """Count the held-out images of a naive split that have a relative in its training part."""
     if (group < 0).all():
         return 0
     naive = naive_split(labels, n_classes, config)
@@ -157,7 +157,7 @@ def _place(
     into: str,
     lenient: bool,
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return the split of every picture, and the groups that a ready-made division tears."""
+    """Return the split of every image, and the groups that a ready-made division tears."""
     if into == "given":
         split = np.where(placed == splitting.OPEN, splitting.TRAIN, placed)
         return np.where(labels < 0, splitting.UNLABELLED, split).astype(np.uint8), []
@@ -182,7 +182,7 @@ def _place(
     split[split == splitting.OPEN] = splitting.TRAIN
     if len(np.unique(labels[split == splitting.TRAIN])) < 2:
         raise InputError(
-            "the training split has fewer than two classes; a classifier needs at least two: one folder of pictures "
+            "the training split has fewer than two classes; a classifier needs at least two: one folder of images "
             "for each, in the folder train"
         )
     return splitting.complete(split, labels, len(classes), **how), torn

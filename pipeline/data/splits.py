@@ -1,8 +1,8 @@
 """Split examples into training, validation and test: stratified, seeded, and with every group on one side.
 
-Pure functions of arrays. A group is whatever must not be torn apart: copies of one picture, near duplicates, all
-pictures of one person. scikit-learn's StratifiedGroupKFold cuts equal folds of whole groups; what is needed here is
-three parts of given shares in which every class is present wherever it has enough pictures.
+Pure functions of arrays. A group is whatever must not be torn apart: copies of one image, near duplicates, all
+images of one person. scikit-learn's StratifiedGroupKFold cuts equal folds of whole groups; what is needed here is
+three parts of given shares in which every class is present wherever it has enough images.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from pipeline.errors import InputError
 
-# Unlabelled pictures have no class; dropped ones have, but are used for nothing.
+# Unlabelled images have no class; dropped ones have, but are used for nothing.
 SPLITS = ("train", "validation", "test", "unlabelled", "dropped")
 TRAIN, VALIDATION, TEST, UNLABELLED, DROPPED = range(5)
 OPEN = 255  # not divided yet
@@ -30,8 +30,8 @@ def split(
 ) -> np.ndarray:
     """Assign every example to a split.
 
-    In every class the shares are met as closely as whole pictures allow; over all classes the totals are met. A class
-    of two pictures (or two groups) has one for training and one for the test; from three on, every split has one.
+    In every class the shares are met as closely as whole images allow; over all classes the totals are met. A class
+    of two images (or two groups) has one for training and one for the test; from three on, every split has one.
 
     Parameters
     ----------
@@ -64,8 +64,8 @@ def split(
         lacking = [classes[c] for c in classes_without(result, labels, len(classes), part) if (labels == c).any()]
         if lacking and share:
             raise InputError(
-                f"{_list(lacking)}: no pictures are left {words}, since pictures of one group stay together; "
-                "group by something else, or add pictures of other groups"
+                f"{_list(lacking)}: no images are left {words}, since images of one group stay together; "
+                "group by something else, or add images of other groups"
             )
     return result
 
@@ -121,7 +121,7 @@ def complete(
     seed: int = 0,
     groups: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Take the splits that a ready-made division lacks out of its training pictures; leave all others as given.
+    """Take the splits that a ready-made division lacks out of its training images; leave all others as given.
 
     Parameters
     ----------
@@ -177,8 +177,8 @@ def _check_classes(labels: np.ndarray, keys: np.ndarray, classes: Sequence[str],
     counts = np.bincount(labels[labels >= 0], minlength=len(classes))
     present = np.flatnonzero(counts).tolist()
     if len(present) < 2:
-        found = f"only one class, {classes[present[0]]!r}" if len(present) else "no labelled pictures"
-        raise InputError(f"found {found}; a classifier needs at least two classes: one folder of pictures for each")
+        found = f"only one class, {classes[present[0]]!r}" if len(present) else "no labelled images"
+        raise InputError(f"found {found}; a classifier needs at least two classes: one folder of images for each")
     if not held_out:
         return
     pairs = np.unique(np.stack([labels, keys])[:, labels >= 0], axis=1)
@@ -187,13 +187,13 @@ def _check_classes(labels: np.ndarray, keys: np.ndarray, classes: Sequence[str],
     lonely = [classes[c] for c in alone if counts[c] == 1]
     if lonely:
         raise InputError(
-            f"{_list(lonely)}: one picture only, which cannot both train and test a classifier; "
-            "add pictures, or take the class away"
+            f"{_list(lonely)}: one image only, which cannot both train and test a classifier; "
+            "add images, or take the class away"
         )
     if alone:
         raise InputError(
-            f"{_list([classes[c] for c in alone])}: all pictures belong to one group (or are copies of one "
-            "picture), so none are left to test on; group by something else, or add other pictures"
+            f"{_list([classes[c] for c in alone])}: all images belong to one group (or are copies of one "
+            "image), so none are left to test on; group by something else, or add other images"
         )
 
 

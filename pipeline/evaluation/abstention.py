@@ -1,7 +1,7 @@
 """What a classifier gains by saying "I don't know": accuracy against coverage, and the strangers it refuses.
 
-The strange pictures come with the installation: random noise, flat colours, handwritten digits (scikit-learn's) and
-pieces of photographs of a temple and a flower (scikit-learn's). To a model whose own pictures are like one of these,
+The strange images come with the installation: random noise, flat colours, handwritten digits (scikit-learn's) and
+pieces of photographs of a temple and a flower (scikit-learn's). To a model whose own images are like one of these,
 that kind is not strange; nor are the photographs quite, where the first layer was learned from them.
 """
 
@@ -19,7 +19,7 @@ from pipeline.images.geometry import Geometry
 
 RATE = 0.05
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
-_STRANGE = 200  # pictures of each kind
+_STRANGE = 200  # images of each kind
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ class Abstention:
     Attributes
     ----------
     rate : float
-        Share of valid pictures one is ready to lose: that of the validation pictures above the threshold.
+        Share of valid images one is ready to lose: that of the validation images above the threshold.
     m_validation : int
-        Validation pictures that the threshold rests on.
+        Validation images that the threshold rests on.
     lost : float
-        Share of the evaluated pictures that are refused.
+        Share of the evaluated images that are refused.
     curve : tuple of (coverage, accuracy)
-        Accuracy on the least doubtful share of the evaluated pictures.
+        Accuracy on the least doubtful share of the evaluated images.
     refused : dict
-        Kind of strange pictures -> share that is refused.
+        Kind of strange images -> share that is refused.
     familiar : tuple of str
         Kinds that are not quite strange: the first layer was learned, without labels, from the same photographs.
     """
@@ -53,13 +53,13 @@ class Abstention:
 def measure_abstention(
     classifier: ImageClassifier, doubt: NDArray[np.float64], right: NDArray[np.bool_], rate: float = RATE
 ) -> Abstention | None:
-    """Measure what abstaining does on evaluated pictures, and on strange ones; None where nothing is known of doubt.
+    """Measure what abstaining does on evaluated images, and on strange ones; None where nothing is known of doubt.
 
     Parameters
     ----------
     classifier : ImageClassifier
     doubt : ndarray of shape (m,)
-        Of the evaluated pictures.
+        Of the evaluated images.
     right : ndarray of shape (m,), bool
         Whether the likeliest class is the true one.
     rate : float
@@ -83,18 +83,18 @@ def measure_abstention(
 
 
 def coverage_curve(doubt: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
-    """Return (coverage, accuracy) when only the least doubtful share of pictures is answered."""
+    """Return (coverage, accuracy) when only the least doubtful share of images is answered."""
     in_order = right[np.argsort(doubt, kind="stable")]
     return tuple((c, float(in_order[: max(1, round(c * len(right)))].mean())) for c in COVERAGES)
 
 
 def noise(geometry: Geometry, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return pictures of random pixels."""
+    """Return images of random pixels."""
     return rng.integers(0, 256, (_STRANGE, *geometry.shape), dtype=np.uint8)
 
 
 def flat(geometry: Geometry, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return pictures of one colour each."""
+    """Return images of one colour each."""
     colors = rng.integers(0, 256, (_STRANGE, 1, 1, geometry.shape[2]), dtype=np.uint8)
     return np.broadcast_to(colors, (_STRANGE, *geometry.shape)).copy()
 
@@ -135,8 +135,8 @@ def describe(found: Abstention) -> str:
     refused = ", ".join(f"{kind} {100 * share:.0f}%" for kind, share in found.refused.items())
     return (
         f"Accuracy when only the least doubtful are answered: {curve}\n"
-        f"With --reject {found.rate:g} (a threshold from {found.m_validation:,} validation pictures), "
-        f"{100 * found.lost:.1f}% of these pictures are refused; of strange ones: {refused}"
+        f"With --reject {found.rate:g} (a threshold from {found.m_validation:,} validation images), "
+        f"{100 * found.lost:.1f}% of these images are refused; of strange ones: {refused}"
         + "".join(
             f"\nNote: the {kind} are among those that the first layer was learned from" for kind in found.familiar
         )

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.data.dataset import Dataset
-from pipeline.evaluation.scores import pictures
 
-_BASELINE_BUDGET = 200_000_000  # pictures x pixels x classes given to the logistic regression: a few seconds
+_BASELINE_BUDGET = 200_000_000  # images x pixels x classes given to the logistic regression: a few seconds
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ def _sample_of_each_class(rows: NDArray[np.integer], labels: NDArray[np.integer]
 def baselines(dataset: Dataset, split: str) -> list[Baseline]:
     """Score two simple methods, fitted on the training split, on another split of the same data.
 
-    The majority class, and a logistic regression on standardised pixels. The latter gets only as many training pictures
+    The majority class, and a logistic regression on standardised pixels. The latter gets only as many training images
     as a few seconds allow, and says so.
     """
     from sklearn.linear_model import LogisticRegression
@@ -48,7 +47,7 @@ def baselines(dataset: Dataset, split: str) -> list[Baseline]:
     chosen = train
     if len(train) > allowed:
         chosen = _sample_of_each_class(train, labels, allowed)
-    X_train = np.concatenate(list(pictures(dataset, chosen))).reshape(len(chosen), n_x).astype(np.float32)
+    X_train = np.concatenate(list(dataset.iterate(chosen))).reshape(len(chosen), n_x).astype(np.float32)
     mean, spread = X_train.mean(axis=0), max(float(X_train.std()), 1.0)
     X_train -= mean
     X_train /= spread
@@ -57,9 +56,9 @@ def baselines(dataset: Dataset, split: str) -> list[Baseline]:
         warnings.simplefilter("ignore")  # not converged in 200 iterations is good enough for a baseline
         model.fit(X_train, dataset.labels[chosen])
     right = 0
-    for part, part_truth in zip(pictures(dataset, test), np.split(truth, range(1024, len(truth), 1024)), strict=True):
+    for part, part_truth in zip(dataset.iterate(test), np.split(truth, range(1024, len(truth), 1024)), strict=True):
         X = (part.reshape(len(part), n_x).astype(np.float32) - mean) / spread
         right += int(np.count_nonzero(model.predict(X) == part_truth))
-    trained_on = f"on {len(chosen):,} of {len(train):,} training pictures" if len(chosen) < len(train) else "on pixels"
+    trained_on = f"on {len(chosen):,} of {len(train):,} training images" if len(chosen) < len(train) else "on pixels"
     found.append(Baseline("logistic regression", right / max(len(test), 1), trained_on))
     return found

@@ -10,15 +10,14 @@ from numpy.typing import NDArray
 from model.calibration import Answers, calibrate, fit_temperature, fold_temperature
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
-from pipeline.evaluation.scores import pictures
 
-MOST_TRAINING_PICTURES = 5000  # enough for means and a covariance
+MOST_TRAINING_IMAGES = 5000  # enough for means and a covariance
 
 
 def calibrated(classifier: ImageClassifier, dataset: Dataset) -> ImageClassifier:
     """Return the classifier with its temperature folded in and its usual doubt known.
 
-    Without validation pictures it comes back as it is: nothing is known about what it does not know.
+    Without validation images it comes back as it is: nothing is known about what it does not know.
     """
     indices = dataset.indices("validation")
     if not len(indices):
@@ -30,12 +29,12 @@ def calibrated(classifier: ImageClassifier, dataset: Dataset) -> ImageClassifier
         classifier = replace(classifier, parameters=fold_temperature(classifier.parameters, temperature))
     probabilities, _, hidden = _answers(classifier, dataset, indices)
     chosen = dataset.indices("train")
-    if len(chosen) > MOST_TRAINING_PICTURES:
-        chosen = chosen[np.linspace(0, len(chosen) - 1, MOST_TRAINING_PICTURES).astype(int)]
+    if len(chosen) > MOST_TRAINING_IMAGES:
+        chosen = chosen[np.linspace(0, len(chosen) - 1, MOST_TRAINING_IMAGES).astype(int)]
     training = _answers(classifier, dataset, chosen).hidden, dataset.labels[chosen]
     return replace(classifier, calibration=calibrate(temperature, probabilities, hidden, training, n_classes))
 
 
 def _answers(classifier: ImageClassifier, dataset: Dataset, indices: NDArray[np.integer]) -> Answers:
-    parts = [classifier.answers(images) for images in pictures(dataset, indices)]
+    parts = [classifier.answers(images) for images in dataset.iterate(indices)]
     return Answers(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))

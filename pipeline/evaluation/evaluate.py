@@ -14,7 +14,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
 from pipeline.evaluation.abstention import measure_abstention
-from pipeline.evaluation.scores import Evaluation, pictures, score
+from pipeline.evaluation.scores import Evaluation, score
 from pipeline.evaluation.test_time_augmentation import averaged_probabilities
 from pipeline.ingestion.ingest import ingest
 from pipeline.sources.open import open_source
@@ -31,21 +31,21 @@ def evaluate(
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Evaluation, list[str]]:
-    """Score a classifier on labelled pictures that took no part in its training.
+    """Score a classifier on labelled images that took no part in its training.
 
     Parameters
     ----------
     classifier : ImageClassifier
     data : str or Path
-        A data set file, or any source of labelled pictures.
+        A data set file, or any source of labelled images.
     split : str, optional
-        ``"test"``, ``"validation"``, ``"train"`` or ``"all"``; by default the test pictures where there are splits,
+        ``"test"``, ``"validation"``, ``"train"`` or ``"all"``; by default the test images where there are splits,
         else all.
     include_seen : bool
-        Also count pictures that took part in the training; otherwise they are left out, but for `split` "train" and
+        Also count images that took part in the training; otherwise they are left out, but for `split` "train" and
         "validation", which ask for them.
     views : int
-        Average the answers over so many variations of each picture; see
+        Average the answers over so many variations of each image; see
         `pipeline.evaluation.test_time_augmentation`. Doubt is measured for 1 only.
     jobs, progress
         As in `pipeline.ingestion.ingest.ingest`.
@@ -59,13 +59,13 @@ def evaluate(
     Raises
     ------
     InputError
-        When nothing is left to evaluate on, the pictures have another geometry, or a class is unknown to the model.
+        When nothing is left to evaluate on, the images have another geometry, or a class is unknown to the model.
     """
     with _opened(classifier, data, jobs, progress) as (dataset, has_splits):
         if dataset.geometry != classifier.geometry:
             raise InputError(
-                f"{data}: its pictures are {dataset.geometry.to_json()}, the model takes "
-                f"{classifier.geometry.to_json()}; evaluate on the folder of pictures instead"
+                f"{data}: its images are {dataset.geometry.to_json()}, the model takes "
+                f"{classifier.geometry.to_json()}; evaluate on the folder of images instead"
             )
         split = split or ("test" if has_splits else "all")
         if split != "all" and not has_splits:
@@ -80,23 +80,23 @@ def evaluate(
             fresh = ~classifier.have_seen(dataset.sha256[rows])
             if not fresh.all():
                 notes.append(
-                    f"left out: {np.count_nonzero(~fresh):,} of {count(len(rows), 'picture')} took part in the training"
+                    f"left out: {np.count_nonzero(~fresh):,} of {count(len(rows), 'image')} took part in the training"
                 )
             rows = rows[fresh]
         if not len(rows):
-            raise InputError(f"{data}: no pictures are left to evaluate on ({'; '.join(notes) or 'none is labelled'})")
+            raise InputError(f"{data}: no images are left to evaluate on ({'; '.join(notes) or 'none is labelled'})")
         unknown = sorted({dataset.classes[k] for k in np.unique(dataset.labels[rows])} - set(classifier.classes))
         if unknown:
             raise InputError(
-                f"{data}: has pictures of {', '.join(unknown)}, which the model does not know; it knows "
+                f"{data}: has images of {', '.join(unknown)}, which the model does not know; it knows "
                 f"{', '.join(classifier.classes)}"
             )
         number = np.array([classifier.classes.index(c) if c in classifier.classes else -1 for c in dataset.classes])
         labels = number[dataset.labels[rows]]
         if classifier.calibration is None or views > 1:
-            parts = [averaged_probabilities(classifier, part, views) for part in pictures(dataset, rows)]
+            parts = [averaged_probabilities(classifier, part, views) for part in dataset.iterate(rows)]
             return score(np.concatenate(parts, axis=1), labels, classifier.classes), notes
-        judged = [classifier.judge(part) for part in pictures(dataset, rows)]
+        judged = [classifier.judge(part) for part in dataset.iterate(rows)]
         probabilities = np.concatenate([part for part, _ in judged], axis=1)
         doubt = np.concatenate([part for _, part in judged])
         abstention = measure_abstention(classifier, doubt, probabilities.argmax(axis=0) == labels)

@@ -1,4 +1,4 @@
-"""Pictures to try a model on: some that its own data set kept out of the training."""
+"""Images to try a model on: some that its own data set kept out of the training."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def data_of(model: str | Path, classifier: ImageClassifier) -> Path | None:
     return None
 
 
-def held_out_pictures(data: str | Path, limit: int = 8) -> list[Upload]:
-    """Return pictures of a data set's test split (or validation split), a picture of each class in turn.
+def held_out_samples(data: str | Path, limit: int = 8) -> list[Upload]:
+    """Return images of a data set's test split (or validation split), an image of each class in turn.
 
     They are in the data set's geometry, as PNG, so that a classifier of that geometry sees exactly these pixels.
 
@@ -57,19 +57,19 @@ def held_out_pictures(data: str | Path, limit: int = 8) -> list[Upload]:
 
 
 def held_out_images(data: str | Path, limit: int = 500) -> np.ndarray:
-    """Return pictures of a data set that took no part in the training: (m, height, width, channels), uint8.
+    """Return images of a data set that took no part in the training: (m, height, width, channels), uint8.
 
     About `limit`, spread over the test split, or over the first split that has any.
 
     Raises
     ------
     InputError
-        When the data set cannot be read, or has no labelled picture.
+        When the data set cannot be read, or has no labelled image.
     """
     with Dataset.open(data) as dataset:
         rows = next((rows for split in (*_HELD_OUT, "train") if len(rows := dataset.indices(split))), None)
         if rows is None:
-            raise InputError(f"{data}: has no labelled pictures")
+            raise InputError(f"{data}: has no labelled images")
         return dataset.take(rows[:: max(1, len(rows) // limit)])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,19 +19,19 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a classifier scored on pictures whose classes are known.
+    """What a classifier scored on images whose classes are known.
 
     Attributes
     ----------
     m : int
-        Pictures.
+        Images.
     accuracy, low, high : float
         Share that was right, and its 95% Wilson score interval.
     log_loss : float
         Mean of -log(probability given to the true class), natural logarithm; 0 is perfect.
     classes : tuple of str
     precision, recall, support : tuple
-        One per class; support is its number of pictures.
+        One per class; support is its number of images.
     confusion : tuple of tuple of int
         Row: true class; column: predicted class.
     abstention : Abstention or None
@@ -68,14 +67,14 @@ def score(probabilities: Array, labels: NDArray[np.integer], classes: tuple[str,
     Raises
     ------
     InputError
-        When there are no pictures.
+        When there are no images.
     """
     from scipy.stats import binomtest
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     m = len(labels)
     if not m:
-        raise InputError("there are no labelled pictures to evaluate on")
+        raise InputError("there are no labelled images to evaluate on")
     predicted = probabilities.argmax(axis=0)
     correct = int(np.count_nonzero(predicted == labels))
     interval = binomtest(correct, m).proportion_ci(CONFIDENCE, method="wilson")
@@ -99,7 +98,7 @@ def score(probabilities: Array, labels: NDArray[np.integer], classes: tuple[str,
 def split_probabilities(
     classifier: ImageClassifier, dataset: Dataset, split: str
 ) -> tuple[Array, NDArray[np.integer], NDArray[np.integer]]:
-    """Classify the labelled pictures of one split, a part at a time.
+    """Classify the labelled images of one split, a part at a time.
 
     Returns
     -------
@@ -109,12 +108,6 @@ def split_probabilities(
         Rows of the data set.
     """
     indices = dataset.indices(split)
-    parts = [classifier.probabilities(images) for images in pictures(dataset, indices)]
+    parts = [classifier.probabilities(images) for images in dataset.iterate(indices)]
     probabilities = np.concatenate(parts, axis=1) if parts else np.empty((len(classifier.classes), 0), np.float32)
     return probabilities, dataset.labels[indices], indices
-
-
-def pictures(dataset: Dataset, indices: NDArray[np.integer], size: int = 1024) -> Iterator[np.ndarray]:
-    """Yield the pictures of some rows (ascending) of a data set, at most `size` at a time."""
-    for start in range(0, len(indices), size):
-        yield dataset.take(indices[start : start + size])

@@ -1,7 +1,7 @@
-"""Test-time averaging: the answers for several variations of a picture are averaged (Krizhevsky et al. 2012).
+"""Test-time averaging: the answers for several variations of an image are averaged (Krizhevsky et al. 2012).
 
-The variations are of the kind the model was trained on, and the same for every picture, so that an answer depends on
-the picture and the number of views alone.
+The variations are of the kind the model was trained on, and the same for every image, so that an answer depends on
+the image and the number of views alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pipeline.images.augment import MANY, AugmentConfig, augment, resolve_augmen
 
 
 def averaged_probabilities(classifier: ImageClassifier, images: np.ndarray, views: int) -> Array:
-    """Return the mean probability of each class over the picture itself and ``views - 1`` variations.
+    """Return the mean probability of each class over the image itself and ``views - 1`` variations.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def averaged_probabilities(classifier: ImageClassifier, images: np.ndarray, view
     Raises
     ------
     InputError
-        When the model was trained on pictures as they are: it would be confused, not steadied.
+        When the model was trained on images as they are: it would be confused, not steadied.
     """
     total = classifier.probabilities(images)
     if views == 1:
@@ -42,7 +42,7 @@ def averaged_probabilities(classifier: ImageClassifier, images: np.ndarray, view
     stored = config_from(AugmentConfig, classifier.provenance.get("augmentation", {}))
     config = replace(resolve_augmentation(stored, MANY), cutout=0.0)
     if not config.is_on:
-        raise InputError("--average-views: this model was trained on pictures as they are; leave it out")
+        raise InputError("--average-views: this model was trained on images as they are; leave it out")
     for view in range(1, views):
         rng = np.random.default_rng([_VIEWING, view])
         changed = augment(images.reshape(len(images), -1), classifier.geometry, config, rng, alike=True)

@@ -1,6 +1,6 @@
-"""Pictures of what a network has learned, drawn with matplotlib's Figure API (no pyplot, so no global state).
+"""Images of what a network has learned, drawn with matplotlib's Figure API (no pyplot, so no global state).
 
-Row i of W1 is a picture: the input pattern unit i answers to most. `draw_filters` lays the rows out as a
+Row i of W1 is an image: the input pattern unit i answers to most. `draw_filters` lays the rows out as a
 numbered grid. What can be said about them in numbers is computed in `model.edges.scores`; this file only draws.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FIGURE_FORMATS = ("png", "svg", "pdf")
 
-_TILES = 0.62, 1.3  # smallest and largest longer side of a filter's picture, in inches
+_TILES = 0.62, 1.3  # smallest and largest longer side of a filter's image, in inches
 _WIDTH = 6.5  # inches the grid is to be wide, where the sizes above allow it
 _GAP = 0.10  # white space between tiles, in tiles
 _EDGE_COLOR = "#0072B2"  # blue of Okabe and Ito 2008, which colour-blind people tell apart
@@ -40,7 +40,7 @@ def draw_filters(
     scores: FilterScores | None = None,
     max_units: int = 100,
 ) -> Figure:
-    """Draw first-layer weights as a labelled grid of pictures.
+    """Draw first-layer weights as a labelled grid of images.
 
     Every unit has a scale of its own, symmetric about zero: mid-gray is a weight of 0, white and black are
     plus and minus the unit's largest weight in size. Shapes compare between units, strengths do not.
@@ -48,9 +48,9 @@ def draw_filters(
     Parameters
     ----------
     W : ndarray of shape (n_1, n_x), any float dtype
-        First-layer weights; n_x = height * width * channels, in the order of a picture's bytes.
+        First-layer weights; n_x = height * width * channels, in the order of an image's bytes.
     geometry_shape : (height, width, channels)
-        Shape of the pictures the network takes; 1 channel is gray, 3 are RGB.
+        Shape of the images the network takes; 1 channel is gray, 3 are RGB.
     title : str
         Line above the grid.
     scores : model.edges.scores.FilterScores, optional
@@ -68,10 +68,10 @@ def draw_filters(
     ValueError
         If W's width does not fit the geometry, or the channels are neither 1 nor 3.
     """
-    pictures = filter_pictures(W[:max_units], geometry_shape)
-    units = np.arange(len(pictures))
+    images = filter_images(W[:max_units], geometry_shape)
+    units = np.arange(len(images))
     if scores is not None:
-        units = scores.order[scores.order < len(pictures)]  # of the units drawn: the choice is not by score
+        units = scores.order[scores.order < len(images)]  # of the units drawn: the choice is not by score
     height, width, _ = geometry_shape
     n_columns = math.ceil(math.sqrt(len(units) * height / width)) or 1
     n_rows = math.ceil(len(units) / n_columns)
@@ -84,7 +84,7 @@ def draw_filters(
     for place, unit in enumerate(units):
         x, y = (place % n_columns) * pitch_x, (place // n_columns) * pitch_y + _LABEL
         extent = (x, x + tile_width, y + tile_height, y)
-        axes.imshow(pictures[unit], cmap="gray", vmin=0, vmax=1, extent=extent)
+        axes.imshow(images[unit], cmap="gray", vmin=0, vmax=1, extent=extent)
         axes.text(x, y - 0.04, str(unit + 1), fontsize=6, color="0.25", ha="left", va="bottom")
         if scores is not None and scores.edge[unit]:
             axes.plot(
@@ -93,28 +93,28 @@ def draw_filters(
                 color=_EDGE_COLOR,
                 linewidth=0.9,
             )
-    axes.set_xlim(-0.02, grid_width + 0.02)  # imshow moves the limits to its own picture; room for a frame's line
+    axes.set_xlim(-0.02, grid_width + 0.02)  # imshow moves the limits to its own image; room for a frame's line
     axes.set_ylim(grid_height + 0.02, -0.02)
     return figure
 
 
-class LayerPictures(NamedTuple):
-    """One layer's part of a hierarchy: what to write above it, how its pictures were made, and one row a unit."""
+class LayerImages(NamedTuple):
+    """One layer's part of a hierarchy: what to write above it, how its images were made, and one row a unit."""
 
     name: str
     made_by: str
-    pictures: np.ndarray
+    images: np.ndarray
 
 
 def draw_hierarchy(
-    layers: Sequence[LayerPictures], geometry_shape: tuple[int, int, int], *, title: str, per_row: int = 12
+    layers: Sequence[LayerImages], geometry_shape: tuple[int, int, int], *, title: str, per_row: int = 12
 ) -> Figure:
-    """Draw some units of several layers below each other, every layer labelled with how its pictures were made.
+    """Draw some units of several layers below each other, every layer labelled with how its images were made.
 
     Parameters
     ----------
-    layers : sequence of LayerPictures
-        First layer first; `pictures` of shape (n, n_x), each drawn on its own scale about zero.
+    layers : sequence of LayerImages
+        First layer first; `images` of shape (n, n_x), each drawn on its own scale about zero.
     geometry_shape : (height, width, channels)
     title : str
     per_row : int
@@ -127,31 +127,31 @@ def draw_hierarchy(
     Raises
     ------
     ValueError
-        If pictures do not fit the geometry.
+        If images do not fit the geometry.
     """
     height, width, _ = geometry_shape
     tile_height, tile_width = height / max(height, width), width / max(height, width)
     pitch_x, pitch_y, heading = tile_width + _GAP, tile_height + _GAP, 0.75
-    n_rows = [math.ceil(len(layer.pictures) / per_row) for layer in layers]
+    n_rows = [math.ceil(len(layer.images) / per_row) for layer in layers]
     grid_width, grid_height = per_row * pitch_x - _GAP, sum(n_rows) * pitch_y + len(layers) * heading
-    caption = "each picture on its own scale; mid-gray is zero"
+    caption = "each image on its own scale; mid-gray is zero"
     figure, axes = _grid_figure(grid_width, grid_height, title, caption, None)
     y = 0.0
     for layer, rows in zip(layers, n_rows, strict=True):
         axes.text(0, y + 0.32, layer.name, fontsize=8, va="bottom", weight="bold")
         axes.text(0, y + 0.36, layer.made_by, fontsize=6.5, color="0.25", va="top")
         y += heading
-        for place, picture in enumerate(filter_pictures(layer.pictures, geometry_shape)):
+        for place, image in enumerate(filter_images(layer.images, geometry_shape)):
             x, top = (place % per_row) * pitch_x, y + (place // per_row) * pitch_y
-            axes.imshow(picture, cmap="gray", vmin=0, vmax=1, extent=(x, x + tile_width, top + tile_height, top))
+            axes.imshow(image, cmap="gray", vmin=0, vmax=1, extent=(x, x + tile_width, top + tile_height, top))
         y += rows * pitch_y
     axes.set_xlim(0, grid_width)
     axes.set_ylim(grid_height, 0)
     return figure
 
 
-def filter_pictures(W: np.ndarray, geometry_shape: tuple[int, int, int]) -> np.ndarray:
-    """Turn rows of weights into displayable pictures, each symmetric about zero.
+def filter_images(W: np.ndarray, geometry_shape: tuple[int, int, int]) -> np.ndarray:
+    """Turn rows of weights into displayable images, each symmetric about zero.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def filter_pictures(W: np.ndarray, geometry_shape: tuple[int, int, int]) -> np.n
         raise ValueError(f"geometry_shape: cannot draw {channels} channels; give 1 (gray) or 3 (RGB)")
     if W.ndim != 2 or W.shape[1] != height * width * channels:
         raise ValueError(
-            f"W of shape {W.shape} does not fit pictures of (height, width, channels) = {geometry_shape}: "
+            f"W of shape {W.shape} does not fit images of (height, width, channels) = {geometry_shape}: "
             f"each row needs {height * width * channels} weights"
         )
     largest = np.max(np.abs(W), axis=1, keepdims=True, initial=0)
@@ -226,7 +226,7 @@ def _check_folder(path: Path) -> None:
 def save_animation(
     steps: Sequence[np.ndarray], captions: Sequence[str], geometry_shape: tuple[int, int, int], path: str | Path
 ) -> Path:
-    """Write a GIF in which weights change step by step, each picture on its own scale about mid-gray.
+    """Write a GIF in which weights change step by step, each image on its own scale about mid-gray.
 
     Parameters
     ----------
@@ -258,8 +258,8 @@ def save_animation(
     frames = []
     for W, caption in zip(steps, captions, strict=True):
         frame = Image.new("RGB", size, "white")
-        for place, picture in enumerate(np.rint(255 * filter_pictures(W, geometry_shape)).astype(np.uint8)):
-            tile = Image.fromarray(picture).resize((width * enlarged, height * enlarged), Image.Resampling.NEAREST)
+        for place, image in enumerate(np.rint(255 * filter_images(W, geometry_shape)).astype(np.uint8)):
+            tile = Image.fromarray(image).resize((width * enlarged, height * enlarged), Image.Resampling.NEAREST)
             frame.paste(tile.convert("RGB"), (4 + place % n_columns * pitch_x, 4 + place // n_columns * pitch_y))
         ImageDraw.Draw(frame).text((4, size[1] - foot + 2), caption, fill="black")
         gray = geometry_shape[2] == 1

@@ -1,4 +1,4 @@
-"""Pictures of what a classifier's layers look at: edges, then larger patterns, each kind named for how it was made."""
+"""Images of what a classifier's layers look at: edges, then larger patterns, each kind named for how it was made."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from model.edges.stimuli import (
 )
 from model.parameters import Parameters
 from pipeline.classifier import ImageClassifier
-from pipeline.explanation.figures import LayerPictures
+from pipeline.explanation.figures import LayerImages
 from pipeline.images.crops import NOISES, embedded_photographs, noise, take_crops
 
-_EXAMPLES = 64  # pictures that receptive fields are measured on
+_EXAMPLES = 64  # images that receptive fields are measured on
 _CONTROL = 6  # tells this use of the seed from others
 _CONTROL_FILTERS = 50
 _CONTROL_PIECES = 200
-_TOP = 8  # pictures that a unit's mean is made of
+_TOP = 8  # images that a unit's mean is made of
 
 
 def score_first_layer(classifier: ImageClassifier, *, fit_all: bool = False) -> FilterScores:
@@ -42,7 +42,7 @@ def control_shares(classifier: ImageClassifier, *, seed: int = 0) -> dict[str, f
     """Return the share of edge units where there should be none: the same measure, and method, without edges to learn.
 
     For the classifier's own size, colours, activation and method of pretraining (sparse filtering where it had none).
-    At most `_CONTROL_FILTERS` filters each, so that it takes about a second, or a few for pictures of 32 pixels a side
+    At most `_CONTROL_FILTERS` filters each, so that it takes about a second, or a few for images of 32 pixels a side
     and more.
 
     Parameters
@@ -60,7 +60,7 @@ def control_shares(classifier: ImageClassifier, *, seed: int = 0) -> dict[str, f
     Raises
     ------
     ValueError
-        When the pictures are too small for the method.
+        When the images are too small for the method.
     """
     shape, W1 = classifier.geometry.shape, classifier.parameters[1].W
     crop_shape, n = crop_shape_for(shape), min(_CONTROL_FILTERS, n_filters_for(len(W1), classifier.network.activation))
@@ -80,30 +80,30 @@ def control_shares(classifier: ImageClassifier, *, seed: int = 0) -> dict[str, f
     }  # fmt: skip
 
 
-def first_layer_pictures(classifier: ImageClassifier, scores: FilterScores, n: int) -> LayerPictures:
+def first_layer_images(classifier: ImageClassifier, scores: FilterScores, n: int) -> LayerImages:
     """Return n rows of W1, evenly spread over the units in their order; of an on/off pair only one."""
     W1 = classifier.parameters[1].W
     order = scores.order[scores.partner[scores.order] < 0]
     shown = order[np.linspace(0, len(order) - 1, min(n, len(order))).astype(int)]
-    return LayerPictures("Layer 1", f"{len(shown)} of {len(W1)} units: rows of W1. {scores.sentence()}", W1[shown])
+    return LayerImages("Layer 1", f"{len(shown)} of {len(W1)} units: rows of W1. {scores.sentence()}", W1[shown])
 
 
-def deeper_layer_pictures(classifier: ImageClassifier, images: np.ndarray, l: int, n: int) -> list[LayerPictures]:
-    """Return the pictures of the first n units of layer l, made in three ways.
+def deeper_layer_images(classifier: ImageClassifier, images: np.ndarray, l: int, n: int) -> list[LayerImages]:
+    """Return the images of the first n units of layer l, made in three ways.
 
     Parameters
     ----------
     classifier : ImageClassifier
     images : ndarray of shape (m, height, width, channels), uint8
-        Pictures that took no part in the training.
+        Images that took no part in the training.
     l : int
         2 to L.
     n : int
 
     Returns
     -------
-    list of LayerPictures
-        The mean of the pictures a unit answers to most, times its receptive field; a picture made to excite it; the
+    list of LayerImages
+        The mean of the images a unit answers to most, times its receptive field; an image made to excite it; the
         product of the weight matrices.
     """
     parameters, network = classifier.parameters, classifier.network
@@ -111,16 +111,16 @@ def deeper_layer_pictures(classifier: ImageClassifier, images: np.ndarray, l: in
     shown = _first_units(parameters, l, n)
     fields = receptive_fields(l, X[:, :_EXAMPLES], shown, network)
     answers = layer_answers(X, parameters, network)[l - 1][:n]
-    means = most_exciting_mean(X, answers, fields, n_pictures=_TOP)
+    means = most_exciting_mean(X, answers, fields, n_images=_TOP)
     mean, rng = float(X.mean()), np.random.default_rng(0)
     made = maximise_activation(l, shown, network, rng, mean=mean, spread=float(X.std())) - mean
     count = parameters.layer_dims[l]
     some = f"the first {n} of {count} units" if n < count else f"its {count} units" if count > 1 else "its one unit"
-    how = f"{some}: mean of the {min(_TOP, len(images))} pictures each answers to most, times its receptive field"
+    how = f"{some}: mean of the {min(_TOP, len(images))} images each answers to most, times its receptive field"
     return [
-        LayerPictures(f"Layer {l}", how, means),
-        LayerPictures("", "the same units: pictures made to excite them, by gradient ascent", made),
-        LayerPictures("", "the same units: the product of all weights below, as if there were no activations",
+        LayerImages(f"Layer {l}", how, means),
+        LayerImages("", "the same units: images made to excite them, by gradient ascent", made),
+        LayerImages("", "the same units: the product of all weights below, as if there were no activations",
                       linear_projection(l, shown)),
     ]  # fmt: skip
 

@@ -1,7 +1,7 @@
-"""Why a picture is taken for a class: which parts of it, when hidden, change the answer.
+"""Why an image is taken for a class: which parts of it, when hidden, change the answer.
 
-A small window is slid over the picture and what is under it is painted over with the picture's mean colour; where
-the class's log-odds fall, the picture spoke for the class (Zeiler & Fergus 2014, "Visualizing and understanding
+A small window is slid over the image and what is under it is painted over with the image's mean colour; where
+the class's log-odds fall, the image spoke for the class (Zeiler & Fergus 2014, "Visualizing and understanding
 convolutional networks", section 4.2). Nothing but the classifier's own probabilities is asked, so the map is true of
 the classifier as it is served, with its preprocessing.
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.classifier import ImageClassifier
 
-WINDOW = 0.2  # side of the window, as a share of the picture's shorter side
+WINDOW = 0.2  # side of the window, as a share of the image's shorter side
 _STEPS_PER_WINDOW = 3
 _LEAST = 1e-12  # keeps the logarithm of a probability finite
 
@@ -39,11 +39,11 @@ def occlusion_map(classifier: ImageClassifier, image: NDArray[np.uint8], k: int)
     side = max(1, round(WINDOW * min(height, width)))
     step = max(1, round(side / _STEPS_PER_WINDOW))
     corners = [(y, x) for y in _starts(height, side, step) for x in _starts(width, side, step)]
-    pictures = np.repeat(image[None], len(corners) + 1, axis=0)  # the last one stays as it is
+    hidden = np.repeat(image[None], len(corners) + 1, axis=0)  # the last one stays as it is
     paint = np.rint(image.mean(axis=(0, 1))).astype(np.uint8)
-    for picture, (y, x) in zip(pictures, corners, strict=False):
-        picture[y : y + side, x : x + side] = paint
-    odds = log_odds(classifier.probabilities(pictures), k)
+    for copy, (y, x) in zip(hidden, corners, strict=False):
+        copy[y : y + side, x : x + side] = paint
+    odds = log_odds(classifier.probabilities(hidden), k)
     falls, hits = np.zeros((height, width)), np.zeros((height, width))
     for (y, x), value in zip(corners, odds[-1] - odds[:-1], strict=True):
         falls[y : y + side, x : x + side] += value

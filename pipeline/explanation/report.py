@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that explains itself, with every picture inside it."""
+"""The report of a run: one HTML file that explains itself, with every image inside it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _UNITS_SHOWN = 64
 
 
 class Mistake(NamedTuple):
-    """A picture that was taken for another class, most confident first: where it lies, and what was said of it."""
+    """An image that was taken for another class, most confident first: where it lies, and what was said of it."""
 
     path: str
     image: NDArray[np.uint8]

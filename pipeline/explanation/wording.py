@@ -1,4 +1,4 @@
-"""How sure a classifier is, and what its pictures are like, in plain words."""
+"""How sure a classifier is, and what its images are like, in plain words."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pipeline.images.geometry import Geometry
 SURE, FAIRLY_SURE, CLOSE = 0.95, 0.75, 0.15
 # Why a classifier abstains -> what to say instead of a class, and the sentence below it.
 ABSTAINS = {
-    "unsure": ("Not sure", "The model abstains: it doubts this more than nearly all pictures it was checked on."),
-    "unlike": ("Unlike the training data", "The model abstains: it was not trained on pictures like this one."),
+    "unsure": ("Not sure", "The model abstains: it doubts this more than nearly all images it was checked on."),
+    "unlike": ("Unlike the training data", "The model abstains: it was not trained on images like this one."),
 }
 
 
 def shape(geometry: Geometry) -> str:
-    """Say how large pictures are, and whether in colour: 25×25 gray."""
+    """Say how large images are, and whether in colour: 25×25 gray."""
     return f"{geometry.width}×{geometry.height} {'RGB' if geometry.color == 'rgb' else geometry.color}"
 
 
@@ -54,7 +54,7 @@ def what_probabilities_are(calibration: Calibration | None) -> str:
     """Say in a sentence what a classifier's probabilities rest on."""
     if calibration is None:
         return "The probabilities are the network's own opinion: it is not calibrated, and never abstains."
-    m = f"{calibration.m:,} validation pictures"
+    m = f"{calibration.m:,} validation images"
     if calibration.temperature != 1:
         return f"The probabilities are calibrated on {m} (temperature {calibration.temperature:.2f})."
     if calibration.m < FEWEST_FOR_TEMPERATURE:

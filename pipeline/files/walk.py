@@ -1,6 +1,6 @@
-"""Find the picture files below a folder, in a fixed order, with everything that is passed over counted.
+"""Find the image files below a folder, in a fixed order, with everything that is passed over counted.
 
-Every visible regular file counts as a picture file: whether it is one is for `pipeline.images.decode` to say, by its
+Every visible regular file counts as an image file: whether it is one is for `pipeline.images.decode` to say, by its
 content.
 Passed over: hidden files and folders, the litter that operating systems leave (`LITTER`), symbolic links to folders or
 to anything outside the root, and what is not a regular file. A folder that is passed over counts once.
@@ -32,8 +32,8 @@ class Listing:
     empty_folders: tuple[str, ...]
 
 
-def list_pictures(root: Path | str) -> Listing:
-    """Walk a folder (or take one file) and list what may be pictures.
+def list_image_files(root: Path | str) -> Listing:
+    """Walk a folder (or take one file) and list what may be images.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Augmentation: every picture a little different each time it is trained on, never when it is judged.
+"""Augmentation: every image a little different each time it is trained on, never when it is judged.
 
-All pictures of a batch are changed at once. Geometric changes (shift, flip, rotation, zoom, shear, elastic deformation)
-are put together into one place to look up for each pixel, and the picture is interpolated once; then come contrast,
+All images of a batch are changed at once. Geometric changes (shift, flip, rotation, zoom, shear, elastic deformation)
+are put together into one place to look up for each pixel, and the image is interpolated once; then come contrast,
 brightness and a cut-out square. Randomness is the caller's generator, so a batch depends on its seed alone.
 """
 
@@ -19,7 +19,7 @@ from model.batches import split_evenly
 from model.config import Auto, check_fields, option
 from pipeline.images.geometry import Geometry
 
-MANY = 10_000  # training pictures from which "auto" is decided by a trial
+MANY = 10_000  # training images from which "auto" is decided by a trial
 
 _PIXELS_AT_ONCE = 8192  # their places, words and results stay in the processor's cache
 _UNIT = 256  # places are counted in parts of a pixel
@@ -36,11 +36,11 @@ RECIPES: dict[str, dict[str, float | bool]] = {
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How pictures are varied during training. The recipe sets what is left at "auto"."""
+    """How images are varied during training. The recipe sets what is left at "auto"."""
 
-    augment: str = option("auto", "recipe of random changes to training pictures", choices=("auto", *RECIPES))
+    augment: str = option("auto", "recipe of random changes to training images", choices=("auto", *RECIPES))
     shift: float | Auto = option("auto", "largest shift, as a share of the side", check="fraction")
-    flip: bool | Auto = option("auto", "mirror every other picture")
+    flip: bool | Auto = option("auto", "mirror every other image")
     rotate: float | Auto = option("auto", "largest rotation, in degrees", check="at_least_0")
     zoom: float | Auto = option("auto", "largest change of size, as a share", check="fraction")
     shear: float | Auto = option("auto", "largest shear, as a share of the height", check="fraction")
@@ -62,11 +62,11 @@ _STRENGTHS = tuple(field.name for field in dataclasses.fields(AugmentConfig) if 
 
 
 def resolve_augmentation(config: AugmentConfig, m: int) -> AugmentConfig:
-    """Turn every "auto" into a value: the recipe ``affine`` below 10,000 training pictures, else ``none``.
+    """Turn every "auto" into a value: the recipe ``affine`` below 10,000 training images, else ``none``.
 
-    Small shifts, turns and zooms change no class. On 140 to 2,100 training pictures of faces, digits, clothes and
-    insects they gained 0 to 4.4 points on validation pictures; mirroring, which other recipes add, cost some of that
-    on digits. With many pictures it depends on the pictures, and `pipeline.training.augmentation_trial` looks first.
+    Small shifts, turns and zooms change no class. On 140 to 2,100 training images of faces, digits, clothes and
+    insects they gained 0 to 4.4 points on validation images; mirroring, which other recipes add, cost some of that
+    on digits. With many images it depends on the images, and `pipeline.training.augmentation_trial` looks first.
     """
     name = ("affine" if m < MANY else "none") if config.augment == "auto" else config.augment
     recipe = RECIPES[name]
@@ -86,7 +86,7 @@ def augment(
     *,
     alike: bool = False,
 ) -> NDArray[np.uint8]:
-    """Change a batch of pictures at random.
+    """Change a batch of images at random.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def augment(
         Resolved.
     rng : Generator
     alike : bool
-        Change all pictures in the same way (but for cutout).
+        Change all images in the same way (but for cutout).
 
     Returns
     -------
@@ -127,7 +127,7 @@ def _spread(rng: np.random.Generator, largest: Any, m: int) -> NDArray[np.float3
 def _motions(
     m: int, height: int, width: int, config: AugmentConfig, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return what row and what column of the old picture each new pixel is taken from, as mixtures of common shapes.
+    """Return what row and what column of the old image each new pixel is taken from, as mixtures of common shapes.
 
     Returns
     -------
@@ -167,7 +167,7 @@ def _waves(height: int, width: int) -> NDArray[np.float32]:
     """Return waves (25, height * width) that make smooth fields of spread about 1 when mixed at random.
 
     Elastic deformation (Simard, Steinkraus, Platt 2003) as smooth as noise blurred over a seventh of the side, without
-    a blur for every picture.
+    a blur for every image.
     """
     n = np.arange(_N_WAVES)
     falling = np.exp(-0.5 * (np.pi * n / 7) ** 2)
@@ -180,7 +180,7 @@ def _waves(height: int, width: int) -> NDArray[np.float32]:
 def _look_up(
     images: NDArray[np.uint8], rows: NDArray[np.float32], columns: NDArray[np.float32], out: NDArray[np.uint8]
 ) -> None:
-    """Interpolate pictures (m, height, width, channels) bilinearly at places; beyond the edge its pixels go on.
+    """Interpolate images (m, height, width, channels) bilinearly at places; beyond the edge its pixels go on.
 
     In whole numbers: a 32-bit word holds a pixel and the one below it, so that one product interpolates both.
     """
@@ -215,7 +215,7 @@ def _look_up(
 
 
 def _split_places(places: NDArray[np.float32], side: int) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
-    """Return the part of a pixel, in 1/256, and the pixel that places lie beyond, inside the picture."""
+    """Return the part of a pixel, in 1/256, and the pixel that places lie beyond, inside the image."""
     np.clip(places, 0, (side - 1) * _UNIT, out=places)
     whole = places.astype(np.int32)
     part = (whole & (_UNIT - 1)).view(np.uint32)
@@ -224,7 +224,7 @@ def _split_places(places: NDArray[np.float32], side: int) -> tuple[NDArray[np.ui
 
 
 def _relight(images: NDArray[np.uint8], gain: NDArray[np.float32], offset: NDArray[np.float32]) -> None:
-    """Change contrast (about the mean of each picture) and brightness."""
+    """Change contrast (about the mean of each image) and brightness."""
     light = images.reshape(len(images), -1).astype(np.float32)
     offset = offset - gain * light.mean(axis=1) + np.float32(0.5)
     light *= (1 + gain)[:, None]
@@ -234,7 +234,7 @@ def _relight(images: NDArray[np.uint8], gain: NDArray[np.float32], offset: NDArr
 
 
 def _cut_out(images: NDArray[np.uint8], share: float, rng: np.random.Generator) -> None:
-    """Paint a square of each picture (m, height, width, channels) in its mean colour (DeVries, Taylor 2017)."""
+    """Paint a square of each image (m, height, width, channels) in its mean colour (DeVries, Taylor 2017)."""
     m, height, width, _ = images.shape
     side = max(1, round(share * max(height, width)))
     tops, lefts = rng.integers(-side // 2, height - side // 2, m), rng.integers(-side // 2, width - side // 2, m)

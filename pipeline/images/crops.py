@@ -3,7 +3,7 @@
 The photographs are those that come inside scikit-learn (always) and scikit-image (where it is installed), or those in
 a folder of the user's. Crops are taken at full, half and quarter size, upright and turned by 22.5 and 45 degrees,
 mirrored and transposed at random, so that fine and coarse edges of every direction are seen alike; crops that are
-nearly flat are left out. `noise` makes pictures without edges, for controls.
+nearly flat are left out. `noise` makes images without edges, for controls.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from PIL import Image
 from model.activations import Array
 from pipeline.errors import InputError
 from pipeline.files.names import escape
-from pipeline.files.walk import list_pictures
-from pipeline.images.decode import PictureError, from_array, open_picture
+from pipeline.files.walk import list_image_files
+from pipeline.images.decode import ImageError, from_array, open_image
 
 MOST_PHOTOGRAPHS = 200  # of a folder, drawn at random: more add nothing that this many crops could show
 _LONGEST_SIDE = 1024  # larger photographs are shrunk first
-_SIDE = 384  # pixels of a picture of noise: quick to transform
+_SIDE = 384  # pixels of an image of noise: quick to transform
 _FLATTEST = 0.03  # smallest standard deviation of a crop's pixels, which run from 0 to 1
 _EMBEDDED = ("astronaut", "camera", "chelsea", "coffee", "rocket", "coins", "brick", "grass", "gravel")
 _ANGLES = {0.0: 0.25, 22.5: 0.5, 45.0: 0.25}  # with the share of crops: mirroring turns 22.5 into 67.5 degrees too
@@ -40,7 +40,7 @@ class Photographs:
     origin : str
         Where they are from, in words.
     rejected : tuple of (str, str)
-        Path and reason of each file of the folder that is no readable picture.
+        Path and reason of each file of the folder that is no readable image.
     """
 
     images: Sequence[Image.Image]
@@ -65,36 +65,36 @@ def embedded_photographs() -> Photographs:
 
 
 def folder_photographs(folder: str | Path, rng: np.random.Generator) -> Photographs:
-    """Read the pictures below a folder; of more than `MOST_PHOTOGRAPHS`, so many drawn at random.
+    """Read the images below a folder; of more than `MOST_PHOTOGRAPHS`, so many drawn at random.
 
     Raises
     ------
     InputError
-        If there is no such folder, or no picture in it that can be read.
+        If there is no such folder, or no image in it that can be read.
     """
-    listing = list_pictures(folder)
+    listing = list_image_files(folder)
     chosen = rng.permutation(len(listing.files))[:MOST_PHOTOGRAPHS]
     images: list[Image.Image] = []
     rejected: list[tuple[str, str]] = []
     for i in sorted(chosen):
         path = listing.files[i]
         try:
-            image = open_picture(listing.root / path, draft=_LONGEST_SIDE).image
-        except PictureError as error:
+            image = open_image(listing.root / path, draft=_LONGEST_SIDE).image
+        except ImageError as error:
             rejected.append((escape(path), str(error)))
             continue
         image.thumbnail((_LONGEST_SIDE, _LONGEST_SIDE), Image.Resampling.BOX)
         images.append(image)
     if not images:
         why = f" ({rejected[0][0]}: {rejected[0][1]})" if rejected else ""
-        raise InputError(f"{escape(folder)}: has no picture that can be read{why}; name a folder of photographs")
+        raise InputError(f"{escape(folder)}: has no image that can be read{why}; name a folder of photographs")
     some = "" if len(chosen) == len(listing.files) else f" of {len(listing.files)}"
     origin = f"{len(images)}{some} photographs of {escape(folder)}"
     return Photographs(images, origin, tuple(rejected))
 
 
 def noise(kind: str, rng: np.random.Generator) -> Photographs:
-    """Make pictures that hold no edges, but are like photographs in other ways: what a claim of edges is tested on.
+    """Make images that hold no edges, but are like photographs in other ways: what a claim of edges is tested on.
 
     Parameters
     ----------
@@ -125,7 +125,7 @@ def noise(kind: str, rng: np.random.Generator) -> Photographs:
 
 
 def _falling(exponent: int) -> list[np.ndarray]:
-    """Return the amplitudes 1 / frequency^exponent of the waves of some pictures."""
+    """Return the amplitudes 1 / frequency^exponent of the waves of some images."""
     frequency = np.hypot(np.fft.fftfreq(_SIDE)[:, None], np.fft.fftfreq(_SIDE)[None, :])
     frequency[0, 0] = 1
     return [frequency**-exponent] * 11
@@ -169,7 +169,7 @@ def take_crops(photographs: Photographs, shape: tuple[int, int, int], m: int, rn
     scenes, shares = _scenes(photographs, shape)
     if not scenes:
         raise InputError(
-            f"{photographs.origin}: all are smaller than {width}x{height} pixels, the size of the pictures to learn "
+            f"{photographs.origin}: all are smaller than {width}x{height} pixels, the size of the images to learn "
             "for; name a folder of larger photographs"
         )
     crops = np.empty((m, height, width, channels), np.float32)
@@ -206,7 +206,7 @@ def _scenes(photographs: Photographs, shape: tuple[int, int, int]) -> tuple[list
 
 
 def _turned(image: Image.Image, angle: float) -> Image.Image:
-    """Turn a picture and cut the largest middle square that holds nothing but picture."""
+    """Turn an image and cut the largest middle square that holds nothing but image."""
     if not angle:
         return image
     turned = image.rotate(angle, Image.Resampling.BICUBIC, expand=True)

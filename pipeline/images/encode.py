@@ -9,7 +9,7 @@ from PIL import Image
 
 
 def to_png(image: np.ndarray) -> bytes:
-    """Return a picture (height, width[, channels]), uint8, as the bytes of a PNG file."""
+    """Return an image (height, width[, channels]), uint8, as the bytes of a PNG file."""
     data = io.BytesIO()
     Image.fromarray(image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image).save(data, format="png")
     return data.getvalue()

@@ -13,8 +13,8 @@ COLORS = {"gray": 1, "rgb": 3}
 
 FITS = {
     "crop": "cut the largest middle part that has the geometry's aspect",
-    "pad": "keep the whole picture, with black bars",
-    "stretch": "keep the whole picture, distorted",
+    "pad": "keep the whole image, with black bars",
+    "stretch": "keep the whole image, distorted",
 }
 
 _LARGEST_SIDE = 4096
@@ -22,10 +22,10 @@ _LARGEST_SIDE = 4096
 
 @dataclass(frozen=True)
 class Geometry:
-    """The one shape of all pictures of a data set, in pixels: height, width, colour, and how they were fitted.
+    """The one shape of all images of a data set, in pixels: height, width, colour, and how they were fitted.
 
     `exact` says whether large JPEGs are decoded at full size first; files written before this was a choice do not have
-    it, and were. Two geometries are equal without regard to it: the pictures have one shape.
+    it, and were. Two geometries are equal without regard to it: the images have one shape.
     """
 
     height: int
@@ -48,12 +48,12 @@ class Geometry:
 
     @property
     def channels(self) -> int:
-        """Return 1 for gray pictures, 3 for rgb."""
+        """Return 1 for gray images, 3 for rgb."""
         return COLORS[self.color]
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Return (height, width, channels), the shape of one picture's array."""
+        """Return (height, width, channels), the shape of one image's array."""
         return (self.height, self.width, self.channels)
 
     @property

@@ -15,8 +15,8 @@ _SCALES = {1: 8, 2: 4, 3: 3, 4: 2, 8: 1}
 WHOLE = 8
 _MODES = {1: "L", 3: "RGB"}
 _RAW_MODES = {"L": "L", "RGB": "RGB", "CMYK": "CMYK;I"}
-# What may come before the picture and changes nothing: JFIF, Adobe's colour transform (libjpeg reads it itself), a
-# comment, and tables. Not EXIF, which may turn the picture, nor several pictures in one file.
+# What may come before the image and changes nothing: JFIF, Adobe's colour transform (libjpeg reads it itself), a
+# comment, and tables. Not EXIF, which may turn the image, nor several images in one file.
 _HARMLESS = {0xE0, 0xEE, 0xFE, 0xDB, 0xC4, 0xDD}
 _FRAMES = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive
 _SCAN = 0xDA
@@ -41,13 +41,13 @@ def read_header(data: bytes) -> tuple[str, int, int] | None:
 
 
 def fraction(size: tuple[int, int], needed: tuple[int, int]) -> int:
-    """Return the least number of eighths at which no side of a picture is shorter than needed."""
+    """Return the least number of eighths at which no side of an image is shorter than needed."""
     enough = (n for n in _SCALES if size[0] * n >= WHOLE * needed[0] and size[1] * n >= WHOLE * needed[1])
     return next(enough, WHOLE)
 
 
 def decode(data: bytes, mode: str, size: tuple[int, int], eighths: int = WHOLE) -> Image.Image | None:
-    """Decode the first picture of a JPEG file.
+    """Decode the first image of a JPEG file.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""What a picture looks like at first sight: a few numbers for the audit, and a thumbnail for finding near duplicates.
+"""What an image looks like at first sight: a few numbers for the audit, and a thumbnail for finding near duplicates.
 
-All are taken from the whole picture, made gray and shrunk to at most `LOOK_SIDE` pixels, before it is cut to a
+All are taken from the whole image, made gray and shrunk to at most `LOOK_SIDE` pixels, before it is cut to a
 geometry.
 """
 
@@ -17,19 +17,19 @@ from pipeline.images.decode import pixels_of
 
 LOOK_SIDE = 256
 THUMBNAIL_SIDE = 32
-SHORTEST_SIDE = 64  # of pictures that get a thumbnail: smaller ones are too alike (see `pipeline.data.duplicates`)
+SHORTEST_SIDE = 64  # of images that get a thumbnail: smaller ones are too alike (see `pipeline.data.duplicates`)
 MEASURES = ("brightness", "contrast", "entropy", "sharpness", "colorfulness")
 _COLOR_SIDE = 64
 
 
 class Look(NamedTuple):
-    """Numbers about one picture.
+    """Numbers about one image.
 
     `brightness` is the mean gray, 0 to 255; `contrast` the standard deviation of gray; `entropy` that of the gray
     histogram, 0 to 8 bits; `sharpness` the variance of the Laplacian over the variance of gray, which blurring lowers
     and contrast leaves alone; `colorfulness` the mean difference of the largest and the least of R, G and B at
     `_COLOR_SIDE` pixels, 0 for gray content. `thumbnail` is an array of shape (32, 32), uint8, or None for a small
-    picture.
+    image.
     """
 
     brightness: float
@@ -41,9 +41,9 @@ class Look(NamedTuple):
 
 
 class Glance(NamedTuple):
-    """What has to be kept of a picture to measure it later, together with others.
+    """What has to be kept of an image to measure it later, together with others.
 
-    `gray` is (h, w), `color` (h, w, 3) or None, both uint8. Of a small picture, the histogram (and gray, where it is in
+    `gray` is (h, w), `color` (h, w, 3) or None, both uint8. Of a small image, the histogram (and gray, where it is in
     colour) are made later, of many at a time.
     """
 
@@ -54,15 +54,15 @@ class Glance(NamedTuple):
 
 
 def glance(image: Image.Image, size: tuple[int, int] | None = None, pixels: np.ndarray | None = None) -> Glance:
-    """Take of a picture of mode L or RGB what `measure` needs.
+    """Take of an image of mode L or RGB what `measure` needs.
 
     Parameters
     ----------
     image : Image
     size : (height, width), optional
-        Of its file, where the picture was shrunk already.
+        Of its file, where the image was shrunk already.
     pixels : ndarray of shape (height, width, 1 or 3), uint8, optional
-        The picture as an array, if there is one already.
+        The image as an array, if there is one already.
     """
     if max(image.size) <= _COLOR_SIDE and min(size or image.size) < SHORTEST_SIDE:
         pixels = pixels_of(image) if pixels is None else pixels
@@ -82,7 +82,7 @@ def glance(image: Image.Image, size: tuple[int, int] | None = None, pixels: np.n
 
 
 def measure(glances: Sequence[Glance]) -> np.ndarray:
-    """Return the `MEASURES` of some pictures: ndarray of shape (n, 5), float32."""
+    """Return the `MEASURES` of some images: ndarray of shape (n, 5), float32."""
     n = len(glances)
     counts, roughness, colorfulness = np.zeros((n, 256), np.int64), np.zeros(n), np.zeros(n)
     for rows in _alike(glances):
@@ -104,14 +104,14 @@ def measure(glances: Sequence[Glance]) -> np.ndarray:
 
 
 def look_at(image: Image.Image) -> Look:
-    """Take a first look at a picture of mode L or RGB."""
+    """Take a first look at an image of mode L or RGB."""
     found = glance(image)
     numbers = dict(zip(MEASURES, measure([found])[0].tolist(), strict=True))
     return Look(**numbers, thumbnail=found.thumbnail)
 
 
 def _alike(glances: Sequence[Glance]) -> list[list[int]]:
-    """Return the places of small pictures of one kind and shape together, and those of large ones one by one."""
+    """Return the places of small images of one kind and shape together, and those of large ones one by one."""
     groups: dict[tuple[object, ...], list[int]] = {}
     for i, (gray, color, histogram, _) in enumerate(glances):
         key = (gray is not None and gray.shape, color is not None and color.shape) if histogram is None else (i,)
@@ -132,7 +132,7 @@ def _luma(color: np.ndarray) -> np.ndarray:
 
 
 def _histograms(gray: np.ndarray) -> np.ndarray:
-    """Return how often each of k pictures has each value: ndarray of shape (k, 256), int."""
+    """Return how often each of k images has each value: ndarray of shape (k, 256), int."""
     k = len(gray)
     codes = gray.reshape(k, -1) + 256 * np.arange(k)[:, None]
     return np.bincount(codes.ravel(), minlength=256 * k).reshape(k, 256)
@@ -148,12 +148,12 @@ def _light(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _roughness(gray: np.ndarray) -> np.ndarray:
-    """Return the variance of the Laplacian of each of k pictures, (k, h, w): ndarray of shape (k,)."""
+    """Return the variance of the Laplacian of each of k images, (k, h, w): ndarray of shape (k,)."""
     k, h, w = gray.shape
     if min(h, w) < 3:
         return np.zeros(k)
     wide = gray.ravel().astype(np.int16)
-    # All pictures as one row of pixels, which is quickest; what is wrong then, at their borders, is left out.
+    # All images as one row of pixels, which is quickest; what is wrong then, at their borders, is left out.
     laplacian = np.empty_like(wide)
     inner = laplacian[w:-w]
     np.multiply(wide[w:-w], np.int16(-4), out=inner)

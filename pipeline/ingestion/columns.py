@@ -1,6 +1,6 @@
-"""The table of a data set: everything about its pictures but their pixels, in memory and in the file.
+"""The table of a data set: everything about its images but their pixels, in memory and in the file.
 
-It is small (some hundred bytes a picture), so it is kept whole while the pictures are streamed by. The thumbnails, 1 kB
+It is small (some hundred bytes an image), so it is kept whole while the images are streamed by. The thumbnails, 1 kB
 each, wait in a file without a name.
 """
 
@@ -18,7 +18,7 @@ from model.storage.hdf5 import read_text, write_text
 from pipeline.data.dataset import Dataset
 from pipeline.data.grouping import Division
 from pipeline.data.splits import SPLITS
-from pipeline.images.statistics import DIGEST_BYTES, MEASURES, THUMBNAIL_SIDE, digest
+from pipeline.images.statistics import DIGEST_BYTES, MEASURES, THUMBNAIL_SIDE
 from pipeline.ingestion.decoding import Part, Rejected
 from pipeline.sources.source import Sample
 
@@ -35,7 +35,7 @@ _THUMBNAILS_AT_A_TIME = 1 << 12
 
 
 class Table:
-    """Everything about the pictures but their pixels.
+    """Everything about the images but their pixels.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ class Table:
         return len(self.samples)
 
     def add(self, samples: Sequence[Sample], part: Part) -> None:
-        """Add rows; the samples are those of the part that are pictures."""
+        """Add rows; the samples are those of the part that are images."""
         columns = {name: getattr(part, name) for name in ("sha256", "digests", "sizes", "measures")}
         columns["kind"] = np.array([self.kinds.setdefault(k, len(self.kinds)) for k in part.kinds.tolist()], np.uint16)
         columns["thumbnail_of"] = part.thumbnail_of + len(self)
@@ -78,7 +78,7 @@ class Table:
 
     @property
     def thumbnails(self) -> np.ndarray:
-        """Return those of the pictures `thumbnail_of`: ndarray of shape (n, 32, 32), uint8, on disk."""
+        """Return those of the images `thumbnail_of`: ndarray of shape (n, 32, 32), uint8, on disk."""
         shape = (len(self.column("thumbnail_of")), THUMBNAIL_SIDE, THUMBNAIL_SIDE)
         if not shape[0]:
             return np.empty(shape, np.uint8)
@@ -98,12 +98,11 @@ def read_table(file: h5py.File, table: Table) -> set[tuple[str, bytes]]:
         Sample(str(path), str(name), SPLITS[split], str(key))
         for path, name, split, key in zip(data.paths, names, data.split, data.keys, strict=True)
     ]
-    digests = [digest(pixels) for _, block in data.blocks() for pixels in block]
     part = Part(
         at=np.arange(len(data)),
         pixels=np.empty(0, np.uint8),
         sha256=data.sha256,
-        digests=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES),
+        digests=data.digests(),
         sizes=data.sizes,
         kinds=data.kinds.astype(str),
         measures=data.measures,

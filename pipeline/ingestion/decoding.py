@@ -1,6 +1,6 @@
 """A chunk of a source becomes a part of a data set: decoded wherever there is room, and kept until all are there.
 
-A chunk is decoded as a whole by a function of nothing but its pictures and the geometry, so it does not matter who
+A chunk is decoded as a whole by a function of nothing but its images and the geometry, so it does not matter who
 does it, or how often. Parts are kept in a hidden folder beside the target while a longer ingestion goes on; one that
 is interrupted takes them up again.
 """
@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.images.decode import PictureError, from_array, open_picture, render
+from pipeline.images.decode import ImageError, from_array, open_image, render
 from pipeline.images.geometry import Geometry
 from pipeline.images.statistics import DIGEST_BYTES, MEASURES, THUMBNAIL_SIDE, digest, glance, measure
 from pipeline.sources.source import Sample
 
-CHUNK = 256  # pictures; fewer where they are large
+CHUNK = 256  # images; fewer where they are large
 
 _CHUNK_BYTES = 1 << 26
 
@@ -50,7 +50,7 @@ class Part:
     Attributes
     ----------
     at : ndarray of shape (n,), int
-        Which of the samples are pictures, ascending; all other columns speak of these.
+        Which of the samples are images, ascending; all other columns speak of these.
     pixels : ndarray of shape (n, height, width, channels), uint8
     sha256 : ndarray of shape (n, 32), uint8
         Of the source bytes.
@@ -63,7 +63,7 @@ class Part:
         Which of the n have a thumbnail, ascending.
     thumbnails : ndarray of shape (k, 32, 32), uint8
     rejected : ndarray of shape (r, 3), str
-        Path, code and message of the samples that are no pictures.
+        Path, code and message of the samples that are no images.
     """
 
     at: np.ndarray
@@ -89,16 +89,16 @@ def join(parts: Sequence[Part]) -> Part:
         return parts[0]
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in Part.__dataclass_fields__}
     found = np.cumsum([0, *(part.found for part in parts)])
-    pictures = np.cumsum([0, *(len(part.at) for part in parts)])
+    images = np.cumsum([0, *(len(part.at) for part in parts)])
     columns["at"] = np.concatenate([part.at + start for part, start in zip(parts, found[:-1], strict=True)])
     columns["thumbnail_of"] = np.concatenate(
-        [part.thumbnail_of + start for part, start in zip(parts, pictures[:-1], strict=True)]
+        [part.thumbnail_of + start for part, start in zip(parts, images[:-1], strict=True)]
     )
     return Part(**columns)
 
 
 def select(part: Part, wanted: np.ndarray) -> Part:
-    """Leave out pictures; `wanted` is of shape (n,), bool."""
+    """Leave out images; `wanted` is of shape (n,), bool."""
     place = np.cumsum(wanted) - 1
     large = wanted[part.thumbnail_of]
     rows = ("at", "pixels", "sha256", "digests", "sizes", "kinds", "measures")
@@ -120,14 +120,14 @@ def decode_samples(
         try:
             data = read(sample)
             if isinstance(data, bytes):
-                picture = open_picture(data, max_pixels=max_pixels, draft=geometry)
-                image, size, frame = picture.image, picture.size, picture.frame
-                kind = f"{picture.format} {picture.mode}"
+                decoded = open_image(data, max_pixels=max_pixels, draft=geometry)
+                image, size, frame = decoded.image, decoded.size, decoded.frame
+                kind = f"{decoded.format} {decoded.mode}"
             else:
                 image, frame = from_array(data), None
                 size = (image.height, image.width)
                 kind, data = f"array {image.mode}", data.tobytes()
-        except PictureError as error:
+        except ImageError as error:
             rejected.append((sample.path, error.code, str(error)))
             continue
         rendered = render(image, geometry, frame)

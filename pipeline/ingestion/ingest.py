@@ -1,6 +1,6 @@
-"""From a source of pictures to a data set file, with every file accounted for.
+"""From a source of images to a data set file, with every file accounted for.
 
-found = ingested + rejected + ignored, always. Pictures are decoded a chunk at a time, by threads, processes or other
+found = ingested + rejected + ignored, always. Images are decoded a chunk at a time, by threads, processes or other
 machines, but written in the order of the source, so the file is the same whoever does it. They are streamed into a
 temporary file beside the target, which takes the target's place only when it is whole; the decoded chunks of a longer
 ingestion are kept until then (see `pipeline.ingestion.decoding`), so that it can be taken up again.
@@ -56,7 +56,7 @@ Task = tuple[Callable[[Sample], bytes | np.ndarray], Geometry, int]
 
 Progress = Callable[[int, int], None]
 
-_BATCH = 32  # pictures that a thread takes at a time
+_BATCH = 32  # images that a thread takes at a time
 
 
 class Work(Protocol):
@@ -80,7 +80,7 @@ def ingest(
     work: Work | None = None,
     progress: Progress | None = None,
 ) -> IngestReport:
-    """Decode all pictures of a source into a data set file.
+    """Decode all images of a source into a data set file.
 
     Where an earlier call was stopped, the same call goes on; it makes the same file as one that was not stopped.
 
@@ -93,12 +93,12 @@ def ingest(
     config : DataConfig, optional
         Size, colour, fit, and how to split.
     geometry : Geometry, optional
-        Overrides the size, colour and fit of `config`: for evaluating a model on new pictures.
+        Overrides the size, colour and fit of `config`: for evaluating a model on new images.
     into : str, optional
-        Put all labelled pictures into this split (``"test"``), instead of dividing them; ``"given"``: leave all in the
+        Put all labelled images into this split (``"test"``), instead of dividing them; ``"given"``: leave all in the
         split they come with, and those that have none in training. One class is enough then.
     append : bool
-        Add to the data set at `target`: it keeps its geometry, and its pictures their splits. A picture that is there
+        Add to the data set at `target`: it keeps its geometry, and its images their splits. An image that is there
         already, under the same path and with the same bytes, is passed over.
     overwrite : bool
         Replace a data set at `target`. Any other file is refused.
@@ -107,7 +107,7 @@ def ingest(
     jobs : int
         Number of threads that decode. The result does not depend on it.
     work : Work, optional
-        Who decodes instead; only where the pictures are files, or members of an archive.
+        Who decodes instead; only where the images are files, or members of an archive.
     progress : callable, optional
         Called as ``progress(done, total)`` after every few files.
 
@@ -243,7 +243,7 @@ def _parts(
 def _by_threads(
     to_do: Iterable[Chunk], task: Task, jobs: int, tick: Callable[[int], None]
 ) -> Iterator[tuple[Chunk, Part]]:
-    """Decode chunks by threads, which take a few pictures at a time so that all have work to the end."""
+    """Decode chunks by threads, which take a few images at a time so that all have work to the end."""
     begun: deque[Chunk] = deque()
 
     def batches() -> Iterator[Sequence[Sample]]:
@@ -270,7 +270,7 @@ def _fill(
     config: DataConfig,
     parts: Iterable[tuple[Chunk, Part]],
 ) -> Outcome:
-    """Write the pictures, and note the rest in the table."""
+    """Write the images, and note the rest in the table."""
     before = len(table)
     images = _image_dataset(file, before + len(source.samples), geometry)
     rejected, present = list(source.rejected), 0
@@ -291,7 +291,7 @@ def _fill(
     if not ingested and not present:
         path, _code, message = rejected[0]
         raise InputError(
-            f"{source.location}: none of the {len(rejected)} files is a readable picture; the first, {path}, {message}"
+            f"{source.location}: none of the {len(rejected)} files is a readable image; the first, {path}, {message}"
         )
     ignored = dict(source.ignored)
     if present:
@@ -386,15 +386,15 @@ def _finish(
 def _classes(
     first: Sequence[str], named: Iterable[str], samples: Iterable[Sample]
 ) -> tuple[list[str], np.ndarray, list[str]]:
-    """Number the classes that have pictures, those of `first` first; return (names, labels of shape (m,), notes)."""
+    """Number the classes that have images, those of `first` first; return (names, labels of shape (m,), notes)."""
     left = {sample.label for sample in samples} - {""}
     wanted = (set(named) | left) - {""}
     order = [*(name for name in first if name in wanted), *sorted(wanted - set(first))]
     classes = [name for name in order if name in left]
-    notes = [f"class {name!r} has no readable picture, and is left out" for name in order if name not in left]
+    notes = [f"class {name!r} has no readable image, and is left out" for name in order if name not in left]
     index = {name: i for i, name in enumerate(classes)}
     labels = np.array([index.get(sample.label, -1) for sample in samples], dtype=np.int64)
     unlabelled = int((labels < 0).sum())
     if unlabelled:
-        notes.append(f"{count(unlabelled, 'picture') if classes else 'all pictures'} without a class: unlabelled")
+        notes.append(f"{count(unlabelled, 'image') if classes else 'all images'} without a class: unlabelled")
     return classes, labels, notes

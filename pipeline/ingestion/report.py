@@ -33,21 +33,21 @@ class IngestReport:
     ignored : dict of str to int
         How many were passed over, by reason.
     classes, splits : dict of str to int
-        Pictures by class and by split, of the whole data set.
+        Images by class and by split, of the whole data set.
     by_split : dict of str to dict of str to int
-        Pictures by split, then by class.
+        Images by split, then by class.
     duplicates : int
-        Pictures that come to the same pixels as an earlier one.
+        Images that come to the same pixels as an earlier one.
     near_duplicates : tuple of (path, path)
         Confirmed pairs.
     groups : int
-        Groups of pictures that were kept on one side.
+        Groups of images that were kept on one side.
     naive_leaks : int
-        Held-out pictures that a random split, blind to groups, would have had a relative of in training.
+        Held-out images that a random split, blind to groups, would have had a relative of in training.
     leaks : tuple of tuples of str
-        Of a ready-made division: pictures that belong together on several sides, each as ``SPLIT: PATH``.
+        Of a ready-made division: images that belong together on several sides, each as ``SPLIT: PATH``.
     conflicts : tuple of tuples of str
-        Pictures of the same pixels with several labels, each as ``CLASS: PATH``.
+        Images of the same pixels with several labels, each as ``CLASS: PATH``.
     notes : tuple of str
         What else a person should know.
     taken_up : int
@@ -168,25 +168,25 @@ def _findings(
     leaks: Sequence[tuple[str, ...]],
     conflicts: Sequence[tuple[str, ...]],
 ) -> list[str]:
-    """Say in words what was found about pictures that belong together."""
+    """Say in words what was found about images that belong together."""
     equal = division.equal[division.equal >= 0]
     lines = []
     if len(equal):
-        lines.append(f"copies of other pictures: {len(equal) - len(np.unique(equal)):,}")
+        lines.append(f"copies of other images: {len(equal) - len(np.unique(equal)):,}")
     if len(division.near):
-        lines.append(f"nearly identical: {count(len(division.near), 'pair')} of pictures")
+        lines.append(f"nearly identical: {count(len(division.near), 'pair')} of images")
     if division.naive_leaks and n_classes and not ready_made:
         lines.append(
-            "pictures that belong together are on one side of the split; a purely random one would have tested or "
-            f"validated on {count(division.naive_leaks, 'picture')} with a relative in training"
+            "images that belong together are on one side of the split; a purely random one would have tested or "
+            f"validated on {count(division.naive_leaks, 'image')} with a relative in training"
         )
     if conflicts:
-        lines.append(f"identical pictures with several labels: {count(len(conflicts), 'set')}; {_first(conflicts)}")
+        lines.append(f"identical images with several labels: {count(len(conflicts), 'set')}; {_first(conflicts)}")
     if leaks:
         dropped = int((division.split == splitting.DROPPED).sum())
         remedy = f"dropped from training: {dropped:,}" if dropped else "drop_leaks leaves them out of training"
         lines.append(
-            f"the ready-made splits share identical or related pictures: {count(len(leaks), 'set')}; {remedy}; "
+            f"the ready-made splits share identical or related images: {count(len(leaks), 'set')}; {remedy}; "
             f"{_first(leaks)}"
         )
     return lines
@@ -210,5 +210,5 @@ def split_notes(splits: np.ndarray, labels: np.ndarray, classes: Sequence[str]) 
         if len(lacking) and (splits == part).any():
             shown = ", ".join(repr(classes[c]) for c in lacking[:5])
             more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
-            notes.append(f"no {SPLITS[part]} pictures of {shown}{more}")
+            notes.append(f"no {SPLITS[part]} images of {shown}{more}")
     return notes

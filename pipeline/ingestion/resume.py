@@ -49,7 +49,7 @@ class Kept:
         self.taken_up = 0
 
     def holds(self, chunk: Chunk) -> bool:
-        """Tell whether a part is there whose pictures have not changed; ask this before the chunk is decoded."""
+        """Tell whether a part is there whose images have not changed; ask this before the chunk is decoded."""
         if self._stamp is None or (not self._resumes and self._elapsed < SECONDS_NOT_WORTH_KEEPING):
             return False
         self._keys[chunk.number] = self._key(chunk)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.data.config import DataConfig
-from pipeline.images.decode import PictureError, from_array, is_gray, measure, open_picture
+from pipeline.images.decode import ImageError, from_array, is_gray, measure, open_image
 from pipeline.images.geometry import COLORS, Geometry, parse_size
 from pipeline.sources.source import Source
 
@@ -15,14 +15,14 @@ LONGEST_AUTO_SIDE = 64
 
 SHORTEST_AUTO_SIDE = 16
 
-PIXELS_PER_PICTURE = 16
+INPUTS_PER_IMAGE = 16
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a look at a sample of the pictures showed: all that the ``"auto"`` rules of a geometry need.
+    """What a look at a sample of the images showed: all that the ``"auto"`` rules of a geometry need.
 
-    `sizes` are the (height, width) found, each once; `gray` says whether every picture looked at has R = G = B.
+    `sizes` are the (height, width) found, each once; `gray` says whether every image looked at has R = G = B.
     """
 
     m: int
@@ -47,7 +47,7 @@ def _auto_size(survey: Survey, channels: int) -> tuple[int, int]:
     side = LONGEST_AUTO_SIDE
     while True:
         height, width = _sides(side, aspect)
-        if height * width * channels <= PIXELS_PER_PICTURE * survey.m or side // 2 < SHORTEST_AUTO_SIDE:
+        if height * width * channels <= INPUTS_PER_IMAGE * survey.m or side // 2 < SHORTEST_AUTO_SIDE:
             return height, width
         side //= 2
 
@@ -62,13 +62,13 @@ SURVEYED = 200
 
 
 def choose_geometry(source: Source, config: DataConfig) -> Geometry:
-    """Return the geometry that is asked for; only what is left to the pictures is looked for in them."""
+    """Return the geometry that is asked for; only what is left to the images is looked for in them."""
     chosen = config.size != "auto" and config.color != "auto"
     return resolve_geometry(config, Survey(0, (), False) if chosen else survey(source, config.max_pixels))
 
 
 def survey(source: Source, max_pixels: int = DataConfig.max_pixels) -> Survey:
-    """Look at up to `SURVEYED` pictures, evenly spread over the source, for what the ``"auto"`` rules need."""
+    """Look at up to `SURVEYED` images, evenly spread over the source, for what the ``"auto"`` rules need."""
     m = len(source.samples)
     sizes: set[tuple[int, int]] = set()
     gray = True
@@ -79,11 +79,11 @@ def survey(source: Source, max_pixels: int = DataConfig.max_pixels) -> Survey:
                 image = from_array(data)
                 size = (image.height, image.width)
             elif gray:
-                picture = open_picture(data, max_pixels=max_pixels, draft=64)
-                image, size = picture.image, picture.size
+                decoded = open_image(data, max_pixels=max_pixels, draft=64)
+                image, size = decoded.image, decoded.size
             else:  # known to be in colour, so the header says all there is to know
                 size = measure(data, max_pixels=max_pixels)
-        except PictureError:
+        except ImageError:
             continue
         sizes.add(size)
         gray = gray and is_gray(image)

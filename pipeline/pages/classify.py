@@ -1,4 +1,4 @@
-"""Classify pictures: what they are taken for, how surely, and why."""
+"""Classify images: what they are taken for, how surely, and why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import streamlit as st
 
 from pipeline.classifier import ImageClassifier
 from pipeline.evaluation.abstention import RATE
-from pipeline.evaluation.held_out import data_of, held_out_pictures
+from pipeline.evaluation.held_out import data_of, held_out_samples
 from pipeline.explanation.occlusion import occlusion_map
 from pipeline.explanation.wording import headline, shape, verdict, what_probabilities_are
 from pipeline.pages.widgets import markup, no_model
@@ -20,7 +20,7 @@ from pipeline.prediction.predict import WRITERS
 from pipeline.prediction.uploads import Classified, Upload, classify_uploads, cut, from_folder, loss_by_fit, part_box
 from pipeline.serve import MAX_UPLOAD_MEGABYTES
 
-MAX_PICTURES = 200
+MAX_IMAGES = 200
 MAX_PIXELS = 50_000_000
 SHOWN_CLASSES = 5
 
@@ -30,13 +30,13 @@ def render(chosen: Chosen) -> None:
     classifier = no_model.ready(chosen)
     if classifier is None or chosen.run is None:
         return
-    st.title("Classify pictures")
+    st.title("Classify images")
     samples = _samples(str(chosen.run.model), chosen.run.modified, classifier)
     uploads = _uploads(samples, classifier)
     if not uploads:
         classes = ", ".join(classifier.classes[:6]) + (" …" if len(classifier.classes) > 6 else "")
         st.info(
-            f"Add a picture, and the model says which of its classes it is: {markup.plain(classes)}.",
+            f"Add an image, and the model says which of its classes it is: {markup.plain(classes)}.",
             icon=":material/add_photo_alternate:",
         )
         return
@@ -49,21 +49,21 @@ def render(chosen: Chosen) -> None:
         _detail(chosen, classifier, result)
 
 
-# Where pictures come from
+# Where images come from
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _samples(model: str, written: float, _classifier: ImageClassifier) -> list[Upload]:
-    """Return pictures that the model was not trained on, read once for each time the model is `written`."""
+    """Return images that the model was not trained on, read once for each time the model is `written`."""
     data = data_of(model, _classifier)
     try:
-        return held_out_pictures(data) if data else []
+        return held_out_samples(data) if data else []
     except PROBLEMS:
         return []
 
 
 def _uploads(samples: list[Upload], classifier: ImageClassifier) -> list[Upload]:
-    """Draw the ways to give pictures; return those given."""
+    """Draw the ways to give images; return those given."""
     ways: dict[str, Callable[[list[Upload]], list[Upload]]] = {
         "Samples": _from_samples,
         "Upload": partial(_from_files, "files", classifier),
@@ -72,7 +72,7 @@ def _uploads(samples: list[Upload], classifier: ImageClassifier) -> list[Upload]
     }
     names = [name for name in ways if samples or name != "Samples"]
     way = st.segmented_control(
-        "Pictures from",
+        "Images from",
         names,
         default=names[0],
         required=True,
@@ -84,7 +84,7 @@ def _uploads(samples: list[Upload], classifier: ImageClassifier) -> list[Upload]
 
 
 def _from_samples(samples: list[Upload]) -> list[Upload]:
-    st.caption("Pictures that the model was not trained on. Choose one, or all.")
+    st.caption("Images that the model was not trained on. Choose one, or all.")
     names = [f"{i}" for i in range(1, len(samples) + 1)]
     shown = [(markup.png_url(sample.data), name, f"sample {name}") for name, sample in zip(names, samples, strict=True)]
     st.html(markup.tiles(shown, small=True))
@@ -103,12 +103,12 @@ def _from_samples(samples: list[Upload]) -> list[Upload]:
 def _from_files(kind: str, classifier: ImageClassifier, _: list[Upload]) -> list[Upload]:
     """Return the files uploaded; they are kept for this visitor, in memory, while other pages are looked at."""
     files = st.file_uploader(
-        "Pictures" if kind == "files" else "A folder of pictures",
+        "Images" if kind == "files" else "A folder of images",
         accept_multiple_files=True if kind == "files" else "directory",
         max_upload_size=MAX_UPLOAD_MEGABYTES,
         key=kind,
         on_change=lambda: st.session_state.pop(f"uploads-{kind}", None),
-        help=f"JPEG, PNG, WebP, GIF, BMP, TIFF, PGM or AVIF; at most {MAX_PICTURES} pictures of "
+        help=f"JPEG, PNG, WebP, GIF, BMP, TIFF, PGM or AVIF; at most {MAX_IMAGES} images of "
         f"{MAX_UPLOAD_MEGABYTES} MB each. They stay in memory, on this computer.",
     )
     if files:
@@ -116,12 +116,12 @@ def _from_files(kind: str, classifier: ImageClassifier, _: list[Upload]) -> list
         uploads, passed_over = (
             from_folder(given, classifier.classes) if kind == "folder" else ([Upload(*one) for one in given], 0)
         )
-        st.session_state[f"uploads-{kind}"] = uploads[:MAX_PICTURES]
+        st.session_state[f"uploads-{kind}"] = uploads[:MAX_IMAGES]
         if passed_over:
             st.caption(f"{passed_over} hidden or system files passed over.")
-        if len(uploads) > MAX_PICTURES:
+        if len(uploads) > MAX_IMAGES:
             st.warning(
-                f"{len(uploads)} pictures are too many for the app: the first {MAX_PICTURES} are classified. For "
+                f"{len(uploads)} images are too many for the app: the first {MAX_IMAGES} are classified. For "
                 "all of them, type  `facette predict MODEL FOLDER -o predictions.csv`  in a terminal."
             )
     uploads = st.session_state.get(f"uploads-{kind}", [])
@@ -135,12 +135,12 @@ def _from_files(kind: str, classifier: ImageClassifier, _: list[Upload]) -> list
 
 
 def _from_camera(_: list[Upload]) -> list[Upload]:
-    photo = st.camera_input("Take a picture", key="photo", width=480)
+    photo = st.camera_input("Take an image", key="photo", width=480)
     return [Upload(photo.name, photo.getvalue())] if photo else []
 
 
 def _classified(classifier: ImageClassifier, uploads: list[Upload]) -> list[Classified]:
-    """Classify what is new, and return the results of all; only those of the pictures given are kept."""
+    """Classify what is new, and return the results of all; only those of the images given are kept."""
     before: dict[tuple[str, Upload], Classified] = st.session_state.get("results", {})
     keys = [(classifier.model_id, upload) for upload in uploads]
     new = [key for key in dict.fromkeys(keys) if key not in before]
@@ -153,15 +153,15 @@ def _classified(classifier: ImageClassifier, uploads: list[Upload]) -> list[Clas
 
 
 def _part(upload: Upload, whole: Classified, classifier: ImageClassifier) -> Upload | None:
-    """Draw the choice of a part of a picture; return the part, or None where the whole is to be classified."""
+    """Draw the choice of a part of an image; return the part, or None where the whole is to be classified."""
     geometry = classifier.geometry
     if min(whole.size) <= max(geometry.height, geometry.width) or whole.shown is None:
         return None
-    expander = st.expander("Classify a part of the picture", icon=":material/crop:", key="part", on_change="rerun")
+    expander = st.expander("Classify a part of the image", icon=":material/crop:", key="part", on_change="rerun")
     if not expander.open:  # what is in it costs more than the answer, and few ask for it
         return None
     with expander:
-        st.caption("The model knows pictures cut to their subject, and does not search for it.")
+        st.caption("The model knows images cut to their subject, and does not search for it.")
         sliders, preview = st.columns(2, gap="large")
         with sliders:
             size = st.slider("Size, % of the largest part", 5, 100, 100, 5, key="part-size")
@@ -172,19 +172,19 @@ def _part(upload: Upload, whole: Classified, classifier: ImageClassifier) -> Upl
         shown = part_box((whole.shown.height, whole.shown.width), geometry, *shares)
         if is_whole and geometry.fit != "crop":
             shown = (0, 0, whole.shown.width, whole.shown.height)
-        preview.image(markup.framed(whole.shown, shown), width=320, alt="the picture with the part in a frame")
+        preview.image(markup.framed(whole.shown, shown), width=320, alt="the image with the part in a frame")
     if is_whole:
         return None
     return cut(upload, part_box(whole.size, geometry, *shares), max_pixels=MAX_PIXELS)
 
 
-# Many pictures
+# Many images
 
 
 def _table(results: list[Classified], classifier: ImageClassifier) -> Classified | None:
     """Draw all results as a table to sort, filter and download; return the one to look at."""
     failed = [result for result in results if result.row.status == "error"]
-    counts = f"{len(results) - len(failed)} of {len(results)} pictures classified"
+    counts = f"{len(results) - len(failed)} of {len(results)} images classified"
     unsure = sum(bool(result.doubt) for result in results)
     head, choice = st.columns(2, vertical_alignment="center")
     labelled = [result.row for result in results if result.row.true_label and result.row.ranking]
@@ -203,7 +203,7 @@ def _table(results: list[Classified], classifier: ImageClassifier) -> Classified
     )
     shown = [result for result in results if not wanted or _group(result) in wanted]
     columns: dict[str, list[Any]] = {
-        "picture": [markup.thumbnail(r.shown) if r.shown else None for r in shown],
+        "image": [markup.thumbnail(r.shown) if r.shown else None for r in shown],
         "file": [r.row.path for r in shown],
         "class": [r.row.ranking[0][0] if r.row.ranking else None for r in shown],
         "status": [_UNSURE if r.doubt else r.row.status for r in shown],
@@ -216,10 +216,10 @@ def _table(results: list[Classified], classifier: ImageClassifier) -> Classified
     event = st.dataframe(
         columns,
         column_config={
-            "picture": config.ImageColumn("Picture", width="small"),
+            "image": config.ImageColumn("Image", width="small"),
             "file": config.TextColumn("File"),
             "class": config.TextColumn("Class"),
-            "status": config.TextColumn("Status", help="Not sure: the model abstains on this picture."),
+            "status": config.TextColumn("Status", help="Not sure: the model abstains on this image."),
             "probability": config.ProgressColumn(
                 "Probability", format="%.1f%%", min_value=0, max_value=100, help="99.9% stands for that, or more."
             ),
@@ -237,7 +237,7 @@ def _table(results: list[Classified], classifier: ImageClassifier) -> Classified
     _downloads(shown, len(classifier.classes))
     rows = [row for row in event.selection.rows if row < len(shown)]
     if not rows:
-        st.caption("Choose a row to look at its picture.")
+        st.caption("Choose a row to look at its image.")
         return None
     return shown[rows[0]]
 
@@ -267,17 +267,17 @@ def _downloads(results: Sequence[Classified], n_classes: int) -> None:
             )
 
 
-# One picture
+# One image
 
 
 def _detail(chosen: Chosen, classifier: ImageClassifier, result: Classified) -> None:
-    """Draw one picture, its probabilities, and why."""
+    """Draw one image, its probabilities, and why."""
     row = result.row
     if result.shown is None or result.seen is None:
         st.error(markup.plain(f"{row.path}: {row.error_message}."), icon=":material/broken_image:")
         return
-    st.session_state["picture"] = (row.path, result.seen)
-    answer, pictures = st.columns([2, 3], gap="large")
+    st.session_state["image"] = (row.path, result.seen)
+    answer, images = st.columns([2, 3], gap="large")
     with answer:
         st.header(markup.plain(headline(row.ranking, result.doubt)), anchor=False)
         st.markdown(markup.plain(verdict(row.ranking, result.doubt)))
@@ -286,8 +286,8 @@ def _detail(chosen: Chosen, classifier: ImageClassifier, result: Classified) -> 
             rest = sum(probability for _, probability in row.ranking[SHOWN_CLASSES:])
             st.caption(f"{len(row.ranking) - SHOWN_CLASSES} other classes: {markup.percentage(rest)} together")
         _notes(chosen, classifier, result)
-    with pictures:
-        _pictures(classifier, result)
+    with images:
+        _images(classifier, result)
 
 
 def _notes(chosen: Chosen, classifier: ImageClassifier, result: Classified) -> None:
@@ -298,15 +298,15 @@ def _notes(chosen: Chosen, classifier: ImageClassifier, result: Classified) -> N
         icon, word = (":material/check_circle:", "right") if right else (":material/cancel:", "wrong")
         st.markdown(f"{icon} True class: **{markup.plain(row.true_label)}** – the model is {word}.")
     if result.known:
-        st.warning("This very file took part in the training, so the answer says little about new pictures.")
+        st.warning("This very file took part in the training, so the answer says little about new images.")
     words = what_probabilities_are(classifier.calibration) + " It knows no other classes."
     if run and run.m:
-        words = f"It was right on {round(run.accuracy * run.m):,} of {run.m:,} {run.judged_on} pictures. {words}"
+        words = f"It was right on {round(run.accuracy * run.m):,} of {run.m:,} {run.judged_on} images. {words}"
     st.caption(words)
 
 
-def _pictures(classifier: ImageClassifier, result: Classified) -> None:
-    """Draw the picture, what the network sees of it, and which parts decided."""
+def _images(classifier: ImageClassifier, result: Classified) -> None:
+    """Draw the image, what the network sees of it, and which parts decided."""
     row, geometry = result.row, classifier.geometry
     assert result.shown is not None
     assert result.seen is not None
@@ -316,8 +316,8 @@ def _pictures(classifier: ImageClassifier, result: Classified) -> None:
     st.html(
         markup.views(
             [
-                (markup.photo_url(result.shown), "Picture", size, f"the picture {row.path}"),
-                (markup.data_url(result.seen), "What the network sees", seen, f"the same picture as {seen}"),
+                (markup.photo_url(result.shown), "Image", size, f"the image {row.path}"),
+                (markup.data_url(result.seen), "What the network sees", seen, f"the same image as {seen}"),
                 (
                     markup.data_url(markup.overlaid(result.seen, evidence)),
                     f"Why {label}",

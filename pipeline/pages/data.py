@@ -1,4 +1,4 @@
-"""The data: how many pictures of what, what is wrong with them, and a way to put labels right."""
+"""The data: how many images of what, what is wrong with them, and a way to put labels right."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from pipeline.text import count
 
 DATA = Path("data")  # data sets in it can be looked at, too
 CLASSES_SHOWN = 40
-PICTURES_A_PAGE = 96
+IMAGES_A_PAGE = 96
 CARDS_A_PAGE = 12
 SETS_A_PAGE = 6
 OF_A_SET = 8
-LARGEST_ARCHIVE = 20_000  # pictures
+LARGEST_ARCHIVE = 20_000  # images
 # Blue, orange, green, gray and purple of Okabe & Ito, one for each of SPLITS.
 _COLORS = ((0, 114, 178), (230, 159, 0), (0, 158, 115), (153, 153, 153), (204, 121, 167))
 _BADGES = {"serious": "red", "warning": "orange", "remark": "gray"}
 # Words -> the splits among which mistakes are looked for.
 _AMONG = {
-    "held-out pictures": HELD_OUT,
-    "training pictures": ("train",),
-    "all pictures": ("train", *HELD_OUT),
+    "held-out images": HELD_OUT,
+    "training images": ("train",),
+    "all images": ("train", *HELD_OUT),
 }
 Key = tuple[str, float]  # a data set file, and when it was written
 
@@ -74,18 +74,18 @@ def _sources(chosen: Chosen) -> dict[str, Path]:
 def _no_data() -> None:
     st.title("Data")
     st.info("The data set of this model is not there any more, or has changed since.", icon=":material/folder_off:")
-    st.markdown("To look at other pictures here, make a data set of them in a terminal, then reload this page:")
+    st.markdown("To look at other images here, make a data set of them in a terminal, then reload this page:")
     st.code("facette ingest YOUR_PHOTOS/ data/photos.h5", language="shell")
 
 
 def _page(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     st.markdown(
-        f"{count(len(dataset), 'picture')} of {shape(dataset.geometry)} in "
+        f"{count(len(dataset), 'image')} of {shape(dataset.geometry)} in "
         f"{count(len(dataset.classes), 'class', 'classes')}."
     )
     views: dict[str, Callable[[Chosen, Dataset, Key], None]] = {
         "Classes and splits": _composition,
-        "Pictures": _pictures,
+        "Images": _images,
         "Findings": _findings,
         "Look-alikes": _look_alikes,
         "Mistakes": _mistakes,
@@ -102,7 +102,7 @@ def _page(chosen: Chosen, dataset: Dataset, key: Key) -> None:
 
 
 def _composition(chosen: Chosen, dataset: Dataset, key: Key) -> None:
-    """Draw how many pictures each class has in each split."""
+    """Draw how many images each class has in each split."""
     labelled = dataset.labels >= 0
     counts = np.zeros((len(dataset.classes), len(SPLITS)), int)
     np.add.at(counts, (dataset.labels[labelled], dataset.split[labelled]), 1)
@@ -110,24 +110,24 @@ def _composition(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     order = np.argsort(-totals, kind="stable")
     shown = sorted(order[:CLASSES_SHOWN]) if len(order) > CLASSES_SHOWN else range(len(order))
     parts = [(SPLITS[s], _COLORS[s]) for s in used]
-    st.subheader("Pictures of each class", anchor=False)
+    st.subheader("Images of each class", anchor=False)
     st.html(markup.legend([(color, name) for name, color in parts]))
     st.html(
         markup.stacks(
-            "Pictures of each class",
+            "Images of each class",
             [(dataset.classes[c], [int(counts[c, s]) for s in used]) for c in shown],
             [_COLORS[s] for s in used],
         )
     )
     if len(order) > CLASSES_SHOWN:
         rest = totals[order[CLASSES_SHOWN:]]
-        st.caption(f"{len(rest):,} more classes, of {rest.max():,} pictures or fewer, are not drawn.")
+        st.caption(f"{len(rest):,} more classes, of {rest.max():,} images or fewer, are not drawn.")
     st.subheader("Splits", anchor=False)
     sizes = np.bincount(dataset.split, minlength=len(SPLITS))
     st.table(
         {
             "split": [SPLITS[s] for s in used],
-            "pictures": [f"{sizes[s]:,}" for s in used],
+            "images": [f"{sizes[s]:,}" for s in used],
             "share": [f"{100 * sizes[s] / len(dataset):.1f}%" for s in used],
             "classes": [f"{np.count_nonzero(counts[:, s]):,}" for s in used],
         },
@@ -137,7 +137,7 @@ def _composition(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     groups = len(np.unique(dataset.group[dataset.group >= 0]))
     together = int((dataset.group >= 0).sum())
     if groups:
-        st.caption(f"{count(together, 'picture')} belong to {count(groups, 'group')} (copies, or one person's).")
+        st.caption(f"{count(together, 'image')} belong to {count(groups, 'group')} (copies, or one person's).")
     if dataset.rejected:
         with st.expander(f"{count(len(dataset.rejected), 'file')} could not be read", icon=":material/broken_image:"):
             columns = ("file", "error", "what is wrong")
@@ -147,8 +147,8 @@ def _composition(chosen: Chosen, dataset: Dataset, key: Key) -> None:
 # Contact sheets
 
 
-def _pictures(chosen: Chosen, dataset: Dataset, key: Key) -> None:
-    """Draw the pictures of a class, a sheet at a time."""
+def _images(chosen: Chosen, dataset: Dataset, key: Key) -> None:
+    """Draw the images of a class, a sheet at a time."""
     left, right = st.columns(2)
     name = left.selectbox("Class", ["all", *dataset.classes], key="class", bind="query-params")
     used = [SPLITS[s] for s in np.unique(dataset.split)]
@@ -159,11 +159,11 @@ def _pictures(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     if split != "all":
         chosen_rows &= dataset.split == SPLITS.index(split)
     everything = np.flatnonzero(chosen_rows)
-    st.caption(count(len(everything), "picture"))
-    rows = _a_page(everything, PICTURES_A_PAGE, f"sheet-{name}-{split}")
+    st.caption(count(len(everything), "image"))
+    rows = _a_page(everything, IMAGES_A_PAGE, f"sheet-{name}-{split}")
     tiles = [
-        (markup.data_url(picture), "" if name != "all" else _label(dataset, row), str(dataset.paths[row]))
-        for row, picture in zip(rows, dataset.take(rows), strict=True)
+        (markup.data_url(image), "" if name != "all" else _label(dataset, row), str(dataset.paths[row]))
+        for row, image in zip(rows, dataset.take(rows), strict=True)
     ]
     st.html(markup.tiles(tiles, small=True))
 
@@ -171,7 +171,7 @@ def _pictures(chosen: Chosen, dataset: Dataset, key: Key) -> None:
 # Findings
 
 
-@st.cache_data(max_entries=4, show_spinner="Looking at all pictures, once")
+@st.cache_data(max_entries=4, show_spinner="Looking at all images, once")
 def _report(path: str, written: float) -> AuditReport:
     return audit(path)
 
@@ -185,7 +185,7 @@ def _findings(chosen: Chosen, dataset: Dataset, key: Key) -> None:
         with st.container(border=True):
             message = markup.plain(f"{finding.message[:1].upper()}{finding.message[1:]}.")
             st.markdown(f":{_BADGES[finding.severity]}-badge[{finding.severity}] {message}")
-            st.html(markup.tiles([(markup.data_url(p), "", name) for name, p in finding.pictures], small=True))
+            st.html(markup.tiles([(markup.data_url(p), "", name) for name, p in finding.images], small=True))
             if finding.paths:
                 with st.expander(f"Names of {count(len(finding.paths), 'file')}"):
                     st.dataframe({"file": finding.paths}, hide_index=True)
@@ -196,21 +196,21 @@ def _findings(chosen: Chosen, dataset: Dataset, key: Key) -> None:
 # Labels to put right
 
 
-@st.cache_data(max_entries=4, show_spinner="Comparing all pictures, once")
+@st.cache_data(max_entries=4, show_spinner="Comparing all images, once")
 def _sets(path: str, written: float) -> list[np.ndarray]:
     with Dataset.open(path) as dataset:
         return look_alikes(dataset)
 
 
 def _look_alikes(chosen: Chosen, dataset: Dataset, key: Key) -> None:
-    """Draw sets of pictures that are the same or nearly, side by side."""
+    """Draw sets of images that are the same or nearly, side by side."""
     sets = _sets(*key)
     if not sets:
-        st.success("No two pictures are the same, or nearly.", icon=":material/check_circle:")
+        st.success("No two images are the same, or nearly.", icon=":material/check_circle:")
         return
     torn = sum(len({_label(dataset, row) for row in rows}) > 1 for rows in sets)
     st.markdown(
-        f"{count(len(sets), 'set')} of pictures that are the same, or nearly"
+        f"{count(len(sets), 'set')} of images that are the same, or nearly"
         + (f"; **{count(torn, 'set')} with several labels**." if torn else ". Each set has one label.")
     )
     for rows in _a_page(sets, SETS_A_PAGE, "sets"):
@@ -231,7 +231,7 @@ def _worst(
 
 
 def _mistakes(chosen: Chosen, dataset: Dataset, key: Key) -> None:
-    """Draw the pictures that the model finds least likely to be what they are labelled."""
+    """Draw the images that the model finds least likely to be what they are labelled."""
     if chosen.classifier is None or chosen.run is None:
         st.info("Choose a model in the side bar to see its mistakes.", icon=":material/model_training:")
         return
@@ -246,7 +246,7 @@ def _mistakes(chosen: Chosen, dataset: Dataset, key: Key) -> None:
         st.info(f"There are no labelled {among}.")
         return
     st.markdown(
-        "What the model finds least likely to be what it is labelled comes first: hard pictures, and wrong labels. "
+        "What the model finds least likely to be what it is labelled comes first: hard images, and wrong labels. "
         + ("None of them is a mistake of the model." if not wrong else f"{count(wrong, 'mistake')} of the model.")
     )
     cards = [
@@ -257,15 +257,15 @@ def _mistakes(chosen: Chosen, dataset: Dataset, key: Key) -> None:
 
 
 def _cards(dataset: Dataset, cards: Sequence[tuple[int, str]]) -> None:
-    """Draw pictures, each with words and a choice of its right class."""
+    """Draw images, each with words and a choice of its right class."""
     rows = np.array([row for row, _ in cards])
     options = [*dataset.classes, REMOVE]
     with st.container(horizontal=True):
-        for (row, words), picture in zip(cards, dataset.take(rows), strict=True):
+        for (row, words), image in zip(cards, dataset.take(rows), strict=True):
             label, key = _label(dataset, row), f"label-{dataset.fingerprint[:12]}-{row}"
             now = _corrections(dataset).get(int(row), label)
             with st.container(width=171, border=True, gap="xsmall"):
-                st.html(markup.photo(markup.data_url(picture), str(dataset.paths[row]), words))
+                st.html(markup.photo(markup.data_url(image), str(dataset.paths[row]), words))
                 st.selectbox(
                     f"Label of {dataset.paths[row]}",
                     options,
@@ -310,7 +310,7 @@ def _export(dataset: Dataset, key: Key) -> None:
     st.markdown(f"{' and '.join(words)}. The data set itself stays as it is.")
     folder = folder_of(dataset)
     if folder is None and len(dataset) > LARGEST_ARCHIVE:
-        st.warning("The pictures of this data set are not where it was made from, and too many to pack here.")
+        st.warning("The images of this data set are not where it was made from, and too many to pack here.")
         return
     name = "manifest.csv" if folder else "corrected.zip"
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -325,9 +325,9 @@ def _export(dataset: Dataset, key: Key) -> None:
         )
         st.button("Forget them", icon=":material/undo:", type="tertiary", on_click=_forget, args=(dataset.fingerprint,))
     st.caption(
-        "All pictures of the data set, in their splits, with the labels put right. To train on it:"
+        "All images of the data set, in their splits, with the labels put right. To train on it:"
         if folder
-        else "The data set's own pictures with a manifest, since they are no files here. To train on it:"
+        else "The data set's own images with a manifest, since they are no files here. To train on it:"
     )
     st.code(f"facette train {name}", language="shell")
 

@@ -1,4 +1,4 @@
-"""The layers above the first: where their units look, and what excites them, each picture named for how it was made."""
+"""The layers above the first: where their units look, and what excites them, each image named for how it was made."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from model.edges.scores import energy_area
 from model.edges.stimuli import receptive_fields
 from pipeline.classifier import ImageClassifier
 from pipeline.evaluation.held_out import data_of, held_out_images
-from pipeline.explanation.figures import LayerPictures, filter_pictures
-from pipeline.explanation.layers import deeper_layer_pictures
+from pipeline.explanation.figures import LayerImages, filter_images
+from pipeline.explanation.layers import deeper_layer_images
 from pipeline.pages.widgets import markup, no_model
 from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
 
 UNITS_SHOWN = 24
-_EXAMPLES = 64  # pictures that receptive fields are measured on
-# What to call the pictures that `deeper_layer_pictures` returns, and how each kind is made.
+_EXAMPLES = 64  # images that receptive fields are measured on
+# What to call the images that `deeper_layer_images` returns, and how each kind is made.
 KINDS = (
     (
         "What excites it, averaged",
-        "Mean of the 8 held-out pictures that a unit answers to most, times its receptive field.",
+        "Mean of the 8 held-out images that a unit answers to most, times its receptive field.",
     ),
-    ("Preferred stimulus", "A picture made from noise to excite the unit, by gradient ascent. Nobody took it."),
+    ("Preferred stimulus", "An image made from noise to excite the unit, by gradient ascent. Nobody took it."),
     ("Product of the weights", "W of this layer times all W below, as if there were no activations in between."),
 )
 
@@ -41,7 +41,7 @@ def render(chosen: Chosen) -> None:
         st.info("This network has one layer only; see the page First layer.", icon=":material/layers_clear:")
         return
     st.markdown(
-        "A unit above the first layer has no weights on pixels, so there is no one right picture of it. Each kind "
+        "A unit above the first layer has no weights on pixels, so there is no one right image of it. Each kind "
         "below answers another question, and says how it was made."
     )
     layers = {(f"Layer {l}" if l < L else f"Layer {l}, the output"): l for l in range(2, L + 1)}
@@ -56,30 +56,30 @@ def render(chosen: Chosen) -> None:
     )
     l = layers[name or next(iter(layers))]
     try:
-        found = _pictures(str(chosen.run.model), chosen.run.modified, l, classifier)
+        found = _images(str(chosen.run.model), chosen.run.modified, l, classifier)
     except PROBLEMS:
         found = None
     if found is None:
-        st.info("The data set of this model is not there any more: there are no pictures to show to the units.")
+        st.info("The data set of this model is not there any more: there are no images to show to the units.")
         return
     _draw(classifier, l, *found)
 
 
 @st.cache_data(max_entries=8, show_spinner="Looking at the units, some seconds, once for each layer")
-def _pictures(
+def _images(
     model: str, written: float, l: int, _classifier: ImageClassifier
-) -> tuple[NDArray[np.floating], list[LayerPictures]] | None:
-    """Return the receptive fields of all units, (n_l, n_x), and the pictures of the first; None without data."""
+) -> tuple[NDArray[np.floating], list[LayerImages]] | None:
+    """Return the receptive fields of all units, (n_l, n_x), and the images of the first; None without data."""
     data = data_of(model, _classifier)
     if data is None:
         return None
     images = held_out_images(data)
     X = _classifier.preprocessor.apply(images[:_EXAMPLES])
     fields = receptive_fields(l, X, _classifier.parameters, _classifier.network)
-    return fields, deeper_layer_pictures(_classifier, images, l, UNITS_SHOWN)
+    return fields, deeper_layer_images(_classifier, images, l, UNITS_SHOWN)
 
 
-def _draw(classifier: ImageClassifier, l: int, fields: NDArray[np.floating], kinds: Sequence[LayerPictures]) -> None:
+def _draw(classifier: ImageClassifier, l: int, fields: NDArray[np.floating], kinds: Sequence[LayerImages]) -> None:
     shape, n = classifier.geometry.shape, len(fields)
     names = _names(classifier, l)
     some = (
@@ -90,7 +90,7 @@ def _draw(classifier: ImageClassifier, l: int, fields: NDArray[np.floating], kin
     st.subheader("Receptive field", anchor=False)
     st.caption(
         f"Where a unit looks: how strongly each pixel moves it, light where strongly. 90% of it lies in {area:.0f}% of "
-        "the picture (median over the units)."
+        "the image (median over the units)."
     )
     strength = fields[:UNITS_SHOWN].reshape(-1, *shape).mean(axis=3)
     strength /= np.maximum(strength.max(axis=(1, 2), keepdims=True), 1e-12)
@@ -98,7 +98,7 @@ def _draw(classifier: ImageClassifier, l: int, fields: NDArray[np.floating], kin
     for (title, how), layer in zip(KINDS, kinds, strict=True):
         st.subheader(title, anchor=False)
         st.caption(f"{how} Mid-gray is zero, each on its own scale.")
-        _tiles(np.rint(255 * filter_pictures(layer.pictures, shape)).astype(np.uint8), names, title)
+        _tiles(np.rint(255 * filter_images(layer.images, shape)).astype(np.uint8), names, title)
 
 
 def _names(classifier: ImageClassifier, l: int) -> list[str]:
@@ -109,6 +109,6 @@ def _names(classifier: ImageClassifier, l: int) -> list[str]:
     return list(classes) if n == len(classes) else [classes[-1]]  # one unit: the probability of the second class
 
 
-def _tiles(pictures: NDArray[np.uint8], names: Sequence[str], what: str) -> None:
-    tiles = [(markup.data_url(p), name, f"{what} of {name}") for p, name in zip(pictures, names, strict=False)]
+def _tiles(images: NDArray[np.uint8], names: Sequence[str], what: str) -> None:
+    tiles = [(markup.data_url(p), name, f"{what} of {name}") for p, name in zip(images, names, strict=False)]
     st.html(markup.tiles(tiles))

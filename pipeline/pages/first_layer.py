@@ -1,4 +1,4 @@
-"""The first layer: what each of its units looks for, as a picture, and in numbers."""
+"""The first layer: what each of its units looks for, as an image, and in numbers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from model.network import linear_forward
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 from pipeline.evaluation.held_out import data_of
-from pipeline.explanation.figures import draw_filters, filter_pictures
+from pipeline.explanation.figures import draw_filters, filter_images
 from pipeline.explanation.layers import control_shares
 from pipeline.pages.widgets import markup, no_model
 from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
 
 UNITS_A_PAGE = 60
-PICTURES_LOOKED_AT = 2_000
+IMAGES_LOOKED_AT = 2_000
 _EXCITING = 6
 
 # Words -> the key that sorts units, ascending.
@@ -49,11 +49,11 @@ def render(chosen: Chosen) -> None:
     st.title("First layer")
     layer = classifier.parameters[1]
     if classifier.parameters.L == 1:
-        st.markdown("This network has no hidden layer: each picture below is what speaks for a class, or against it.")
+        st.markdown("This network has no hidden layer: each image below is what speaks for a class, or against it.")
     else:
         st.markdown(
-            f"Each of the {len(layer.W)} units multiplies a picture, pixel by pixel, with its weights. They "
-            "are drawn as pictures here: a unit answers to what is **light where its weights are light and dark where "
+            f"Each of the {len(layer.W)} units multiplies an image, pixel by pixel, with its weights. They "
+            "are drawn as images here: a unit answers to what is **light where its weights are light and dark where "
             "they are dark**."
         )
     if not np.isfinite(layer.W).all():
@@ -91,12 +91,12 @@ def _grid(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> 
     n_pages = -(-len(units) // UNITS_A_PAGE)
     page = st.pagination(n_pages, key="page") if n_pages > 1 else 1
     on_page = units[(page - 1) * UNITS_A_PAGE : page * UNITS_A_PAGE]
-    pictures = np.rint(255 * filter_pictures(W[on_page], shape)).astype(np.uint8)
+    images = np.rint(255 * filter_images(W[on_page], shape)).astype(np.uint8)
     st.html(
         markup.tiles(
             [
-                (markup.data_url(picture), caption(scores, i), f"weights of unit {i + 1}: {describe(scores, i)}")
-                for i, picture in zip(on_page, pictures, strict=True)
+                (markup.data_url(image), caption(scores, i), f"weights of unit {i + 1}: {describe(scores, i)}")
+                for i, image in zip(on_page, images, strict=True)
             ]
         )
     )
@@ -115,7 +115,7 @@ def _grid(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> 
 
 
 def _png(chosen: Chosen, classifier: ImageClassifier) -> bytes:
-    """Return the picture that `facette filters` draws."""
+    """Return the image that `facette filters` draws."""
     name = chosen.run.name if chosen.run else "the model"
     W = classifier.parameters[1].W
     figure = draw_filters(W, classifier.geometry.shape, title=f"First layer of {name}", max_units=len(W))
@@ -134,13 +134,13 @@ def _controls(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores)
     assert chosen.run is not None
     try:
         shares = _control_shares(str(chosen.run.model), chosen.run.modified, classifier)
-    except (*PROBLEMS, ValueError):  # pictures too small to learn from
+    except (*PROBLEMS, ValueError):  # images too small to learn from
         return
     rows = [("this layer", float(scores.edge.mean())), *shares.items()]
     st.subheader("Is it more than chance?", anchor=False)
     st.html(markup.bars(rows, "Share of edge detectors", lambda share: f"{100 * share:.0f}%"))
     st.caption(
-        "Share of edge detectors by the same measure: here, in layers made by the same method from pictures without "
+        "Share of edge detectors by the same measure: here, in layers made by the same method from images without "
         "edges, and in pieces of photographs as they are."
     )
 
@@ -162,12 +162,12 @@ def describe(scores: FilterScores, i: int) -> str:
 
 
 def _unit(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> None:
-    """Draw one unit: its weights, its measures, what excites it, how it answers to the picture chosen."""
+    """Draw one unit: its weights, its measures, what excites it, how it answers to the image chosen."""
     W, shape = classifier.parameters[1].W, classifier.geometry.shape
     number = st.number_input("Look at unit", 1, len(W), 1 + int(scores.order[0]), key="unit", bind="query-params")
     i = int(number) - 1
-    picture = np.rint(255 * filter_pictures(W[i : i + 1], shape)[0]).astype(np.uint8)
-    st.image(markup.enlarged(picture), width=190, alt=f"weights of unit {number}: {describe(scores, i)}")
+    image = np.rint(255 * filter_images(W[i : i + 1], shape)[0]).astype(np.uint8)
+    st.image(markup.enlarged(image), width=190, alt=f"weights of unit {number}: {describe(scores, i)}")
     st.markdown(f"**Unit {number}: {describe(scores, i)}**")
     st.markdown(
         f"One edge explains {100 * scores.r2[i]:.0f}% of it.  \n"
@@ -183,18 +183,18 @@ def _unit(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> 
 
 
 def _answer(classifier: ImageClassifier, i: int) -> None:
-    """Say how the unit answers to the picture looked at last on the Classify page."""
-    name, seen = st.session_state.get("picture", ("", None))
+    """Say how the unit answers to the image looked at last on the Classify page."""
+    name, seen = st.session_state.get("image", ("", None))
     if seen is None or seen.shape != classifier.geometry.shape:
         return
     A = activations(classifier, seen[None])[:, 0]
     rank = int((A[i] < A).sum()) + 1
     answer = f"{A[i]:.2f}, the {ordinal(rank)} strongest of {len(A)}" if A[i] > 0 else f"{A[i]:.2f}: it is silent"
-    st.markdown(f"Its answer to {markup.plain(name)}, the picture classified last: **{answer}**")
+    st.markdown(f"Its answer to {markup.plain(name)}, the image classified last: **{answer}**")
 
 
 def activations(classifier: ImageClassifier, images: NDArray[np.uint8]) -> NDArray[np.floating]:
-    """Return A of layer 1, shape (n_1, m), for pictures (m, height, width, channels), uint8."""
+    """Return A of layer 1, shape (n_1, m), for images (m, height, width, channels), uint8."""
     layer = classifier.parameters[1]
     Z, _ = linear_forward(classifier.preprocessor.apply(images), layer.W, layer.b)
     if classifier.parameters.L == 1:
@@ -208,14 +208,14 @@ def ordinal(n: int) -> str:
     return f"{n}{ending}"
 
 
-@st.cache_data(max_entries=4, show_spinner="Looking for the pictures that excite the units")
+@st.cache_data(max_entries=4, show_spinner="Looking for the images that excite the units")
 def _strongest(model: str, written: float, _classifier: ImageClassifier) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return training pictures, and for each unit the indices of those it answers to most, (n_1, _EXCITING)."""
+    """Return training images, and for each unit the indices of those it answers to most, (n_1, _EXCITING)."""
     data = data_of(model, _classifier)
     if data is None:
         return None
     with Dataset.open(data) as dataset:
-        indices = dataset.indices("train")[:PICTURES_LOOKED_AT]
+        indices = dataset.indices("train")[:IMAGES_LOOKED_AT]
         images = np.stack([dataset.images[i] for i in indices])
     A = activations(_classifier, images)
     best = np.argsort(-A, axis=1, kind="stable")[:, :_EXCITING]
@@ -224,21 +224,19 @@ def _strongest(model: str, written: float, _classifier: ImageClassifier) -> tupl
 
 
 def _exciting(chosen: Chosen, classifier: ImageClassifier, i: int) -> None:
-    """Draw the training pictures that the unit answers to most."""
+    """Draw the training images that the unit answers to most."""
     assert chosen.run is not None
     try:
         strongest = _strongest(str(chosen.run.model), chosen.run.modified, classifier)
     except (*PROBLEMS, ValueError):
         strongest = None
-    st.markdown("**Training pictures it answers to most**")
+    st.markdown("**Training images it answers to most**")
     if strongest is None:
         st.caption("The data set of this model is not there any more.")
         return
     images, best = strongest
     st.html(
-        markup.tiles(
-            [(markup.data_url(images[k]), "", f"training picture {n}") for n, k in enumerate(best[i], start=1)]
-        )
+        markup.tiles([(markup.data_url(images[k]), "", f"training image {n}") for n, k in enumerate(best[i], start=1)])
     )
 
 

@@ -32,28 +32,28 @@ def _scores(chosen: Chosen) -> None:
     """Draw the accuracy beside that of simple methods."""
     run = chosen.run
     if run is None or not run.m:
-        st.info("This model has not been measured. Type in a terminal:  `facette evaluate MODEL PICTURES/`")
+        st.info("This model has not been measured. Type in a terminal:  `facette evaluate MODEL IMAGES/`")
         return
     columns = st.columns(1 + len(run.baselines))
-    columns[0].metric(f"This model, {run.m:,} {run.judged_on} pictures", f"{100 * run.accuracy:.1f}%", border=True)
+    columns[0].metric(f"This model, {run.m:,} {run.judged_on} images", f"{100 * run.accuracy:.1f}%", border=True)
     for column, (name, accuracy) in zip(columns[1:], run.baselines, strict=True):
-        column.metric(f"{name.capitalize()}, the same pictures", f"{100 * accuracy:.1f}%", border=True)
+        column.metric(f"{name.capitalize()}, the same images", f"{100 * accuracy:.1f}%", border=True)
     st.caption(
         f"95% interval of this model: {100 * run.low:.1f}% to {100 * run.high:.1f}%"
-        + ("" if run.judged_on == "test" else f". Figures on {run.judged_on} pictures flatter")
+        + ("" if run.judged_on == "test" else f". Figures on {run.judged_on} images flatter")
     )
 
 
 def _provenance(chosen: Chosen, classifier: ImageClassifier) -> None:
     """Draw what is known of the data, the settings and the programs that made it."""
     origin, training = classifier.provenance, classifier.training
-    pictures = ", ".join(f"{split} {count:,}" for split, count in origin.get("pictures", {}).items() if count)
+    images = ", ".join(f"{split} {count:,}" for split, count in origin.get("images", {}).items() if count)
     best = [record.epoch for record in classifier.history if record.is_best and not math.isnan(record.validation_cost)]
     facts = {
         "File": str(chosen.run.model) if chosen.run else "",
         "Classes": ", ".join(classifier.classes),
         "Data": origin.get("source", ""),
-        "Pictures": pictures,
+        "Images": images,
         "Epochs": f"{len(classifier.history)}" + (f", the best of them {best[-1]}" if best else ""),
         "Optimizer": f"{training.optimizer}, learning rate {training.learning_rate:.3g}",
         "Batch size": f"{training.batch_size}",

@@ -14,14 +14,14 @@ from pipeline.training.run_folder import run_folder
 
 
 def train_demo(demo: str, runs: str | Path, data: str | Path = "data", **settings: Any) -> Training:
-    """Return a training on demo pictures, not begun yet, which ends with a run as `facette demo` leaves it.
+    """Return a training on demo images, not begun yet, which ends with a run as `facette demo` leaves it.
 
     Parameters
     ----------
     demo : str
         A name of `pipeline.sources.demo.DEMOS`.
     runs, data : str or Path
-        Folders of the runs and of the demo's pictures.
+        Folders of the runs and of the demo's images.
     **settings
         Fields of `pipeline.training.recipe.Recipe`.
     """

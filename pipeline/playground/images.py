@@ -11,7 +11,7 @@ from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
 from pipeline.files.walk import reason_to_ignore_name
-from pipeline.images.decode import PictureError
+from pipeline.images.decode import ImageError
 from pipeline.images.geometry import Geometry
 from pipeline.ingestion.ingest import ingest
 from pipeline.ingestion.report import IngestReport
@@ -20,7 +20,7 @@ from pipeline.sources.source import Sample, Source
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageSet:
     """A data set to train on.
 
     Attributes
@@ -32,7 +32,7 @@ class Pictures:
     geometry : Geometry
     classes : tuple of str
     counts : dict of str to int
-        Labelled pictures in each split.
+        Labelled images in each split.
     report : IngestReport or None
         What became of the files, where they were just read.
     """
@@ -58,12 +58,12 @@ def find_sources(data: str | Path, runs: str | Path) -> list[str]:
 
 
 def from_files(files: Iterable[tuple[str, bytes]], name: str) -> Source:
-    """Return uploaded files, CLASS/... or ROOT/CLASS/... each, as a source of pictures that stays in memory.
+    """Return uploaded files, CLASS/... or ROOT/CLASS/... each, as a source of images that stays in memory.
 
     Raises
     ------
     InputError
-        When no picture lies in a folder.
+        When no image lies in a folder.
     """
     given = dict(files)
     kept = sorted(path for path in given if not any(map(reason_to_ignore_name, path.split("/"))))
@@ -73,13 +73,13 @@ def from_files(files: Iterable[tuple[str, bytes]], name: str) -> Source:
         given = {path.removeprefix(prefix): data for path, data in given.items()}
         kept = [path.removeprefix(prefix) for path in kept]
     if not any("/" in path for path in kept):
-        raise InputError(f"{name}: needs one sub-folder of pictures for each class")
+        raise InputError(f"{name}: needs one sub-folder of images for each class")
     samples, notes = arrange(kept, name)
 
     def read(sample: Sample) -> bytes:
         data = given[str(sample.key)]
         if not data:
-            raise PictureError("empty_file", "is empty")
+            raise ImageError("empty_file", "is empty")
         return data
 
     passed = {"hidden or system": len(given) - len(kept)} if len(given) > len(kept) else {}
@@ -88,8 +88,8 @@ def from_files(files: Iterable[tuple[str, bytes]], name: str) -> Source:
     return source
 
 
-def read_pictures(source: str | Source, folder: Path, config: DataConfig | None = None) -> Pictures:
-    """Read pictures into a data set in `folder`; one that is a data set already stays where, and as, it is.
+def read_image_set(source: str | Source, folder: Path, config: DataConfig | None = None) -> ImageSet:
+    """Read images into a data set in `folder`; one that is a data set already stays where, and as, it is.
 
     Raises
     ------
@@ -105,5 +105,5 @@ def read_pictures(source: str | Source, folder: Path, config: DataConfig | None 
     with Dataset.open(data) as dataset:
         counts = {split: len(dataset.indices(split)) for split in ("train", "validation", "test")}
         if not counts["train"] or len(dataset.classes) < 2:
-            raise InputError(f"{name}: has no labelled training pictures of two classes or more; add some")
-        return Pictures(name, data, dataset.geometry, dataset.classes, counts, report)
+            raise InputError(f"{name}: has no labelled training images of two classes or more; add some")
+        return ImageSet(name, data, dataset.geometry, dataset.classes, counts, report)

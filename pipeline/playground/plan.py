@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from model.config import ConfigError, NetworkConfig, TrainingConfig, resolve
 from model.parameters import LedgerRow, Parameters, shape_ledger
 from pipeline.images.augment import AugmentConfig, resolve_augmentation
-from pipeline.playground.images import Pictures
+from pipeline.playground.images import ImageSet
 from pipeline.settings import NONE, value_text
 from pipeline.training.pretrain import resolve_pretraining
 from pipeline.training.recipe import Recipe
@@ -18,7 +18,7 @@ MOST_PARAMETERS = 20_000_000  # a training holds about six numbers for each: 0.5
 
 @dataclass(frozen=True)
 class Plan:
-    """What settings come to for pictures: nothing is "auto" any more."""
+    """What settings come to for images: nothing is "auto" any more."""
 
     network: NetworkConfig
     training: TrainingConfig
@@ -36,8 +36,8 @@ class Plan:
         return {name: value_text(value) or NONE for name, value in values.items()}
 
 
-def make_plan(recipe: Recipe, pictures: Pictures) -> Plan:
-    """Resolve settings for pictures, and list the shapes of the network, without training anything.
+def make_plan(recipe: Recipe, image_set: ImageSet) -> Plan:
+    """Resolve settings for images, and list the shapes of the network, without training anything.
 
     Raises
     ------
@@ -45,13 +45,13 @@ def make_plan(recipe: Recipe, pictures: Pictures) -> Plan:
         When they cannot work together, or the network is too large to be trained beside a page; the message begins
         with the setting's name.
     """
-    m, n_classes = pictures.counts["train"], len(pictures.classes)
-    if recipe.training.patience and not pictures.counts["validation"]:
-        raise ConfigError("patience: early stopping needs validation pictures, and there are none; set it to 0")
+    m, n_classes = image_set.counts["train"], len(image_set.classes)
+    if recipe.training.patience and not image_set.counts["validation"]:
+        raise ConfigError("patience: early stopping needs validation images, and there are none; set it to 0")
     augmentation = resolve_augmentation(recipe.augmentation, m)
-    training = resolve_pretraining(recipe.training, recipe.network, augmentation, pictures.geometry, None)
-    network, training = resolve(recipe.network, training, n_x=pictures.geometry.n_x, m=m, n_classes=n_classes)
-    dims = network.layer_dims(pictures.geometry.n_x, n_classes)
+    training = resolve_pretraining(recipe.training, recipe.network, augmentation, image_set.geometry, None)
+    network, training = resolve(recipe.network, training, n_x=image_set.geometry.n_x, m=m, n_classes=n_classes)
+    dims = network.layer_dims(image_set.geometry.n_x, n_classes)
     size = sum((before + 1) * units for before, units in itertools.pairwise(dims))
     if size > MOST_PARAMETERS:
         raise ConfigError(

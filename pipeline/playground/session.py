@@ -7,22 +7,22 @@ import shutil
 from pathlib import Path
 
 from pipeline.evaluation.calibrate import calibrated
-from pipeline.playground.images import Pictures
+from pipeline.playground.images import ImageSet
 from pipeline.training.prepare import prepare
 from pipeline.training.recipe import Recipe
 from pipeline.training.run import TrainingRun
 from pipeline.training.run_folder import making
 
 
-def begin_session(pictures: Pictures, recipe: Recipe, folder: Path) -> TrainingRun:
+def begin_session(image_set: ImageSet, recipe: Recipe, folder: Path) -> TrainingRun:
     """Prepare a run in a folder that is there for the session only.
 
     Raises
     ------
     InputError, ConfigError
     """
-    run = prepare(pictures.data, folder, recipe=recipe)
-    run.source = pictures.source
+    run = prepare(image_set.data, folder, recipe=recipe)
+    run.source = image_set.source
     return run
 
 

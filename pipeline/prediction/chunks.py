@@ -28,7 +28,7 @@ class Chunk(NamedTuple):
 
 
 def cut(items: Iterable[Item | Run]) -> Iterator[Chunk]:
-    """Cut a stream into chunks: a run by the places of its pictures, other items where a name says so.
+    """Cut a stream into chunks: a run by the places of its images, other items where a name says so.
 
     So one file more or less makes another chunk or two of those around it, and leaves all others what they were
     (content-defined chunking, as in Muthitacharoen et al. 2001, "A low-bandwidth network file system").

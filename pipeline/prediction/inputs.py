@@ -32,7 +32,7 @@ from pipeline.sources.source import Source
 
 
 class Item(NamedTuple):
-    """A picture to classify.
+    """An image to classify.
 
     Attributes
     ----------
@@ -57,14 +57,14 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """Pictures of a data set that follow one another, `start` to `stop`; they are read together.
+    """Images of a data set that follow one another, `start` to `stop`; they are read together.
 
     Attributes
     ----------
     path : Path
         The data set.
     prefix : str
-        What comes before a picture's own path in the output.
+        What comes before an image's own path in the output.
     start, stop : int
     """
 
@@ -86,20 +86,20 @@ class Run:
         return open_data_set(str(self.path))
 
     def names(self) -> NDArray[np.bytes_]:
-        """Return what the pictures are called in the output, in UTF-8."""
+        """Return what the images are called in the output, in UTF-8."""
         return np.char.add(self.prefix.encode(), self.data.path_column[self.start : self.stop])
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.uint8]:
-        """Read the pictures: ndarray of shape (m, height, width, channels)."""
+        """Read the images: ndarray of shape (m, height, width, channels)."""
         return self.data.images[self.start : self.stop]
 
     def digests(self) -> NDArray[np.bytes_]:
-        """Return the SHA-256 of the files that the pictures came from, in hexadecimal digits."""
+        """Return the SHA-256 of the files that the images came from, in hexadecimal digits."""
         raw = self.data.sha256_column[self.start : self.stop].tobytes()
         return np.frombuffer(raw.hex().encode("ascii"), "S64")
 
     def true_labels(self, classes: tuple[str, ...]) -> tuple[tuple[str, ...], NDArray[np.integer]]:
-        """Return `classes` and those that only the data set has, and the index of each picture's class (or -1)."""
+        """Return `classes` and those that only the data set has, and the index of each image's class (or -1)."""
         names = tuple(dict.fromkeys((*classes, *self.data.classes)))
         number = np.array([*(names.index(name) for name in self.data.classes), -1])
         return names, number[self.data.labels[self.start : self.stop]]
@@ -248,7 +248,7 @@ def open_data_set(path: str) -> Dataset:
 
 
 def open_container(path: str) -> Source:
-    """Open an archive or a file of arrays, once in a process; its pictures can be read from any thread.
+    """Open an archive or a file of arrays, once in a process; its images can be read from any thread.
 
     Raises
     ------
@@ -279,7 +279,7 @@ def _source_of(path: str, version: tuple[int, ...]) -> Source:
 
 
 def _walk(root: Path, ignored: Counter[str]) -> Iterator[str]:
-    """Yield the paths below a folder in the order of `listing.list_pictures`.
+    """Yield the paths below a folder in the order of `listing.list_image_files`.
 
     In memory are the names of one folder and of those it lies in. A folder that may not be read is yielded like a
     file, and becomes a row that says so.

@@ -15,7 +15,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.files.stamps import stamp_of
-from pipeline.images.decode import PictureError
+from pipeline.images.decode import ImageError
 from pipeline.prediction.chunks import CHUNK_OF_RUN, LEAST, MOST, ONE_IN, Chunk, cut
 from pipeline.prediction.formats import FORMATS
 from pipeline.prediction.inputs import Batch, Item, Run
@@ -23,7 +23,7 @@ from pipeline.prediction.journal import Journal, Record, marked, still_holds
 from pipeline.prediction.predict import (
     BATCH_BYTES,
     FILES_IN_BATCH,
-    PICTURES_IN_BATCH,
+    IMAGES_IN_BATCH,
     Classified,
     Settings,
     batches,
@@ -109,7 +109,7 @@ def finisher(classifier: ImageClassifier, settings: Settings) -> Callable[[Batch
 
 
 def _folders(rows: Rows, only: Sequence[str]) -> list[str | None]:
-    """Return the name of the folder that each picture is to be sorted into; None where that was not asked for."""
+    """Return the name of the folder that each image is to be sorted into; None where that was not asked for."""
     found = [
         rows.names[label] if status == OK else ERRORS if status == ERROR else UNSURE
         for status, label in zip(rows.statuses.tolist(), rows.labels[0].tolist(), strict=True)
@@ -190,7 +190,7 @@ def predict_to_file(
         "model": classifier.model_id,
         "settings": {name: repr(value) for name, value in asdict(settings).items() if name != "format"},
         "lines": format.ending,
-        "cut": [LEAST, MOST, ONE_IN, CHUNK_OF_RUN, BATCH_BYTES, *FILES_IN_BATCH, *PICTURES_IN_BATCH],
+        "cut": [LEAST, MOST, ONE_IN, CHUNK_OF_RUN, BATCH_BYTES, *FILES_IN_BATCH, *IMAGES_IN_BATCH],
     }
     journal = Journal(output, identity, overwrite=overwrite)
     try:
@@ -230,19 +230,19 @@ def predict_to_file(
 
 
 def unfinished_move(classifier: ImageClassifier, output: Path, target: str | None) -> Outcome | None:
-    """Return a run whose output is complete, but whose pictures are not yet all moved to `target`; None: there is none.
+    """Return a run whose output is complete, but whose images are not yet all moved to `target`; None: there is none.
 
     Raises
     ------
     InputError
-        When there is one, but its pictures belong somewhere else: predicted again, those moved would be missing.
+        When there is one, but its images belong somewhere else: predicted again, those moved would be missing.
     """
     identity, state = marked(output)
     if "moving" not in state:
         return None
     if not target or os.path.abspath(target) != state["moving"]:  # noqa: PTH100
         raise InputError(
-            f"{escape(output)}: its pictures are not all moved yet; go on with --move-to {escape(state['moving'])}, "
+            f"{escape(output)}: its images are not all moved yet; go on with --move-to {escape(state['moving'])}, "
             "or begin anew with --overwrite"
         )
     journal = Journal(output, identity)
@@ -282,5 +282,5 @@ def _holds(
 def _digest_or_nothing(item: Item) -> str:
     try:
         return digest_of(item)
-    except PictureError:
+    except ImageError:
         return ""

@@ -36,14 +36,14 @@ class Record(NamedTuple):
     m : int
         Its items.
     stamps : list
-        Stamp of each item's file; for the pictures of a data set, only of that.
+        Stamp of each item's file; for the images of a data set, only of that.
     errors : dict
         Place in the chunk -> (code, message).
     counts : dict
         Of `pipeline.prediction.rows.Tally`.
     digests, paths, folders : sequence of str
         SHA-256 of each item's file, where it lies (an absolute path), and the folder that it is to be sorted into
-        (None: it stays where it is); empty for the pictures of a data set.
+        (None: it stays where it is); empty for the images of a data set.
     size, checksum : int
         Bytes of the rows, and their CRC-32.
     """

@@ -1,6 +1,6 @@
 """Classify files: every file found becomes exactly one row, whatever is wrong with it.
 
-Batches are cut by input index; threads read and decode their pictures, and one of them classifies the batch as a
+Batches are cut by input index; threads read and decode their images, and one of them classifies the batch as a
 whole, with one thread of BLAS: what comes out depends neither on timing nor on the number of threads.
 """
 
@@ -27,13 +27,13 @@ from pipeline.prediction.rows import ABSTAIN, ERROR, OK, Row, Rows, Tally, colum
 
 __all__ = ["WRITERS", "Item", "Row", "Tally", "columns", "find_items", "predict", "write_csv", "write_jsonl"]
 
-BATCH_BYTES = 1 << 23  # of pictures in a batch; large matrix products pay, but
+BATCH_BYTES = 1 << 23  # of images in a batch; large matrix products pay, but
 
-FILES_IN_BATCH, PICTURES_IN_BATCH = (64, 256), (64, 4096)  # at least and at most; those of a data set cost less to read
+FILES_IN_BATCH, IMAGES_IN_BATCH = (64, 256), (64, 4096)  # at least and at most; those of a data set cost less to read
 
 PIECE = 8  # files that a thread reads at a time
 
-AHEAD = 16  # batches a thread may be ahead of the rows that are written: what waits is rows, not pictures
+AHEAD = 16  # batches a thread may be ahead of the rows that are written: what waits is rows, not images
 
 T = TypeVar("T")
 
@@ -104,7 +104,7 @@ def classify_all(
 ) -> Iterator[T]:
     """Classify batches in threads and yield what `finish` makes of each, in order, as soon as they are ready.
 
-    Never more than a few batches ahead. Pictures are read a few at a time, so that all threads have work even where
+    Never more than a few batches ahead. ImageArray are read a few at a time, so that all threads have work even where
     there are few and large ones.
     """
     waiting: deque[Future[T]] = deque()
@@ -135,9 +135,9 @@ def classify_all(
 
 def batches(items: Iterable[Item | Run], classifier: ImageClassifier) -> Iterator[Batch]:
     """Cut a stream into batches: runs by themselves, and the items between them by their place."""
-    n_files, n_pictures = (
+    n_files, n_images = (
         max(least, min(most, BATCH_BYTES // classifier.geometry.n_x))
-        for least, most in (FILES_IN_BATCH, PICTURES_IN_BATCH)
+        for least, most in (FILES_IN_BATCH, IMAGES_IN_BATCH)
     )
     batch: list[Item] = []
     for item in items:
@@ -145,7 +145,7 @@ def batches(items: Iterable[Item | Run], classifier: ImageClassifier) -> Iterato
             yield batch
             batch = []
         if isinstance(item, Run):
-            yield from (item[at : at + n_pictures] for at in range(0, len(item), n_pictures))
+            yield from (item[at : at + n_images] for at in range(0, len(item), n_images))
         else:
             batch.append(item)
     if batch:

@@ -10,19 +10,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.classifier import Pictures
+from pipeline.classifier import ImageArray
 from pipeline.errors import InputError
 from pipeline.files.stamps import Stamp, stamp_of
-from pipeline.images.decode import PictureError, decode, from_array, read_bytes, render
+from pipeline.images.decode import ImageError, decode, from_array, read_bytes, render
 from pipeline.images.geometry import Geometry
 from pipeline.prediction.inputs import Item, Run, open_container
 from pipeline.sources.source import Sample
 
 
 class Loaded(NamedTuple):
-    """A batch that was read: its good pictures (k, height, width, channels), and as `Rows` has it the rest."""
+    """A batch that was read: its good images (k, height, width, channels), and as `Rows` has it the rest."""
 
-    images: Pictures
+    images: ImageArray
     errors: dict[int, tuple[str, str]]
     digests: NDArray[np.bytes_]
     stamps: list[Stamp]
@@ -39,16 +39,16 @@ def load(items: Sequence[Item], geometry: Geometry) -> Loaded:
 
 
 def load_run(run: Run, geometry: Geometry) -> Loaded:
-    """Read the pictures of a data set that follow one another."""
+    """Read the images of a data set that follow one another."""
     stamp = stamp_of(run.path)
-    images: Pictures = run  # the classifier reads some at a time
+    images: ImageArray = run  # the classifier reads some at a time
     if run.data.geometry != geometry:
         images = np.stack([render(from_array(image), geometry) for image in np.asarray(run)])
     return Loaded(images, {}, run.digests(), [stamp])
 
 
-def load_one(item: Item, geometry: Geometry) -> tuple[NDArray[np.uint8] | None, str, PictureError | None]:
-    """Return the picture of an item (or None), the SHA-256 of its bytes, and what is wrong with it (or None)."""
+def load_one(item: Item, geometry: Geometry) -> tuple[NDArray[np.uint8] | None, str, ImageError | None]:
+    """Return the image of an item (or None), the SHA-256 of its bytes, and what is wrong with it (or None)."""
     digest = ""
     try:
         data = read_item(item)
@@ -57,18 +57,18 @@ def load_one(item: Item, geometry: Geometry) -> tuple[NDArray[np.uint8] | None, 
             return decode(data, geometry), digest, None
         digest = hashlib.sha256(data.tobytes()).hexdigest()
         return render(from_array(data), geometry), digest, None
-    except PictureError as error:
+    except ImageError as error:
         return None, digest, error
     except MemoryError:
-        return None, digest, PictureError("too_large", "does not fit in memory")
+        return None, digest, ImageError("too_large", "does not fit in memory")
 
 
 def digest_of(item: Item) -> str:
-    """Return the SHA-256 of an item's picture file, without decoding it.
+    """Return the SHA-256 of an item's image file, without decoding it.
 
     Raises
     ------
-    PictureError
+    ImageError
         When it cannot be read.
     """
     data = read_item(item)
@@ -76,20 +76,20 @@ def digest_of(item: Item) -> str:
 
 
 def read_item(item: Item) -> bytes | NDArray[np.uint8]:
-    """Return the bytes of an item's picture file, or its picture as an array (from a file of arrays).
+    """Return the bytes of an item's image file, or its image as an array (from a file of arrays).
 
     Raises
     ------
-    PictureError
+    ImageError
     """
     if item.refused:
-        raise PictureError(*item.refused)
+        raise ImageError(*item.refused)
     if item.key is None:
         return read_bytes(item.path)
     try:
         return open_container(str(item.path)).read(Sample(item.name, key=item.key))
     except InputError as error:  # it was there when the items were listed
-        raise PictureError("io_error", str(error)) from None
+        raise ImageError("io_error", str(error)) from None
 
 
 def stamps_of(items: Iterable[Item]) -> list[Stamp]:

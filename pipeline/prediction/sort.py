@@ -1,7 +1,7 @@
-"""Sort pictures into a folder for each class, by copying or moving, and never over a file that is there.
+"""Sort images into a folder for each class, by copying or moving, and never over a file that is there.
 
 What is there already with the same bytes is not put there twice, so that sorting again after an interruption changes
-nothing; another file of the same name gets a number: ``a.jpg``, ``a-2.jpg``. A picture that has changed since it was
+nothing; another file of the same name gets a number: ``a.jpg``, ``a-2.jpg``. An image that has changed since it was
 classified stays where it is.
 """
 
@@ -25,8 +25,8 @@ from pipeline.prediction.job import ERRORS, UNSURE
 from pipeline.prediction.journal import Journal
 
 
-def sort_pictures(journal: Journal, keys: Sequence[str], target: str | Path, *, move: bool) -> Counter[str]:
-    """Put the pictures of a finished run into ``target/CLASS/``, ``target/_unsure/`` and ``target/_errors/``.
+def sort_images(journal: Journal, keys: Sequence[str], target: str | Path, *, move: bool) -> Counter[str]:
+    """Put the images of a finished run into ``target/CLASS/``, ``target/_unsure/`` and ``target/_errors/``.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def sort_pictures(journal: Journal, keys: Sequence[str], target: str | Path, *, 
 
 
 def check_target(target: str | Path, classes: Sequence[str]) -> None:
-    """Make sure, and leave nothing behind, that pictures can be put into folders for these classes.
+    """Make sure, and leave nothing behind, that images can be put into folders for these classes.
 
     Raises
     ------
@@ -79,12 +79,12 @@ def check_target(target: str | Path, classes: Sequence[str]) -> None:
     for folder in (Path(target), *(Path(target) / name for name in folders)):
         there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
         if not there.is_dir():
-            raise InputError(f"{escape(there)}: is a file, where a folder for pictures is needed; choose another")
+            raise InputError(f"{escape(there)}: is a file, where a folder for images is needed; choose another")
         try:
             with tempfile.TemporaryFile(dir=there):
                 pass
         except OSError as error:
-            raise InputError(f"{escape(there)}: no pictures can be put there ({error.strerror})") from None
+            raise InputError(f"{escape(there)}: no images can be put there ({error.strerror})") from None
 
 
 def _plain(label: str) -> str:

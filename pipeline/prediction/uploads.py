@@ -1,4 +1,4 @@
-"""Classify pictures in memory, keeping what a person wants to look at: each becomes one row, as in `predict`."""
+"""Classify images in memory, keeping what a person wants to look at: each becomes one row, as in `predict`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from PIL import Image
 from pipeline.classifier import ImageClassifier
 from pipeline.files.cells import safe_name
 from pipeline.files.walk import LITTER
-from pipeline.images.decode import MAX_PIXELS, Picture, PictureError, decode, open_picture
+from pipeline.images.decode import MAX_PIXELS, DecodedImage, ImageError, decode, open_image
 from pipeline.images.geometry import Geometry
 from pipeline.prediction.rows import Row
 
-SHOWN_SIDE = 640  # longest side, in pixels, of the picture kept for showing
-FAR_FROM_ASPECT = 1.25  # a cut that loses more than a fifth of the picture is worth a hint
+SHOWN_SIDE = 640  # longest side, in pixels, of the image kept for showing
+FAR_FROM_ASPECT = 1.25  # a cut that loses more than a fifth of the image is worth a hint
 
 
 class Upload(NamedTuple):
-    """A picture in memory: the name to call it by, its bytes, and its class where it is known."""
+    """An image in memory: the name to call it by, its bytes, and its class where it is known."""
 
     name: str
     data: bytes
@@ -66,15 +66,15 @@ class Classified:
     row : Row
         With every class in its ranking, likeliest first; an error has none.
     size : (height, width)
-        Of the upright picture; (0, 0) for an error.
+        Of the upright image; (0, 0) for an error.
     shown : Image.Image or None
-        The picture, at most `SHOWN_SIDE` pixels a side.
+        The image, at most `SHOWN_SIDE` pixels a side.
     seen : ndarray of shape (height, width, channels), uint8, or None
-        The picture as the network sees it.
+        The image as the network sees it.
     known : bool
         Whether this very file took part in the training.
     doubt : str
-        Why the classifier abstains: ``"unsure"``, or ``"unlike"`` the pictures it was trained on; empty where it does
+        Why the classifier abstains: ``"unsure"``, or ``"unlike"`` the images it was trained on; empty where it does
         not.
     """
 
@@ -89,56 +89,56 @@ class Classified:
 def classify_uploads(
     classifier: ImageClassifier, uploads: Sequence[Upload], *, reject: float = 0.0, max_pixels: int = MAX_PIXELS
 ) -> list[Classified]:
-    """Classify pictures in memory, in order; one that cannot be read becomes a row that says why.
+    """Classify images in memory, in order; one that cannot be read becomes a row that says why.
 
     Parameters
     ----------
     classifier : ImageClassifier
     uploads : sequence of Upload
     reject : float
-        Share of the validation pictures that the classifier would abstain on, as ``facette predict --reject``; 0:
+        Share of the validation images that the classifier would abstain on, as ``facette predict --reject``; 0:
         it never abstains, and nor does one that is not calibrated.
     max_pixels : int
-        A picture of more pixels is an error.
+        An image of more pixels is an error.
     """
     opened = [_open(classifier, upload, max_pixels) for upload in uploads]
     good = [seen for _, seen, _ in opened if seen is not None]
     judged = iter(_judge(classifier, np.stack(good), reject) if good else ())
     results = []
-    for upload, (picture, seen, error) in zip(uploads, opened, strict=True):
+    for upload, (image, seen, error) in zip(uploads, opened, strict=True):
         digest = hashlib.sha256(upload.data)
         code, message = (error.code, str(error)) if error else ("", "")
         common = (upload.true_label, code, message, digest.hexdigest(), classifier.model_id)
-        if picture is None or seen is None:
+        if image is None or seen is None:
             results.append(Classified(Row(safe_name(upload.name), "error", (), *common)))
             continue
         probabilities, doubt = next(judged)
         order = np.argsort(-probabilities, kind="stable")
         ranking = tuple((classifier.classes[k], float(probabilities[k])) for k in order)
-        left, top, right, bottom = map(round, picture.frame)
-        shown = picture.image.crop((left, top, right, bottom))
+        left, top, right, bottom = map(round, image.frame)
+        shown = image.image.crop((left, top, right, bottom))
         shown.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
         row = Row(safe_name(upload.name), "abstain" if doubt else "ok", ranking, *common)
-        results.append(Classified(row, picture.size, shown, seen, classifier.has_seen(digest.digest()), doubt))
+        results.append(Classified(row, image.size, shown, seen, classifier.has_seen(digest.digest()), doubt))
     return results
 
 
-Opened = tuple[Picture | None, NDArray[np.uint8] | None, PictureError | None]
+Opened = tuple[DecodedImage | None, NDArray[np.uint8] | None, ImageError | None]
 
 
 def _open(classifier: ImageClassifier, upload: Upload, max_pixels: int) -> Opened:
-    """Decode a picture twice, each time no finer than needed: to be shown, and exactly as `predict` does."""
+    """Decode an image twice, each time no finer than needed: to be shown, and exactly as `predict` does."""
     try:
-        picture = open_picture(upload.data, max_pixels=max_pixels, draft=SHOWN_SIDE)
-        return picture, decode(upload.data, classifier.geometry, max_pixels=max_pixels), None
-    except PictureError as error:
+        image = open_image(upload.data, max_pixels=max_pixels, draft=SHOWN_SIDE)
+        return image, decode(upload.data, classifier.geometry, max_pixels=max_pixels), None
+    except ImageError as error:
         return None, None, error
 
 
 def _judge(
     classifier: ImageClassifier, images: NDArray[np.uint8], reject: float
 ) -> Iterator[tuple[NDArray[np.floating], str]]:
-    """Yield the probabilities of each picture, and why the classifier abstains on it."""
+    """Yield the probabilities of each image, and why the classifier abstains on it."""
     if not reject or classifier.calibration is None:
         for probabilities in classifier.probabilities(images).T:
             yield probabilities, ""
@@ -155,12 +155,12 @@ def _judge(
 def part_box(
     size: tuple[int, int], geometry: Geometry, share: float, across: float, down: float
 ) -> tuple[int, int, int, int]:
-    """Return a part of a picture, with the aspect of the model's pictures.
+    """Return a part of an image, with the aspect of the model's images.
 
     Parameters
     ----------
     size : (height, width)
-        Of the picture.
+        Of the image.
     geometry : Geometry
     share : float, 0 to 1
         Size of the part; 1 is the largest that fits.
@@ -180,20 +180,20 @@ def part_box(
 
 
 def cut(upload: Upload, box: tuple[int, int, int, int], *, max_pixels: int = MAX_PIXELS) -> Upload:
-    """Return a part (left, top, right, bottom) of a picture as a picture of its own, pixel by pixel the same.
+    """Return a part (left, top, right, bottom) of an image as an image of its own, pixel by pixel the same.
 
     Raises
     ------
-    PictureError
-        When the picture cannot be read.
+    ImageError
+        When the image cannot be read.
     """
     data = io.BytesIO()
-    open_picture(upload.data, max_pixels=max_pixels).image.crop(box).save(data, format="bmp")
+    open_image(upload.data, max_pixels=max_pixels).image.crop(box).save(data, format="bmp")
     return Upload(f"part of {upload.name}", data.getvalue(), upload.true_label)
 
 
 def loss_by_fit(size: tuple[int, int], classifier: ImageClassifier) -> str:
-    """Say in a sentence what bringing a picture of this (height, width) to the model's shape does to it.
+    """Say in a sentence what bringing an image of this (height, width) to the model's shape does to it.
 
     Empty where the shapes are near enough for it not to matter.
     """
@@ -202,7 +202,7 @@ def loss_by_fit(size: tuple[int, int], classifier: ImageClassifier) -> str:
     if max(wider, 1 / wider) < FAR_FROM_ASPECT:
         return ""
     kept, direction = min(wider, 1 / wider), "wide" if wider > 1 else "tall"
-    what = f"This picture is too {direction} for the model, which takes {geometry.width}×{geometry.height} pixels: "
+    what = f"This image is too {direction} for the model, which takes {geometry.width}×{geometry.height} pixels: "
     return (
         what
         + {

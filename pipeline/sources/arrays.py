@@ -1,6 +1,6 @@
-"""Pictures that are already arrays: ``.npz`` and ``.npy`` files, HDF5 in this project's layout and in the course's.
+"""Images that are already arrays: ``.npz`` and ``.npy`` files, HDF5 in this project's layout and in the course's.
 
-Every layout is turned into parts, each the pictures and labels of one split (or of no split), and the parts into a
+Every layout is turned into parts, each the images and labels of one split (or of no split), and the parts into a
 `Source`. Arrays of Python objects are refused: reading them could run a stranger's code.
 """
 
@@ -24,7 +24,7 @@ from pipeline.data.dataset import Dataset, is_dataset, open_hdf5
 from pipeline.data.splits import SPLITS
 from pipeline.errors import InputError
 from pipeline.files.names import escape
-from pipeline.images.decode import PictureError
+from pipeline.images.decode import ImageError
 from pipeline.sources.source import Sample, Source
 from pipeline.sources.zip_archive import check_member
 
@@ -39,7 +39,7 @@ CLASS_NAMES = ("classes", "list_classes", "class_names", "target_names", "label_
 
 
 class Part(NamedTuple):
-    """Pictures and their labels, as found in a file under `name`; `labels` None where there are none."""
+    """Images and their labels, as found in a file under `name`; `labels` None where there are none."""
 
     name: str
     images: np.ndarray
@@ -48,7 +48,7 @@ class Part(NamedTuple):
 
 
 def open_npz(path: Path, group_by: str = "") -> Source:
-    """List the pictures of a NumPy archive: ``images`` and ``labels``, or ``train_images`` and so on.
+    """List the images of a NumPy archive: ``images`` and ``labels``, or ``train_images`` and so on.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def open_npz(path: Path, group_by: str = "") -> Source:
 
 
 def open_npy(path: Path, group_by: str = "") -> Source:
-    """List the pictures of one array of shape (m, height, width[, channels]); they have no labels.
+    """List the images of one array of shape (m, height, width[, channels]); they have no labels.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def _readable(where: str) -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (*DAMAGE, EOFError, SyntaxError, TokenError, zipfile.BadZipFile, zlib.error, PictureError) as error:
+    except (*DAMAGE, EOFError, SyntaxError, TokenError, zipfile.BadZipFile, zlib.error, ImageError) as error:
         raise InputError(f"{where}: cannot be read ({_reason(error)})") from None
 
 
@@ -109,7 +109,7 @@ _HEADERS: dict[tuple[int, int], Callable[[IO[bytes]], Any]] = {
 
 
 def open_hdf5_source(path: Path, group_by: str = "") -> Source:
-    """List the pictures of an HDF5 file: a data set of this project, or the course's layout.
+    """List the images of an HDF5 file: a data set of this project, or the course's layout.
 
     The course keeps ``train_set_x`` and ``test_set_x`` in two files, ``train_NAME.h5`` and ``test_NAME.h5``; given one
     of them, the other is read too where it lies in the same folder.
@@ -145,23 +145,23 @@ def from_parts(kind: str, where: str, parts: Sequence[Part], classes: Sequence[s
     InputError
         If images are not of shape (m, height, width[, 1, 3 or 4]), of numbers, or labels do not fit them.
     """
-    pictures: dict[str, np.ndarray] = {}
+    images: dict[str, np.ndarray] = {}
     scales: dict[str, float] = {}
     samples: list[Sample] = []
     labels = _label_names(where, parts, classes)
     for part in parts:
-        pictures[part.name], scales[part.name] = _check_images(where, part)
+        images[part.name], scales[part.name] = _check_images(where, part)
         width = len(str(len(part.images)))
         samples += [
             Sample(f"{part.name}/{i:0{width}d}", labels[part.name][i], part.split, "", f"{part.name}/{i}")
             for i in range(len(part.images))
         ]
     if not samples:
-        raise InputError(f"{where}: holds no pictures")
+        raise InputError(f"{where}: holds no images")
 
     def read(sample: Sample) -> np.ndarray:
         name, _, i = str(sample.key).rpartition("/")
-        pixels = pictures[name][int(i)]
+        pixels = images[name][int(i)]
         if pixels.dtype != np.uint8:
             pixels = np.rint(np.clip(pixels.astype(np.float64) * scales[name], 0, 255))
         return pixels.astype(np.uint8)
@@ -191,7 +191,7 @@ def _from_layout(kind: str, where: str, arrays: Mapping[str, Any], names: Sequen
             parts.append(Part(name, arrays[name], arrays[label] if label else None, split))
     if not parts:
         raise InputError(
-            f"{where}: has no pictures under a known name; found: {', '.join(map(escape, names)) or 'nothing'}. "
+            f"{where}: has no images under a known name; found: {', '.join(map(escape, names)) or 'nothing'}. "
             "Known are images and labels; train_images, train_labels and so on; and the course's train_set_x"
         )
     if len(parts) > 1:
@@ -225,7 +225,7 @@ def _open_dataset(path: Path) -> Source:
             with lock:
                 return data.images[int(sample.key)]
         except (OSError, RuntimeError) as error:
-            raise PictureError("corrupt", f"is damaged in the data set ({error})") from None
+            raise ImageError("corrupt", f"is damaged in the data set ({error})") from None
 
     return Source("data set", escape(path), samples, read, classes=data.classes)
 
@@ -235,7 +235,7 @@ def _check_images(where: str, part: Part) -> tuple[np.ndarray, float]:
     images = part.images
     place = f"{where}: {part.name}"
     if not isinstance(images, np.ndarray) or images.dtype.kind not in "uifb":
-        raise InputError(f"{place}: is not an array of numbers; give pictures as uint8")
+        raise InputError(f"{place}: is not an array of numbers; give images as uint8")
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or images.shape[3] not in (1, 3, 4) or 0 in images.shape[1:]:
@@ -256,7 +256,7 @@ def _check_images(where: str, part: Part) -> tuple[np.ndarray, float]:
 
 
 def _label_names(where: str, parts: Sequence[Part], classes: Sequence[str]) -> dict[str, list[str]]:
-    """Return the class name of every picture of every part; empty where it is unlabelled."""
+    """Return the class name of every image of every part; empty where it is unlabelled."""
     names: dict[str, list[str]] = {}
     for part in parts:
         if part.labels is None:
@@ -265,10 +265,10 @@ def _label_names(where: str, parts: Sequence[Part], classes: Sequence[str]) -> d
         labels = np.asarray(part.labels)
         flat = labels.reshape(-1)
         if labels.ndim > 1 and max(labels.shape) != labels.size:
-            raise InputError(f"{where}: labels of {part.name} have shape {labels.shape}; give one label a picture")
+            raise InputError(f"{where}: labels of {part.name} have shape {labels.shape}; give one label an image")
         if len(flat) != len(part.images):
             raise InputError(
-                f"{where}: {part.name} has {len(part.images)} pictures and {len(flat)} labels; give one label a picture"
+                f"{where}: {part.name} has {len(part.images)} images and {len(flat)} labels; give one label an image"
             )
         if flat.dtype.kind not in "uifbOSU":
             raise InputError(f"{where}: labels of {part.name} are {flat.dtype}; give numbers or names")

@@ -44,7 +44,7 @@ def load_named(name: str) -> Arrays:
 
 
 def open_named(path: Path, group_by: str = "") -> Source:
-    """List the pictures of a named set."""
+    """List the images of a named set."""
     name = str(path)
     images, labels, classes = load_named(name)
     return from_parts(name, name, [Part(name, images, labels, "")], classes)
@@ -79,7 +79,7 @@ def _olivetti() -> Arrays:
 
 
 def _lfw() -> Arrays:
-    """Load the faces of everybody with at least 20 pictures in Labeled Faces in the Wild, 62x47 pixels."""
+    """Load the faces of everybody with at least 20 images in Labeled Faces in the Wild, 62x47 pixels."""
     from sklearn.datasets import fetch_lfw_people
 
     faces = _fetch("lfw", fetch_lfw_people, min_faces_per_person=_FEWEST_FACES)

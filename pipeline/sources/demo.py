@@ -1,4 +1,4 @@
-"""The demonstration data: real pictures that ship inside installed packages, written out as class folders."""
+"""The demonstration data: real images that ship inside installed packages, written out as class folders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.errors import InputError, MissingExtra
 
 
 class Demo(NamedTuple):
-    """Pictures (m, height, width), uint8, with the name of each one's class; where they come from, in a sentence."""
+    """Images (m, height, width), uint8, with the name of each one's class; where they come from, in a sentence."""
 
     load: Callable[[], tuple[np.ndarray, list[str]]]
     about: str
@@ -25,8 +25,8 @@ def _faces() -> tuple[np.ndarray, list[str]]:
         from skimage.data import lfw_subset
     except ImportError:
         raise MissingExtra("the face demo", "demo") from None
-    pictures = np.round(lfw_subset() * 255).astype(np.uint8)
-    return pictures, ["face"] * 100 + ["not-face"] * 100
+    images = np.round(lfw_subset() * 255).astype(np.uint8)
+    return images, ["face"] * 100 + ["not-face"] * 100
 
 
 def _digits() -> tuple[np.ndarray, list[str]]:
@@ -43,7 +43,7 @@ DEMOS = {
 
 
 def write_demo(name: str, folder: str | Path) -> Path:
-    """Write the pictures of a demo as PNG files, a folder for each class, and return the folder.
+    """Write the images of a demo as PNG files, a folder for each class, and return the folder.
 
     A folder that is there already and holds just these files is left as it is.
 
@@ -55,7 +55,7 @@ def write_demo(name: str, folder: str | Path) -> Path:
     if name not in DEMOS:
         raise InputError(f"demo {name!r} is unknown; choose one of {', '.join(DEMOS)}")
     folder = Path(folder)
-    pictures, labels = DEMOS[name].load()
+    images, labels = DEMOS[name].load()
     files = [f"{label}/{i:04d}.png" for i, label in enumerate(labels)]
     if folder.is_dir() and sorted(files) == sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.png")):
         return folder
@@ -64,13 +64,13 @@ def write_demo(name: str, folder: str | Path) -> Path:
         shutil.rmtree(temporary, ignore_errors=True)
         for label in sorted(set(labels)):
             (temporary / label).mkdir(parents=True)
-        for file, picture in zip(files, pictures, strict=True):
-            Image.fromarray(picture).save(temporary / file)
+        for file, image in zip(files, images, strict=True):
+            Image.fromarray(image).save(temporary / file)
         if folder.exists():
-            raise InputError(f"{folder}: is there but does not hold the demo pictures; move it away or use --data")
+            raise InputError(f"{folder}: is there but does not hold the demo images; move it away or use --data")
         temporary.rename(folder)
     except OSError as error:
-        raise InputError(f"{folder}: the demo pictures cannot be written ({error.strerror})") from None
+        raise InputError(f"{folder}: the demo images cannot be written ({error.strerror})") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder

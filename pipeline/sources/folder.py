@@ -6,21 +6,21 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.files.names import escape
-from pipeline.files.walk import Listing, list_pictures
+from pipeline.files.walk import Listing, list_image_files
 from pipeline.sources.arrays import open_hdf5_source
 from pipeline.sources.labels import arrange
 from pipeline.sources.source import Files, Source
 
 
 def open_folder(root: Path, group_by: str = "") -> Source:
-    """List class folders, ready-made splits of class folders, or a folder of unlabelled pictures."""
-    listing = list_pictures(root)
+    """List class folders, ready-made splits of class folders, or a folder of unlabelled images."""
+    listing = list_image_files(root)
     if not listing.files:
         passed = (
             f" ({sum(listing.ignored.values())} hidden or system files were passed over)" if listing.ignored else ""
         )
         raise InputError(
-            f"{escape(root)}: holds no pictures{passed}; give a folder with one sub-folder of pictures for each class"
+            f"{escape(root)}: holds no images{passed}; give a folder with one sub-folder of images for each class"
         )
     course = sorted(name for name in listing.files if name.endswith((".h5", ".hdf5")))
     if course and len(course) == len(listing.files):

@@ -39,7 +39,7 @@ def check_class_names(source: Source) -> None:
         if first != name:
             raise InputError(
                 f"{source.location}: classes {first!r} and {name!r} differ only in upper and lower case (or in how an "
-                "accent is stored); rename one of them, or put their pictures together"
+                "accent is stored); rename one of them, or put their images together"
             )
 
 
@@ -114,7 +114,7 @@ def group_samples(source: Source, group_by: str) -> Source:
             f"that is in a path such as {first!r}"
         )
     alone = groups.count("")
-    note = f"{alone} pictures belong to no group of {group_by!r}, and stand alone"
+    note = f"{alone} images belong to no group of {group_by!r}, and stand alone"
     return replace(
         source,
         samples=[sample._replace(group=group) for sample, group in zip(source.samples, groups, strict=True)],

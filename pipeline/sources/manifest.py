@@ -1,4 +1,4 @@
-"""A manifest: a table with one row a picture, as CSV or TSV, with the columns path, label[, split][, group].
+"""A manifest: a table with one row an image, as CSV or TSV, with the columns path, label[, split][, group].
 
 Paths are relative to the folder the manifest lies in. The first line names the columns; their order and their case do
 not matter, and further columns may be there: `group_by` may name any of them. An empty label means unlabelled, and
@@ -22,12 +22,12 @@ from pipeline.sources.source import Files, Sample, Source
 
 
 def open_manifest(path: Path, group_by: str = "") -> Source:
-    """List the pictures that a CSV or TSV file names.
+    """List the images that a CSV or TSV file names.
 
     Raises
     ------
     InputError
-        If it cannot be read, lacks a column, has a row that does not fit, or names no picture.
+        If it cannot be read, lacks a column, has a row that does not fit, or names no image.
     """
     try:
         text = path.read_bytes()
@@ -87,7 +87,7 @@ def parse_manifest(data: bytes, location: str, group_by: str = "") -> tuple[list
     except csv.Error as error:
         raise InputError(f"{location}, line {rows.line_num}: is not a row of a table ({error})") from None
     if not samples:
-        raise InputError(f"{location}: names no picture; give one row for each, below the line of column names")
+        raise InputError(f"{location}: names no image; give one row for each, below the line of column names")
     return list(samples.values()), columns, doubles
 
 

@@ -1,4 +1,4 @@
-"""Where pictures come from: a table of sources, each of which lists samples and knows how to read one.
+"""Where images come from: a table of sources, each of which lists samples and knows how to read one.
 
 A source lists; it decodes nothing and judges nothing. `pipeline.ingestion.ingest` reads the samples one by one, in
 the order
@@ -38,12 +38,12 @@ def open_source(location: str | Path, group_by: str = "") -> Source:
     location : str or Path
         A folder, a manifest, an archive, a file of arrays, or the name of a known set.
     group_by : str
-        What pictures that belong together share: a column of a manifest, ``folder``, or a pattern in the path.
+        What images that belong together share: a column of a manifest, ``folder``, or a pattern in the path.
 
     Raises
     ------
     InputError
-        If there is nothing there, nothing recognises it, or it holds no pictures.
+        If there is nothing there, nothing recognises it, or it holds no images.
     """
     path = Path(location)
     try:
@@ -60,7 +60,7 @@ def open_source(location: str | Path, group_by: str = "") -> Source:
     kinds = ", ".join(kind.name for kind in SOURCES)
     if not path.exists():
         raise InputError(f"{escape(path)}: there is no such file or folder; give {kinds}")
-    raise InputError(f"{escape(path)}: is not a source of pictures; give {kinds}")
+    raise InputError(f"{escape(path)}: is not a source of images; give {kinds}")
 
 
 def _has_ending(*endings: str) -> Callable[[Path], bool]:

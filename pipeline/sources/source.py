@@ -18,7 +18,7 @@ from pipeline.images.decode import read_bytes
 
 
 class Sample(NamedTuple):
-    """One picture to be: its path as recorded, its label and given split (empty where there is none), and its key."""
+    """One image to be: its path as recorded, its label and given split (empty where there is none), and its key."""
 
     path: str
     label: str = ""
@@ -34,7 +34,7 @@ class Files:
     root: str
 
     def __call__(self, sample: Sample) -> bytes:
-        """Return the bytes of a picture file."""
+        """Return the bytes of an image file."""
         return read_bytes(os.path.join(self.root, str(sample.key)))  # noqa: PTH118 (half the time of a Path)
 
     def stamp(self, sample: Sample) -> Stamp:
@@ -46,8 +46,8 @@ class Files:
 class Source:
     """Samples in a fixed order, and how to read one.
 
-    `read` returns the bytes of a picture file, or the picture itself as an array of shape (height, width, channels),
-    uint8; it raises `PictureError`, and is called from several threads. Where the pictures are files, it can be
+    `read` returns the bytes of an image file, or the image itself as an array of shape (height, width, channels),
+    uint8; it raises `ImageError`, and is called from several threads. Where the images are files, it can be
     pickled, for other machines, and `stamp` tells by size and time when such a file has changed. `ignored` counts what
     was passed over, by reason; `rejected` holds (path, code, message) of what was found but cannot even be tried.
     `classes` fixes the order of the class names where the source has one of its own; else they are sorted. `columns`

@@ -1,7 +1,7 @@
 """A zip archive of class folders, ready-made splits or a manifest, read without unpacking anything to disk.
 
 Nothing that an archive says about itself is believed: members whose names lead out of it are not read, and no member
-is unpacked beyond `pipeline.images.decode.MAX_BYTES`, or at all if it claims to have shrunk far more than pictures do.
+is unpacked beyond `pipeline.images.decode.MAX_BYTES`, or at all if it claims to have shrunk far more than images do.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.files.stamps import Stamp, stamp_of
 from pipeline.files.walk import reason_to_ignore_name, sort_key
-from pipeline.images.decode import MAX_BYTES, PictureError, sniff
+from pipeline.images.decode import MAX_BYTES, ImageError, sniff
 from pipeline.sources.labels import arrange
 from pipeline.sources.manifest import parse_manifest
 from pipeline.sources.source import Sample, Source
@@ -27,12 +27,12 @@ _ENCRYPTED = 0x1
 
 
 def open_zip(path: Path, group_by: str = "") -> Source:
-    """List the pictures in a zip archive.
+    """List the images in a zip archive.
 
     Raises
     ------
     InputError
-        If it is no zip archive, is damaged, holds no pictures, or its manifest cannot work.
+        If it is no zip archive, is damaged, holds no images, or its manifest cannot work.
     """
     where = escape(path)
     try:
@@ -43,7 +43,7 @@ def open_zip(path: Path, group_by: str = "") -> Source:
     read = Archive(path, archive, members)
     if not members:
         archive.close()
-        raise InputError(f"{where}: holds no pictures; give an archive of one folder of pictures for each class")
+        raise InputError(f"{where}: holds no images; give an archive of one folder of images for each class")
     tables = [name for name in members if name.lower().endswith((".csv", ".tsv"))]
     if len(tables) == 1:
         table = tables[0]
@@ -78,7 +78,7 @@ def open_zip(path: Path, group_by: str = "") -> Source:
 def _members(
     archive: zipfile.ZipFile,
 ) -> tuple[dict[str, zipfile.ZipInfo], Counter[str], list[tuple[str, str, str]]]:
-    """Return (members that may be pictures by name, sorted; how many were passed over, by reason; those refused)."""
+    """Return (members that may be images by name, sorted; how many were passed over, by reason; those refused)."""
     members: dict[str, zipfile.ZipInfo] = {}
     ignored: Counter[str] = Counter()
     rejected: list[tuple[str, str, str]] = []
@@ -113,10 +113,10 @@ class Archive:
         return _open_again, (self._path,)
 
     def __call__(self, sample: Sample) -> bytes:
-        """Return the bytes of a picture file."""
+        """Return the bytes of an image file."""
         info = self._members.get(str(sample.key))
         if info is None:
-            raise PictureError("not_found", "is not in the archive")
+            raise ImageError("not_found", "is not in the archive")
         check_member(info)
         try:
             with self._archive.open(info) as file:
@@ -124,13 +124,13 @@ class Archive:
                 sniff(head)
                 return head + file.read(MAX_BYTES)
         except zipfile.BadZipFile as error:
-            raise PictureError("corrupt", f"is damaged in the archive ({error})") from None
+            raise ImageError("corrupt", f"is damaged in the archive ({error})") from None
         except EOFError:
-            raise PictureError("truncated", "is cut short in the archive") from None
-        except PictureError:
+            raise ImageError("truncated", "is cut short in the archive") from None
+        except ImageError:
             raise
         except Exception as error:  # a decompressor may raise anything on broken bytes
-            raise PictureError("io_error", f"cannot be unpacked ({' '.join(str(error).split())})") from None
+            raise ImageError("io_error", f"cannot be unpacked ({' '.join(str(error).split())})") from None
 
     def stamp(self, sample: Sample) -> Stamp:
         """Return the size and the time of change of the archive."""
@@ -152,13 +152,13 @@ def _table(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> bytes
 
 
 def check_member(info: zipfile.ZipInfo) -> None:
-    """Refuse a member that is encrypted, too large, or packed more tightly than pictures can be."""
+    """Refuse a member that is encrypted, too large, or packed more tightly than images can be."""
     if info.flag_bits & _ENCRYPTED:
-        raise PictureError("permission", "is encrypted; unpack the archive with its password and give the folder")
+        raise ImageError("permission", "is encrypted; unpack the archive with its password and give the folder")
     if info.file_size > MAX_BYTES:
-        raise PictureError("too_large", f"unpacks to {info.file_size} bytes; at most {MAX_BYTES} are read")
+        raise ImageError("too_large", f"unpacks to {info.file_size} bytes; at most {MAX_BYTES} are read")
     if info.file_size > max(_RATIO_FROM_BYTES, _LARGEST_RATIO * info.compress_size):
-        raise PictureError("too_large", f"unpacks to more than {_LARGEST_RATIO} times its size, which no picture does")
+        raise ImageError("too_large", f"unpacks to more than {_LARGEST_RATIO} times its size, which no image does")
 
 
 def _common_folder(names: list[str]) -> str:

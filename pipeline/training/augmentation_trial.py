@@ -1,11 +1,11 @@
-"""Which random changes do these pictures bear? Short trials tell, before the training begins.
+"""Which random changes do these images bear? Short trials tell, before the training begins.
 
-With many pictures, a small network is trained for a moment on some of them, once for each recipe, and judged on
-validation pictures. Where a class does not depend on where its pictures' parts lie, moving them costs the network
+With many images, a small network is trained for a moment on some of them, once for each recipe, and judged on
+validation images. Where a class does not depend on where its images' parts lie, moving them costs the network
 nothing (handwritten digits); where it does, the error jumps (clothes: a longer sleeve, a shifted hem).
 
-With few pictures the recipe is given, and what is asked is whether they may be mirrored: a network that never saw a
-mirrored picture is judged on pictures as they are, and mirrored. Cats it knows as well; digits and shoes it does not.
+With few images the recipe is given, and what is asked is whether they may be mirrored: a network that never saw a
+mirrored image is judged on images as they are, and mirrored. Cats it knows as well; digits and shoes it does not.
 """
 
 from __future__ import annotations
@@ -24,45 +24,45 @@ from pipeline.preprocess import Preprocessor
 from pipeline.training.batches import MemoryBatches
 
 STRONGEST_FIRST = ("digits", "affine")
-_PICTURES, _JUDGES, _FEWEST_JUDGES = 16_384, 4_096, 500
-_FEWEST_TO_MIRROR, _PICTURES_TO_MIRROR, _EPOCHS_TO_MIRROR = 100, 2_000, 20
+_IMAGES, _JUDGES, _FEWEST_JUDGES = 16_384, 4_096, 500
+_FEWEST_TO_MIRROR, _IMAGES_TO_MIRROR, _EPOCHS_TO_MIRROR = 100, 2_000, 20
 _TRYING = 3  # tells this use of the seed from others
 
 
 def resolve_by_trial(
     config: AugmentConfig, dataset: Dataset, preprocessor: Preprocessor, *, seed: int, memory: int
 ) -> tuple[AugmentConfig, dict[str, float]]:
-    """Turn every "auto" of an augmentation into a value, by a trial where there are many pictures.
+    """Turn every "auto" of an augmentation into a value, by a trial where there are many images.
 
     The strongest recipe is taken whose error in the trial is not surely above that without changes (by more than a
-    standard error; of mirrored pictures, two). A short training understates what changes gain in a long one, so a draw
+    standard error; of mirrored images, two). A short training understates what changes gain in a long one, so a draw
     counts for them.
 
     Parameters
     ----------
     config : AugmentConfig
     dataset : Dataset
-        Recipes are tried from 10,000 training and 500 validation pictures on, mirroring from 100 up to 10,000 training
-        pictures, both where `config` leaves the recipe open.
+        Recipes are tried from 10,000 training and 500 validation images on, mirroring from 100 up to 10,000 training
+        images, both where `config` leaves the recipe open.
     preprocessor : Preprocessor
         Fitted.
     seed : int
         Of the training.
     memory : int
-        Bytes that the pictures may take; mirroring is tried on 100 at least.
+        Bytes that the images may take; mirroring is tried on 100 at least.
 
     Returns
     -------
     config : AugmentConfig
         Resolved.
     errors : dict of str to float
-        Share of validation pictures that each recipe got wrong, or of training pictures ``as they are`` and
+        Share of validation images that each recipe got wrong, or of training images ``as they are`` and
         ``mirrored``; empty where no trial was made.
     """
     indices, judges = dataset.indices("train"), dataset.indices("validation")
     room = max(1, memory // preprocessor.geometry.n_x)
     if config.augment == "auto" and config.flip == "auto" and _FEWEST_TO_MIRROR <= len(indices) < MANY:
-        m = min(len(indices), max(_FEWEST_TO_MIRROR, min(_PICTURES_TO_MIRROR, room)))
+        m = min(len(indices), max(_FEWEST_TO_MIRROR, min(_IMAGES_TO_MIRROR, room)))
         errors = _mirroring(dataset, indices, m, preprocessor, seed)
         flip = errors["mirrored"] <= errors["as they are"] + 2 * _standard_error(errors["as they are"], m)
         return resolve_augmentation(replace(config, flip=flip), len(indices)), errors
@@ -72,7 +72,7 @@ def resolve_by_trial(
     source, validation = (
         MemoryBatches(dataset.take(rows), dataset.labels[rows], preprocessor)
         for rows in (
-            np.sort(rng.permutation(indices)[: min(_PICTURES, room)]),
+            np.sort(rng.permutation(indices)[: min(_IMAGES, room)]),
             np.sort(rng.permutation(judges)[: min(_JUDGES, room)]),
         )
     )
@@ -95,7 +95,7 @@ def _standard_error(share: float, m: int) -> float:
 def _mirroring(
     dataset: Dataset, indices: np.ndarray, m: int, preprocessor: Preprocessor, seed: int
 ) -> dict[str, float]:
-    """Learn from each half of m training pictures; return the errors on the other half, as it is and mirrored."""
+    """Learn from each half of m training images; return the errors on the other half, as it is and mirrored."""
     rng = np.random.default_rng([seed, 0, 0, _TRYING])
     rows = np.sort(rng.permutation(indices)[:m])
     images, labels = dataset.take(rows), dataset.labels[rows]
@@ -113,7 +113,7 @@ def _mirroring(
 def _errors(
     source: MemoryBatches, judges: Sequence[MemoryBatches], n_classes: int, training: TrainingConfig
 ) -> list[float]:
-    """Return the share of each of some sets of pictures that a small network gets wrong."""
+    """Return the share of each of some sets of images that a small network gets wrong."""
     from threadpoolctl import threadpool_limits
 
     network = NetworkConfig(hidden=(128,))

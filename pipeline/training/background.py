@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 
-_UNITS, _PICTURES = 36, 1_000  # at most, in a look
+_UNITS, _IMAGES = 36, 1_000  # at most, in a look
 
 _OWN_FAULT = "The training failed for a reason of its own; the terminal that runs the app says more."
 
@@ -84,7 +84,7 @@ class Look:
     W : ndarray of shape (n, n_x)
         Weights of the first units of layer 1, as they look at pixels.
     confusion : ndarray of shape (n_classes, n_classes), int, or None
-        Row: true class; column: answer; of at most 1,000 validation pictures, where there are any.
+        Row: true class; column: answer; of at most 1,000 validation images, where there are any.
     """
 
     epoch: int
@@ -229,7 +229,7 @@ class Training:
     def _work(self) -> None:
         try:
             if self._next_task(preparing=True):
-                self.stage = "Reading the pictures"
+                self.stage = "Reading the images"
                 run = self._make()
                 with run.dataset:
                     self._drive(run)
@@ -327,7 +327,7 @@ class Training:
     def _look_at(self, run: TrainingRun, records: Iterator[EpochRecord]) -> None:
         """Look at the weights as they are now, not at the best ones so far: what moves is to be seen."""
         if self._validation is None:
-            rows = run.dataset.indices("validation")[:_PICTURES]
+            rows = run.dataset.indices("validation")[:_IMAGES]
             self._validation = run.dataset.take(rows), run.dataset.labels[rows]
         state, n_classes = replace(run.state, best=None), len(run.dataset.classes)
         classifier = ImageClassifier.from_state(state, run.preprocessor, run.dataset.classes)

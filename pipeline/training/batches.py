@@ -1,8 +1,8 @@
-"""Batches of preprocessed pictures for the training loop, from memory or, where they are too many, from the file.
+"""Batches of preprocessed images for the training loop, from memory or, where they are too many, from the file.
 
-Pictures stay 8-bit; a batch becomes floating point only when it is its turn. Both sources yield every example once
+Images stay 8-bit; a batch becomes floating point only when it is its turn. Both sources yield every example once
 per epoch in an order that depends on the seed alone. From the file, whole chunks are read in random order into a
-window of bounded size and shuffled there, while a thread already fills the next window. Where pictures are augmented,
+window of bounded size and shuffled there, while a thread already fills the next window. Where images are augmented,
 a thread prepares the next batch while the network is at work on this one.
 """
 
@@ -24,7 +24,7 @@ from pipeline.preprocess import Preprocessor
 Rows = tuple[NDArray[np.uint8], NDArray[np.integer]]
 
 
-def picture_batches(
+def image_batches(
     dataset: Dataset,
     split: str,
     preprocessor: Preprocessor,
@@ -32,8 +32,8 @@ def picture_batches(
     memory: int,
     augmentation: AugmentConfig | None = None,
     dtype: str = "float32",
-) -> PictureBatches:
-    """Return the batches of one split, held in memory where its pictures take at most `memory` bytes.
+) -> ImageBatches:
+    """Return the batches of one split, held in memory where its images take at most `memory` bytes.
 
     Parameters
     ----------
@@ -42,14 +42,14 @@ def picture_batches(
         Name of a split.
     preprocessor : Preprocessor
     memory : int
-        Bytes that the pictures may take.
+        Bytes that the images may take.
     augmentation : AugmentConfig, optional
         Resolved; applied to shuffled batches only, never to those in order.
     dtype : str
         Of X.
     """
     indices = dataset.indices(split)
-    batches: PictureBatches
+    batches: ImageBatches
     if len(indices) * preprocessor.geometry.n_x <= memory:
         batches = MemoryBatches(*dataset.read(split), preprocessor, dtype)
     else:
@@ -58,8 +58,8 @@ def picture_batches(
     return batches
 
 
-class PictureBatches(ABC):
-    """A `model.batches.BatchSource` of pictures, whichever way their rows of pixels come.
+class ImageBatches(ABC):
+    """A `model.batches.BatchSource` of images, whichever way their rows of pixels come.
 
     Attributes
     ----------
@@ -78,10 +78,10 @@ class PictureBatches(ABC):
 
     @abstractmethod
     def rows(self, batch_size: int, order: Sequence[int] | None) -> Generator[Rows, None, None]:
-        """Yield (pixels, labels) of every picture once; the pixels may be a buffer that the next ones overwrite."""
+        """Yield (pixels, labels) of every image once; the pixels may be a buffer that the next ones overwrite."""
 
     def batches(self, batch_size: int, order: Sequence[int] | None) -> Iterator[Batch]:
-        """Yield every picture once; see `model.batches.BatchSource`."""
+        """Yield every image once; see `model.batches.BatchSource`."""
         if order is not None and self.augmentation:
             yield from ahead(self._augmented(batch_size, order, self.augmentation))
             return
@@ -116,8 +116,8 @@ def ahead(batches: Generator[Batch, None, None]) -> Iterator[Batch]:
             batches.close()
 
 
-class MemoryBatches(PictureBatches):
-    """Batches from pictures in memory.
+class MemoryBatches(ImageBatches):
+    """Batches from images in memory.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class MemoryBatches(PictureBatches):
         self._pixels = images.reshape(len(images), self.n_x)
 
     def rows(self, batch_size: int, order: Sequence[int] | None) -> Generator[Rows, None, None]:
-        """Yield (pixels, labels) of every picture once."""
+        """Yield (pixels, labels) of every image once."""
         m = len(self.labels)
         if order is None or batch_size >= m:  # in a single batch the order means nothing, and nothing need be copied
             for part in split_evenly(m, batch_size):
@@ -149,7 +149,7 @@ class MemoryBatches(PictureBatches):
             yield pixels, self.labels[chosen]
 
 
-class FileBatches(PictureBatches):
+class FileBatches(ImageBatches):
     """Batches read from the data set file while training goes on.
 
     Parameters
@@ -160,7 +160,7 @@ class FileBatches(PictureBatches):
         Rows of the data set, ascending.
     preprocessor : Preprocessor
     memory : int
-        Bytes for pictures: the window in use, the one being read, and the copy between them.
+        Bytes for images: the window in use, the one being read, and the copy between them.
     dtype : str
     """
 
@@ -181,7 +181,7 @@ class FileBatches(PictureBatches):
         self._per_window = max(1, memory // (3 * chunk * self.n_x))
 
     def rows(self, batch_size: int, order: Sequence[int] | None) -> Generator[Rows, None, None]:
-        """Yield (pixels, labels) of every picture once."""
+        """Yield (pixels, labels) of every image once."""
         sizes = iter([part.stop - part.start for part in split_evenly(len(self.labels), batch_size)])
         size = next(sizes)
         pixels, labels = np.empty((0, self.n_x), np.uint8), self.labels[:0]
@@ -210,7 +210,7 @@ class FileBatches(PictureBatches):
             yield coming.result()
 
     def _read(self, window: list[slice], places: np.ndarray) -> Rows:
-        """Read chunks, the k-th picture of them going to places[k]."""
+        """Read chunks, the k-th image of them going to places[k]."""
         pixels, labels = np.empty((len(places), self.n_x), np.uint8), np.empty(len(places), self.labels.dtype)
         at = 0
         for chunk in window:

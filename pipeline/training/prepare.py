@@ -1,4 +1,4 @@
-"""From pictures to a prepared run, which trains when its epochs are taken.
+"""From images to a prepared run, which trains when its epochs are taken.
 
     run = prepare("photos/", Path("runs/first"))
     for record in run.epochs():
@@ -6,7 +6,7 @@
     result = run.finish()
 
 A run folder holds model.h5 (the classifier), checkpoint.h5 (to resume from), config.toml, history.csv, metrics.json,
-report.html and filters.png; data.h5 too, where the pictures did not come from a data set already.
+report.html and filters.png; data.h5 too, where the images did not come from a data set already.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from pipeline.classifier import ImageClassifier
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
-from pipeline.evaluation.scores import pictures
 from pipeline.images.augment import MANY, AugmentConfig
 from pipeline.ingestion.ingest import ingest
 from pipeline.preprocess import Preprocessor
@@ -50,7 +49,7 @@ def prepare(
     progress: Callable[..., Any] | None = None,
     **settings: Any,
 ) -> TrainingRun:
-    """Read the pictures, fit the preprocessing and initialise the network.
+    """Read the images, fit the preprocessing and initialise the network.
 
     Parameters
     ----------
@@ -59,11 +58,11 @@ def prepare(
     folder : str or Path
         The run folder to make.
     data : DataConfig, optional
-        How pictures are read and split.
+        How images are read and split.
     recipe : Recipe, optional
         How the network is made and trained.
     start_from : str or Path, optional
-        A model file to train further, with its pictures' geometry, its classes and its layers; of `recipe.network` only
+        A model file to train further, with its images' geometry, its classes and its layers; of `recipe.network` only
         the dropout counts. Gone with the folding are its batch normalisation and its optimiser's moments. A learning
         rate left at "auto" is a tenth of the usual.
     overwrite : bool
@@ -92,7 +91,7 @@ def prepare(
             opened = open_source(source, data.group_by if data else "")
             if not any(sample.label for sample in opened.samples):
                 raise InputError(
-                    f"{opened.location}: has no classes; it needs two or more, with one folder of pictures for each"
+                    f"{opened.location}: has no classes; it needs two or more, with one folder of images for each"
                 )
             ingested = ingest(opened, data_path, data, geometry=geometry, jobs=jobs, progress=progress)
         dataset = Dataset.open(data_path)
@@ -109,7 +108,7 @@ def prepare(
 
 
 def _check_settled(dataset: Dataset, data: DataConfig, source: str | Path) -> None:
-    """Refuse settings of how pictures are read and split, where that was settled when they were ingested."""
+    """Refuse settings of how images are read and split, where that was settled when they were ingested."""
     settled = {**dataset.config, **geometry_settings(dataset.geometry)}
     asked = [
         field.name
@@ -152,11 +151,11 @@ def begin(
     """
     indices = dataset.indices("train")
     if not len(indices):
-        raise InputError(f"{source}: has no labelled training pictures; a training needs some of two classes or more")
+        raise InputError(f"{source}: has no labelled training images; a training needs some of two classes or more")
     network, parameters = recipe.network, None
     contrast = initial.preprocessor.contrast if initial else recipe.training.normalize_contrast
     preprocessor = Preprocessor(dataset.geometry, contrast)
-    preprocessor = preprocessor.fitted(pictures(dataset, indices))
+    preprocessor = preprocessor.fitted(dataset.iterate(indices))
     augmentation, trial = resolve_by_trial(
         recipe.augmentation, dataset, preprocessor, seed=recipe.training.seed, memory=recipe.memory
     )
@@ -195,9 +194,9 @@ def begin(
 
 
 def _resolve_epochs(training: TrainingConfig, augmentation: AugmentConfig, m: int) -> TrainingConfig:
-    """Train longer where many pictures are varied: no picture comes twice, and there is more to learn.
+    """Train longer where many images are varied: no image comes twice, and there is more to learn.
 
-    On MNIST, 20 epochs in place of 12 brought 99.28 to 99.51 % of the validation pictures with 1024-512, and 99.27 to
+    On MNIST, 20 epochs in place of 12 brought 99.28 to 99.51 % of the validation images with 1024-512, and 99.27 to
     99.44 % with 512-256 (one seed).
     """
     many = augmentation.is_on and m >= MANY
@@ -205,7 +204,7 @@ def _resolve_epochs(training: TrainingConfig, augmentation: AugmentConfig, m: in
 
 
 def _check_fits(initial: ImageClassifier, dataset: Dataset, source: str) -> None:
-    """Refuse to train a model further on other classes or pictures of another shape."""
+    """Refuse to train a model further on other classes or images of another shape."""
     if dataset.classes != initial.classes:
         raise InputError(
             f"{source}: has the classes {', '.join(dataset.classes)}; the model to start from knows "
@@ -213,6 +212,6 @@ def _check_fits(initial: ImageClassifier, dataset: Dataset, source: str) -> None
         )
     if dataset.geometry != initial.geometry:
         raise InputError(
-            f"{source}: its pictures are {dataset.geometry.to_json()}, the model to start from takes "
-            f"{initial.geometry.to_json()}; give the folder of pictures instead"
+            f"{source}: its images are {dataset.geometry.to_json()}, the model to start from takes "
+            f"{initial.geometry.to_json()}; give the folder of images instead"
         )

@@ -36,9 +36,9 @@ from pipeline.preprocess import Preprocessor
 _PRETRAINING = 2  # tells this use of the seed from others
 _ROOM = 8  # pixels
 _SAME = 0.5  # least median cosine of a model's filters with what its pretraining gave: training turns them a little
-_EXAMPLES = 2_000  # training pictures that W1 is scaled on
+_EXAMPLES = 2_000  # training images that W1 is scaled on
 _RATE_ENLARGED = 0.1
-_UNLABELLED = 8_000  # variations of training pictures that layers 2 and 3 learn from
+_UNLABELLED = 8_000  # variations of training images that layers 2 and 3 learn from
 _BATCH = 256
 
 
@@ -49,16 +49,16 @@ def resolve_pretraining(
     geometry: Geometry,
     photographs: str | Path | None,
 ) -> TrainingConfig:
-    """Resolve ``pretrain = auto``: sparse filtering where training pictures are shifted, else none.
+    """Resolve ``pretrain = auto``: sparse filtering where training images are shifted, else none.
 
-    Edges are local. Where every picture is shifted a little each time, a network that starts with them was as good as
-    one that starts at random, or better; where pictures never moved, it was 3 points worse on 40 well-centred faces
-    (the figures are in docs/edges.md). Not for pictures under 8 pixels a side, which have no room for an edge. Naming
+    Edges are local. Where every image is shifted a little each time, a network that starts with them was as good as
+    one that starts at random, or better; where images never moved, it was 3 points worse on 40 well-centred faces
+    (the figures are in docs/edges.md). Not for images under 8 pixels a side, which have no room for an edge. Naming
     `photographs`, or `pretrain_layers` above 1, asks for it too.
 
-    Where pictures are larger than the crops that filters are learned from, so that these are enlarged, layer 1 has 0.1
+    Where images are larger than the crops that filters are learned from, so that these are enlarged, layer 1 has 0.1
     of the learning rate unless `layer_rates` says otherwise: at 0.3, hardly any edges were left of those for 64 x 64
-    pictures in colour.
+    images in colour.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def learn_first_layer(
     state : TrainingState
         Its configuration says how; left as it is.
     dataset : Dataset
-        Its training pictures only set the scale of each unit.
+        Its training images only set the scale of each unit.
     preprocessor : Preprocessor
         Fitted.
     photographs : str or Path, optional
@@ -126,22 +126,22 @@ def learn_first_layer(
 
 
 def learn_upper_layers(state: TrainingState, source: BatchSource, shape: tuple[int, int, int], *, varied: bool) -> None:
-    """Fill in layers 2 to `pretrain_layers`: learned without labels from the training pictures, varied as in training.
+    """Fill in layers 2 to `pretrain_layers`: learned without labels from the training images, varied as in training.
 
     Parameters
     ----------
     state : TrainingState
         With layer 1 filled in.
     source : BatchSource
-        Of the training pictures.
+        Of the training images.
     shape : (height, width, channels)
     varied : bool
-        Whether the source varies the pictures: then several variations of each are used, 8,000 in all.
+        Whether the source varies the images: then several variations of each are used, 8,000 in all.
 
     Raises
     ------
     InputError
-        When the pictures show layer 1 nothing to learn from.
+        When the images show layer 1 nothing to learn from.
     """
     parameters, training = state.parameters, state.training
     W1, widths = parameters[1].W, parameters.layer_dims[2 : training.pretrain_layers + 1]

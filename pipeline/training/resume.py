@@ -55,7 +55,7 @@ def _resumed(
     geometry, augmentation = Geometry(**extra["geometry"]), AugmentConfig(**extra["augmentation"])
     preprocessor = Preprocessor(geometry, bool(extra["contrast"]), arrays["shift"].reshape(-1, 1), extra["scale"])
     if not (math.isfinite(preprocessor.scale) and len(arrays["shift"]) == geometry.n_x):
-        raise TypeError("the preprocessing does not fit the pictures")
+        raise TypeError("the preprocessing does not fit the images")
     dataset = Dataset.open(data_path)
     try:
         if dataset.fingerprint != extra["fingerprint"] or dataset.geometry != geometry:

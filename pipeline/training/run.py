@@ -43,7 +43,7 @@ from pipeline.images.augment import AugmentConfig
 from pipeline.images.geometry import Geometry
 from pipeline.ingestion.ingest import IngestReport
 from pipeline.preprocess import Preprocessor
-from pipeline.training.batches import picture_batches
+from pipeline.training.batches import image_batches
 from pipeline.training.pretrain import learn_first_layer, learn_upper_layers
 from pipeline.training.run_folder import bring_back, forget_replaced
 
@@ -58,7 +58,7 @@ _SPLITS = ("train", "validation", "test")
 class TrainingResult:
     """What came out of a run: the classifier, its scores by split, and the baselines on the split `judged_on`.
 
-    `seen_before` counts pictures of that split that took part in the training of the model this one started from.
+    `seen_before` counts images of that split that took part in the training of the model this one started from.
     `first_layer` says what the units of layer 1 are; where it was pretrained, `first_layer_change` is how far the
     training with labels moved it: ||W1 - before|| / ||before||.
     """
@@ -101,7 +101,7 @@ class TrainingRun:
         self._timed: dict[int, float] = {}  # seconds a step, by threads
 
     def _batches(self, split: str, augmentation: AugmentConfig | None = None) -> BatchSource:
-        return picture_batches(
+        return image_batches(
             self.dataset,
             split,
             self.preprocessor,
@@ -125,7 +125,7 @@ class TrainingRun:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Pictures in each split."""
+        """Images in each split."""
         return {split: len(self.dataset.indices(split)) for split in _SPLITS}
 
     def estimate_seconds(self) -> float:
@@ -139,7 +139,7 @@ class TrainingRun:
     def quickest_threads(self) -> int:
         """Return with how many BLAS threads a training step is quicker, 1 or all cores, by trying.
 
-        It depends on more than its size: on a processor that has other work, varying pictures among it, threads that
+        It depends on more than its size: on a processor that has other work, varying images among it, threads that
         wait for one another are slower than one.
         """
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -247,7 +247,7 @@ class TrainingRun:
                 "started_from": self.started_from,
                 "pretrain_on": self.pretrain_on,
                 "data_fingerprint": self.dataset.fingerprint,
-                "pictures": self.counts,
+                "images": self.counts,
                 "epochs_trained": self.state.epoch,
                 "network_as_trained": asdict(self.state.network),
                 "augmentation": asdict(self.augmentation),
@@ -290,7 +290,7 @@ class TrainingRun:
             first_layer_change=self._first_layer_change(),
         )
         self._write_tables(result)
-        W1, title = classifier.parameters[1].W, f"First layer of {self.folder.name}: one picture per unit"
+        W1, title = classifier.parameters[1].W, f"First layer of {self.folder.name}: one image per unit"
         figure = draw_filters(W1, classifier.geometry.shape, title=title, scores=result.first_layer)
         save_figure(figure, self.folder / "filters.png")
         mistakes = report.find_mistakes(self.dataset, *predictions[judged_on])
@@ -361,5 +361,5 @@ def geometry_settings(geometry: Geometry) -> dict[str, Any]:
 
 
 def _keys(dataset: Dataset, split: str) -> NDArray[np.uint64]:
-    """Return the first 8 bytes of the SHA-256 of the picture files of a split, as in `ImageClassifier.seen`."""
+    """Return the first 8 bytes of the SHA-256 of the image files of a split, as in `ImageClassifier.seen`."""
     return np.ascontiguousarray(dataset.sha256[dataset.indices(split)][:, :8]).view(">u8")[:, 0].astype(np.uint64)

@@ -22,11 +22,11 @@ class RunSummary:
     judged_on : str
         The split of the figures below; empty where nothing was measured (an interrupted run).
     m : int
-        Pictures in that split.
+        Images in that split.
     accuracy, low, high : float
         Share of them that are right, and its 95% interval.
     baselines : tuple of (str, float)
-        Accuracy of simple methods on the same pictures.
+        Accuracy of simple methods on the same images.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """What would a careless split have made one believe? Trains the same network on both splits of one data set.
 
-A random split that is blind to copies and groups lets pictures of the same thing, or the same person, stand on both
-sides; the accuracy it shows is one that new pictures will not give.
+A random split that is blind to copies and groups lets images of the same thing, or the same person, stand on both
+sides; the accuracy it shows is one that new images will not give.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def compare_with_naive_split(
             )
         if (dataset.group < 0).all():
             raise InputError(
-                f"{data}: no pictures belong together, so there is nothing to compare; ingest with --group-by"
+                f"{data}: no images belong together, so there is nothing to compare; ingest with --group-by"
             )
         begin_training()
         probabilities, labels, _ = split_probabilities(classifier, dataset, "test")
@@ -79,6 +79,6 @@ def compare_with_naive_split(
 
 
 def _batch_size(classifier: ImageClassifier, dataset: Dataset) -> int:
-    """Return the batch size that was used, or all training pictures where the naive split has fewer."""
+    """Return the batch size that was used, or all training images where the naive split has fewer."""
     assert classifier.training.batch_size != "auto"
     return min(classifier.training.batch_size, len(dataset.indices("train")))

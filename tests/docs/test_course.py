@@ -1,4 +1,4 @@
-"""The page about the course: its code runs as it stands, and the functions, files and picture it names exist."""
+"""The page about the course: its code runs as it stands, and the functions, files and image it names exist."""
 
 import importlib
 import re

@@ -1,6 +1,6 @@
 """Feed damaged and hostile files to everything that reads files, in a process with limits.
 
-    python tests/fuzz/fuzz.py pictures --examples 10000 --seed 1
+    python tests/fuzz/fuzz.py images --examples 10000 --seed 1
 
 Every example is a good file with some bytes changed, cut out, put in or moved, or an archive or a table made of bad
 parts. It must be read, or refused with the reader's own error: any other exception, a crash, more than `--seconds` for
@@ -39,7 +39,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.cli.describe import describe_model
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
-from pipeline.images.decode import ERROR_CODES, PictureError, decode, measure, open_picture
+from pipeline.images.decode import ERROR_CODES, ImageError, decode, measure, open_image
 from pipeline.images.geometry import Geometry
 from pipeline.ingestion.ingest import ingest
 from pipeline.sources.open import open_source
@@ -54,8 +54,8 @@ def photo(width: int = 61, height: int = 47) -> Image.Image:
     return Image.fromarray(load_sample_image("china.jpg")).resize((width, height))
 
 
-def pictures() -> dict[str, bytes]:
-    """Return good picture files of many kinds, by name."""
+def images() -> dict[str, bytes]:
+    """Return good image files of many kinds, by name."""
     rgb = photo()
     gray, alpha = rgb.convert("L"), rgb.convert("RGBA")
     alpha.putalpha(gray)
@@ -100,7 +100,7 @@ def pictures() -> dict[str, bytes]:
         stream = io.BytesIO()
         if "append_images" in options:
             options["append_images"] = [frame.copy() for frame in frames]
-        image.copy().save(stream, format, **options)  # copies, since Pillow keeps the options with the picture
+        image.copy().save(stream, format, **options)  # copies, since Pillow keeps the options with the image
         found[name] = stream.getvalue()
     try:
         import pillow_heif
@@ -112,19 +112,19 @@ def pictures() -> dict[str, bytes]:
     return {**found, "heic": stream.getvalue()}
 
 
-def folder_of_pictures(work: Path) -> Path:
-    """Write class folders of twelve pictures each."""
+def folder_of_images(work: Path) -> Path:
+    """Write class folders of twelve images each."""
     for name in ("cat", "dog"):
-        (work / "pictures" / name).mkdir(parents=True, exist_ok=True)
+        (work / "images" / name).mkdir(parents=True, exist_ok=True)
         for i in range(12):
-            photo(16 + i, 16).save(work / "pictures" / name / f"{i}.png")
-    (work / "pictures" / "cat" / "note.txt").write_text("not a picture")
-    return work / "pictures"
+            photo(16 + i, 16).save(work / "images" / name / f"{i}.png")
+    (work / "images" / "cat" / "note.txt").write_text("not an image")
+    return work / "images"
 
 
 def zip_files(work: Path) -> dict[str, bytes]:
     """Return good archives: plain, packed, and with a manifest."""
-    root, found = folder_of_pictures(work), {}
+    root, found = folder_of_images(work), {}
     names = {path.relative_to(root).as_posix(): path.read_bytes() for path in sorted(root.rglob("*.*"))}
     table = "path,label,split\n" + "".join(f"{n},{n[:3]},{('train', 'test')[i % 2]}\n" for i, n in enumerate(names))
     for name, packing, more in (("stored", 0, {}), ("deflated", 8, {}), ("manifest", 8, {"table.csv": table.encode()})):
@@ -137,10 +137,10 @@ def zip_files(work: Path) -> dict[str, bytes]:
 
 
 def manifests(work: Path) -> dict[str, bytes]:
-    """Return good tables of pictures."""
-    root = folder_of_pictures(work)
+    """Return good tables of images."""
+    root = folder_of_images(work)
     rows = [
-        f"pictures/{p.relative_to(root).as_posix()},{p.parent.name},train,{i // 3}"
+        f"images/{p.relative_to(root).as_posix()},{p.parent.name},train,{i // 3}"
         for i, p in enumerate(sorted(root.rglob("*.png")))
     ]
     text = "path,label,split,group\n" + "\n".join(rows) + "\n"
@@ -150,7 +150,7 @@ def manifests(work: Path) -> dict[str, bytes]:
 
 def data_sets(work: Path) -> dict[str, bytes]:
     """Return a data set of this project, and the same with groups and near duplicates."""
-    root = folder_of_pictures(work)
+    root = folder_of_images(work)
     ingest(root, work / "a.h5")
     ingest(root, work / "b.h5", geometry=Geometry(16, 16, "gray"), into="test")
     return {name: (work / name).read_bytes() for name in ("a.h5", "b.h5")}
@@ -200,7 +200,7 @@ def run_files(work: Path, name: str) -> dict[str, bytes]:
     for kind, batch_norm, average in (("plain", False, 0.0), ("normalised", True, 0.9)):
         network = NetworkConfig(hidden=(7, 5), batch_norm=batch_norm)
         training = TrainingConfig(epochs=2, pretrain="none", average=average)
-        run = prepare(folder_of_pictures(work), work / kind, network=network, training=training)
+        run = prepare(folder_of_images(work), work / kind, network=network, training=training)
         with run.dataset:
             list(run.epochs())
             run.finish()
@@ -302,7 +302,7 @@ NAMES = st.one_of(
 
 def hostile_zips() -> st.SearchStrategy[tuple[str, bytes]]:
     """Make archives of members with bad names and contents, and headers that say something else."""
-    good = pictures()
+    good = images()
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as archive:
         archive.writestr("a/b.png", good["png"])
@@ -359,7 +359,7 @@ CELLS = st.one_of(
             "label",
             "split",
             "group",
-            "pictures/cat/1.png",
+            "images/cat/1.png",
             "/etc/passwd",
             "../x",
             "",
@@ -372,7 +372,7 @@ CELLS = st.one_of(
             "x" * 200_000,
             "-1",
             "é",
-            "pictures/dog",
+            "images/dog",
             "/dev/zero",
             "nan",
         ]
@@ -404,20 +404,20 @@ def checked(error: Exception) -> str:
     return code or "refused"
 
 
-def read_picture(path: Path) -> str:
-    """Decode a picture in every way there is."""
+def read_image(path: Path) -> str:
+    """Decode an image in every way there is."""
     data, outcomes = path.read_bytes(), set()
-    for read in (partial(decode, geometry=GEOMETRY), measure, partial(open_picture, draft=16)):
+    for read in (partial(decode, geometry=GEOMETRY), measure, partial(open_image, draft=16)):
         try:
             read(data)
             outcomes.add("ok")
-        except PictureError as error:
+        except ImageError as error:
             outcomes.add(checked(error))
     return "/".join(sorted(outcomes - {"ok"})) or "ok"
 
 
 def read_source(path: Path) -> str:
-    """List a source of pictures, and read them."""
+    """List a source of images, and read them."""
     source, outcomes = open_source(path), Counter()
     for sample in source.samples[:40]:
         try:
@@ -425,7 +425,7 @@ def read_source(path: Path) -> str:
             if isinstance(data, bytes):
                 decode(data, GEOMETRY)
             outcomes["ok"] += 1
-        except PictureError as error:
+        except ImageError as error:
             checked(error)
             outcomes["some rejected"] += 1
     return "ok" if set(outcomes) <= {"ok"} else "some rejected"
@@ -459,7 +459,7 @@ def read_checkpoint(path: Path) -> str:
 
 Files = Callable[[Path], dict[str, bytes]]
 TARGETS: dict[str, tuple[Files, str, Callable[[Path], str]]] = {
-    "pictures": (lambda work: pictures(), "case.img", read_picture),
+    "images": (lambda work: images(), "case.img", read_image),
     "archives": (zip_files, "case.zip", read_source),
     "manifests": (manifests, "case.csv", read_source),
     "data_sets": (data_sets, "case.h5", read_data_set),

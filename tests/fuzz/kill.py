@@ -1,6 +1,6 @@
 """Kill ingestions and trainings with SIGKILL at moments of chance, and look at what they leave.
 
-    python tests/fuzz/kill.py ingest --count 50 --pictures 3000
+    python tests/fuzz/kill.py ingest --count 50 --images 3000
     python tests/fuzz/kill.py train --count 50
 
 After every kill, each file under a target's name must be whole; what is started again must end with the data set, or
@@ -66,7 +66,7 @@ def killed(seconds: float, *words: object) -> bool:
     return False
 
 
-def pictures(folder: Path, m: int) -> Path:
+def images(folder: Path, m: int) -> Path:
     """Write two classes of parts of a photograph, m in all."""
     from sklearn.datasets import load_sample_image
 
@@ -80,7 +80,7 @@ def pictures(folder: Path, m: int) -> Path:
 
 
 def content(path: Path) -> list[np.ndarray]:
-    """Return all that a data set holds, but where its pictures were."""
+    """Return all that a data set holds, but where its images were."""
     with Dataset.open(path) as data:
         return [data.X, data.labels, data.split, data.group, data.sha256, data.sizes, data.paths, data.measures]
 
@@ -114,7 +114,7 @@ def kill_often(
 
 def kill_ingest(work: Path, count: int, m: int, rng: random.Random) -> Counter[str]:
     """Kill an ingestion, again and again: its target must be absent or equal to that of an undisturbed one."""
-    source, expected, target = pictures(work / "pictures", m), work / "expected.h5", work / "target.h5"
+    source, expected, target = images(work / "images", m), work / "expected.h5", work / "target.h5"
     settings = ("--size", "24", "--exact", "--jobs", "1", "--overwrite")
     took = to_the_end("ingest", source, expected, *settings)
     good = content(expected)
@@ -140,7 +140,7 @@ def kill_train(work: Path, count: int, m: int, rng: random.Random) -> Counter[st
 
     Half of the trainings begin over a run that is there already.
     """
-    source, runs = pictures(work / "pictures", m), work / "runs"
+    source, runs = images(work / "images", m), work / "runs"
     settings = ("--size", "16", "--hidden", "64,32", "--epochs", EPOCHS, "--threads", "1", "--pretrain", "none")
     words = ("train", source, "--runs", runs, *settings, "--name")
     took = to_the_end(*words, "expected")
@@ -188,12 +188,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("what", choices=("ingest", "train"))
     parser.add_argument("--count", type=int, default=50, help="kills")
-    parser.add_argument("--pictures", type=int, default=400)
+    parser.add_argument("--images", type=int, default=400)
     parser.add_argument("--seed", type=int, help="of the moments; other ones each time without")
     arguments = parser.parse_args()
     work = {"ingest": kill_ingest, "train": kill_train}[arguments.what]
     with tempfile.TemporaryDirectory() as folder:
-        seen = work(Path(folder), arguments.count, arguments.pictures, random.Random(arguments.seed))
+        seen = work(Path(folder), arguments.count, arguments.images, random.Random(arguments.seed))
     print(json.dumps({"what": arguments.what, **seen}))
 
 

@@ -16,7 +16,7 @@ import pytest
 
 SCRIPT = Path(__file__).with_name("fuzz.py")
 EXAMPLES = {
-    "pictures": 250,
+    "images": 250,
     "archives": 60,
     "manifests": 120,
     "data_sets": 120,
@@ -47,7 +47,7 @@ def test_no_file_does_harm(what, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("what", ["ingest", "train"])
 def test_killed_at_any_moment_nothing_is_half_written_and_the_end_is_the_same(what):
-    command = [sys.executable, str(SCRIPT.with_name("kill.py")), what, "--count", "4", "--pictures", "120"]
+    command = [sys.executable, str(SCRIPT.with_name("kill.py")), what, "--count", "4", "--images", "120"]
     child = subprocess.run(command, capture_output=True, text=True)
     assert child.returncode == 0, child.stderr[-3000:]
     assert json.loads(child.stdout)["killed"]

@@ -16,7 +16,7 @@ from model.storage.checkpoint import FormatError
 from model.storage.hdf5 import write_attribute
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
-from pipeline.images.decode import PictureError
+from pipeline.images.decode import ImageError
 from pipeline.training.resume import resume
 
 
@@ -51,7 +51,7 @@ def test_identity_follows_the_weights(run_path):
     assert dataclasses.replace(classifier, parameters=parameters).model_id != classifier.model_id
 
 
-def test_one_picture_and_many_get_the_same_probabilities(run_path, faces):
+def test_one_image_and_many_get_the_same_probabilities(run_path, faces):
     classifier = ImageClassifier.load(run_path)
     paths = sorted((faces / "face").iterdir())[:70]
     images = np.stack([np.asarray(Image.open(path)) for path in paths])[..., None]
@@ -77,8 +77,8 @@ def test_classify_takes_any_size_and_colour(run_path, faces):
 
 
 def test_classify_says_why_not(run_path, tmp_path):
-    (tmp_path / "text.jpg").write_text("not a picture")
-    with pytest.raises(PictureError) as caught:
+    (tmp_path / "text.jpg").write_text("not an image")
+    with pytest.raises(ImageError) as caught:
         ImageClassifier.load(run_path).classify(tmp_path / "text.jpg")
     assert caught.value.code == "not_an_image"
 

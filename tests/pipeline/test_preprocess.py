@@ -1,4 +1,4 @@
-"""From pictures to columns of X."""
+"""From images to columns of X."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def test_fitted_inputs_are_centred_per_pixel_with_one_overall_spread(lfw_images)
     assert X.std() == pytest.approx(1, abs=1e-4)
 
 
-def test_contrast_is_per_picture_and_undoes_dimming(lfw_images):
-    picture = lfw_images[:20, ..., None]
-    dimmed = (picture // 2 + 40).astype(np.uint8)
+def test_contrast_is_per_image_and_undoes_dimming(lfw_images):
+    image = lfw_images[:20, ..., None]
+    dimmed = (image // 2 + 40).astype(np.uint8)
     preprocessor = Preprocessor(GEOMETRY, contrast=True)
-    X = preprocessor.apply(picture)
+    X = preprocessor.apply(image)
 
-    x = picture[3].ravel() / 255
+    x = image[3].ravel() / 255
     np.testing.assert_allclose(X[:, 3], (x - x.mean()) / np.sqrt(x.var() + CONTRAST_FLOOR), atol=1e-5)
     assert np.abs(preprocessor.apply(dimmed) - X).mean() < 0.1 * np.abs(X).mean()
 
@@ -57,10 +57,10 @@ def test_folding_changes_no_probability(lfw_images, contrast):
     )
 
 
-def test_wrong_pictures_are_refused(lfw_images):
+def test_wrong_images_are_refused(lfw_images):
     with pytest.raises(ValueError, match="expected"):
         Preprocessor(GEOMETRY).apply(lfw_images[:, :20, :20, None])
     with pytest.raises(ValueError, match="uint8"):
         Preprocessor(GEOMETRY).apply(lfw_images[..., None] / 255)
-    with pytest.raises(ValueError, match="no pictures"):
+    with pytest.raises(ValueError, match="no images"):
         Preprocessor(GEOMETRY).fitted([])

@@ -167,22 +167,22 @@ def test_a_cluster_reads_data_sets_and_resumes(run_path, cluster, capsys):
 
 
 def test_what_cannot_work_is_said(capsys, run_path, faces):
-    picture = str(next(faces.rglob("*.png")))
-    assert main(["predict", str(run_path), picture, "--workers", "2"]) == 2
+    image = str(next(faces.rglob("*.png")))
+    assert main(["predict", str(run_path), image, "--workers", "2"]) == 2
     assert "--workers: give an output file" in capsys.readouterr().err
-    assert main(["predict", str(run_path), picture, "-o", "out.csv", "--workers", "0"]) == 2
+    assert main(["predict", str(run_path), image, "-o", "out.csv", "--workers", "0"]) == 2
     assert "give 1 or more" in capsys.readouterr().err
     pytest.importorskip("distributed")
-    assert main(["predict", str(run_path), picture, "-o", "out.csv", "--dask", "nonsense://x"]) == 2
+    assert main(["predict", str(run_path), image, "-o", "out.csv", "--dask", "nonsense://x"]) == 2
     assert "--dask nonsense://x: there is no scheduler" in capsys.readouterr().err
     assert not Path("out.csv.parts").exists()
 
 
 def test_a_missing_extra_is_named(capsys, run_path, faces, monkeypatch):
-    picture = str(next(faces.rglob("*.png")))
+    image = str(next(faces.rglob("*.png")))
     monkeypatch.setitem(sys.modules, "distributed", None)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    assert main(["predict", str(run_path), picture, "-o", "out.csv", "--dask", "tcp://x:1"]) == 2
+    assert main(["predict", str(run_path), image, "-o", "out.csv", "--dask", "tcp://x:1"]) == 2
     assert "pip install 'facette[cluster]'" in capsys.readouterr().err
-    assert main(["predict", str(run_path), picture, "-o", "out.parquet"]) == 2
+    assert main(["predict", str(run_path), image, "-o", "out.parquet"]) == 2
     assert "pip install 'facette[parquet]'" in capsys.readouterr().err

@@ -17,17 +17,17 @@ from pipeline.cli.commands.train import add_training_flags, prepare_run, run_to_
 def demo_flags(parser: Parser) -> None:
     """Add the flags of `demo`."""
     parser.add_argument("demo", nargs="?", default="faces", help="faces or digits (default: faces)")
-    parser.add_argument("--data", default="data", help="folder for the demo's pictures (default: data)")
+    parser.add_argument("--data", default="data", help="folder for the demo's images (default: data)")
     add_training_flags(parser)
 
 
 def demo(arguments: Arguments) -> int:
-    """Write the demo's pictures, train on them and classify them."""
+    """Write the demo's images, train on them and classify them."""
     from pipeline.cli.commands.predict import predict, predict_flags
     from pipeline.sources.demo import DEMOS, write_demo
 
     folder = write_demo(arguments.demo, Path(arguments.data) / arguments.demo)
-    say(f"Demo: {DEMOS[arguments.demo].about}\nThe pictures are in {folder}, a folder for each class.")
+    say(f"Demo: {DEMOS[arguments.demo].about}\nThe images are in {folder}, a folder for each class.")
     again = arguments.overwrite or not arguments.name  # the demo's own run may be made anew without asking
     arguments.name = arguments.name or f"demo-{arguments.demo}"
     say(f"\n$ facette train {folder} --name {arguments.name}")
@@ -45,6 +45,6 @@ def demo(arguments: Arguments) -> int:
         f"  look at {run.folder / 'report.html'} and {run.folder / 'filters.png'}\n"
         f"  facette app {model}\n"
         f"  facette train YOUR_PHOTOS/      (a folder with one sub-folder for each class)\n"
-        f"  facette predict {model} PICTURES/ -o predictions.csv"
+        f"  facette predict {model} IMAGES/ -o predictions.csv"
     )
     return code

@@ -27,7 +27,7 @@ def evaluate_flags(parser: Parser) -> None:
         help="of the data to use (default: test where the data has splits, else all)",
     )
     parser.add_argument(
-        "--include-seen", action="store_true", help="count pictures, too, that took part in this model's training"
+        "--include-seen", action="store_true", help="count images, too, that took part in this model's training"
     )
     parser.add_argument(
         "--naive",
@@ -39,13 +39,13 @@ def evaluate_flags(parser: Parser) -> None:
         type=positive,
         default=1,
         metavar="N",
-        help="average the answers over N variations of each picture, of the kind it was trained on (N times the time)",
+        help="average the answers over N variations of each image, of the kind it was trained on (N times the time)",
     )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
 def evaluate(arguments: Arguments) -> int:
-    """Measure a classifier on labelled pictures that took no part in its training."""
+    """Measure a classifier on labelled images that took no part in its training."""
     from pipeline.classifier import ImageClassifier
     from pipeline.cli.describe import describe_evaluation
     from pipeline.evaluation import evaluate as evaluating
@@ -54,7 +54,7 @@ def evaluate(arguments: Arguments) -> int:
     classifier = ImageClassifier.load(arguments.model)
     if arguments.naive:
         return _compare_with_naive_split(classifier, arguments)
-    with progress_bar("Reading pictures", "pictures") as progress:
+    with progress_bar("Reading images", "images") as progress:
         found, notes = evaluating.evaluate(
             classifier,
             arguments.data,
@@ -85,7 +85,7 @@ def _compare_with_naive_split(classifier: ImageClassifier, arguments: Arguments)
     if arguments.json:
         print(json.dumps({name.partition(" ")[0]: score.to_json() for name, score in rows.items()}, indent=2))
         return 0
-    lines = [("test accuracy", "pictures", "", "95% interval")]
+    lines = [("test accuracy", "images", "", "95% interval")]
     lines += [
         (name, f"{score.m:,}", percent(score.accuracy), f"{percent(score.low)} to {percent(score.high)}")
         for name, score in rows.items()

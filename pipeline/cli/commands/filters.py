@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pipeline.classifier import ImageClassifier
 
 _ANIMATED, _FRAMES = 48, 18  # units and, at most, steps in an animation
-_HELD_OUT = 500  # pictures that deeper layers are shown
+_HELD_OUT = 500  # images that deeper layers are shown
 
 
 def filters_flags(parser: Parser) -> None:
@@ -26,21 +26,21 @@ def filters_flags(parser: Parser) -> None:
     from pipeline.settings import positive
 
     parser.add_argument("model", help="model.h5 of a run")
-    parser.add_argument("-o", "--output", default="filters.png", help="picture to write (default: filters.png)")
+    parser.add_argument("-o", "--output", default="filters.png", help="image to write (default: filters.png)")
     parser.add_argument("--max-units", type=positive, default=100, help="draw at most so many units (default: 100)")
     parser.add_argument("--scores", action="store_true", help="print the measures of every first-layer unit as CSV")
     parser.add_argument("--layer", type=positive, default=1, help="draw the units of this layer (default: 1)")
-    parser.add_argument("--hierarchy", action="store_true", help="draw some units of all hidden layers in one picture")
+    parser.add_argument("--hierarchy", action="store_true", help="draw some units of all hidden layers in one image")
     parser.add_argument("--controls", action="store_true", help="say what the same measure finds where no edges are")
     parser.add_argument("--animate", metavar="GIF", help="write how layer 1 grew from noise to edges, learned again")
-    parser.add_argument("--data", help="data set with pictures to show to deeper layers (default: the run's own)")
+    parser.add_argument("--data", help="data set with images to show to deeper layers (default: the run's own)")
 
 
 def filters(arguments: Arguments) -> int:
     """Draw the first layer, a deeper one, or all."""
     from pipeline.classifier import ImageClassifier
-    from pipeline.explanation.figures import LayerPictures, draw_filters, draw_hierarchy, save_figure
-    from pipeline.explanation.layers import deeper_layer_pictures, first_layer_pictures, score_first_layer
+    from pipeline.explanation.figures import LayerImages, draw_filters, draw_hierarchy, save_figure
+    from pipeline.explanation.layers import deeper_layer_images, first_layer_images, score_first_layer
 
     classifier = ImageClassifier.load(arguments.model)
     name, n_layers, shape = classifier.provenance.get("name", ""), classifier.parameters.L, classifier.geometry.shape
@@ -48,18 +48,18 @@ def filters(arguments: Arguments) -> int:
         return _animate(classifier, arguments)
     if arguments.layer > n_layers:
         raise InputError(f"--layer {arguments.layer}: the network has {n_layers} layers")
-    panels: list[LayerPictures] = []
+    panels: list[LayerImages] = []
     scores = None
     if arguments.hierarchy or arguments.layer == 1:
         scores = score_first_layer(classifier, fit_all=arguments.scores)
     deeper = list(range(2, n_layers)) if arguments.hierarchy else [arguments.layer] if arguments.layer > 1 else []
     if arguments.hierarchy or deeper:
         n = 24 if arguments.hierarchy else arguments.max_units
-        panels = [first_layer_pictures(classifier, scores, n)] if scores else []
+        panels = [first_layer_images(classifier, scores, n)] if scores else []
         if deeper:
             images = _held_out(classifier, arguments)
             for l in deeper:
-                panels += deeper_layer_pictures(classifier, images, l, n)
+                panels += deeper_layer_images(classifier, images, l, n)
         title = f"{name}, layer by layer" if arguments.hierarchy else f"Layer {arguments.layer} of {name}"
         figure = draw_hierarchy(panels, shape, title=title)
     else:
@@ -119,20 +119,20 @@ def _print_controls(classifier: ImageClassifier, stream: TextIO) -> None:
 
 
 def _held_out(classifier: ImageClassifier, arguments: Arguments) -> np.ndarray:
-    """Return pictures that the model was not trained on."""
+    """Return images that the model was not trained on."""
     from pipeline.data.dataset import Dataset
     from pipeline.evaluation.held_out import data_of
 
     model = Path(arguments.model)
     path = arguments.data or data_of(model / "model.h5" if model.is_dir() else model, classifier)
     if path is None:
-        raise InputError("deeper layers are shown pictures, and the run's data set is gone; name one with --data")
+        raise InputError("deeper layers are shown images, and the run's data set is gone; name one with --data")
     with Dataset.open(path) as dataset:
         if dataset.geometry != classifier.geometry:
-            raise InputError(f"{path}: its pictures are of another size or colour than the model takes")
+            raise InputError(f"{path}: its images are of another size or colour than the model takes")
         rows = next((rows for s in ("test", "validation", "train") if len(rows := dataset.indices(s))), None)
         if rows is None:
-            raise InputError(f"{path}: has no labelled pictures")
+            raise InputError(f"{path}: has no labelled images")
         return dataset.take(rows[:: max(1, len(rows) // _HELD_OUT)])
 
 

@@ -27,7 +27,7 @@ def ingest_flags(parser: Parser) -> None:
     )
     parser.add_argument("target", help="data set file to make, such as faces.h5")
     parser.add_argument(
-        "--append", action="store_true", help="add new pictures to the data set TARGET; the old keep their splits"
+        "--append", action="store_true", help="add new images to the data set TARGET; the old keep their splits"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the data set TARGET")
     parser.add_argument("--dry-run", action="store_true", help="say what would happen, and write nothing")
@@ -42,7 +42,7 @@ def ingest_flags(parser: Parser) -> None:
 
 
 def ingest(arguments: Arguments) -> int:
-    """Turn pictures into a data set file."""
+    """Turn images into a data set file."""
     from pipeline.cli.describe import describe_ingest
     from pipeline.data.config import DataConfig
     from pipeline.ingestion import ingest as ingesting
@@ -53,7 +53,7 @@ def ingest(arguments: Arguments) -> int:
         if getattr(arguments, one) and getattr(arguments, other):
             raise InputError(f"--{one} and --{other} exclude each other; leave one out")
     try:
-        with progress_bar("Reading pictures", "pictures") as progress:
+        with progress_bar("Reading images", "images") as progress:
             report = ingesting.ingest(
                 arguments.source,
                 arguments.target,

@@ -21,16 +21,16 @@ def inspect_flags(parser: Parser) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        help="pictures, a data set, a model, a run or a folder of runs; nothing: the installation",
+        help="images, a data set, a model, a run or a folder of runs; nothing: the installation",
     )
-    parser.add_argument("--json", action="store_true", help="of pictures and runs: print the findings as JSON")
-    parser.add_argument("--html", metavar="FILE", help="of pictures: write the findings as a page")
-    parser.add_argument("--contact-sheet", metavar="FILE", help="of pictures: write examples of the findings as a PNG")
-    parser.add_argument("--group-by", default="", metavar="KEY", help="of pictures: as in `facette ingest`")
+    parser.add_argument("--json", action="store_true", help="of images and runs: print the findings as JSON")
+    parser.add_argument("--html", metavar="FILE", help="of images: write the findings as a page")
+    parser.add_argument("--contact-sheet", metavar="FILE", help="of images: write examples of the findings as a PNG")
+    parser.add_argument("--group-by", default="", metavar="KEY", help="of images: as in `facette ingest`")
 
 
 def inspect(arguments: Arguments) -> int:
-    """Describe a model, look through pictures, or describe the installation."""
+    """Describe a model, look through images, or describe the installation."""
     from pipeline.classifier import ImageClassifier, is_model
     from pipeline.cli.describe import describe_installation, describe_model
 
@@ -40,7 +40,7 @@ def inspect(arguments: Arguments) -> int:
         runs = list_runs(arguments.what)
         return _compare(arguments, runs) if runs else _audit(arguments)
     if arguments.json or arguments.html or arguments.contact_sheet:
-        raise InputError("--json, --html and --contact-sheet are for pictures: name a folder or a data set")
+        raise InputError("--json, --html and --contact-sheet are for images: name a folder or a data set")
     print(describe_model(ImageClassifier.load(arguments.what)) if arguments.what else describe_installation())
     return 0
 
@@ -51,7 +51,7 @@ def _compare(arguments: Arguments, runs: Sequence[RunSummary]) -> int:
     from pipeline.cli.describe import describe_runs
 
     if arguments.html or arguments.contact_sheet or arguments.group_by:
-        raise InputError("--html, --contact-sheet and --group-by are for pictures; this is a folder of runs")
+        raise InputError("--html, --contact-sheet and --group-by are for images; this is a folder of runs")
     found = [{**asdict(run), "model": str(run.model), "baselines": dict(run.baselines)} for run in runs]
     print(json.dumps(found, indent=2) if arguments.json else describe_runs(runs))
     return 0
@@ -65,7 +65,7 @@ def _audit(arguments: Arguments) -> int:
     from pipeline.data.dataset import Dataset, is_dataset
 
     config = DataConfig(group_by=arguments.group_by)
-    with progress_bar("Looking at pictures", "pictures") as progress:
+    with progress_bar("Looking at images", "images") as progress:
         report = audit(arguments.what, config=config, jobs=os.cpu_count() or 1, progress=progress)
     if arguments.html:
         with replacing(arguments.html) as temporary:

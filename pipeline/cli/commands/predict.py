@@ -33,23 +33,23 @@ def predict_flags(parser: Parser) -> None:
         "inputs",
         nargs="+",
         metavar="input",
-        help="picture files, folders, patterns, .txt lists, .csv tables with a column path, - for paths on standard "
+        help="image files, folders, patterns, .txt lists, .csv tables with a column path, - for paths on standard "
         "input, zip archives, data sets (.h5)",
     )
     parser.add_argument(
         "-o", "--output", default="-", help="file to write: .csv, .jsonl or .parquet (default: standard output)"
     )
     parser.add_argument("--format", choices=("csv", "jsonl", "parquet"), default="", help="default: by its ending")
-    parser.add_argument("--topk", type=int, default=1, help="labels for each picture (default: 1)")
+    parser.add_argument("--topk", type=int, default=1, help="labels for each image (default: 1)")
     parser.add_argument("--threshold", type=float, default=0.0, help="abstain below this probability, such as 0.8")
     parser.add_argument(
-        "--reject", type=float, metavar="RATE", help="abstain where in doubt: the share of good pictures to lose, 0.05"
+        "--reject", type=float, metavar="RATE", help="abstain where in doubt: the share of good images to lose, 0.05"
     )
     parser.add_argument(
         "--only", action="append", default=[], metavar="CLASS", help="write only these rows; repeatable"
     )
     sorting = parser.add_mutually_exclusive_group()
-    sorting.add_argument("--copy-to", metavar="DIR", help="copy the pictures into a folder for each class")
+    sorting.add_argument("--copy-to", metavar="DIR", help="copy the images into a folder for each class")
     sorting.add_argument("--move-to", metavar="DIR", help="move them instead")
     parser.add_argument("--keep-errors", action="store_true", help="do not try again what could not be read before")
     parser.add_argument("--overwrite", action="store_true", help="begin anew, and replace the output")
@@ -111,7 +111,7 @@ def _settings(arguments: Arguments, classifier: ImageClassifier, format: str) ->
         assert classifier.calibration
         m = classifier.calibration.m
         say(
-            f"Abstaining where doubt is above {doubt_limit:.3g}: the threshold rests on {m:,} validation pictures, "
+            f"Abstaining where doubt is above {doubt_limit:.3g}: the threshold rests on {m:,} validation images, "
             f"of which about {arguments.reject * m:,.0f} would be lost"
         )
     only = tuple(sorted(set(arguments.only)))
@@ -142,9 +142,9 @@ def _to_standard_output(arguments: Arguments, classifier: ImageClassifier, input
 def _to_file(
     arguments: Arguments, classifier: ImageClassifier, inputs: Inputs, settings: Settings, progress: Callable
 ) -> int:
-    """Write rows to a file, which appears complete or not at all, and sort the pictures where that was asked."""
+    """Write rows to a file, which appears complete or not at all, and sort the images where that was asked."""
     from pipeline.prediction.job import Outcome, predict_to_file, unfinished_move
-    from pipeline.prediction.sort import check_target, sort_pictures
+    from pipeline.prediction.sort import check_target, sort_images
     from pipeline.text import count
 
     target, output = arguments.copy_to or arguments.move_to, Path(arguments.output)
@@ -176,7 +176,7 @@ def _to_file(
             if target:
                 if arguments.move_to:
                     journal.mark(moving=os.path.abspath(target))  # noqa: PTH100
-                sorted_ = sort_pictures(journal, outcome.keys, target, move=bool(arguments.move_to))
+                sorted_ = sort_images(journal, outcome.keys, target, move=bool(arguments.move_to))
                 text += f"; in {target}: {', '.join(f'{n:,} {what}' for what, n in sorted_.items()) or 'nothing'}"
             if not tally.statuses["error"] or arguments.keep_errors or arguments.move_to:
                 journal.remove()

@@ -54,7 +54,7 @@ def train_flags(parser: Parser) -> None:
 def train(arguments: Arguments) -> int:
     """Train, resume, or look for a learning rate."""
     if bool(arguments.source) == bool(arguments.resume):
-        raise InputError("train needs either a SOURCE of pictures or --resume RUN")
+        raise InputError("train needs either a SOURCE of images or --resume RUN")
     if arguments.find_learning_rate and (arguments.overwrite or arguments.resume):
         raise InputError("--find-learning-rate begins a run of its own; leave out --overwrite and --resume")
     if arguments.resume:
@@ -103,7 +103,7 @@ def prepare_run(arguments: Arguments, source: str, overwrite: bool) -> TrainingR
     if start_from:
         fixed = {field.name for field in fields(NetworkConfig)} - {"dropout", "input_dropout"}
         fixed |= {"size", "color", "fit", "exact", "pretrain", "pretrain_layers", "normalize_contrast"}
-        _refuse_flags(arguments, fixed, "--start-from keeps MODEL's layers and pictures")
+        _refuse_flags(arguments, fixed, "--start-from keeps MODEL's layers and images")
         say(
             "Starting from the weights of a saved model: its batch normalisation is folded into them and stays off, "
             "and the optimiser starts anew"
@@ -118,7 +118,7 @@ def prepare_run(arguments: Arguments, source: str, overwrite: bool) -> TrainingR
         memory=int(settings.memory * 1e6),
         threads=None if settings.threads == "auto" else settings.threads,
     )
-    with progress_bar("Reading pictures", "pictures") as progress:
+    with progress_bar("Reading images", "images") as progress:
         run = prepare(
             source,
             run_folder(arguments.runs, arguments.name, source, overwrite=overwrite),

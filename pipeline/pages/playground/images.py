@@ -1,4 +1,4 @@
-"""The Playground's choice of pictures: a demo, what lies here already, or pictures of one's own."""
+"""The Playground's choice of images: a demo, what lies here already, or images of one's own."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pipeline.pages.playground.session import Bench
 from pipeline.pages.playground.settings import widget
 from pipeline.pages.widgets import markup
 from pipeline.pages.widgets.sidebar import Chosen
-from pipeline.playground.images import Pictures, find_sources, from_files
+from pipeline.playground.images import ImageSet, find_sources, from_files
 from pipeline.serve import MAX_UPLOAD_MEGABYTES
 from pipeline.settings import all_settings, read_image_settings
 from pipeline.sources.open import open_source
 from pipeline.sources.source import Source
 
-MAX_PICTURES = 2_000
+MAX_IMAGES = 2_000
 DATA = Path("data")
 DEMOS = {"Faces": "lfw_subset", "Digits": "digits"}
 _USES = {"train": "to train on", "validation": "to validate on", "test": "to test on"}
@@ -33,7 +33,7 @@ _ABOUT = {
 
 
 def draw(bench: Bench, chosen: Chosen) -> dict[str, str]:
-    """Draw the choice of pictures, and what was found in them; return the words of how they are read."""
+    """Draw the choice of images, and what was found in them; return the words of how they are read."""
     ways: dict[str, Callable[[Bench, Chosen, DataConfig], None]] = {
         **{name: partial(_demo, name) for name in DEMOS},
         "In a folder here": _found,
@@ -43,7 +43,7 @@ def draw(bench: Bench, chosen: Chosen) -> dict[str, str]:
     }
     with st.container(border=True):
         way = st.segmented_control(
-            "Pictures", list(ways), default="Faces", required=True, key="pictures", bind="query-params"
+            "Images", list(ways), default="Faces", required=True, key="images", bind="query-params"
         )
         place = st.container()
         with st.container(horizontal=True):
@@ -54,8 +54,8 @@ def draw(bench: Bench, chosen: Chosen) -> dict[str, str]:
             ways[way or "Faces"](bench, chosen, data)
         for sentence in filter(None, (*problems.values(), bench.problem)):
             st.error(markup.plain(sentence), icon=":material/error:")
-        if bench.pictures:
-            _describe(bench.pictures)
+        if bench.image_set:
+            _describe(bench.image_set)
             if bench.is_set:
                 st.caption("These are a data set already: size and colour stay as they are.")
                 return {}
@@ -72,7 +72,7 @@ def _found(bench: Bench, chosen: Chosen, data: DataConfig) -> None:
     if not sources:
         bench.clear()
         st.info(
-            f"There are no pictures in the folders {DATA} and {chosen.runs} yet. Put a folder with one sub-folder for "
+            f"There are no images in the folders {DATA} and {chosen.runs} yet. Put a folder with one sub-folder for "
             f"each class into {DATA}, and reload this page.",
             icon=":material/folder_open:",
         )
@@ -89,7 +89,7 @@ def _uploaded(kind: str, bench: Bench, _: Chosen, data: DataConfig) -> None:
     """Take a zip archive, or a folder, with a sub-folder for each class."""
     what = "zip archive" if kind == "zip" else "folder"
     files = st.file_uploader(
-        f"A {what} with one sub-folder of pictures for each class",
+        f"A {what} with one sub-folder of images for each class",
         type="zip" if kind == "zip" else None,
         accept_multiple_files=False if kind == "zip" else "directory",
         max_upload_size=MAX_UPLOAD_MEGABYTES,
@@ -98,7 +98,7 @@ def _uploaded(kind: str, bench: Bench, _: Chosen, data: DataConfig) -> None:
         help=f"At most {MAX_UPLOAD_MEGABYTES} MB each. Nothing is kept until you save a model.",
     )
     if not files:
-        _still_here(bench, kind, data, f"Add a {what}. It holds one sub-folder of pictures for each class.")
+        _still_here(bench, kind, data, f"Add a {what}. It holds one sub-folder of images for each class.")
     elif isinstance(files, list):
         given = [(file.name, file) for file in files]
         if _few_enough(bench, len(given)):
@@ -126,7 +126,7 @@ def _by_class(bench: Bench, _: Chosen, data: DataConfig) -> None:
         label, uploader = st.columns([1, 3])
         name = label.text_input(f"Name of class {i}", f"class {i}", key=f"class-{i}", persist_state="session")
         given = uploader.file_uploader(
-            f"Pictures of {markup.plain(name) or f'class {i}'}",
+            f"Images of {markup.plain(name) or f'class {i}'}",
             accept_multiple_files=True,
             max_upload_size=MAX_UPLOAD_MEGABYTES,
             key=f"train-class-{i}",
@@ -135,41 +135,41 @@ def _by_class(bench: Bench, _: Chosen, data: DataConfig) -> None:
         folder = name.strip().replace("/", "-") or f"class {i}"
         files += [(f"{folder}/{k:04d}-{file.name}", file) for k, file in enumerate(given, start=1)]
     if len({path.partition("/")[0] for path, _ in files}) < 2:
-        _still_here(bench, "class", data, "Add pictures of two classes or more: ten of each are a beginning.")
+        _still_here(bench, "class", data, "Add images of two classes or more: ten of each are a beginning.")
     elif _few_enough(bench, len(files)):
         key = ("class", tuple((path, file.file_id) for path, file in files))
-        bench.lay_out(key, lambda: from_files([(path, file.getvalue()) for path, file in files], "my-pictures"), data)
+        bench.lay_out(key, lambda: from_files([(path, file.getvalue()) for path, file in files], "my-images"), data)
 
 
 def _few_enough(bench: Bench, n: int) -> bool:
-    if n > MAX_PICTURES:
+    if n > MAX_IMAGES:
         bench.clear()
         st.warning(
-            f"{n:,} pictures are too many for the app, which takes {MAX_PICTURES:,}. For all of them, type  "
+            f"{n:,} images are too many for the app, which takes {MAX_IMAGES:,}. For all of them, type  "
             "`facette train FOLDER`  in a terminal."
         )
-    return n <= MAX_PICTURES
+    return n <= MAX_IMAGES
 
 
 def _still_here(bench: Bench, kind: str, data: DataConfig, words: str) -> None:
-    """Say what to do; or, back from another page, that the pictures uploaded before are still there."""
-    if isinstance(bench.key, tuple) and (bench.key[0], bench.data) == (kind, data) and bench.pictures:
-        st.caption(f"Still here from before: {markup.plain(bench.pictures.source)}.")
+    """Say what to do; or, back from another page, that the images uploaded before are still there."""
+    if isinstance(bench.key, tuple) and (bench.key[0], bench.data) == (kind, data) and bench.image_set:
+        st.caption(f"Still here from before: {markup.plain(bench.image_set.source)}.")
         return
     bench.clear()
     st.info(words, icon=":material/add_photo_alternate:")
 
 
-def _describe(pictures: Pictures) -> None:
-    """Say what the pictures are."""
-    report = pictures.report
-    names = ", ".join(pictures.classes[:6]) + (" …" if len(pictures.classes) > 6 else "")
+def _describe(image_set: ImageSet) -> None:
+    """Say what the images are."""
+    report = image_set.report
+    names = ", ".join(image_set.classes[:6]) + (" …" if len(image_set.classes) > 6 else "")
     splits = ", ".join(
-        f"{pictures.counts[split]:,} {words}" for split, words in _USES.items() if pictures.counts[split]
+        f"{image_set.counts[split]:,} {words}" for split, words in _USES.items() if image_set.counts[split]
     )
     st.markdown(
-        f"**{sum(pictures.counts.values()):,} pictures** of {shape(pictures.geometry)} pixels "
-        f"in **{len(pictures.classes)} classes** ({markup.plain(names)}): {splits}."
+        f"**{sum(image_set.counts.values()):,} images** of {shape(image_set.geometry)} pixels "
+        f"in **{len(image_set.classes)} classes** ({markup.plain(names)}): {splits}."
     )
     if report and report.rejected:
         with st.expander(

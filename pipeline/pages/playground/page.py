@@ -1,4 +1,4 @@
-"""Train a network on pictures of one's own: choose, start, watch, pause, keep."""
+"""Train a network on images of one's own: choose, start, watch, pause, keep."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.pages.playground.session import Bench
 from pipeline.pages.widgets import markup, shapes
 from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
 from pipeline.playground.export import export_command, export_python
-from pipeline.playground.images import Pictures
+from pipeline.playground.images import ImageSet
 from pipeline.playground.plan import Plan, make_plan
 from pipeline.settings import all_settings, read_settings, sentence_of
 from pipeline.training.recipe import Recipe
@@ -24,17 +24,17 @@ def render(chosen: Chosen) -> None:
         st.session_state["bench"] = Bench()
     bench = _watched(st.session_state["bench"])
     st.title("Playground")
-    st.markdown("Train a network here: choose pictures and settings, start, and watch it learn.")
-    of_pictures = images.draw(bench, chosen)
+    st.markdown("Train a network here: choose images and settings, start, and watch it learn.")
+    data_settings = images.draw(bench, chosen)
     left, right = st.columns([2, 3], gap="large")
     with left:
         words, places = settings.draw()
-    words |= of_pictures
+    words |= data_settings
     recipe, problems = read_settings(words)
     plan: Plan | None = None
-    if bench.pictures and not problems:
+    if bench.image_set and not problems:
         try:
-            plan = make_plan(recipe, bench.pictures)
+            plan = make_plan(recipe, bench.image_set)
         except ConfigError as error:
             name, sentence = sentence_of(error)
             problems = {name: sentence}
@@ -49,11 +49,11 @@ def render(chosen: Chosen) -> None:
         draw(bench, chosen.runs, recipe if plan else None, is_active)
         if named := [all_settings()[name].label for name in problems if name]:
             st.caption(f"To be mended first: {', '.join(named)}.")
-        if plan and bench.pictures:
+        if plan and bench.image_set:
             st.subheader("Shapes", anchor=False)
-            shapes.draw(plan.ledger, bench.pictures.geometry)
+            shapes.draw(plan.ledger, bench.image_set.geometry)
             st.caption(settings.resolved(plan, words))
-            _outside(bench, bench.pictures, recipe, words)
+            _outside(bench, bench.image_set, recipe, words)
 
 
 @st.cache_resource(
@@ -65,17 +65,17 @@ def _watched(bench: Bench) -> Bench:
     return bench
 
 
-def _outside(bench: Bench, pictures: Pictures, recipe: Recipe, words: dict[str, str]) -> None:
+def _outside(bench: Bench, image_set: ImageSet, recipe: Recipe, words: dict[str, str]) -> None:
     """Draw the command and the program that train the same network."""
     st.subheader("The same without the browser", anchor=False)
     shell, python = st.tabs(["Command", "Python"])
-    shell.code(export_command(pictures.source, words), language="shell", wrap_lines=True)
+    shell.code(export_command(image_set.source, words), language="shell", wrap_lines=True)
     python.code(
-        export_python(pictures.source, recipe, None if bench.is_set else bench.data),
+        export_python(image_set.source, recipe, None if bench.is_set else bench.data),
         language="python",
         wrap_lines=True,
     )
-    note = "It trains the same network: same pictures, same seed."
-    if not bench.is_set and pictures.source not in images.DEMOS.values():
-        note = f"{markup.plain(pictures.source)} stands for where your pictures lie. {note}"
+    note = "It trains the same network: same images, same seed."
+    if not bench.is_set and image_set.source not in images.DEMOS.values():
+        note = f"{markup.plain(image_set.source)} stands for where your images lie. {note}"
     st.caption(note)

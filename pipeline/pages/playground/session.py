@@ -1,4 +1,4 @@
-"""What one visitor of the Playground has on the table: pictures, and a training."""
+"""What one visitor of the Playground has on the table: images, and a training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import streamlit as st
 from pipeline.data.config import DataConfig
 from pipeline.pages.widgets.sidebar import PROBLEMS
 from pipeline.playground.export import run_name
-from pipeline.playground.images import Pictures, read_pictures
+from pipeline.playground.images import ImageSet, read_image_set
 from pipeline.playground.session import begin_session, model_bytes
 from pipeline.sources.source import Source
 from pipeline.training.background import Training
@@ -30,11 +30,11 @@ class Bench:
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="facette-"))
         self._folders = [self.folder]  # of its own, and of its trainings
-        self.pictures: Pictures | None = None
+        self.image_set: ImageSet | None = None
         self.problem = ""
         self.key: Hashable = None
-        self.data: DataConfig | None = None  # how the pictures were read
-        self.begun: tuple[Pictures, Recipe] | None = None  # what the training was begun with
+        self.data: DataConfig | None = None  # how the images were read
+        self.begun: tuple[ImageSet, Recipe] | None = None  # what the training was begun with
         self.saving: tuple[Path, Future] | None = None
         self._file: tuple[int, Future] | None = None  # the model after so many epochs
         self._trainings: list[Training] = []  # one at most
@@ -49,8 +49,8 @@ class Bench:
 
     @property
     def is_set(self) -> bool:
-        """Whether the pictures were a data set before, read and split already."""
-        return bool(self.pictures and str(self.pictures.data) == self.pictures.source)
+        """Whether the images were a data set before, read and split already."""
+        return bool(self.image_set and str(self.image_set.data) == self.image_set.source)
 
     @property
     def is_active(self) -> bool:
@@ -63,37 +63,37 @@ class Bench:
         return bool(self._stopping and self._stopping.is_alive)
 
     def lay_out(self, key: Hashable, source: Callable[[], str | Source], data: DataConfig) -> None:
-        """Read pictures, unless the table holds just these."""
+        """Read images, unless the table holds just these."""
         if (key, data) == (self.key, self.data):
             return
         self._n += 1
-        folder = self.folder / f"pictures-{self._n}"
-        self.key, self.data, self.pictures, self.problem = key, data, None, ""
+        folder = self.folder / f"images-{self._n}"
+        self.key, self.data, self.image_set, self.problem = key, data, None, ""
         try:
             folder.mkdir(parents=True)
-            with st.spinner("Reading the pictures …"):
-                self.pictures = read_pictures(source(), folder, data)
+            with st.spinner("Reading the images …"):
+                self.image_set = read_image_set(source(), folder, data)
         except PROBLEMS as error:
             self.problem = str(error)
-        used = {self.pictures and self.pictures.data.parent, self.begun and self.begun[0].data.parent}
-        for other in self.folder.glob("pictures-*"):
+        used = {self.image_set and self.image_set.data.parent, self.begun and self.begun[0].data.parent}
+        for other in self.folder.glob("images-*"):
             if other not in used:
                 shutil.rmtree(other, ignore_errors=True)
 
     def clear(self) -> None:
-        """Take the pictures off the table."""
-        self.key, self.pictures, self.problem = None, None, ""
+        """Take the images off the table."""
+        self.key, self.image_set, self.problem = None, None, ""
 
     def begin(self, recipe: Recipe | None, epochs: float) -> None:
-        """Begin a training on the pictures, unless there is one: only `reset` drops it."""
+        """Begin a training on the images, unless there is one: only `reset` drops it."""
         if self.training:
             return
-        assert self.pictures is not None
+        assert self.image_set is not None
         assert recipe is not None
-        self.begun = self.pictures, recipe
+        self.begun = self.image_set, recipe
         folder = Path(tempfile.mkdtemp(prefix="facette-"))
         self._folders.append(folder)
-        make = partial(begin_session, self.pictures, recipe, folder / run_name(self.pictures.source))
+        make = partial(begin_session, self.image_set, recipe, folder / run_name(self.image_set.source))
         training = Training(make, after=partial(shutil.rmtree, folder, ignore_errors=True))
         self._trainings.append(training.start(epochs))
 

@@ -40,7 +40,7 @@ def draw() -> tuple[dict[str, str], dict[str, st.delta_generator.DeltaGenerator]
     st.subheader("Settings", anchor=False)
     grid(list(COMMON))
     with st.expander("All other settings"):
-        for section in dict.fromkeys(setting.section for setting in found.values() if setting.section != "pictures"):
+        for section in dict.fromkeys(setting.section for setting in found.values() if setting.section != "images"):
             st.markdown(f"**{section.capitalize()}**")
             grid([name for name, setting in found.items() if setting.section == section and name not in COMMON])
     return words, places
@@ -57,7 +57,7 @@ def widget(setting: Setting, *, is_bound: bool, width: int | Literal["stretch"] 
         return word or setting.default
     hint = "none" if not setting.default else f"{setting.default}"
     help = setting.help + ("; units with commas between them, or none" if setting.name == "hidden" else "")
-    live = setting.name != "size"  # which reads the pictures anew
+    live = setting.name != "size"  # which reads the images anew
     return st.text_input(
         setting.label, setting.default, key=setting.name, help=help, placeholder=hint, live=live, **keeping
     )
@@ -70,4 +70,4 @@ def resolved(plan: Plan, words: dict[str, str]) -> str:
     if not autos:
         return ""
     said = " · ".join(f"{found[name].label} {values[name]}" for name in autos)
-    return f"For these pictures, auto is: {said}" + (" (to begin with: a trial decides)" if "augment" in autos else "")
+    return f"For these images, auto is: {said}" + (" (to begin with: a trial decides)" if "augment" in autos else "")

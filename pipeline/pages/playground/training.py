@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from pipeline.explanation.figures import filter_pictures
+from pipeline.explanation.figures import filter_images
 from pipeline.images.geometry import Geometry
 from pipeline.pages.playground.session import Bench
 from pipeline.pages.widgets import markup, sidebar
 from pipeline.pages.widgets.curves import curves
 from pipeline.playground.export import run_name
-from pipeline.playground.images import Pictures
+from pipeline.playground.images import ImageSet
 from pipeline.playground.session import keep_run
 from pipeline.training.background import Look, Training
 from pipeline.training.recipe import Recipe
@@ -47,8 +47,8 @@ def _panel(bench: Bench, runs: Path, recipe: Recipe | None) -> None:
     if bench.is_stopping:
         st.caption("The training before is stopping: once its first layer is learned, if it is at that.")
     if training is None:
-        if bench.pictures is None:
-            st.caption("Choose pictures first.")
+        if bench.image_set is None:
+            st.caption("Choose images first.")
         elif recipe:
             st.caption("Nothing is trained yet: press Start, or go through it epoch by epoch.")
         return
@@ -57,8 +57,8 @@ def _panel(bench: Bench, runs: Path, recipe: Recipe | None) -> None:
     st.progress(min(1.0, share), text=_status(bench, training))
     if training.error:
         st.error(markup.plain(training.error), icon=":material/error:")
-    if recipe and bench.begun != (bench.pictures, recipe):
-        st.caption("Pictures or settings are others now than those of this training. Reset it to train with them.")
+    if recipe and bench.begun != (bench.image_set, recipe):
+        st.caption("Images or settings are others now than those of this training. Reset it to train with them.")
     curves(records)
     if training.look and bench.begun:
         _look(training.look, bench.begun[0])
@@ -106,24 +106,24 @@ def _status(bench: Bench, training: Training) -> str:
     if not training.is_alive:
         return "Ended"
     if not total:
-        return "Preparing pictures and network …"
+        return "Preparing images and network …"
     if bench.is_active:
         return f"Epoch {min(done + 1, total)} of {total} …"
     return f"Paused after epoch {done} of {total}"
 
 
-def _look(look: Look, pictures: Pictures) -> None:
+def _look(look: Look, image_set: ImageSet) -> None:
     """Draw the first layer, and which classes are mistaken for which."""
     st.markdown(f"**First layer** after epoch {look.epoch}: weights of its first units")
-    st.html(_tiles(look, pictures.geometry))
+    st.html(_tiles(look, image_set.geometry))
     if look.confusion is not None:
-        st.markdown("**Validation pictures**: a row for each true class, a column for each answer")
-        st.html(_confusion(look.confusion, pictures.classes))
+        st.markdown("**Validation images**: a row for each true class, a column for each answer")
+        st.html(_confusion(look.confusion, image_set.classes))
 
 
 def _tiles(look: Look, geometry: Geometry) -> str:
     W = look.W[:_UNITS]
-    images = np.rint(255 * filter_pictures(W, geometry.shape)).astype(np.uint8)
+    images = np.rint(255 * filter_images(W, geometry.shape)).astype(np.uint8)
     return markup.tiles(
         [(markup.data_url(image), "", f"weights of unit {i}") for i, image in enumerate(images, start=1)], small=True
     )
@@ -181,9 +181,9 @@ def _keep(bench: Bench, runs: Path) -> None:
     training = bench.training
     if training is None or not training.is_alive or bench.begun is None:
         return
-    pictures, _ = bench.begun
+    image_set, _ = bench.begun
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.text_input("Save as", run_name(pictures.source), key="run-name", width=220)
+        name = st.text_input("Save as", run_name(image_set.source), key="run-name", width=220)
         folder = runs / name.strip()
         is_plain = bool(name.strip()) and folder.name == name.strip() and not name.strip().startswith(".")
         is_free = is_plain and not holds_run(folder)

@@ -1,4 +1,4 @@
-"""Small pictures and tables in HTML, for the pages. Their colours are told apart by colour-blind people too."""
+"""Small images and tables in HTML, for the pages. Their colours are told apart by colour-blind people too."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from pipeline.images.encode import to_png
 
 FOR, AGAINST = (230, 159, 0), (0, 114, 178)  # orange and blue of Okabe & Ito 2008, "Color universal design"
-SIDE = 240  # pixels of a picture on a page
+SIDE = 240  # pixels of an image on a page
 _SMALL = 128  # pixels a side
 
 LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 168 40" width="168" height="40">
@@ -104,21 +104,21 @@ def bars(
     return f"<table class='facette-bars facette-ranking' aria-label='{html.escape(title)}'>{rows}</table>"
 
 
-def tiles(pictures: Sequence[tuple[str, str, str]], *, small: bool = False) -> str:
-    """Return pictures as a grid that fits any width: (URL, caption, alternative text) each."""
+def tiles(images: Sequence[tuple[str, str, str]], *, small: bool = False) -> str:
+    """Return images as a grid that fits any width: (URL, caption, alternative text) each."""
     figures = "".join(
         f"<figure><img src='{url}' alt='{html.escape(alt)}'><figcaption>{html.escape(caption)}</figcaption></figure>"
-        for url, caption, alt in pictures
+        for url, caption, alt in images
     )
     return f"<div class='facette-tiles{' facette-small' * small}'>{figures}</div>"
 
 
-def views(pictures: Sequence[tuple[str, str, str, str]]) -> str:
-    """Return a few pictures side by side: (URL, title, caption, alternative text) each."""
+def views(images: Sequence[tuple[str, str, str, str]]) -> str:
+    """Return a few images side by side: (URL, title, caption, alternative text) each."""
     figures = "".join(
         f"<figure><img src='{url}' alt='{html.escape(alt)}'>"
         f"<figcaption><b>{html.escape(title)}</b><br>{html.escape(caption)}</figcaption></figure>"
-        for url, title, caption, alt in pictures
+        for url, title, caption, alt in images
     )
     return f"<div class='facette-tiles facette-views'>{figures}</div>"
 
@@ -154,7 +154,7 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str
 
 
 def photo(url: str, name: str, words: str) -> str:
-    """Return one picture, as wide as its place, with every pixel to be seen, above its name and a few words."""
+    """Return one image, as wide as its place, with every pixel to be seen, above its name and a few words."""
     name = html.escape(name)
     lines = f"<div title='{name}'>{name}</div><div>{html.escape(words)}</div>"
     return f"<div class='facette-photo'><img src='{url}' alt='{name}'>{lines}</div>"
@@ -170,7 +170,7 @@ def legend(entries: Sequence[tuple[Sequence[int], str]]) -> str:
 
 
 def data_url(image: NDArray[np.uint8]) -> str:
-    """Return a picture as a URL that holds it."""
+    """Return an image as a URL that holds it."""
     return png_url(to_png(image))
 
 
@@ -190,7 +190,7 @@ def photo_url(image: Image.Image) -> str:
 
 
 def framed(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
-    """Return a picture with everything outside a box faded, and a frame around the box."""
+    """Return an image with everything outside a box faded, and a frame around the box."""
     rgb = image.convert("RGB")
     faded = Image.blend(rgb, Image.new("RGB", rgb.size, (128, 128, 128)), 0.6)
     faded.paste(rgb.crop(box), box[:2])
@@ -200,7 +200,7 @@ def framed(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
 
 
 def thumbnail(image: Image.Image, side: int = 88) -> str:
-    """Return a picture, made small, as a URL that holds it."""
+    """Return an image, made small, as a URL that holds it."""
     small = image.copy()
     small.thumbnail((side, side))
     return data_url(np.asarray(small))
@@ -222,13 +222,13 @@ def icon(side: int = 64) -> Image.Image:
 
 
 def enlarged(image: NDArray[np.uint8], side: int = 2 * SIDE) -> NDArray[np.uint8]:
-    """Return a small picture with every pixel as a square, its longer side about `side` pixels."""
+    """Return a small image with every pixel as a square, its longer side about `side` pixels."""
     factor = max(1, round(side / max(image.shape[:2])))
     return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def overlaid(image: NDArray[np.uint8], evidence: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return a picture in gray with `FOR` where the evidence is above 0 and `AGAINST` where it is below.
+    """Return an image in gray with `FOR` where the evidence is above 0 and `AGAINST` where it is below.
 
     Parameters
     ----------

@@ -27,14 +27,13 @@ def invite(runs: Path) -> None:
     """Draw what is shown instead of a page while there is no model."""
     st.title("No model yet")
     st.markdown(
-        "Facette learns to tell classes of pictures apart. It needs to be trained once; then it classifies your "
-        "pictures, and these pages show what it looks at."
+        "Facette learns to tell classes of images apart. It needs to be trained once; then it classifies your "
+        "images, and these pages show what it looks at."
     )
     panel(runs)
     with st.container(border=True):
         st.markdown(
-            "**Or train on your own pictures**, with one folder for each class: on the page Playground, or in a "
-            "terminal:"
+            "**Or train on your own images**, with one folder for each class: on the page Playground, or in a terminal:"
         )
         st.code("facette train YOUR_PHOTOS/", language="shell")
         st.markdown(f"Then reload this page: it shows the runs in `{runs}`.")
@@ -63,7 +62,7 @@ def panel(runs: Path) -> None:
             _take_up(training)
         if trained := st.session_state.pop("trained", None):
             st.success(f"{trained} is trained, and chosen in the side bar.", icon=":material/check_circle:")
-        demo = st.radio("Pictures", list(DEMOS), captions=[DEMOS[name].about for name in DEMOS], key="demo")
+        demo = st.radio("Images", list(DEMOS), captions=[DEMOS[name].about for name in DEMOS], key="demo")
         st.button("Train the demo model", type="primary", on_click=_begin, args=(demo, runs))
 
 

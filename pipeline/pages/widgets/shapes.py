@@ -16,7 +16,7 @@ def draw(rows: Sequence[LedgerRow], geometry: Geometry) -> None:
     """Draw the shapes of W, b, Z and A of every layer."""
     n_parameters = sum(row.n_parameters for row in rows)
     st.markdown(
-        f"X is ({geometry.n_x:,}, m): a column for each of m pictures of {shape(geometry)} "
+        f"X is ({geometry.n_x:,}, m): a column for each of m images of {shape(geometry)} "
         f"pixels. L = {len(rows)} layer{'s' * (len(rows) > 1)}, {n_parameters:,} parameters."
     )
     head = ("layer", "W", "b", "Z and A", "activation", "parameters")

@@ -90,7 +90,7 @@ def _compare(runs: list[RunSummary]) -> None:
         for run in runs
     ]
     with st.sidebar.expander(f"All {len(runs)} runs"):
-        st.html(markup.table("All runs, in the order of the list", ("run", "pictures right"), rows))
+        st.html(markup.table("All runs, in the order of the list", ("run", "images right"), rows))
 
 
 def figures(run: RunSummary, classifier: ImageClassifier) -> str:
@@ -98,6 +98,6 @@ def figures(run: RunSummary, classifier: ImageClassifier) -> str:
     lines = [f"{len(classifier.classes)} classes · {shape(classifier.geometry)}"]
     if run.m:
         right = round(run.accuracy * run.m)
-        lines.append(f"{right:,} of {run.m:,} {run.judged_on} pictures right ({100 * run.accuracy:.1f}%)")
+        lines.append(f"{right:,} of {run.m:,} {run.judged_on} images right ({100 * run.accuracy:.1f}%)")
         lines += [f"{name.capitalize()}: {100 * accuracy:.1f}%" for name, accuracy in run.baselines]
     return "  \n".join(lines)

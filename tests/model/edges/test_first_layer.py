@@ -102,7 +102,7 @@ def test_contrast_of_every_example_is_normalised_by_itself(rng):
     np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(found[:, [0, 3]].std(axis=0), 1, atol=0.02)
     assert np.abs(found[:, 2]).max() < 1e-4  # flat: stays flat
-    np.testing.assert_allclose(found[:, 1], found[:, 0], atol=0.15)  # the same picture in dimmer light
+    np.testing.assert_allclose(found[:, 1], found[:, 0], atol=0.15)  # the same image in dimmer light
     assert found.dtype == np.float32
 
 
@@ -145,11 +145,11 @@ def test_cost_is_the_formula_and_gradient_its_slope(objective, formula, rng):
 def test_enlarging_agrees_with_pillow(rng):
     small = rng.normal(size=(3, 20, 15))
     found = fit_filters(small.reshape(3, -1), (20, 15, 1), (40, 33, 1)).reshape(3, 40, 33)
-    for picture, original in zip(found, small, strict=True):
+    for image, original in zip(found, small, strict=True):
         pillow = Image.fromarray(original.astype(np.float32)).resize((33, 40), Image.Resampling.BICUBIC)
         expected = np.asarray(pillow) - np.mean(pillow)
         inner = np.s_[6:-6, 6:-6]  # Pillow treats the rim in another way
-        cosine = (picture * expected)[inner].sum() / np.sqrt((picture[inner] ** 2).sum() * (expected[inner] ** 2).sum())
+        cosine = (image * expected)[inner].sum() / np.sqrt((image[inner] ** 2).sum() * (expected[inner] ** 2).sum())
         assert cosine > 0.999
 
 

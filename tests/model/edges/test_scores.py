@@ -30,18 +30,18 @@ def gabors(n, rng, side=S):
         ],
         axis=1,
     )
-    pictures = []
+    images = []
     for (x, y, angle, f, w, h), phase in zip(true, rng.uniform(0, 2 * np.pi, n), strict=True):
         along = np.cos(angle) * (columns - x) + np.sin(angle) * (rows - y)
         across = np.cos(angle) * (rows - y) - np.sin(angle) * (columns - x)
         wave = np.cos(2 * np.pi * f * along + phase)
-        pictures.append(np.exp(-0.5 * ((along / w) ** 2 + (across / h) ** 2)) * wave)
-    return np.array(pictures), true
+        images.append(np.exp(-0.5 * ((along / w) ** 2 + (across / h) ** 2)) * wave)
+    return np.array(images), true
 
 
-def scores(pictures):
-    n, height, width = pictures.shape
-    return score_filters(pictures.reshape(n, -1), (height, width, 1))
+def scores(images):
+    n, height, width = images.shape
+    return score_filters(images.reshape(n, -1), (height, width, 1))
 
 
 def noise_of_spectrum(n, exponent, rng):
@@ -51,8 +51,8 @@ def noise_of_spectrum(n, exponent, rng):
     return np.fft.ifft2(spectrum).real[:, :S, :S]
 
 
-def zero_mean(pictures):
-    return pictures - pictures.mean(axis=(1, 2), keepdims=True)
+def zero_mean(images):
+    return images - images.mean(axis=(1, 2), keepdims=True)
 
 
 def hills(n, rng):
@@ -100,15 +100,15 @@ NOT_EDGES = {
 
 
 @pytest.mark.parametrize("kind", NOT_EDGES)
-def test_other_pictures_are_not_edges(kind, rng):
+def test_other_images_are_not_edges(kind, rng):
     result = scores(NOT_EDGES[kind](rng))
     assert result.edge.sum() == 0
     assert f"0 of {len(result.edge)} first-layer units are edge detectors: most show no edge" in result.sentence()
 
 
 def test_fit_finds_the_gabor_that_was_drawn(rng):
-    pictures, true = gabors(N, rng)
-    fit = fit_gabors(pictures)
+    images, true = gabors(N, rng)
+    fit = fit_gabors(images)
     np.testing.assert_allclose(fit.r2, 1, atol=1e-3)
     np.testing.assert_allclose(np.stack([fit.x, fit.y], axis=1), true[:, :2], atol=0.15)
     np.testing.assert_allclose(np.cos(2 * (fit.angle - true[:, 2])), 1, atol=1e-2)
@@ -153,44 +153,44 @@ def test_orientation_is_that_of_the_edge_as_seen():
 
 
 def test_sizes_and_scale_do_not_change_the_verdict(rng):
-    pictures, _ = gabors(10, rng)
-    one = scores(pictures)
-    np.testing.assert_allclose(scores(pictures * -1e-4).r2, one.r2, atol=1e-3)
-    cut = pictures[:, 2:20, :]
+    images, _ = gabors(10, rng)
+    one = scores(images)
+    np.testing.assert_allclose(scores(images * -1e-4).r2, one.r2, atol=1e-3)
+    cut = images[:, 2:20, :]
     assert scores(cut).r2.min() > 0.9  # not square
     assert scores(gabors(4, rng, side=16)[0]).edge.shape == (4,)
 
 
 def test_colour_is_scored_on_its_main_direction(rng):
-    pictures, _ = gabors(8, rng)
+    images, _ = gabors(8, rng)
     colour = np.array([0.8, 0.5, 0.2])
-    in_colour = (pictures[..., None] * colour).reshape(8, -1)
+    in_colour = (images[..., None] * colour).reshape(8, -1)
     result = score_filters(in_colour, (S, S, 3))
-    np.testing.assert_allclose(result.r2, scores(pictures).r2, atol=1e-3)
-    np.testing.assert_allclose(result.area90, scores(pictures).area90)
+    np.testing.assert_allclose(result.r2, scores(images).r2, atol=1e-3)
+    np.testing.assert_allclose(result.area90, scores(images).area90)
     noisy = in_colour + rng.normal(size=in_colour.shape) * np.abs(in_colour).max()
     assert score_filters(noisy, (S, S, 3)).edge.sum() == 0
 
 
 def test_pairs_count_once_and_copies_do_not_count(rng):
-    pictures = rng.normal(size=(4, S, S))
-    pairs = scores(np.concatenate([pictures, -pictures]))
+    images = rng.normal(size=(4, S, S))
+    pairs = scores(np.concatenate([images, -images]))
     assert pairs.distinct_share == 1
     assert list(pairs.partner) == [-1, -1, -1, -1, 0, 1, 2, 3]
-    copies = scores(np.concatenate([pictures, pictures, pictures, pictures]))
+    copies = scores(np.concatenate([images, images, images, images]))
     assert copies.distinct_share == 0.25
-    assert scores(np.concatenate([pictures, -pictures, -pictures])).distinct_share == pytest.approx(4 / 8)
+    assert scores(np.concatenate([images, -images, -images])).distinct_share == pytest.approx(4 / 8)
 
 
 def test_coverage_grows_with_the_orientations_there_are(rng):
-    pictures, true = gabors(200, rng)
-    assert scores(pictures).coverage > 0.95
+    images, true = gabors(200, rng)
+    assert scores(images).coverage > 0.95
     flat = np.abs(np.cos(true[:, 2])) > 0.98
-    assert scores(pictures[flat]).coverage < 0.5
+    assert scores(images[flat]).coverage < 0.5
     assert set(orientation_bins(np.array([0, 0.05, np.pi - 0.05]))) == {0}
 
 
-def test_area_and_selectivity_of_known_pictures():
+def test_area_and_selectivity_of_known_images():
     W = np.zeros((2, 100, 1))
     W[0, :3] = 1
     np.testing.assert_allclose(energy_area(W), [0.03, 1.0])
@@ -201,8 +201,8 @@ def test_area_and_selectivity_of_known_pictures():
 
 
 def test_the_showing_order_puts_edges_first(rng):
-    pictures = np.concatenate([rng.normal(size=(3, S, S)), gabors(5, rng)[0]])
-    result = scores(pictures)
+    images = np.concatenate([rng.normal(size=(3, S, S)), gabors(5, rng)[0]])
+    result = scores(images)
     assert sorted(result.order[:5]) == [3, 4, 5, 6, 7]
     assert sorted(result.order) == list(range(8))
 
@@ -215,8 +215,8 @@ def test_weights_that_cannot_be_scored_are_refused():
 
 
 def test_fitting_only_what_is_open_says_the_same_of_the_layer(rng):
-    pictures = np.concatenate([gabors(20, rng)[0], rng.standard_normal((20, S, S))]).reshape(40, -1)
-    every, some = score_filters(pictures, (S, S, 1)), score_filters(pictures, (S, S, 1), fit_all=False)
+    images = np.concatenate([gabors(20, rng)[0], rng.standard_normal((20, S, S))]).reshape(40, -1)
+    every, some = score_filters(images, (S, S, 1)), score_filters(images, (S, S, 1), fit_all=False)
 
     np.testing.assert_array_equal(some.edge, every.edge)
     assert some.coverage == pytest.approx(every.coverage)

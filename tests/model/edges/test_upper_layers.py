@@ -1,4 +1,4 @@
-"""Layers 2 and 3 learned without labels: local where they are to be, and after what goes together in the pictures."""
+"""Layers 2 and 3 learned without labels: local where they are to be, and after what goes together in the images."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def spots():
 
 @pytest.fixture(scope="module")
 def faces():
-    """Pictures of 25 x 25 as columns, half of them faces, in a random order, each with mean 0 and spread 1."""
+    """Images of 25 x 25 as columns, half of them faces, in a random order, each with mean 0 and spread 1."""
     from skimage.data import lfw_subset
 
     X = lfw_subset()[np.random.default_rng(0).permutation(200)].reshape(200, -1).T.astype(np.float32)
@@ -81,7 +81,7 @@ def test_layers_answer_with_mean_0_and_spread_1_and_again_the_same(faces, blobs)
         np.testing.assert_array_equal(b, b_again)
 
 
-def test_pictures_not_learned_from_are_answered_more_sparsely_than_by_random_weights(faces, blobs):
+def test_images_not_learned_from_are_answered_more_sparsely_than_by_random_weights(faces, blobs):
     known, unknown = blobs @ faces[:, :150], blobs @ faces[:, 150:]
 
     def sparseness(**how):
@@ -102,6 +102,6 @@ def test_a_layer_1_that_never_answers_is_said():
                               rng=np.random.default_rng(0))  # fmt: skip
 
 
-def test_fewer_pictures_than_units_are_said(faces, blobs):
-    with pytest.raises(ValueError, match="8 pictures are too few to learn 9 units"):
+def test_fewer_images_than_units_are_said(faces, blobs):
+    with pytest.raises(ValueError, match="8 images are too few to learn 9 units"):
         pretrain_upper_layers(blobs @ faces[:, :8], blobs, (25, 25, 1), (9,), "relu", rng=np.random.default_rng(0))

@@ -195,7 +195,7 @@ TEXTS = {
     "infinite": '{"height": 1e999, "width": 25, "color": "gray", "fit": "crop"}',
     "fraction": '{"height": 12.5, "width": 50, "color": "gray", "fit": "crop"}',
     "NaN": '{"height": NaN, "width": 25}',
-    "nested": '{"hidden": [[4]], "pictures": [], "n_classes": [2], "epoch": "x", "color": {"a": []}}',
+    "nested": '{"hidden": [[4]], "images": [], "n_classes": [2], "epoch": "x", "color": {"a": []}}',
 }
 
 

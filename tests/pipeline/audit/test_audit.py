@@ -82,7 +82,7 @@ def test_a_planted_giveaway_is_found(folder, change, kind):
     assert any("'right'" in finding.message for finding in report.findings if finding.kind == kind)
 
 
-def test_bad_pictures_are_named(folder):
+def test_bad_images_are_named(folder):
     paths = files(folder, "left")
 
     def plant(i, make):
@@ -141,9 +141,9 @@ def test_a_set_too_small_to_train_on_can_still_be_audited(folder):
     for path in files(folder, "left")[1:]:
         path.unlink()
     report = audit(folder)
-    assert {"few pictures", "one class"} <= set(found(report))
+    assert {"few images", "one class"} <= set(found(report))
     files(folder, "left")[0].unlink()
-    with pytest.raises(InputError, match="holds no pictures"):
+    with pytest.raises(InputError, match="holds no images"):
         audit(folder)
 
 
@@ -162,7 +162,7 @@ def test_text_json_html_and_contact_sheet(folder, tmp_path):
 def test_one_feature_is_scored_without_learning_by_heart():
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], 60)
-    unique = np.arange(180)  # every picture has a value of its own: tells nothing
+    unique = np.arange(180)  # every image has a value of its own: tells nothing
     assert (one_feature_scores(unique, labels, 3)[0] <= 0.5).all()
     noise = rng.integers(0, 10, 180)
     assert (one_feature_scores(noise, labels, 3)[0] < 0.7).all()

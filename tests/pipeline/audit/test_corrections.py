@@ -20,7 +20,7 @@ def data(tmp_path):
 
 
 def correct(path):
-    """Correct the first test picture and remove the first training picture; return (data set before, text, zip)."""
+    """Correct the first test image and remove the first training image; return (data set before, text, zip)."""
     with Dataset.open(path) as dataset:
         moved, removed = int(dataset.indices("test")[0]), int(dataset.indices("train")[0])
         other = dataset.classes[1 - dataset.labels[moved]]

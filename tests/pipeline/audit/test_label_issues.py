@@ -1,4 +1,4 @@
-"""Pictures worth a second look."""
+"""Images worth a second look."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from pipeline.training.prepare import prepare
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """A run on digits of which one held-out picture has a wrong label; and which row that is."""
+    """A run on digits of which one held-out image has a wrong label; and which row that is."""
     root = tmp_path_factory.mktemp("suspects")
     ingest("digits", root / "whole.h5")
     with Dataset.open(root / "whole.h5") as whole:
@@ -26,7 +26,7 @@ def digits(tmp_path_factory):
     wrong = int(np.flatnonzero((split == 2) & (labels == 0))[0])
     given = labels.copy()
     given[wrong] = 4
-    folder, names = root / "pictures", []
+    folder, names = root / "images", []
     folder.mkdir()
     for i, image in enumerate(images):
         names.append(f"{i:03d}.png")
@@ -73,13 +73,13 @@ def test_a_data_set_of_another_shape_is_refused(digits, tmp_path):
 def test_copies_are_found_and_those_that_contradict_come_first(tmp_path):
     from skimage.data import lfw_subset
 
-    pictures = [Image.fromarray(np.rint(255 * face).astype(np.uint8)).resize((64, 64)) for face in lfw_subset()[:30]]
-    for i, picture in enumerate(pictures):
+    images = [Image.fromarray(np.rint(255 * face).astype(np.uint8)).resize((64, 64)) for face in lfw_subset()[:30]]
+    for i, image in enumerate(images):
         for name in ("a", "b")[i % 2], "c":
             (tmp_path / name).mkdir(exist_ok=True)
-        picture.save(tmp_path / ("a", "b")[i % 2] / f"{i}.png")
-    pictures[2].save(tmp_path / "a" / "copy.png")
-    pictures[4].point(lambda value: 10 + 0.9 * value).save(tmp_path / "b" / "brighter.png")
+        image.save(tmp_path / ("a", "b")[i % 2] / f"{i}.png")
+    images[2].save(tmp_path / "a" / "copy.png")
+    images[4].point(lambda value: 10 + 0.9 * value).save(tmp_path / "b" / "brighter.png")
     for i in range(10):
         Image.effect_noise((64, 64), 90 + i).save(tmp_path / "c" / f"{i}.png")
     ingest(tmp_path, tmp_path / "data.h5")

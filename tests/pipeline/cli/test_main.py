@@ -39,7 +39,7 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 def test_the_whole_walk(capsys, faces):
     code, out, err = run(capsys, "ingest", faces, "faces.h5", "--size", "16", "--color", "gray")
     assert code == 0
-    assert "Found 200 files: 200 pictures ingested, 0 rejected, 0 passed over" in out
+    assert "Found 200 files: 200 images ingested, 0 rejected, 0 passed over" in out
 
     code, out, err = run(capsys, "train", "faces.h5", "--hidden", "32,16", "--epochs", "5", "--name", "first")
     assert code == 0
@@ -62,14 +62,14 @@ def test_the_whole_walk(capsys, faces):
 
     code, out, err = run(capsys, "filters", "runs/first/model.h5", "-o", "filters.png")
     assert code == 0
-    with Image.open("filters.png") as picture:
-        assert min(picture.size) > 100
+    with Image.open("filters.png") as image:
+        assert min(image.size) > 100
 
     code, out, err = run(capsys, "inspect", "runs/first/model.h5")
     assert "(32, 256)" in out
     assert "face, not-face" in out
     code, out, err = run(capsys, "inspect", "faces.h5")
-    assert "200 pictures of 16x16 gray" in out
+    assert "200 images of 16x16 gray" in out
     code, out, err = run(capsys, "inspect")
     assert "numpy" in out
 
@@ -84,10 +84,10 @@ def test_predict_writes_to_standard_output_and_tells_errors_by_the_exit_code(cap
     assert "1 not_found" in err
 
 
-def test_inspect_looks_through_pictures(capsys, faces, tmp_path):
+def test_inspect_looks_through_images(capsys, faces, tmp_path):
     code, out, _ = run(capsys, "inspect", faces, "--html", "audit.html", "--contact-sheet", "sheet.png")
     assert code == 0
-    assert "200 pictures" in out
+    assert "200 images" in out
     assert (tmp_path / "audit.html").exists()
     assert (tmp_path / "sheet.png").exists()
     code, out, _ = run(capsys, "inspect", faces, "--json")
@@ -96,7 +96,7 @@ def test_inspect_looks_through_pictures(capsys, faces, tmp_path):
 
 def test_ingest_dry_run_append_and_rejected(capsys, faces, tmp_path):
     make_classes(cats=6, dogs=6)(tmp_path / "photos", faces)
-    (tmp_path / "photos" / "cats" / "bad.jpg").write_text("no picture")
+    (tmp_path / "photos" / "cats" / "bad.jpg").write_text("no image")
     code, out, _ = run(capsys, "ingest", "photos", "p.h5", "--dry-run", "--rejected", "rejected.csv")
     assert code == 3
     assert "dry run" in out
@@ -124,7 +124,7 @@ def test_an_existing_data_set_is_replaced_only_on_demand(capsys, faces, tmp_path
 
 def test_training_with_rejected_files_exits_as_ingestion_does(capsys, faces, tmp_path):
     make_classes(cats=20, dogs=20)(tmp_path / "photos", faces)
-    (tmp_path / "photos" / "cats" / "bad.jpg").write_text("no picture")
+    (tmp_path / "photos" / "cats" / "bad.jpg").write_text("no image")
     code, _, err = run(capsys, "train", "photos", "--epochs", "1", *PLAIN)
     assert code == 3
     assert "Rejected: cats/bad.jpg" in err
@@ -164,8 +164,8 @@ def make_classes(**counts):
 def make_all_bad(path, faces):
     for name in ("a", "b"):
         (path / name).mkdir(parents=True)
-        (path / name / "x.jpg").write_text("no picture")
-        (path / name / "y.jpg").write_text("no picture")
+        (path / name / "x.jpg").write_text("no image")
+        (path / name / "y.jpg").write_text("no image")
 
 
 def make_foreign(path, faces):
@@ -174,12 +174,12 @@ def make_foreign(path, faces):
 
 BAD_SOURCES = {
     "missing": (lambda path, faces: None, "there is no such file or folder"),
-    "empty": (make_empty, "holds no pictures"),
-    "flat": (make_flat, "has no classes; it needs two or more, with one folder of pictures for each"),
+    "empty": (make_empty, "holds no images"),
+    "flat": (make_flat, "has no classes; it needs two or more, with one folder of images for each"),
     "one class": (make_classes(cats=4), "one class"),
-    "single picture": (make_classes(cats=4, dogs=1), "'dogs'"),
+    "single image": (make_classes(cats=4, dogs=1), "'dogs'"),
     "case": (make_classes(Cat=4, cat=4), "differ only in upper and lower case"),
-    "all bad": (make_all_bad, "none of the 4 files is a readable picture"),
+    "all bad": (make_all_bad, "none of the 4 files is a readable image"),
 }
 
 
@@ -217,10 +217,10 @@ def test_bad_sources_get_one_message_and_leave_nothing(capsys, faces, tmp_path, 
         (["predict", "{run}/data.h5", "{faces}"], "facette-dataset"),
         (["predict", "{run}", "{faces}", "-o", "no/such/folder.csv"], "no/such"),
         (["predict", "{run}", "{faces}", "-o", "out.xlsx"], "xlsx"),
-        (["evaluate", "{run}", "{empty}"], "no pictures"),
+        (["evaluate", "{run}", "{empty}"], "no images"),
         (["filters", "{run}", "-o", "no/such/filters.png"], "no/such"),
-        (["inspect", "{empty}"], "holds no pictures"),
-        (["inspect", "{run}", "--html", "x.html"], "for pictures"),
+        (["inspect", "{empty}"], "holds no images"),
+        (["inspect", "{run}", "--html", "x.html"], "for images"),
         (["ingest", "{faces}", "no/such/data.h5"], "no/such"),
         (["demo", "cats"], "choose one of faces, digits"),
     ],
@@ -381,7 +381,7 @@ def test_demo_does_it_all(capsys, tmp_path):
     code, out, err = run(capsys, "demo", *QUICK)
 
     assert code == 0
-    assert "200 pictures ingested" in err
+    assert "200 images ingested" in err
     assert "What next" in out
     assert len((tmp_path / "runs" / "demo-faces" / "predictions.csv").read_text().splitlines()) == 201
     assert len(list((tmp_path / "data" / "faces" / "face").iterdir())) == 100

@@ -1,4 +1,4 @@
-"""Duplicates: copies are found however they were made, and pictures that merely resemble each other are not."""
+"""Duplicates: copies are found however they were made, and images that merely resemble each other are not."""
 
 import io
 
@@ -67,7 +67,7 @@ def test_copies_are_found_among_many(scenes):
 
 
 @pytest.mark.slow
-def test_many_pictures_of_one_scene_are_grouped_with_few_comparisons(scenes):
+def test_many_images_of_one_scene_are_grouped_with_few_comparisons(scenes):
     m = 600
     scene = look_at(scenes[0]).thumbnail
     frames = np.clip(scene + np.random.default_rng(0).integers(-2, 3, (m, 32, 32)), 0, 255).astype(np.uint8)
@@ -130,5 +130,5 @@ def test_near_duplicates_stay_on_one_side(scenes, tmp_path):
     assert off.near_duplicates == ()
 
 
-def test_small_pictures_are_left_alone(face_folder, tmp_path):
+def test_small_images_are_left_alone(face_folder, tmp_path):
     assert ingest(face_folder, tmp_path / "out.h5").near_duplicates == ()

@@ -71,9 +71,9 @@ def test_unlabelled_stay_out():
     ("labels", "groups", "message"),
     [
         ([0, 0, 0], None, "only one class, 'class 0'"),
-        ([-1, -1], None, "no labelled pictures"),
-        ([0, 0, 0, 1], None, "class 'class 1': one picture only"),
-        ([0, 0, 1, 1], [5, 5, 6, 6], "classes 'class 0', 'class 1': all pictures belong to one group"),
+        ([-1, -1], None, "no labelled images"),
+        ([0, 0, 0, 1], None, "class 'class 1': one image only"),
+        ([0, 0, 1, 1], [5, 5, 6, 6], "classes 'class 0', 'class 1': all images belong to one group"),
         # every class has two groups, but the groups span both classes in the one way that cannot be divided
         ([0, 0, 1, 1, 1], [1, 2, 3, 3, 3], "class 'class 1'"),
     ],

@@ -34,11 +34,11 @@ from pipeline.training.prepare import prepare
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """Return the folder of pictures, and that of a run on them: enough of them to have a temperature."""
+    """Return the folder of images, and that of a run on them: enough of them to have a temperature."""
     folder = tmp_path_factory.mktemp("digits")
-    pictures = write_demo("digits", folder / "digits")
+    images = write_demo("digits", folder / "digits")
     run = prepare(
-        pictures,
+        images,
         folder / "run",
         network=NetworkConfig(hidden=(32,)),
         training=TrainingConfig(epochs=3, pretrain="none"),
@@ -46,7 +46,7 @@ def digits(tmp_path_factory):
     with run.dataset:
         list(run.epochs())
         run.finish()
-    return pictures, folder / "run"
+    return images, folder / "run"
 
 
 def overconfident(classifier, times):
@@ -72,14 +72,14 @@ def test_too_much_confidence_is_taken_back(digits):
     assert quiet.model_id != loud.model_id
 
 
-def test_the_same_picture_gets_the_same_probabilities_everywhere(digits, tmp_path, capsys):
-    pictures, run = digits
+def test_the_same_image_gets_the_same_probabilities_everywhere(digits, tmp_path, capsys):
+    images, run = digits
     with Dataset.open(run / "data.h5") as dataset:
         model = calibrated(overconfident(ImageClassifier.load(run), 10), dataset)
     assert model.calibration.temperature > 2
     model.save(tmp_path / "model.h5")
     model = ImageClassifier.load(tmp_path / "model.h5")
-    paths = sorted(pictures.rglob("*.png"))[::150]
+    paths = sorted(images.rglob("*.png"))[::150]
     from_api = [model.classify(path) for path in paths]
     from_app = classify_uploads(model, [Upload(path.name, path.read_bytes()) for path in paths])
     main(["predict", str(tmp_path / "model.h5"), *map(str, paths), "--topk", "10", "--reject", "0.1"])
@@ -108,9 +108,9 @@ def test_files_without_calibration_keep_loading_and_say_so_when_asked(digits, tm
     assert old.calibration is None
     with pytest.raises(InputError, match="does not know its doubts"):
         old.doubt_limit(0.1)
-    picture = str(next(digits[0].rglob("*.png")))
-    assert main(["predict", str(tmp_path / "old.h5"), picture]) == 0
-    assert main(["predict", str(tmp_path / "old.h5"), picture, "--reject", "0.1"]) == 2
+    image = str(next(digits[0].rglob("*.png")))
+    assert main(["predict", str(tmp_path / "old.h5"), image]) == 0
+    assert main(["predict", str(tmp_path / "old.h5"), image, "--reject", "0.1"]) == 2
     assert "train it again" in capsys.readouterr().err
     found, _ = evaluate(old, digits[1] / "data.h5")
     assert found.abstention is None
@@ -125,7 +125,7 @@ def test_a_calibration_of_another_network_is_damage(digits, tmp_path):
         ImageClassifier.load(tmp_path / "mixed.h5")
 
 
-def test_rejecting_refuses_strange_pictures_and_few_valid_ones(digits, capsys, tmp_path):
+def test_rejecting_refuses_strange_images_and_few_valid_ones(digits, capsys, tmp_path):
     run = digits[1]
     words = ["predict", str(run), str(run / "data.h5"), "-o", str(tmp_path / "out.csv"), "--reject", "0.05", "--json"]
     assert main(words) == 0
@@ -133,7 +133,7 @@ def test_rejecting_refuses_strange_pictures_and_few_valid_ones(digits, capsys, t
     found = json.loads(captured.out)
     assert 0 < found["abstain"] / found["files"] < 0.12
     model = ImageClassifier.load(run)
-    assert f"rests on {model.calibration.m} validation pictures" in captured.err
+    assert f"rests on {model.calibration.m} validation images" in captured.err
     noise = KINDS["noise"](model.geometry, np.random.default_rng(1))
     np.save(tmp_path / "noise.npy", noise)
     rows = list(predict(model, Inputs([str(tmp_path / "noise.npy")]), doubt_limit=model.doubt_limit(0.05)))
@@ -149,7 +149,7 @@ def test_evaluate_shows_what_abstaining_does(digits, capsys):
     assert abstention["refused"]["noise"] > 0.95
     assert main(["evaluate", str(digits[1]), str(digits[1] / "data.h5")]) == 0
     out = capsys.readouterr().out
-    assert f"a threshold from {abstention['m_validation']} validation pictures" in out
+    assert f"a threshold from {abstention['m_validation']} validation images" in out
     assert "noise" in out
     assert "the first layer was learned from" not in out
 
@@ -174,10 +174,10 @@ def test_coverage_curve_answers_the_least_doubtful_first():
 
 
 def test_predicting_with_doubt_starts_up_light(digits):
-    picture = next(digits[0].rglob("*.png"))
+    image = next(digits[0].rglob("*.png"))
     code = (
         "import sys; from pipeline.cli.main import main; "
-        f"main(['predict', {str(digits[1])!r}, {str(picture)!r}, '--reject', '0.1']); "
+        f"main(['predict', {str(digits[1])!r}, {str(image)!r}, '--reject', '0.1']); "
         "heavy = {'sklearn', 'scipy', 'pandas', 'matplotlib', 'joblib', 'pyarrow', 'dask', 'tqdm'} & set(sys.modules); "
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )

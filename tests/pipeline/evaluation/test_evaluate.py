@@ -42,11 +42,11 @@ def test_perfect_score_still_has_an_interval():
     assert found.low < 0.95
 
 
-def test_pictures_of_the_training_are_left_out(classifier, run_path, faces):
+def test_images_of_the_training_are_left_out(classifier, run_path, faces):
     from_folder, notes = evaluate(classifier, faces)
     from_file, no_notes = evaluate(classifier, run_path / "data.h5")
 
-    assert from_folder == from_file  # both are the 30 test pictures
+    assert from_folder == from_file  # both are the 30 test images
     assert "170 of 200" in notes[0]
     assert not no_notes
     everything, _ = evaluate(classifier, faces, include_seen=True)
@@ -84,7 +84,7 @@ def _only_training(path, target):
     return target
 
 
-def test_baselines_learn_from_training_pictures_only(run_path):
+def test_baselines_learn_from_training_images_only(run_path):
     with Dataset.open(run_path / "data.h5") as dataset:
         majority, logistic = baselines(dataset, "test")
         _, labels, indices = split_probabilities(ImageClassifier.load(run_path), dataset, "test")

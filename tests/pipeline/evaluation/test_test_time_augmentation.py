@@ -1,4 +1,4 @@
-"""Averaging over views: an answer depends on the picture and the number of views alone."""
+"""Averaging over views: an answer depends on the image and the number of views alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation.test_time_augmentation import averaged_probabilities
 
 
-def test_an_answer_depends_on_the_picture_alone(run_path, lfw_images):
+def test_an_answer_depends_on_the_image_alone(run_path, lfw_images):
     classifier, images = ImageClassifier.load(run_path), lfw_images[80:120, ..., None]
     found = averaged_probabilities(classifier, images, 5)
 
@@ -31,7 +31,7 @@ def test_a_model_that_saw_no_variations_is_not_asked(run_path, lfw_images, store
     classifier = ImageClassifier.load(run_path)
     plain = dict.fromkeys(classifier.provenance["augmentation"], 0.0) | {"augment": "none", "flip": False}
     classifier = dataclasses.replace(classifier, provenance={"augmentation": plain | stored})
-    with pytest.raises(InputError, match="trained on pictures as they are"):
+    with pytest.raises(InputError, match="trained on images as they are"):
         averaged_probabilities(classifier, lfw_images[:2, ..., None], 3)
 
 

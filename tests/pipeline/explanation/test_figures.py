@@ -6,7 +6,7 @@ from PIL import Image
 
 from model.edges.scores import score_filters
 from pipeline.errors import InputError
-from pipeline.explanation.figures import LayerPictures, draw_filters, draw_hierarchy, filter_pictures, save_figure
+from pipeline.explanation.figures import LayerImages, draw_filters, draw_hierarchy, filter_images, save_figure
 
 
 @pytest.fixture
@@ -25,32 +25,32 @@ def texts(figure):
 def test_zero_weight_is_mid_gray_and_the_scale_is_symmetric(rng):
     W = rng.normal(size=(5, 12)).astype(np.float32)
     W[:, 3] = 0
-    pictures = filter_pictures(W, (3, 4, 1))
-    assert pictures.shape == (5, 3, 4)
-    assert np.all(pictures[:, 0, 3] == 0.5)
-    np.testing.assert_allclose(filter_pictures(-W, (3, 4, 1)), 1 - pictures, atol=1e-6)
-    assert np.all(np.max(np.abs(pictures - 0.5), axis=(1, 2)) == 0.5)
+    images = filter_images(W, (3, 4, 1))
+    assert images.shape == (5, 3, 4)
+    assert np.all(images[:, 0, 3] == 0.5)
+    np.testing.assert_allclose(filter_images(-W, (3, 4, 1)), 1 - images, atol=1e-6)
+    assert np.all(np.max(np.abs(images - 0.5), axis=(1, 2)) == 0.5)
 
 
-def test_rows_are_pictures_in_the_order_of_flattened_pixels(rng):
+def test_rows_are_images_in_the_order_of_flattened_pixels(rng):
     images = rng.uniform(size=(4, 5, 7, 3))
-    pictures = filter_pictures(images.reshape(4, -1), (5, 7, 3))
+    drawn = filter_images(images.reshape(4, -1), (5, 7, 3))
     largest = images.max(axis=(1, 2, 3), keepdims=True)
-    np.testing.assert_allclose(pictures, 0.5 + images / largest / 2, rtol=1e-6)
+    np.testing.assert_allclose(drawn, 0.5 + images / largest / 2, rtol=1e-6)
 
 
 def test_zero_and_not_finite_rows_are_plain_gray():
     W = np.zeros((3, 4))
     W[1] = np.nan
     W[2] = [0, np.inf, 1, 2]
-    assert np.all(filter_pictures(W, (2, 2, 1)) == 0.5)
+    assert np.all(filter_images(W, (2, 2, 1)) == 0.5)
 
 
 def test_wrong_geometry_is_named():
     with pytest.raises(ValueError, match="each row needs 12 weights"):
-        filter_pictures(np.ones((2, 10)), (3, 4, 1))
+        filter_images(np.ones((2, 10)), (3, 4, 1))
     with pytest.raises(ValueError, match="2 channels"):
-        filter_pictures(np.ones((2, 24)), (3, 4, 2))
+        filter_images(np.ones((2, 24)), (3, 4, 2))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_every_drawn_unit_has_its_own_numbered_tile(rng, tmp_path, n, shape):
     figure = draw_filters(W, shape, title="what is drawn", max_units=100)
     drawn = tiles(figure)
     assert len(drawn) == min(n, 100)
-    np.testing.assert_array_equal(drawn[-1], filter_pictures(W, shape)[min(n, 100) - 1])
+    np.testing.assert_array_equal(drawn[-1], filter_images(W, shape)[min(n, 100) - 1])
     words = texts(figure)
     assert [str(i + 1) for i in range(min(n, 100))] == words[-len(drawn) :]
     assert "what is drawn" in words
@@ -85,7 +85,7 @@ def test_scores_sort_and_frame_the_edge_units_and_add_a_rose(rng):
     numbers = [text.get_text() for text in figure.axes[0].texts]
     assert numbers[:2] == ["3", "2"]  # horizontal first
     assert sorted(numbers) == ["1", "2", "3", "4"]
-    np.testing.assert_array_equal(tiles(figure)[0], filter_pictures(W, (20, 20, 1))[2])
+    np.testing.assert_array_equal(tiles(figure)[0], filter_images(W, (20, 20, 1))[2])
     frames = [line.get_xydata()[0] for line in figure.axes[0].lines]
     corners = [(image.get_extent()[0], image.get_extent()[3]) for image in figure.axes[0].images[:2]]
     np.testing.assert_allclose(frames, corners)
@@ -108,15 +108,15 @@ def test_units_left_out_are_not_chosen_by_score(rng):
     assert sorted(text.get_text() for text in figure.axes[0].texts) == ["1", "2", "3", "4"]
 
 
-def test_hierarchy_shows_every_layer_and_says_how_its_pictures_were_made(rng, tmp_path):
+def test_hierarchy_shows_every_layer_and_says_how_its_images_were_made(rng, tmp_path):
     layers = [
-        LayerPictures("edges", "rows of W1", rng.normal(size=(14, 48))),
-        LayerPictures("larger", "means", rng.normal(size=(3, 48))),
+        LayerImages("edges", "rows of W1", rng.normal(size=(14, 48))),
+        LayerImages("larger", "means", rng.normal(size=(3, 48))),
     ]
     figure = draw_hierarchy(layers, (8, 6, 1), title="two layers", per_row=12)
     drawn = tiles(figure)
     assert len(drawn) == 17
-    np.testing.assert_array_equal(drawn[14], filter_pictures(layers[1].pictures, (8, 6, 1))[0])
+    np.testing.assert_array_equal(drawn[14], filter_images(layers[1].images, (8, 6, 1))[0])
     words = texts(figure)
     assert {"edges", "rows of W1", "larger", "means"} <= set(words)
     tops = [image.get_extent()[3] for image in figure.axes[0].images]

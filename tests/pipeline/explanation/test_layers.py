@@ -1,4 +1,4 @@
-"""Pictures of layers, and the command that draws them."""
+"""Images of layers, and the command that draws them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
-from pipeline.explanation.layers import control_shares, deeper_layer_pictures, first_layer_pictures, score_first_layer
+from pipeline.explanation.layers import control_shares, deeper_layer_images, first_layer_images, score_first_layer
 from pipeline.training.prepare import prepare
 from pipeline.training.pretrain import first_layer_growth
 
@@ -34,28 +34,28 @@ def images(run_path):
 
 
 def test_first_layer_shows_rows_of_W1(classifier):
-    found = first_layer_pictures(classifier, score_first_layer(classifier), 10)
+    found = first_layer_images(classifier, score_first_layer(classifier), 10)
     rows = {row.tobytes() for row in classifier.parameters[1].W}
 
-    assert len(found.pictures) == 10
-    assert all(row.tobytes() in rows for row in found.pictures)
+    assert len(found.images) == 10
+    assert all(row.tobytes() in rows for row in found.images)
     assert "edge detectors" in found.made_by
 
 
 def test_deeper_layers_show_three_kinds_each_with_its_name(classifier, images):
-    means, made, products = deeper_layer_pictures(classifier, images, 2, 6)
+    means, made, products = deeper_layer_images(classifier, images, 2, 6)
 
-    assert means.pictures.shape == made.pictures.shape == products.pictures.shape == (6, 625)
+    assert means.images.shape == made.images.shape == products.images.shape == (6, 625)
     assert "the first 6 of 16 units" in means.made_by
     assert "gradient ascent" in made.made_by
     W1, W2 = classifier.parameters[1].W, classifier.parameters[2].W
-    np.testing.assert_allclose(products.pictures, (W2 @ W1)[:6], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(products.images, (W2 @ W1)[:6], rtol=1e-4, atol=1e-5)
 
 
-def test_pictures_made_by_ascent_excite_their_unit_more_than_any_real_one(classifier, images):
+def test_images_made_by_ascent_excite_their_unit_more_than_any_real_one(classifier, images):
     from model.edges.stimuli import layer_answers
 
-    made = deeper_layer_pictures(classifier, images, 2, 16)[1].pictures
+    made = deeper_layer_images(classifier, images, 2, 16)[1].images
     X = classifier.preprocessor.apply(images)
     A2 = layer_answers(X, classifier.parameters, classifier.network)[1]
     A2_made = layer_answers(np.asfortranarray(made.T + X.mean()), classifier.parameters, classifier.network)[1]
@@ -67,8 +67,8 @@ def test_pictures_made_by_ascent_excite_their_unit_more_than_any_real_one(classi
 @pytest.mark.parametrize("words", [[], ["--layer", "2"], ["--hierarchy"], ["--max-units", "5"]])
 def test_command_draws(run_path, tmp_path, capsys, words):
     assert main(["filters", str(run_path), "-o", str(tmp_path / "f.png"), *words]) == 0
-    with Image.open(tmp_path / "f.png") as picture:
-        assert np.asarray(picture.convert("L")).std() > 5
+    with Image.open(tmp_path / "f.png") as image:
+        assert np.asarray(image.convert("L")).std() > 5
     assert "Drawn in" in capsys.readouterr().out
 
 
@@ -145,8 +145,8 @@ def test_command_animates(pretrained, run_path, tmp_path, capsys):
     path = tmp_path / "W1.gif"
     assert main(["filters", str(pretrained), "--animate", str(path)]) == 0
     assert "learned again" in capsys.readouterr().out
-    with Image.open(path) as picture:
-        frames = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(picture)]
+    with Image.open(path) as image:
+        frames = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(image)]
     assert len(frames) > 10
     assert all((one != two).mean() > 0.01 for one, two in itertools.pairwise(frames))
     assert path.stat().st_size < 1_000_000
@@ -160,7 +160,7 @@ def test_command_animates(pretrained, run_path, tmp_path, capsys):
 
 
 def test_the_first_units_are_those_of_the_whole_layer(classifier, images):
-    some, all_units = (deeper_layer_pictures(classifier, images, 2, n)[0].pictures for n in (5, 16))
+    some, all_units = (deeper_layer_images(classifier, images, 2, n)[0].images for n in (5, 16))
     np.testing.assert_allclose(some, all_units[:5], rtol=1e-4, atol=1e-6)
 
 

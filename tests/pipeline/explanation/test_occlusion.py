@@ -45,12 +45,12 @@ def test_for_another_class_the_same_place_speaks_against():
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 7])
-def test_tiny_pictures(side):
+def test_tiny_images(side):
     classifier = looking_at(Geometry(side, side, "gray"), slice(0, 1), slice(0, 1))
     assert np.isfinite(occlusion_map(classifier, np.full((side, side, 1), 9, np.uint8), 1)).all()
 
 
-def test_the_picture_is_left_as_it_is():
+def test_the_image_is_left_as_it_is():
     classifier = looking_at(Geometry(9, 9, "gray"), slice(0, 3), slice(0, 3))
     image = np.arange(81, dtype=np.uint8).reshape(9, 9, 1)
     before = image.copy()

@@ -1,4 +1,4 @@
-"""Augmentation: what each change does to a real picture, and where it is not applied."""
+"""Augmentation: what each change does to a real image, and where it is not applied."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.images.augment import RECIPES, AugmentConfig, _look_up, augment, resolve_augmentation
 from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
-from pipeline.training.batches import MemoryBatches, picture_batches
+from pipeline.training.batches import MemoryBatches, image_batches
 
 GEOMETRY = Geometry(25, 25, "gray", "crop")
 
@@ -41,13 +41,13 @@ def test_flip_mirrors_about_half_of_them(lfw_images):
 
 
 def test_rotation_agrees_with_pillow(lfw_images):
-    """The angle is drawn, so look for it: some angle of Pillow's makes the same picture, and not by chance."""
-    picture = lfw_images[3]
-    found = changed(picture[None], rotate=15.0, seed=4)[0].astype(float)
+    """The angle is drawn, so look for it: some angle of Pillow's makes the same image, and not by chance."""
+    image = lfw_images[3]
+    found = changed(image[None], rotate=15.0, seed=4)[0].astype(float)
     middle = np.s_[5:-5, 5:-5]  # Pillow paints black beyond the edge, we go on with its pixels
     errors = {
         angle: np.abs(
-            np.asarray(Image.fromarray(picture).rotate(angle, Image.Resampling.BILINEAR), float)[middle] - found[middle]
+            np.asarray(Image.fromarray(image).rotate(angle, Image.Resampling.BILINEAR), float)[middle] - found[middle]
         ).mean()
         for angle in np.arange(-15, 15.5, 0.5)
     }
@@ -63,7 +63,7 @@ def test_shift_moves_and_repeats_the_edge(lfw_images):
     found = changed(ramp, shift=0.2).astype(float)
     inner = found[:, 12, 6:-6] - ramp[:, 12, 6:-6]
 
-    np.testing.assert_allclose(inner.std(axis=1), 0, atol=0.6)  # every picture moved as one
+    np.testing.assert_allclose(inner.std(axis=1), 0, atol=0.6)  # every image moved as one
     assert np.abs(inner.mean(axis=1)).max() > 20
     assert np.abs(inner.mean(axis=1)).max() <= 0.2 * 25 * 10 + 1
     assert found.max() <= 240
@@ -71,11 +71,11 @@ def test_shift_moves_and_repeats_the_edge(lfw_images):
 
 def test_brightness_and_contrast(lfw_images):
     # not too near black or white, where values are cut off
-    pictures = (lfw_images[:100] // 2 + 60).astype(np.uint8)
-    brighter = changed(pictures, brightness=0.1).astype(float).mean(axis=(1, 2)) - pictures.mean(axis=(1, 2))
+    images = (lfw_images[:100] // 2 + 60).astype(np.uint8)
+    brighter = changed(images, brightness=0.1).astype(float).mean(axis=(1, 2)) - images.mean(axis=(1, 2))
     assert np.abs(brighter).max() <= 26
     assert brighter.std() > 8
-    spread = changed(pictures, contrast=0.3).std(axis=(1, 2)) / pictures.std(axis=(1, 2))
+    spread = changed(images, contrast=0.3).std(axis=(1, 2)) / images.std(axis=(1, 2))
     assert spread.min() > 0.68
     assert spread.max() < 1.32
     assert spread.std() > 0.1
@@ -87,7 +87,7 @@ def test_cutout_paints_one_square(lfw_images):
     assert 0.05 < shares.mean() < 0.17  # 10x10 of 25x25, often partly outside
 
 
-def test_elastic_bends_but_keeps_the_picture(lfw_images):
+def test_elastic_bends_but_keeps_the_image(lfw_images):
     found = changed(lfw_images[:100], elastic=0.03).astype(float)
     likeness = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(found, lfw_images[:100], strict=True)]
     assert np.median(likeness) > 0.8
@@ -111,7 +111,7 @@ def test_interpolation_agrees_with_scipy(photo, channels):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_colour_pictures_change_as_gray_ones_do(recipe, photo):
+def test_colour_images_change_as_gray_ones_do(recipe, photo):
     rgb = np.asarray(photo.resize((32, 24)))[None].repeat(8, axis=0)
     gray_as_rgb = np.repeat(rgb[..., :1], 3, axis=3)
     found = changed(gray_as_rgb, augment=recipe)
@@ -140,8 +140,8 @@ def test_training_batches_vary_by_epoch_and_validation_is_left_alone(run_path, m
     config = resolve_augmentation(AugmentConfig("faces"), 100)
     with Dataset.open(run_path / "data.h5") as dataset:
         preprocessor = Preprocessor(dataset.geometry)
-        source = picture_batches(dataset, "train", preprocessor, memory=memory, augmentation=config)
-        plain = picture_batches(dataset, "train", preprocessor, memory=memory)
+        source = image_batches(dataset, "train", preprocessor, memory=memory, augmentation=config)
+        plain = image_batches(dataset, "train", preprocessor, memory=memory)
 
         def columns(source, order):
             parts = [(batch.X.T.copy(), batch.labels.copy()) for batch in source.batches(32, order)]
@@ -158,7 +158,7 @@ def test_training_batches_vary_by_epoch_and_validation_is_left_alone(run_path, m
         np.testing.assert_array_equal(columns(source, None)[0], columns(plain, None)[0])
 
 
-def test_auto_is_affine_for_few_pictures_and_nothing_for_many():
+def test_auto_is_affine_for_few_images_and_nothing_for_many():
     assert resolve_augmentation(AugmentConfig(), 200).augment == "affine"
     assert resolve_augmentation(AugmentConfig(), 200).flip is False
     assert not resolve_augmentation(AugmentConfig(), 50_000).is_on

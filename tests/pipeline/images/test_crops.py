@@ -16,7 +16,7 @@ def rng():
 
 
 def scene(rng, side=200, mode="RGB"):
-    """A picture in which every pixel tells where it is."""
+    """An image in which every pixel tells where it is."""
     rows, columns = np.mgrid[:side, :side]
     channels = [columns * 255 // side, rows * 255 // side, (rows + columns) % 256]
     return Image.fromarray(np.stack(channels, axis=2).astype(np.uint8)).convert(mode)
@@ -41,11 +41,11 @@ def test_crops_have_the_shape_and_range_asked_for(shape, rng):
     assert len(np.unique(X[:5], axis=1).T) > 400
 
 
-def test_crops_are_pieces_of_the_picture_mirrored_and_transposed(rng):
+def test_crops_are_pieces_of_the_image_mirrored_and_transposed(rng):
     side, size = 40, 10
-    picture = scene(rng, side)
-    X = take_crops(Photographs([picture], "a picture"), (size, size, 3), 300, rng)
-    pixels = np.asarray(picture).astype(np.float32) / 255
+    image = scene(rng, side)
+    X = take_crops(Photographs([image], "an image"), (size, size, 3), 300, rng)
+    pixels = np.asarray(image).astype(np.float32) / 255
     upright = {}
     for row in range(side - size + 1):
         for column in range(side - size + 1):
@@ -65,7 +65,7 @@ def test_the_same_seed_gives_the_same_crops():
     np.testing.assert_array_equal(one, two)
 
 
-def test_pictures_of_just_the_size_of_a_crop_will_do(rng):
+def test_images_of_just_the_size_of_a_crop_will_do(rng):
     images = [Image.fromarray(rng.integers(0, 255, (8, 8), dtype=np.uint8)) for _ in range(3)]
     X = take_crops(Photographs(images, "three"), (8, 8, 1), 100, rng)
     sums = {round(float(crop.sum()), 3) for crop in X.T}
@@ -80,11 +80,11 @@ def test_too_small_or_flat_photographs_are_refused(rng):
         take_crops(Photographs([flat], "mine"), (10, 10, 1), 10, rng)
 
 
-def test_a_folder_is_read_and_what_is_no_picture_is_named(tmp_path, rng):
+def test_a_folder_is_read_and_what_is_no_image_is_named(tmp_path, rng):
     (tmp_path / "more").mkdir()
     scene(rng).save(tmp_path / "a.png")
     scene(rng, 1500).save(tmp_path / "more" / "b.jpg")
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.txt").write_text("no image")
     found = folder_photographs(tmp_path, rng)
     assert [image.size for image in found.images] == [(200, 200), (1024, 1024)]
     assert [path for path, _ in found.rejected] == ["notes.txt"]
@@ -92,11 +92,11 @@ def test_a_folder_is_read_and_what_is_no_picture_is_named(tmp_path, rng):
     take_crops(found, (20, 20, 1), 50, rng)
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path, rng):
+def test_a_folder_without_images_is_refused(tmp_path, rng):
     with pytest.raises(InputError, match="no such"):
         folder_photographs(tmp_path / "none", rng)
-    (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(InputError, match=r"no picture that can be read \(notes.txt"):
+    (tmp_path / "notes.txt").write_text("no image")
+    with pytest.raises(InputError, match=r"no image that can be read \(notes.txt"):
         folder_photographs(tmp_path, rng)
 
 

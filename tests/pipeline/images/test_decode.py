@@ -1,4 +1,4 @@
-"""Decoding: every kind of picture comes out right, and every bad file ends as one error of the vocabulary."""
+"""Decoding: every kind of image comes out right, and every bad file ends as one error of the vocabulary."""
 
 import io
 import os
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.images.decode import ERROR_CODES, PictureError, decode, measure, open_picture, read_bytes
+from pipeline.images.decode import ERROR_CODES, ImageError, decode, measure, open_image, read_bytes
 from pipeline.images.geometry import Geometry
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -26,12 +26,12 @@ def encode(image, format="PNG", **options):
 
 
 def pixels(data):
-    return np.asarray(open_picture(data).image)
+    return np.asarray(open_image(data).image)
 
 
 def code_of(data, **options):
-    with pytest.raises(PictureError) as caught:
-        open_picture(data, **options)
+    with pytest.raises(ImageError) as caught:
+        open_image(data, **options)
     assert caught.value.code in ERROR_CODES
     return caught.value.code
 
@@ -46,7 +46,7 @@ def test_lossless_formats_give_the_very_pixels(scene, format):
     options = {"lossless": True} if format == "WEBP" else {}
     assert (pixels(encode(scene, format, **options)) == np.asarray(scene)).all()
     gray = scene.convert("L")
-    assert (np.asarray(open_picture(encode(gray, format, **options)).image.convert("L")) == np.asarray(gray)).all()
+    assert (np.asarray(open_image(encode(gray, format, **options)).image.convert("L")) == np.asarray(gray)).all()
 
 
 @pytest.mark.parametrize("format", ["JPEG", "AVIF", "GIF"])
@@ -130,7 +130,7 @@ def test_of_several_frames_the_first(scene):
 
 def test_the_ending_does_not_matter(scene, tmp_path):
     (tmp_path / "a.jpg").write_bytes(encode(scene))
-    assert (np.asarray(open_picture(tmp_path / "a.jpg").image) == np.asarray(scene)).all()
+    assert (np.asarray(open_image(tmp_path / "a.jpg").image) == np.asarray(scene)).all()
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_the_ending_does_not_matter(scene, tmp_path):
         (b"\xff\xd8\xff\xe0" + b"nonsense" * 9, "corrupt truncated"),
     ],
 )
-def test_what_is_no_picture(data, codes):
+def test_what_is_no_image(data, codes):
     assert code_of(data) in codes.split()
 
 
@@ -166,23 +166,23 @@ def test_a_png_whose_data_do_not_add_up_is_corrupt(scene):
     data[end - 1] ^= 1
     start = data.rindex(b"IDAT")
     data[end : end + 4] = zlib.crc32(data[start:end]).to_bytes(4, "big")
-    with pytest.raises(PictureError, match="cannot be decoded"):
-        open_picture(bytes(data))
+    with pytest.raises(ImageError, match="cannot be decoded"):
+        open_image(bytes(data))
 
 
-def test_libraries_say_nothing_of_their_own_about_broken_pictures(scene, capfd):
+def test_libraries_say_nothing_of_their_own_about_broken_images(scene, capfd):
     good = encode(scene.convert("1"), "TIFF", compression="group4")
     for at in range(10, len(good), 40):
         try:
-            open_picture(good[:at] + bytes([good[at] ^ 0x55]) + good[at + 1 :])
-        except PictureError:
+            open_image(good[:at] + bytes([good[at] ^ 0x55]) + good[at + 1 :])
+        except ImageError:
             continue
     assert capfd.readouterr() == ("", "")
 
 
 def test_bombs_are_refused_before_they_are_unpacked(scene):
     assert code_of(encode(scene), max_pixels=240 * 160 - 1) == "too_large"
-    open_picture(encode(scene), max_pixels=240 * 160)
+    open_image(encode(scene), max_pixels=240 * 160)
     huge = bytearray(encode(Image.new("1", (16, 16))))
     huge[16:24] = (200_000).to_bytes(4, "big") * 2
     assert code_of(bytes(huge)) in ("too_large", "corrupt")
@@ -193,7 +193,7 @@ def test_bombs_are_refused_before_they_are_unpacked(scene):
 
 def test_files_that_cannot_be_read(tmp_path):
     def code(path):
-        with pytest.raises(PictureError) as caught:
+        with pytest.raises(ImageError) as caught:
             read_bytes(path)
         return caught.value.code
 
@@ -209,16 +209,16 @@ def test_files_that_cannot_be_read(tmp_path):
 
 @given(data=st.data())
 @settings(max_examples=150, deadline=None)
-def test_damage_ends_in_a_picture_or_a_code(scene, data):
+def test_damage_ends_in_an_image_or_a_code(scene, data):
     format = data.draw(st.sampled_from(["JPEG", "PNG", "GIF", "BMP", "WEBP", "PPM"]))
     content = bytearray(encode(scene.resize((24, 16)), format))
     for at, value in data.draw(st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=6)):
         content[at] = value
     content = content[: data.draw(st.integers(0, len(content)))]
     try:
-        picture = open_picture(bytes(content), max_pixels=1_000_000)
-        outcome = picture.image.mode
-    except PictureError as error:
+        image = open_image(bytes(content), max_pixels=1_000_000)
+        outcome = image.image.mode
+    except ImageError as error:
         outcome = error.code
     assert outcome in ("L", "RGB", *ERROR_CODES)
 
@@ -288,18 +288,18 @@ KINDS = {
 @pytest.mark.parametrize("size", [(64, 64), (16, 16), (20, 90)])
 def test_a_large_jpeg_decoded_at_a_fraction_looks_the_same(photo, kind, fit, size):
     options = dict(KINDS[kind])
-    picture = photo.crop((0, 0, 637, 423)).convert(options.pop("mode", "RGB"))
-    data = encode(picture, "JPEG", quality=90, **options)
+    image = photo.crop((0, 0, 637, 423)).convert(options.pop("mode", "RGB"))
+    data = encode(image, "JPEG", quality=90, **options)
     quick, exact = (decode(data, Geometry(*size, "rgb", fit, exact)).astype(int) for exact in (False, True))
-    assert open_picture(data, draft=Geometry(*size, "rgb", fit, False)).image.width < 637
+    assert open_image(data, draft=Geometry(*size, "rgb", fit, False)).image.width < 637
     assert np.abs(quick - exact).mean() < 1.5
-    upright = np.asarray(open_picture(data).image.convert("L" if kind == "gray" else "RGB"))
+    upright = np.asarray(open_image(data).image.convert("L" if kind == "gray" else "RGB"))
     assert (decode(data, Geometry(423, 637, exact=False)) == upright.reshape(423, 637, -1)).all()
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 def test_a_jpeg_lying_on_its_side_is_decoded_at_a_fraction_too(photo, fit):
-    """Any of the eight ways a camera was held gives the same upright picture, to the rounding of its corner."""
+    """Any of the eight ways a camera was held gives the same upright image, to the rounding of its corner."""
     scene = photo.crop((0, 0, 637, 423))
     undo = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # 6 means: turn clockwise; so it lies counter-clockwise
     quick = Geometry(48, 64, "rgb", fit, exact=False)
@@ -309,15 +309,15 @@ def test_a_jpeg_lying_on_its_side_is_decoded_at_a_fraction_too(photo, fit):
         exif = Image.Exif()
         exif[0x0112] = orientation
         data = encode(lying, "JPEG", quality=95, exif=exif)
-        picture = open_picture(data, draft=quick)
-        assert picture.size == measure(data) == (423, 637)
-        assert picture.image.size == (160, 106) or picture.image.size == (319, 212)
+        image = open_image(data, draft=quick)
+        assert image.size == measure(data) == (423, 637)
+        assert image.image.size == (160, 106) or image.image.size == (319, 212)
         assert np.abs(decode(data, quick) - expected).mean() < 1.5, orientation
 
 
 def test_the_pixel_limit_counts_what_the_file_declares(photo):
     data = encode(photo, "JPEG")
-    with pytest.raises(PictureError, match="at most 200,000") as caught:
+    with pytest.raises(ImageError, match="at most 200,000") as caught:
         decode(data, Geometry(16, 16, exact=False), max_pixels=200_000)
     assert caught.value.code == "too_large"
 
@@ -325,6 +325,6 @@ def test_the_pixel_limit_counts_what_the_file_declares(photo):
 def test_a_jpeg_cut_short_is_truncated_at_any_fraction(photo):
     data = encode(photo, "JPEG")
     for exact in (False, True):
-        with pytest.raises(PictureError) as caught:
+        with pytest.raises(ImageError) as caught:
             decode(data[: len(data) // 2], Geometry(16, 16, exact=exact))
         assert caught.value.code == "truncated"

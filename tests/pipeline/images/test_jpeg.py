@@ -66,7 +66,7 @@ def test_the_least_fraction_that_is_enough(needed, eighths):
     assert jpeg.fraction((151, 223), needed) == eighths
 
 
-def test_whatever_may_turn_a_picture_or_follow_it_is_left_to_pillow(scene):
+def test_whatever_may_turn_an_image_or_follow_it_is_left_to_pillow(scene):
     exif = Image.Exif()
     exif[0x0112] = 6
     assert jpeg.read_header(encode(scene, exif=exif)) is None
@@ -85,7 +85,7 @@ def test_a_wrong_size_is_refused(scene, wrong):
 @given(data=st.data())
 @settings(max_examples=200, deadline=None)
 def test_damage_is_seen_as_pillow_sees_it(scene, data):
-    """Where the short way gives a picture, Pillow's reader gives the same one; all else is left to that."""
+    """Where the short way gives an image, Pillow's reader gives the same one; all else is left to that."""
     content = bytearray(encode(scene.resize((24, 16))))
     for at, value in data.draw(st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=4)):
         content[at] = value

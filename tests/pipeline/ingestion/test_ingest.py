@@ -1,4 +1,4 @@
-"""Ingestion: every file accounted for, pictures and labels right, one outcome for one input, nothing half-written."""
+"""Ingestion: every file accounted for, images and labels right, one outcome for one input, nothing half-written."""
 
 import csv
 import os
@@ -28,7 +28,7 @@ def counts(report):
     return report.ingested + len(report.rejected) + sum(report.ignored.values())
 
 
-def test_pictures_arrive_bit_for_bit(face_folder, lfw_images, tmp_path):
+def test_images_arrive_bit_for_bit(face_folder, lfw_images, tmp_path):
     report = ingest(face_folder, tmp_path / "faces.h5")
     with Dataset.open(tmp_path / "faces.h5") as data:
         assert data.classes == ("face", "other")
@@ -45,7 +45,7 @@ def test_pictures_arrive_bit_for_bit(face_folder, lfw_images, tmp_path):
     assert report.splits["train"] + report.splits["validation"] + report.splits["test"] == 200
 
 
-def test_reading_a_split_gives_its_own_pictures(face_folder, tmp_path):
+def test_reading_a_split_gives_its_own_images(face_folder, tmp_path):
     ingest(face_folder, tmp_path / "faces.h5")
     with Dataset.open(tmp_path / "faces.h5") as data:
         images, labels = data.read("test")
@@ -71,7 +71,7 @@ def test_every_file_is_accounted_for(face_folder, tmp_path):
     (face_folder / "face" / "Thumbs.db").write_bytes(b"x")
     (face_folder / ".git").mkdir()
     (face_folder / ".git" / "a.png").write_bytes(good)
-    (face_folder / "face" / "text.jpg").write_text("this is no picture")
+    (face_folder / "face" / "text.jpg").write_text("this is no image")
     (face_folder / "face" / "empty.png").write_bytes(b"")
     (face_folder / "other" / "cut.png").write_bytes(good[:200])
     (face_folder / "other" / "wrong ending.jpg").write_bytes(good)
@@ -111,7 +111,7 @@ def test_ready_made_splits_stay_as_given(face_folder, tmp_path, name):
         for split, folder in (("train", "train"), ("validation", name), ("test", "test")):
             assert {path.split("/")[0] for path in data.paths[data.indices(split)]} == {folder}
         assert set(data.labels[data.indices("test")]) == {0}
-    assert any("no test pictures of 'other'" in note for note in report.notes)
+    assert any("no test images of 'other'" in note for note in report.notes)
 
 
 def test_copies_stay_on_one_side_and_conflicts_are_named(face_folder, tmp_path):
@@ -186,22 +186,22 @@ def test_bad_folders_get_one_clear_message(tmp_path, lfw_images):
 
     assert "no such file or folder" in say(tmp_path / "missing")
     (tmp_path / "empty").mkdir()
-    assert "holds no pictures" in say(tmp_path / "empty")
+    assert "holds no images" in say(tmp_path / "empty")
     put(tmp_path / "one" / "cats" / "1.png")
     put(tmp_path / "one" / "cats" / "2.png", 1)
     assert "only one class, 'cats'" in say(tmp_path / "one")
     put(tmp_path / "one" / "dogs" / "1.png", 2)
-    assert "class 'dogs': one picture only" in say(tmp_path / "one")
+    assert "class 'dogs': one image only" in say(tmp_path / "one")
     put(tmp_path / "one" / "Cats" / "1.png", 2)
     assert "'Cats' and 'cats' differ only in upper and lower case" in say(tmp_path / "one")
     (tmp_path / "texts" / "a").mkdir(parents=True)
     for i in range(3):
-        (tmp_path / "texts" / "a" / f"{i}.jpg").write_text("no picture")
+        (tmp_path / "texts" / "a" / f"{i}.jpg").write_text("no image")
     shutil.copytree(tmp_path / "texts" / "a", tmp_path / "texts" / "b")
-    assert "none of the 6 files is a readable picture" in say(tmp_path / "texts")
+    assert "none of the 6 files is a readable image" in say(tmp_path / "texts")
 
 
-def test_pictures_without_class_folders_are_unlabelled(tmp_path, face_folder):
+def test_images_without_class_folders_are_unlabelled(tmp_path, face_folder):
     report = ingest(face_folder / "face", tmp_path / "out.h5")
     assert report.unlabelled == 100
     assert report.classes == {}
@@ -397,13 +397,13 @@ def test_everything_into_one_split(face_folder, tmp_path):
         assert data.images.shape == (100, 16, 16, 3)
 
 
-def test_a_class_without_a_readable_picture_is_left_out_and_said(face_folder, tmp_path):
+def test_a_class_without_a_readable_image_is_left_out_and_said(face_folder, tmp_path):
     (face_folder / "broken").mkdir()
     for i in range(3):
         (face_folder / "broken" / f"{i}.png").write_bytes(b"")
     report = ingest(face_folder, tmp_path / "out.h5")
     assert list(report.classes) == ["face", "other"]
-    assert any("class 'broken' has no readable picture" in note for note in report.notes)
+    assert any("class 'broken' has no readable image" in note for note in report.notes)
 
 
 @pytest.mark.parametrize(
@@ -411,7 +411,7 @@ def test_a_class_without_a_readable_picture_is_left_out_and_said(face_folder, tm
     [
         ([(25, 25)], True, 200, (25, 25, "gray")),  # small and all the same: kept
         ([(400, 500), (640, 427)], False, 10_000, (64, 64, "rgb")),
-        ([(400, 500), (640, 427)], False, 398, (32, 32, "rgb")),  # too many inputs for so few pictures
+        ([(400, 500), (640, 427)], False, 398, (32, 32, "rgb")),  # too many inputs for so few images
         ([(400, 500), (640, 427)], False, 8, (16, 16, "rgb")),
         ([(112, 92)], True, 400, (64, 53, "gray")),  # one aspect is kept
         ([(1200, 1600), (600, 800)], True, 10_000, (48, 64, "gray")),

@@ -1,4 +1,4 @@
-"""A model trained for a moment on real pictures, in a run folder as `facette train` leaves it."""
+"""A model trained for a moment on real images, in a run folder as `facette train` leaves it."""
 
 import io
 

@@ -110,7 +110,7 @@ def no_wider_than_the_screen(page):
 
 def test_classify_a_sample(url, page):
     page.goto(url)
-    page.get_by_role("heading", name="Classify pictures").wait_for()
+    page.get_by_role("heading", name="Classify images").wait_for()
     page.get_by_role("radio", name="2", exact=True).click()
     table = page.get_by_role("table", name="Probability of each class")
     assert table.get_by_role("row").count() == 2
@@ -128,7 +128,7 @@ def test_upload_good_and_bad_files_and_download_the_rows(url, page, photo, face,
             {"name": "words.jpg", "mimeType": "image/jpeg", "buffer": b"some words"},
         ]
     )
-    page.get_by_text("2 of 3 pictures classified").wait_for()
+    page.get_by_text("2 of 3 images classified").wait_for()
     page.get_by_text("1 could not be read").wait_for()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download CSV").click()
@@ -144,10 +144,10 @@ def test_upload_good_and_bad_files_and_download_the_rows(url, page, photo, face,
 def test_classify_a_part_of_a_photograph(url, page, photo):
     page.goto(f"{url}/?from=Upload")
     page.locator("input[type=file]").set_input_files({"name": "p.jpg", "mimeType": "image/jpeg", "buffer": photo})
-    page.get_by_alt_text("the picture p.jpg", exact=True).wait_for()
-    page.get_by_text("Classify a part of the picture").click()
+    page.get_by_alt_text("the image p.jpg", exact=True).wait_for()
+    page.get_by_text("Classify a part of the image").click()
     page.get_by_role("slider", name="Size").press("ArrowLeft")
-    page.get_by_alt_text("the picture part of p.jpg", exact=True).wait_for()
+    page.get_by_alt_text("the image part of p.jpg", exact=True).wait_for()
 
 
 def test_one_bad_file_says_what_is_wrong(url, page):
@@ -157,7 +157,7 @@ def test_one_bad_file_says_what_is_wrong(url, page):
     )
     message = page.get_by_role("alert").filter(has_text="words.jpg")
     message.wait_for()
-    assert "not a picture" in message.inner_text()
+    assert "not an image" in message.inner_text()
 
 
 def test_upload_a_folder_of_class_folders(url, page, photo, face, tmp_path):
@@ -166,7 +166,7 @@ def test_upload_a_folder_of_class_folders(url, page, photo, face, tmp_path):
         (tmp_path / "photos" / name).write_bytes(data)
     page.goto(f"{url}/?from=Folder")
     page.locator("input[type=file]").set_input_files(tmp_path / "photos")
-    page.get_by_text("2 of 3 pictures classified").wait_for()
+    page.get_by_text("2 of 3 images classified").wait_for()
     page.get_by_text("1 could not be read").wait_for()
     page.get_by_text("of 2 whose class is known are right").wait_for()
 
@@ -185,14 +185,14 @@ def test_put_a_label_right_and_download_the_manifest(url, page, tmp_path):
     assert all(Path(row["path"]).is_file() for row in rows)
 
 
-def test_two_visitors_do_not_see_each_others_pictures(url, page, browser, face):
+def test_two_visitors_do_not_see_each_others_images(url, page, browser, face):
     page.goto(f"{url}/?from=Upload")
     page.locator("input[type=file]").set_input_files({"name": "mine.png", "mimeType": "image/png", "buffer": face})
-    page.get_by_alt_text("the picture mine.png", exact=True).wait_for()
+    page.get_by_alt_text("the image mine.png", exact=True).wait_for()
     other = browser.new_page()
     other.goto(f"{url}/?from=Upload")
-    other.get_by_text("Add a picture").wait_for()
-    assert other.get_by_alt_text("the picture mine.png", exact=True).count() == 0
+    other.get_by_text("Add an image").wait_for()
+    assert other.get_by_alt_text("the image mine.png", exact=True).count() == 0
     other.close()
 
 
@@ -212,13 +212,13 @@ def test_look_at_a_unit_of_the_first_layer(url, page):
     page.get_by_label("Look at unit").fill("7")
     page.keyboard.press("Enter")
     page.get_by_text("Unit 7:").wait_for()
-    page.get_by_text("the picture classified last").wait_for()  # the sample shown on the page before
+    page.get_by_text("the image classified last").wait_for()  # the sample shown on the page before
 
 
 def test_a_phone(url, page):
     page.set_viewport_size(PHONE)
     for place, title in (
-        ("", "Classify pictures"),
+        ("", "Classify images"),
         ("first-layer", "First layer"),
         ("deeper-layers", "Deeper layers"),
         ("data", "Data"),
@@ -258,7 +258,7 @@ def test_train_the_demo_where_there_is_no_model(page, tmp_path):
         page.goto(url)
         page.get_by_role("heading", name="No model yet").wait_for()
         page.get_by_role("button", name="Train the demo model").click()
-        page.get_by_role("heading", name="Classify pictures").wait_for(timeout=180_000)  # it trains all of the demo
+        page.get_by_role("heading", name="Classify images").wait_for(timeout=180_000)  # it trains all of the demo
         page.get_by_role("table", name="Probability of each class").wait_for()
         assert (tmp_path / "runs" / "demo-faces" / "report.html").is_file()
     finally:

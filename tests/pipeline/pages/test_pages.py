@@ -72,7 +72,7 @@ def test_every_page_draws_a_model(name, trained):
     at = page(name, trained / "runs")
     assert not at.error
     assert at.sidebar.selectbox[0].value == "faces"
-    assert "test pictures right" in at.sidebar.caption[0].value
+    assert "test images right" in at.sidebar.caption[0].value
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -205,7 +205,7 @@ def test_the_app_abstains_where_the_command_line_does_and_says_so(trained, tmp_p
 
 def test_what_is_said_of_probabilities_is_true_of_the_model(trained, runs, face):
     at = page("classify", runs)
-    assert "too few to calibrate" in words(at)  # 30 validation pictures
+    assert "too few to calibrate" in words(at)  # 30 validation images
     classifier = ImageClassifier.load(runs / "faces" / "model.h5")
     replace(classifier, calibration=None).save(runs / "faces" / "model.h5")
     at = page("classify", runs)
@@ -217,7 +217,7 @@ def test_bad_files_stand_beside_good_ones(trained, face, photo):
     at = page("classify", trained / "runs", **{"from": "Upload"})
     bad = {"notes.jpg": b"some words", "empty.png": b"", "cut.jpg": photo[:5000]}
     upload(at, ("face.png", face), *bad.items())
-    assert "1 of 4 pictures classified" in words(at)
+    assert "1 of 4 images classified" in words(at)
     assert "3 could not be read" in words(at)
     found = {result.row.path: result.row for result in results(at)}
     assert {name: found[name].error_code for name in bad} == {
@@ -240,7 +240,7 @@ def test_a_folder_tells_the_true_classes_and_what_was_passed_over(trained, face)
     assert "1 of 2 whose class is known are right" in words(at)
 
 
-def test_a_part_of_a_picture_can_be_classified(trained, photo):
+def test_a_part_of_an_image_can_be_classified(trained, photo):
     import io
 
     from PIL import Image
@@ -266,13 +266,13 @@ def test_a_part_of_a_picture_can_be_classified(trained, photo):
     assert part.row.ranking != whole.row.ranking
 
 
-def test_more_pictures_than_the_app_takes(trained, face, monkeypatch):
+def test_more_images_than_the_app_takes(trained, face, monkeypatch):
     from pipeline.pages import classify
 
-    monkeypatch.setattr(classify, "MAX_PICTURES", 2)
+    monkeypatch.setattr(classify, "MAX_IMAGES", 2)
     at = page("classify", trained / "runs", **{"from": "Upload"})
     upload(at, *((f"{i}.png", face) for i in range(3)))
-    assert "3 pictures are too many" in at.warning[0].value
+    assert "3 images are too many" in at.warning[0].value
     assert len(results(at)) == 2
 
 
@@ -289,24 +289,24 @@ def test_a_single_bad_file_says_why(trained):
     at = page("classify", trained / "runs", **{"from": "Upload"})
     upload(at, ("notes.jpg", b"some words"))
     assert "notes.jpg" in at.error[0].value
-    assert "not a picture" in at.error[0].value
+    assert "not an image" in at.error[0].value
 
 
 def test_names_are_text_not_markup(trained, face):
     at = page("classify", trained / "runs", **{"from": "Upload"})
     upload(at, ("<script>alert(1)</script>'.png", face))
     assert "<script>" not in " ".join(element.value for element in at.html)
-    upload(at, ("__bold__[link](x).png", b"no picture"))
+    upload(at, ("__bold__[link](x).png", b"no image"))
     assert at.error[0].value.startswith(r"\_\_bold\_\_\[link\](x).png")
 
 
-def test_a_wide_picture_gets_a_hint_a_square_one_none(trained, face, photo):
+def test_a_wide_image_gets_a_hint_a_square_one_none(trained, face, photo):
     at = page("classify", trained / "runs", **{"from": "Upload"})
     assert "too wide" in upload(at, ("photo.jpg", photo)).info[0].value
     assert not upload(at, ("face.png", face)).info
 
 
-def test_a_picture_of_the_training_is_recognised(trained, tmp_path):
+def test_an_image_of_the_training_is_recognised(trained, tmp_path):
     from pipeline.data.dataset import Dataset
 
     with Dataset.open(trained / "runs" / "faces" / "data.h5") as dataset:
@@ -316,9 +316,9 @@ def test_a_picture_of_the_training_is_recognised(trained, tmp_path):
     assert "took part in the training" in at.warning[0].value
 
 
-def test_no_picture_yet_tells_what_to_do(trained):
+def test_no_image_yet_tells_what_to_do(trained):
     at = page("classify", trained / "runs", **{"from": "Upload"})
-    assert "Add a picture" in at.info[0].value
+    assert "Add an image" in at.info[0].value
     assert "face, not-face" in at.info[0].value
 
 
@@ -353,7 +353,7 @@ def test_first_layer_shows_each_unit_once_and_sorts(trained):
     assert "Unit 7" in words(at)
 
 
-def test_first_layer_download_is_the_command_line_picture(trained):
+def test_first_layer_download_is_the_command_line_image(trained):
     from PIL import Image
 
     from pipeline.pages import first_layer
@@ -367,7 +367,7 @@ def test_first_layer_download_is_the_command_line_picture(trained):
 
 
 def test_a_unit_answers_most_to_what_it_looks_for(trained):
-    """The pictures shown as exciting do excite the unit more than the mean of all training pictures."""
+    """The images shown as exciting do excite the unit more than the mean of all training images."""
     from pipeline.data.dataset import Dataset
     from pipeline.pages import first_layer
 
@@ -395,7 +395,7 @@ def test_edge_detectors_are_counted_beside_controls(trained):
         assert f"<td>{100 * share:.0f}%</td>" in table
 
 
-def test_deeper_layers_say_how_each_picture_was_made(trained):
+def test_deeper_layers_say_how_each_image_was_made(trained):
     at = page("deeper_layers", trained / "runs")
     assert at.title[0].value == "Deeper layers"
     assert [heading.value for heading in at.subheader] == [
@@ -404,22 +404,22 @@ def test_deeper_layers_say_how_each_picture_was_made(trained):
         "Preferred stimulus",
         "Product of the weights",
     ]
-    for words_of_method in ("how strongly each pixel moves it", "held-out pictures", "gradient ascent", "times all W"):
+    for words_of_method in ("how strongly each pixel moves it", "held-out images", "gradient ascent", "times all W"):
         assert words_of_method in words(at)
     assert [element.value.count("<figure>") for element in at.html] == [1] * 4  # one unit: a face, or not
 
 
 def test_deeper_layers_draw_what_the_command_line_draws(trained):
     from pipeline.evaluation.held_out import held_out_images
-    from pipeline.explanation.layers import deeper_layer_pictures
+    from pipeline.explanation.layers import deeper_layer_images
     from pipeline.pages import deeper_layers
 
     model = trained / "runs" / "faces" / "model.h5"
     classifier = ImageClassifier.load(model)
-    _, kinds = deeper_layers._pictures(str(model), 0.0, 2, classifier)
-    expected = deeper_layer_pictures(classifier, held_out_images(model.with_name("data.h5")), 2, 24)
+    _, kinds = deeper_layers._images(str(model), 0.0, 2, classifier)
+    expected = deeper_layer_images(classifier, held_out_images(model.with_name("data.h5")), 2, 24)
     for kind, other in zip(kinds, expected, strict=True):
-        np.testing.assert_array_equal(kind.pictures, other.pictures)
+        np.testing.assert_array_equal(kind.images, other.images)
 
 
 @pytest.mark.slow
@@ -433,7 +433,7 @@ def test_training_the_demo_ends_with_its_model_on_the_page(tmp_path, monkeypatch
     no_model._current()["training"].wait(60)
     at.run()
     assert not at.exception
-    assert at.title[0].value == "Classify pictures"
+    assert at.title[0].value == "Classify images"
     assert at.sidebar.selectbox[0].value == "demo-faces"
 
 
@@ -441,7 +441,7 @@ def test_a_training_that_fails_says_why_and_can_be_tried_again(tmp_path, monkeyp
     from pipeline.pages.widgets import no_model
 
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "data").write_text("a file where the folder of the pictures should be")
+    (tmp_path / "data").write_text("a file where the folder of the images should be")
     at = page("model", tmp_path / "runs")
     at.button[0].click().run()
     no_model._current()["training"].wait(60)
@@ -455,16 +455,16 @@ def test_a_training_that_fails_says_why_and_can_be_tried_again(tmp_path, monkeyp
 
 
 def shown(at):
-    """The alternative texts of the pictures on the page."""
+    """The alternative texts of the images on the page."""
     return [part.split("'")[0] for element in at.html for part in element.value.split("alt='")[1:]]
 
 
 def test_data_counts_every_class_and_split(trained):
     at = page("data", trained / "runs")
-    assert "200 pictures of 25×25 gray in 2 classes" in words(at)
+    assert "200 images of 25×25 gray in 2 classes" in words(at)
     assert at.html[1].value.count("<td>100</td>") == 2
     table = at.table[0].value
-    assert dict(zip(table["split"], table["pictures"], strict=True)) == {
+    assert dict(zip(table["split"], table["images"], strict=True)) == {
         "train": "140",
         "validation": "30",
         "test": "30",
@@ -472,7 +472,7 @@ def test_data_counts_every_class_and_split(trained):
 
 
 def test_contact_sheets_show_the_class_asked_for(trained):
-    at = page("data", trained / "runs", view="Pictures", **{"class": "face"}, split="test")
+    at = page("data", trained / "runs", view="Images", **{"class": "face"}, split="test")
     assert len(shown(at)) == 15
     assert all(name.startswith("face/") for name in shown(at))
 
@@ -527,7 +527,7 @@ def test_copies_stand_side_by_side(runs, tmp_path, monkeypatch):
     (tmp_path / "data").mkdir()
     ingest(tmp_path / "photos", tmp_path / "data" / "photos.h5")
     at = page("data", runs, view="Look-alikes", data="data/photos.h5")
-    assert "1 set of pictures that are the same, or nearly; **1 set with several labels**" in words(at)
+    assert "1 set of images that are the same, or nearly; **1 set with several labels**" in words(at)
     assert shown(at) == ["a/1.png", "b/copy.png"]
     at.segmented_control(key="view").set_value("Mistakes").run()
     assert not at.exception

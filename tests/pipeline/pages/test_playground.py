@@ -74,7 +74,7 @@ def status(at):
     return at.get("progress")[0].proto.text
 
 
-def picture(seed, bright):
+def image(seed, bright):
     from PIL import Image
 
     data = io.BytesIO()
@@ -88,7 +88,7 @@ def archive(**classes):
     with zipfile.ZipFile(data, "w") as file:
         for name, n in classes.items():
             for i in range(n):
-                file.writestr(f"photos/{name}/{i}.png", picture(i + 100 * len(name), name == "bright"))
+                file.writestr(f"photos/{name}/{i}.png", image(i + 100 * len(name), name == "bright"))
     return data.getvalue()
 
 
@@ -98,8 +98,8 @@ def ledger(at):
     return {row[0]: dict(zip(head, row, strict=True)) for row in rows}
 
 
-def test_a_link_holds_pictures_and_settings(at):
-    test = at(pictures="Digits", hidden="20,10", activation="tanh")
+def test_a_link_holds_images_and_settings(at):
+    test = at(images="Digits", hidden="20,10", activation="tanh")
     table = ledger(test)
     assert [table[l]["W"] for l in "123"] == ["(20, 64)", "(10, 20)", "(10, 10)"]
     assert table["1"]["activation"] == "tanh"
@@ -107,8 +107,8 @@ def test_a_link_holds_pictures_and_settings(at):
 
 
 def test_the_shapes_follow_the_settings(at):
-    test = at(pictures="Faces")
-    assert "For these pictures, auto is: Hidden layers 256,128" in words(test)
+    test = at(images="Faces")
+    assert "For these images, auto is: Hidden layers 256,128" in words(test)
     test.text_input(key="hidden").set_value("30").run()
     checked(test)
     assert [(row["W"], row["b"], row["Z and A"]) for row in ledger(test).values()] == [
@@ -134,7 +134,7 @@ def test_the_shapes_follow_the_settings(at):
     ],
 )
 def test_a_setting_that_cannot_work_is_one_sentence(at, name, word, part):
-    test = at(pictures="Faces")
+    test = at(images="Faces")
     test.text_input(key=name).set_value(word).run()
     checked(test)
     (error,) = test.error
@@ -144,7 +144,7 @@ def test_a_setting_that_cannot_work_is_one_sentence(at, name, word, part):
 
 
 def test_what_does_not_go_together_is_said_with_the_names_on_the_page(at):
-    test = at(pictures="Faces", hidden="none")
+    test = at(images="Faces", hidden="none")
     test.selectbox(key="batch_norm").set_value("on").run()
     assert test.error[0].value == "There is no hidden layer to normalise; leave it at auto, or add one."
     assert "To be mended first: Batch norm." in words(test)
@@ -166,7 +166,7 @@ def test_there_is_a_widget_for_every_field_with_its_help(at):
 
 @pytest.mark.slow
 def test_train_and_save_a_model_like_that_of_the_command_line(at, tmp_path):
-    test = at(pictures="Faces", **QUICK)
+    test = at(images="Faces", **QUICK)
     press(test, "go")
     test = trained(test)
     training = test.session_state["bench"].training
@@ -196,7 +196,7 @@ def test_train_and_save_a_model_like_that_of_the_command_line(at, tmp_path):
 
 @pytest.mark.slow
 def test_a_model_saved_half_way_can_be_resumed_in_a_terminal(at, tmp_path):
-    test = at(pictures="Digits", hidden="8", epochs="3", augment="none")
+    test = at(images="Digits", hidden="8", epochs="3", augment="none")
     press(test, "step")
     test = trained(test)
     press(test, "save")
@@ -211,7 +211,7 @@ def test_a_model_saved_half_way_can_be_resumed_in_a_terminal(at, tmp_path):
 
 
 def test_the_download_is_a_model(at, tmp_path):
-    test = at(pictures="Digits", **QUICK)
+    test = at(images="Digits", **QUICK)
     press(test, "go")
     training = trained(test).session_state["bench"].training
     (tmp_path / "downloaded.h5").write_bytes(training.ask(model_bytes).result(60))
@@ -222,7 +222,7 @@ def test_the_download_is_a_model(at, tmp_path):
 
 
 def test_a_name_that_is_taken_or_none_cannot_be_saved(at, tmp_path):
-    test = at(pictures="Digits", **QUICK)
+    test = at(images="Digits", **QUICK)
     press(test, "step")
     test = trained(test)
     (tmp_path / "runs" / "taken").mkdir(parents=True)
@@ -235,7 +235,7 @@ def test_a_name_that_is_taken_or_none_cannot_be_saved(at, tmp_path):
 
 
 def test_step_continue_and_reset(at):
-    test = at(pictures="Faces", **(QUICK | {"epochs": "4"}))
+    test = at(images="Faces", **(QUICK | {"epochs": "4"}))
     press(test, "step")
     test = trained(test)
     assert status(test) == "Paused after epoch 1 of 4"
@@ -254,7 +254,7 @@ def test_step_continue_and_reset(at):
 
 
 def test_settings_changed_during_a_training_are_said_to_wait(at):
-    test = at(pictures="Faces", **QUICK)
+    test = at(images="Faces", **QUICK)
     press(test, "step")
     test = trained(test)
     assert "are others now" not in words(test)
@@ -263,7 +263,7 @@ def test_settings_changed_during_a_training_are_said_to_wait(at):
 
 
 def test_a_training_that_diverges_is_one_message(at):
-    test = at(pictures="Faces", hidden="8", optimizer="sgd", learning_rate="1e30", augment="none")
+    test = at(images="Faces", hidden="8", optimizer="sgd", learning_rate="1e30", augment="none")
     test.selectbox(key="batch_norm").set_value("off").run()
     press(test, "go")
     test = trained(test)
@@ -272,13 +272,13 @@ def test_a_training_that_diverges_is_one_message(at):
     assert "Lower learning" in error.value
 
 
-def test_pictures_that_go_away_are_one_message(at):
-    test = at(pictures="Digits", **QUICK)
+def test_images_that_go_away_are_one_message(at):
+    test = at(images="Digits", **QUICK)
     shutil.rmtree(test.session_state["bench"].folder)
     press(test, "go")
     test = trained(test)
     assert "data.h5" in test.error[0].value
-    test.segmented_control(key="pictures").set_value("Faces").run()
+    test.segmented_control(key="images").set_value("Faces").run()
     assert "2 classes" in words(checked(test))
 
 
@@ -287,7 +287,7 @@ def test_a_data_set_that_is_there_is_not_copied(at, tmp_path):
 
     (tmp_path / "data").mkdir()
     ingest("digits", tmp_path / "data" / "mine.h5")
-    test = at(pictures="In a folder here", **QUICK)
+    test = at(images="In a folder here", **QUICK)
     press(test, "go")
     press(trained(test), "save")
     test = trained(test)
@@ -296,17 +296,17 @@ def test_a_data_set_that_is_there_is_not_copied(at, tmp_path):
 
 
 def test_no_folders_yet_tells_what_to_do(at):
-    test = at(pictures="In a folder here")
+    test = at(images="In a folder here")
     assert "Put a folder" in test.info[0].value
     assert test.button(key="go").disabled
 
 
 def test_an_archive_of_ones_own(at, tmp_path):
-    test = at(pictures="Upload a zip", **QUICK)
+    test = at(images="Upload a zip", **QUICK)
     assert "Add a zip archive" in test.info[0].value
     test.file_uploader[0].set_value(("holiday.zip", archive(dark=12, bright=12), "application/zip")).run()
     checked(test)
-    assert "24 pictures" in words(test)
+    assert "24 images" in words(test)
     assert "facette train holiday.zip" in test.code[0].value
     press(test, "go")
     press(trained(test), "save")
@@ -318,10 +318,10 @@ def test_an_archive_of_ones_own(at, tmp_path):
 
 @pytest.mark.parametrize(
     ("data", "part"),
-    [(b"no zip at all", "holiday.zip"), (archive(), "holds no pictures"), (archive(dark=9), "class")],
+    [(b"no zip at all", "holiday.zip"), (archive(), "holds no images"), (archive(dark=9), "class")],
 )
 def test_an_archive_that_cannot_work_is_one_message(at, data, part):
-    test = at(pictures="Upload a zip")
+    test = at(images="Upload a zip")
     test.file_uploader[0].set_value(("holiday.zip", data, "application/zip")).run()
     checked(test)
     (error,) = test.error
@@ -331,19 +331,19 @@ def test_an_archive_that_cannot_work_is_one_message(at, data, part):
 
 
 def test_a_folder_with_a_bad_file(at):
-    test = at(pictures="Upload a folder", **QUICK)
+    test = at(images="Upload a folder", **QUICK)
     files = [
-        (f"mine/{name}/{i}.png", picture(i + 50 * k, k), "image/png") for i in range(9) for k, name in enumerate("ab")
+        (f"mine/{name}/{i}.png", image(i + 50 * k, k), "image/png") for i in range(9) for k, name in enumerate("ab")
     ]
     files += [("mine/a/notes.png", b"some words", "image/png"), ("mine/.DS_Store", b"litter", "")]
     test.file_uploader[0].set_value(files).run()
     checked(test)
-    assert "18 pictures" in words(test)
+    assert "18 images" in words(test)
     assert test.expander[0].label == "1 of 19 files could not be read"
 
 
-def test_size_and_colour_of_the_pictures(at):
-    test = at(pictures="Faces", size="10", **QUICK)
+def test_size_and_colour_of_the_images(at):
+    test = at(images="Faces", size="10", **QUICK)
     assert "10×10 gray" in words(test)
     assert ledger(test)["1"]["W"].endswith(", 100)")
     test.selectbox(key="color").set_value("rgb").run()
@@ -356,30 +356,30 @@ def test_size_and_colour_of_the_pictures(at):
     assert "large" in test.error[0].value
 
 
-def test_pictures_class_by_class(at):
-    test = at(pictures="Upload class by class", **QUICK)
+def test_images_class_by_class(at):
+    test = at(images="Upload class by class", **QUICK)
     assert "two classes" in test.info[0].value
     test.text_input(key="class-1").set_value("cat")
     for k in range(2):
-        test.file_uploader[k].set_value([(f"{i}.png", picture(i + 50 * k, k), "image/png") for i in range(9)])
+        test.file_uploader[k].set_value([(f"{i}.png", image(i + 50 * k, k), "image/png") for i in range(9)])
     checked(test.run())
     assert "cat, class 2" in words(test)
     press(test, "go")
     assert trained(test).session_state["bench"].training.records
 
 
-def test_more_pictures_than_the_app_takes(at, monkeypatch):
+def test_more_images_than_the_app_takes(at, monkeypatch):
     from pipeline.pages.playground import images
 
-    monkeypatch.setattr(images, "MAX_PICTURES", 3)
-    test = at(pictures="Upload a folder")
-    test.file_uploader[0].set_value([(f"m/{i % 2}/{i}.png", picture(i, 0), "image/png") for i in range(4)]).run()
+    monkeypatch.setattr(images, "MAX_IMAGES", 3)
+    test = at(images="Upload a folder")
+    test.file_uploader[0].set_value([(f"m/{i % 2}/{i}.png", image(i, 0), "image/png") for i in range(4)]).run()
     checked(test)
-    assert "4 pictures are too many" in test.warning[0].value
+    assert "4 images are too many" in test.warning[0].value
 
 
 def test_two_visitors_wait_for_one_another_and_see_only_their_own(at):
-    first, second = at(pictures="Faces", **QUICK), at(pictures="Digits", **QUICK)
+    first, second = at(images="Faces", **QUICK), at(images="Digits", **QUICK)
     with LINE.changed:
         LINE.join(holder := Training(lambda: None))
     benches = [test.session_state["bench"] for test in (first, second)]

@@ -51,7 +51,7 @@ def rests(page):
 
 
 def test_train_pause_step_continue_and_reset(url, page):
-    page.goto(f"{url}/playground?pictures=Digits&hidden=16&epochs=20000")
+    page.goto(f"{url}/playground?images=Digits&hidden=16&epochs=20000")
     press(page, "Start")
     says(page, re.compile(r"^Epoch \d+ of 20000"))
     seen(page.get_by_alt_text("weights of unit 1", exact=True))
@@ -74,7 +74,7 @@ def test_train_pause_step_continue_and_reset(url, page):
 
 
 def test_no_press_moves_the_buttons_away_under_the_next_one(url, page):
-    page.goto(f"{url}/playground?pictures=Digits&hidden=16&epochs=20000")
+    page.goto(f"{url}/playground?images=Digits&hidden=16&epochs=20000")
     buttons = [page.get_by_role("button", name=name, exact=True) for name in ("Pause", "One epoch", "Reset")]
     places = [button.bounding_box() for button in buttons]
     for name, text in (("Start", r"^Epoch \d+ of"), ("Pause", "^Paused after"), ("Continue", r"^Epoch \d+ of")):
@@ -87,8 +87,8 @@ def test_no_press_moves_the_buttons_away_under_the_next_one(url, page):
 
 
 def test_the_shapes_follow_what_is_typed(url, page):
-    page.goto(f"{url}/playground?pictures=Faces")
-    says(page, "For these pictures, auto is")
+    page.goto(f"{url}/playground?images=Faces")
+    says(page, "For these images, auto is")
     box = page.get_by_role("textbox", name="Hidden layers")
     box.fill("40,20")
     says(page, "L = 3 layers, 25,941 parameters")
@@ -102,7 +102,7 @@ def test_the_shapes_follow_what_is_typed(url, page):
 
 
 def test_save_a_model_and_find_it_on_the_classify_page(url, page, folder):
-    page.goto(f"{url}/playground?pictures=Digits&hidden=16&epochs=5")
+    page.goto(f"{url}/playground?images=Digits&hidden=16&epochs=5")
     press(page, "Start")
     says(page, "Done: 5 epochs")
     rests(page)
@@ -113,26 +113,26 @@ def test_save_a_model_and_find_it_on_the_classify_page(url, page, folder):
     assert (folder / "runs" / "from the browser" / "report.html").is_file()
     page.get_by_role("link", name="Classify").click()
     seen(page.get_by_role("table", name="Probability of each class"))
-    seen(page.get_by_text("test pictures right"))
+    seen(page.get_by_text("test images right"))
     playwright.expect(page.get_by_role("combobox", name="Model")).to_have_value("from the browser")
 
 
-def test_download_what_was_learned_from_pictures_of_ones_own(url, page, tmp_path):
+def test_download_what_was_learned_from_images_of_ones_own(url, page, tmp_path):
     archive = io.BytesIO()
     rng = np.random.default_rng(0)
     with zipfile.ZipFile(archive, "w") as file:
         for name, low in (("bright", 120), ("dark", 0)):
             for i in range(12):
-                picture = io.BytesIO()
+                image = io.BytesIO()
                 pixels = rng.integers(low, low + 130, (16, 16, 3), np.uint8)
-                Image.fromarray(pixels).save(picture, format="png")
-                file.writestr(f"lights/{name}/{i}.png", picture.getvalue())
-    page.goto(f"{url}/playground?pictures=Upload+a+zip&hidden=8&epochs=3")
+                Image.fromarray(pixels).save(image, format="png")
+                file.writestr(f"lights/{name}/{i}.png", image.getvalue())
+    page.goto(f"{url}/playground?images=Upload+a+zip&hidden=8&epochs=3")
     says(page, "Add a zip archive")
     page.locator("input[type=file]").set_input_files(
         [{"name": "lights.zip", "mimeType": "application/zip", "buffer": archive.getvalue()}]
     )
-    says(page, "24 pictures")
+    says(page, "24 images")
     press(page, "Start")
     says(page, "Done: 3 epochs")
     with page.expect_download() as download:
@@ -145,10 +145,10 @@ def test_download_what_was_learned_from_pictures_of_ones_own(url, page, tmp_path
 def test_two_visitors_train_in_turn(url, page, browser):
     other = browser.new_page()
     try:
-        page.goto(f"{url}/playground?pictures=Digits&hidden=16&epochs=20000")
+        page.goto(f"{url}/playground?images=Digits&hidden=16&epochs=20000")
         press(page, "Start")
         says(page, re.compile(r"^Epoch \d+ of 20000"))
-        other.goto(f"{url}/playground?pictures=Digits&hidden=8&epochs=3")
+        other.goto(f"{url}/playground?images=Digits&hidden=8&epochs=3")
         press(other, "Start")
         says(other, "Waiting: 1 training is before yours")
         press(page, "Pause")
@@ -160,10 +160,10 @@ def test_two_visitors_train_in_turn(url, page, browser):
 
 def test_the_training_of_a_visitor_who_has_gone_makes_room(url, page, browser):
     gone = browser.new_page()
-    gone.goto(f"{url}/playground?pictures=Digits&hidden=16&epochs=20000")
+    gone.goto(f"{url}/playground?images=Digits&hidden=16&epochs=20000")
     press(gone, "Start")
     says(gone, re.compile(r"^Epoch \d+ of 20000"))
-    page.goto(f"{url}/playground?pictures=Digits&hidden=8&epochs=3")
+    page.goto(f"{url}/playground?images=Digits&hidden=8&epochs=3")
     press(page, "Start")
     says(page, "Waiting: 1 training is before yours")
     gone.close()
@@ -172,7 +172,7 @@ def test_the_training_of_a_visitor_who_has_gone_makes_room(url, page, browser):
 
 def test_a_phone_and_the_keyboard(url, page):
     page.set_viewport_size(PHONE)
-    page.goto(f"{url}/playground?pictures=Faces&hidden=8&epochs=2")
+    page.goto(f"{url}/playground?images=Faces&hidden=8&epochs=2")
     start = page.get_by_role("button", name="Start", exact=True)
     seen(start)
     start.focus()

@@ -15,7 +15,7 @@ from PIL import Image
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
-from pipeline.files.walk import list_pictures
+from pipeline.files.walk import list_image_files
 from pipeline.ingestion.ingest import ingest
 from pipeline.prediction.inputs import Inputs
 from pipeline.prediction.predict import predict, write_csv
@@ -28,7 +28,7 @@ def classifier(run_path):
 
 @pytest.fixture
 def photos(faces, tmp_path, monkeypatch):
-    """Five pictures in each of two class folders below the folder one is in."""
+    """Five images in each of two class folders below the folder one is in."""
     monkeypatch.chdir(tmp_path)
     for kind in ("face", "not-face"):
         Path("photos", kind).mkdir(parents=True)
@@ -49,7 +49,7 @@ def test_a_folder_is_walked_in_the_order_of_the_listing(photos):
     for odd in ("face2/x.png", "face/sub/y.png", "face.d/z.png", "ünder/ö.png", "a.png", "Z.png", ".hidden/n.png"):
         (photos / odd).parent.mkdir(exist_ok=True)
         (photos / odd).touch()
-    listing = list_pictures(photos)
+    listing = list_image_files(photos)
     inputs = Inputs([str(photos)])
 
     assert [item.name for item in inputs] == [f"photos/{name}" for name in listing.files]
@@ -188,7 +188,7 @@ def test_an_archive_says_what_the_folder_says(photos, classifier):
     assert sorted(row.error_code for row in packed if row.status == "error") == ["not_an_image", "permission"]
 
 
-def test_a_data_set_says_what_its_pictures_say(classifier, run_path, faces):
+def test_a_data_set_says_what_its_images_say(classifier, run_path, faces):
     from_files = {row.sha256: row for row in rows_of(classifier, faces)}
     rows = rows_of(classifier, run_path / "data.h5")
     with Dataset.open(run_path / "data.h5") as data:
@@ -199,7 +199,7 @@ def test_a_data_set_says_what_its_pictures_say(classifier, run_path, faces):
         assert dict(row.ranking) == pytest.approx(dict(from_files[row.sha256].ranking), abs=1e-6)
 
 
-def test_arrays_are_pictures(classifier, tmp_path, lfw_images):
+def test_arrays_are_images(classifier, tmp_path, lfw_images):
     np.savez(tmp_path / "faces.npz", images=lfw_images[90:110], labels=np.repeat([0, 1], 10))
     rows = rows_of(classifier, tmp_path / "faces.npz")
     expected = classifier.probabilities(lfw_images[90:110, :, :, None])
@@ -230,7 +230,7 @@ def test_a_data_set_or_archive_that_was_replaced_is_read_anew(photos, classifier
             assert digests == [row.sha256 for row in rows_of(classifier, photos / kind)]
 
 
-def test_an_archive_that_vanishes_leaves_a_row_for_each_picture(photos, classifier):
+def test_an_archive_that_vanishes_leaves_a_row_for_each_image(photos, classifier):
     with zipfile.ZipFile("photos.zip", "w") as archive:
         for path in sorted(photos.rglob("*.png")):
             archive.write(path)

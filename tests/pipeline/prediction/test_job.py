@@ -36,7 +36,7 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 
 @pytest.fixture
 def many(faces):
-    """Name 200 pictures over and over in a list: some chunks, with two names that lead nowhere."""
+    """Name 200 images over and over in a list: some chunks, with two names that lead nowhere."""
     files = sorted(map(str, faces.rglob("*.png")))
     names = [*itertools.islice(itertools.cycle(files), MANY)]
     names[70] = names[2 * MOST] = "gone.png"
@@ -46,7 +46,7 @@ def many(faces):
 
 @pytest.fixture
 def photos(faces, tmp_path):
-    """Copy a few pictures into class folders that a test may change."""
+    """Copy a few images into class folders that a test may change."""
     for kind in ("face", "not-face"):
         (tmp_path / "photos" / kind).mkdir(parents=True)
         for path in sorted((faces / kind).iterdir())[:5]:
@@ -170,7 +170,7 @@ def test_a_changed_file_makes_the_resumed_run_what_a_new_one_is(capsys, monkeypa
 
 @pytest.fixture
 def crowd(photos):
-    """A folder of a few chunks of pictures, which all have names of their own."""
+    """A folder of a few chunks of images, which all have names of their own."""
     Path("crowd").mkdir()
     sources = sorted(photos.rglob("*.png"))
     for i in range(2 * MOST):
@@ -208,7 +208,7 @@ def test_a_file_more_or_less_changes_the_chunks_around_it_alone():
     assert len({*keys(names * 2)}) == len(keys(names * 2))  # the same files again are chunks of their own
 
 
-def test_a_data_set_in_many_batches_has_the_rows_of_its_pictures(capsys, monkeypatch, run_path):
+def test_a_data_set_in_many_batches_has_the_rows_of_its_images(capsys, monkeypatch, run_path):
     shutil.copy(run_path / "data.h5", "data.h5")
     classifier = ImageClassifier.load(run_path)
     with Dataset.open("data.h5") as data:
@@ -219,7 +219,7 @@ def test_a_data_set_in_many_batches_has_the_rows_of_its_pictures(capsys, monkeyp
                 data.paths, data.sha256, data.labels, probabilities.argmax(axis=0), strict=True
             )
         ]
-    monkeypatch.setattr("pipeline.prediction.predict.PICTURES_IN_BATCH", (64, 64))
+    monkeypatch.setattr("pipeline.prediction.predict.IMAGES_IN_BATCH", (64, 64))
     monkeypatch.setattr("pipeline.classifier._AT_A_TIME", (50, 50))
     monkeypatch.setattr("pipeline.prediction.chunks.CHUNK_OF_RUN", 150)
     for name, jobs in (("one.csv", 1), ("three.csv", 3)):

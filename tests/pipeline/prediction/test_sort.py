@@ -1,4 +1,4 @@
-"""Pictures go into a folder for each class; none is lost, and none is written over."""
+"""Images go into a folder for each class; none is lost, and none is written over."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.prediction import sort
 
 @pytest.fixture
 def photos(faces, tmp_path, monkeypatch):
-    """Ten pictures, two of them with one base name, two copies of one, and a file that is none."""
+    """Ten images, two of them with one base name, two copies of one, and a file that is none."""
     monkeypatch.chdir(tmp_path)
     for kind in ("face", "not-face"):
         Path("photos", kind).mkdir(parents=True)
@@ -55,7 +55,7 @@ def test_copies_lie_where_the_rows_say(run_path, photos):
 
 def test_doubtful_ones_are_put_aside(run_path, photos):
     predict(run_path, photos, "-o", "out.csv", "--copy-to", "sorted", "--threshold", "1")
-    assert len(list(Path("sorted/_unsure").iterdir())) == 9  # the copy of a picture is there once
+    assert len(list(Path("sorted/_unsure").iterdir())) == 9  # the copy of an image is there once
     assert [path.name for path in Path("sorted/_errors").iterdir()] == ["bad.png"]
 
 
@@ -105,7 +105,7 @@ def test_a_move_that_was_stopped_goes_on(capsys, run_path, photos, monkeypatch):
 
     here = Path.cwd()
     Path("elsewhere").mkdir()
-    os.chdir("elsewhere")  # where the pictures lie was written down when they were found
+    os.chdir("elsewhere")  # where the images lie was written down when they were found
     assert predict(run_path, here / photos, "-o", here / "out.csv", "--move-to", here / "sorted") == 3
     os.chdir(here)
     assert contents(photos) == []
@@ -144,7 +144,7 @@ def test_sorting_a_folder_into_itself_keeps_everything(run_path, photos):
     assert set(contents(photos)) == before
 
 
-def test_a_picture_that_changed_meanwhile_stays(capsys, run_path, photos, monkeypatch):
+def test_an_image_that_changed_meanwhile_stays(capsys, run_path, photos, monkeypatch):
     transfer, late = sort._transfer, Path("photos/face/0000.png")
 
     def change_first(source, *rest, **options):
@@ -178,7 +178,7 @@ def test_a_file_in_the_way_is_noticed_before_anything_is_classified(capsys, run_
 def test_a_folder_that_may_not_be_written_is_noticed_before_anything_is_classified(capsys, run_path, photos):
     Path("mine").mkdir(mode=0o500)
     assert predict(run_path, photos, "-o", "out.csv", "--copy-to", "mine/sorted") == 2
-    assert "mine: no pictures can be put there" in capsys.readouterr().err
+    assert "mine: no images can be put there" in capsys.readouterr().err
     assert not Path("out.csv").exists()
 
 
@@ -189,7 +189,7 @@ def test_classes_never_share_a_folder(tmp_path, classes):
 
 
 def test_a_disk_that_cannot_be_written_is_noticed(run_path, photos):
-    with pytest.raises(InputError, match="no pictures can be put there"):
+    with pytest.raises(InputError, match="no images can be put there"):
         sort.check_target("/proc/sorted", ["face"])
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 from model.config import NetworkConfig, TrainingConfig
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
-from pipeline.evaluation.held_out import data_of, held_out_pictures
+from pipeline.evaluation.held_out import data_of, held_out_samples
 from pipeline.explanation.wording import headline, verdict
 from pipeline.images.encode import to_png
 from pipeline.images.geometry import Geometry
@@ -60,7 +60,7 @@ def test_nothing_to_classify(model):
 
 
 @pytest.mark.parametrize(("size", "word"), [((25, 25), ""), ((25, 28), ""), ((25, 50), "wide"), ((50, 25), "tall")])
-def test_a_picture_far_from_the_models_shape_gets_a_hint(size, word, model):
+def test_an_image_far_from_the_models_shape_gets_a_hint(size, word, model):
     hint = loss_by_fit(size, ImageClassifier.load(model))
     assert word in hint
     assert bool(hint) == bool(word)
@@ -69,7 +69,7 @@ def test_a_picture_far_from_the_models_shape_gets_a_hint(size, word, model):
 
 @pytest.mark.parametrize("share", [1, 0.5, 0.01])
 @pytest.mark.parametrize(("across", "down"), [(0, 0), (1, 1), (0.5, 0.2)])
-def test_a_part_lies_inside_the_picture_and_has_the_models_aspect(share, across, down):
+def test_a_part_lies_inside_the_image_and_has_the_models_aspect(share, across, down):
     left, top, right, bottom = part_box((300, 700), Geometry(20, 40), share, across, down)
     assert 0 <= left < right <= 700
     assert 0 <= top < bottom <= 300
@@ -79,17 +79,17 @@ def test_a_part_lies_inside_the_picture_and_has_the_models_aspect(share, across,
     assert (right == 700) == (across == 1)
 
 
-def test_the_gallery_shows_held_out_pictures_of_every_class(model):
+def test_the_gallery_shows_held_out_images_of_every_class(model):
     classifier = ImageClassifier.load(model)
     data = data_of(model, classifier)
-    pictures = held_out_pictures(data, limit=5)
-    assert [picture.true_label for picture in pictures] == ["face", "other", "face", "other", "face"]
+    samples = held_out_samples(data, limit=5)
+    assert [sample.true_label for sample in samples] == ["face", "other", "face", "other", "face"]
     with Dataset.open(data) as dataset:
         images, labels = dataset.read("test")
-    for picture in pictures:
-        shown = np.asarray(Image.open(io.BytesIO(picture.data)))[..., None]
+    for sample in samples:
+        shown = np.asarray(Image.open(io.BytesIO(sample.data)))[..., None]
         (match,) = np.flatnonzero((images == shown).all(axis=(1, 2, 3)))
-        assert classifier.classes[labels[match]] == picture.true_label
+        assert classifier.classes[labels[match]] == sample.true_label
 
 
 def test_a_data_set_that_has_changed_is_not_the_models(model):

@@ -1,4 +1,4 @@
-"""Sources: each gives the right pictures with the right labels, and bad ones get one clear message."""
+"""Sources: each gives the right images with the right labels, and bad ones get one clear message."""
 
 import csv
 import io
@@ -36,7 +36,7 @@ def say(location, tmp_path, **options):
 
 
 def content(path):
-    """Return what a data set says of every picture: {sha256 of pixels: (label, split)}, and its paths."""
+    """Return what a data set says of every image: {sha256 of pixels: (label, split)}, and its paths."""
     with Dataset.open(path) as data:
         images = data.images[:]
         return {
@@ -105,7 +105,7 @@ def test_a_manifest_with_splits_groups_and_missing_files(manifest, tmp_path):
         ([("a.png", "x"), ("a.png", "y")], ("path", "label"), r"line 3: 'a.png' is there twice, as 'x' and as 'y'"),
         ([("a, b.png", "x"), ("a", "b", "x")], ("path", "label"), r"line 3: has 3 cells and the first line has 2"),
         ([("", "x")], ("path", "label"), r"line 2: has no path"),
-        ([], ("path", "label"), r"names no picture"),
+        ([], ("path", "label"), r"names no image"),
     ],
 )
 def test_bad_manifests(manifest, tmp_path, rows, columns, message):
@@ -176,7 +176,7 @@ def test_a_member_damaged_in_the_archive_is_one_bad_row(face_folder, tmp_path):
     assert "is not a zip archive, or is damaged" in say(path, tmp_path / "other")
 
 
-def test_arrays_give_their_pictures(tmp_path, lfw_images):
+def test_arrays_give_their_images(tmp_path, lfw_images):
     labels = np.repeat([1, 0], 100)
     np.savez(tmp_path / "a.npz", images=lfw_images, labels=labels, classes=np.array(["no", "yes"]))
     ingest(tmp_path / "a.npz", tmp_path / "npz.h5")
@@ -214,9 +214,9 @@ def test_bad_arrays(tmp_path, lfw_images):
         np.savez(tmp_path / "a.npz", **arrays)
         return say(tmp_path / "a.npz", tmp_path)
 
-    assert "200 pictures and 199 labels" in npz(images=lfw_images, labels=np.zeros(199))
+    assert "200 images and 199 labels" in npz(images=lfw_images, labels=np.zeros(199))
     assert "Python objects" in npz(images=np.array([lfw_images, None], dtype=object), labels=np.zeros(2))
-    assert "no pictures under a known name; found: pictures" in npz(pictures=lfw_images)
+    assert "no images under a known name; found: photos" in npz(photos=lfw_images)
     assert "has shape (200, 625)" in npz(images=lfw_images.reshape(200, -1))
     assert "label 3 has no class name" in npz(images=lfw_images, labels=np.full(200, 3), classes=np.array(["a", "b"]))
     assert "not whole numbers" in npz(images=lfw_images, labels=np.full(200, 0.5))
@@ -256,7 +256,7 @@ def test_the_layout_of_the_course(tmp_path, lfw_images):
     with h5py.File(folder / "test_catvnoncat.h5", "r+") as file:
         del file["test_set_y"]
         file["test_set_y"] = np.zeros(3)
-    assert "40 pictures and 3 labels" in say(folder, tmp_path / "bad")
+    assert "40 images and 3 labels" in say(folder, tmp_path / "bad")
     (folder / "test_catvnoncat.h5").unlink()
     assert ingest(folder, tmp_path / "one.h5").splits["test"] == 24  # only a training set: divided as usual
 
@@ -331,7 +331,7 @@ def test_groups_by_folder_and_by_pattern(face_folder, tmp_path):
 
 
 def test_groupings_that_cannot_work(face_folder, manifest, tmp_path):
-    assert "all pictures belong to one group" in say(face_folder, tmp_path, group_by="folder")
+    assert "all images belong to one group" in say(face_folder, tmp_path, group_by="folder")
     assert "is found in no path" in say(face_folder, tmp_path, group_by="person")
     assert "is not a pattern" in say(face_folder, tmp_path, group_by="(")
     assert "columns of the manifest: path, label" in say(manifest(), tmp_path, group_by="person")
@@ -343,7 +343,7 @@ def test_groupings_that_cannot_work(face_folder, manifest, tmp_path):
 
 def test_what_is_no_source(tmp_path):
     (tmp_path / "a.txt").write_text("x")
-    assert "is not a source of pictures" in say(tmp_path / "a.txt", tmp_path)
+    assert "is not a source of images" in say(tmp_path / "a.txt", tmp_path)
     assert "no such file or folder" in say("nonsense", tmp_path)
     assert open_source("lfw_subset").kind == "lfw_subset"
 
@@ -351,4 +351,4 @@ def test_what_is_no_source(tmp_path):
 def test_an_archive_of_nothing(tmp_path, face_folder):
     shutil.rmtree(face_folder / "face")
     shutil.rmtree(face_folder / "other")
-    assert "holds no pictures" in say(make_zip(tmp_path / "a.zip", face_folder), tmp_path)
+    assert "holds no images" in say(make_zip(tmp_path / "a.zip", face_folder), tmp_path)

@@ -1,4 +1,4 @@
-"""The trial that decides how many pictures are varied: what it finds on pictures of known kind, and that it is kept."""
+"""The trial that decides how many images are varied: what it finds on images of known kind, and that it is kept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SMALL = {"network": NetworkConfig(hidden=(16,)), "training": TrainingConfig(pret
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    """Two sets of the same pictures: what is seen decides the class, or where it is seen."""
+    """Two sets of the same images: what is seen decides the class, or where it is seen."""
     from sklearn.datasets import load_digits
 
     digits, rng = load_digits(), np.random.default_rng(0)
@@ -42,7 +42,7 @@ def many(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "expected"), [("what", True), ("where", False)])
-def test_pictures_are_moved_where_places_do_not_matter(many, tmp_path, name, expected):
+def test_images_are_moved_where_places_do_not_matter(many, tmp_path, name, expected):
     run = prepare(many / f"{name}.npz", tmp_path / "run", **SMALL)
     with run.dataset:
         assert run.augmentation.is_on == expected
@@ -58,7 +58,7 @@ def test_pictures_are_moved_where_places_do_not_matter(many, tmp_path, name, exp
 
 
 @pytest.mark.slow
-def test_few_pictures_are_mirrored_where_that_changes_nothing(tmp_path):
+def test_few_images_are_mirrored_where_that_changes_nothing(tmp_path):
     """Parts of photographs do not tell left from right; digits do."""
     from sklearn.datasets import load_digits, load_sample_images
 
@@ -80,11 +80,11 @@ def test_few_pictures_are_mirrored_where_that_changes_nothing(tmp_path):
             assert "mirrored too" in describe_plan(run) or not expected
 
 
-def test_the_margin_is_that_of_the_pictures_tried(faces, tmp_path, monkeypatch):
+def test_the_margin_is_that_of_the_images_tried(faces, tmp_path, monkeypatch):
     monkeypatch.setattr(augmentation_trial, "_FEWEST_TO_MIRROR", 20)
     monkeypatch.setattr(augmentation_trial, "_errors", lambda source, judges, *_: [0.3, 0.45])
-    for m, expected in ((20, True), (2_000, False)):  # two standard errors: 0.2 of 20 pictures, 0.08 of all
-        monkeypatch.setattr(augmentation_trial, "_PICTURES_TO_MIRROR", m)
+    for m, expected in ((20, True), (2_000, False)):  # two standard errors: 0.2 of 20 images, 0.08 of all
+        monkeypatch.setattr(augmentation_trial, "_IMAGES_TO_MIRROR", m)
         run = prepare(faces, tmp_path / str(m), **SMALL)
         with run.dataset:
             assert run.augmentation.flip is expected

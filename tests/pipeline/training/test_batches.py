@@ -1,4 +1,4 @@
-"""Batches of pictures, from memory and from the file."""
+"""Batches of images, from memory and from the file."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from pipeline.data.dataset import Dataset
 from pipeline.ingestion.ingest import ingest
 from pipeline.preprocess import Preprocessor
-from pipeline.training.batches import FileBatches, MemoryBatches, picture_batches
+from pipeline.training.batches import FileBatches, MemoryBatches, image_batches
 
 
 @pytest.fixture(scope="module")
 def digits_file(tmp_path_factory):
-    """A data set of 1,797 digits in 57 chunks, whose pictures are told apart by their pixels."""
+    """A data set of 1,797 digits in 57 chunks, whose images are told apart by their pixels."""
     from pipeline.sources.demo import write_demo
 
     folder = tmp_path_factory.mktemp("digits")
@@ -36,8 +36,8 @@ def dataset(digits_file):
 
 def sources(dataset):
     preprocessor = Preprocessor(dataset.geometry)
-    memory = picture_batches(dataset, "train", preprocessor, memory=10**9)
-    file = picture_batches(dataset, "train", preprocessor, memory=20_000)
+    memory = image_batches(dataset, "train", preprocessor, memory=10**9)
+    file = image_batches(dataset, "train", preprocessor, memory=20_000)
     assert isinstance(memory, MemoryBatches)
     assert isinstance(file, FileBatches)
     return {"memory": memory, "file": file}
@@ -51,7 +51,7 @@ def columns(batches):
 
 
 @pytest.mark.parametrize("kind", ["memory", "file"])
-def test_every_picture_once_with_its_own_label(dataset, kind):
+def test_every_image_once_with_its_own_label(dataset, kind):
     images, labels = dataset.read("train")
     expected = sorted(
         (x.tobytes(), int(label))

@@ -1,4 +1,4 @@
-"""The training script, on real pictures."""
+"""The training script, on real images."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def test_run_folder_holds_what_is_promised(run_path):
         history = list(csv.DictReader(file))
     assert len(history) == 15
     assert metrics["splits"]["test"]["m"] == 30
-    with Image.open(run_path / "filters.png") as picture:
-        assert np.asarray(picture.convert("L")).std() > 5  # something is drawn
+    with Image.open(run_path / "filters.png") as image:
+        assert np.asarray(image.convert("L")).std() > 5  # something is drawn
     assert not [path for path in run_path.iterdir() if path.name.startswith(".")]
 
 
@@ -119,13 +119,13 @@ def test_trains_on_a_data_set_file_in_place(run_path, small, tmp_path):
 
 
 def test_reading_from_the_file_is_as_good_as_from_memory(faces, small, tmp_path):
-    """200 pictures of 625 bytes are one chunk, so the window is shuffled as a whole: as random as in memory."""
+    """200 images of 625 bytes are one chunk, so the window is shuffled as a whole: as random as in memory."""
     from_file = train_in(tmp_path / "run", faces, memory=1000, **small)
 
     assert from_file.scores["test"].accuracy > 0.85
 
 
-def test_without_validation_pictures(faces, small, tmp_path):
+def test_without_validation_images(faces, small, tmp_path):
     result = train_in(tmp_path / "run", faces, data=DataConfig(validation=0.0), **small)
 
     assert "validation" not in result.scores
@@ -169,7 +169,7 @@ def two_layers(faces, tmp_path_factory):
 def test_layer_2_learns_over_windows_before_any_label(two_layers):
     run, (W2, averaged) = two_layers
 
-    assert 0.15 < (W2 != 0).mean() < 0.5  # of the picture, each unit sees a window of a quarter
+    assert 0.15 < (W2 != 0).mean() < 0.5  # of the image, each unit sees a window of a quarter
     np.testing.assert_array_equal(averaged, W2)
     assert (run.state.parameters[2].W != 0).all()  # free in training
     stored = tomllib.loads((run.folder / "config.toml").read_text())["training"]
@@ -222,9 +222,9 @@ def test_contrast_is_normalised_in_training_and_in_use_and_kept(faces, small, tm
     assert result.scores["test"].accuracy > 0.85
 
     classifier = ImageClassifier.load(tmp_path / "run")
-    pictures = lfw_images[80:120, :, :, None]
-    dim = (pictures * 0.6 + 20).astype(np.uint8)
-    np.testing.assert_allclose(classifier.probabilities(dim), classifier.probabilities(pictures), atol=0.1)
+    images = lfw_images[80:120, :, :, None]
+    dim = (images * 0.6 + 20).astype(np.uint8)
+    np.testing.assert_allclose(classifier.probabilities(dim), classifier.probabilities(images), atol=0.1)
     further = prepare(faces, tmp_path / "further", start_from=tmp_path / "run" / "model.h5")
     with further.dataset:
         assert further.preprocessor.contrast
@@ -248,7 +248,7 @@ def test_edges_can_be_learned_from_a_folder_of_photographs(faces, photo, tmp_pat
         prepare(faces, tmp_path / "other", pretrain_on=tmp_path / "nothing")
 
 
-def test_without_test_pictures_says_what_it_was_judged_on(faces, small, tmp_path):
+def test_without_test_images_says_what_it_was_judged_on(faces, small, tmp_path):
     result = train_in(tmp_path / "run", faces, data=DataConfig(test=0.0), **small)
 
     assert result.judged_on == "validation"
@@ -272,7 +272,7 @@ def test_ready_made_splits_are_kept(faces, small, tmp_path):
 
 def test_failure_in_the_source_leaves_nothing_behind(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no pictures"):
+    with pytest.raises(InputError, match="holds no images"):
         prepare(tmp_path / "empty", tmp_path / "runs" / "x")
     assert not (tmp_path / "runs" / "x").exists()
 
@@ -319,7 +319,7 @@ def test_steps_too_small_to_share_take_one_thread(faces, small, tmp_path):
         assert "on 1 thread" in describe_plan(run)
 
 
-def test_training_further_starts_where_the_model_ended_and_remembers_its_pictures(faces, small, run_path, tmp_path):
+def test_training_further_starts_where_the_model_ended_and_remembers_its_images(faces, small, run_path, tmp_path):
     before = ImageClassifier.load(run_path)
     shorter = TrainingConfig(epochs=2)
     run = prepare(faces, tmp_path / "run", data=DataConfig(split_seed=5), training=shorter, start_from=run_path)
@@ -330,7 +330,7 @@ def test_training_further_starts_where_the_model_ended_and_remembers_its_picture
         assert max(steps) < 0.2 * max(record.learning_rate for record in before.history)
         result = run.finish()
 
-    assert result.seen_before > 0  # another split: some of its test pictures were trained on
+    assert result.seen_before > 0  # another split: some of its test images were trained on
     assert set(before.seen) <= set(result.classifier.seen)
     assert result.classifier.provenance["started_from"] == before.model_id
     assert "flatters" in (tmp_path / "run" / "report.html").read_text()

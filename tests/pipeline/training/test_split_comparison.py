@@ -17,9 +17,9 @@ from pipeline.training.split_comparison import compare_with_naive_split
 
 @pytest.fixture(scope="module")
 def people_run(tmp_path_factory, lfw_images):
-    """Train to tell two made-up families apart: 24 people, 8 pictures each.
+    """Train to tell two made-up families apart: 24 people, 8 images each.
 
-    Who belongs to which has nothing to do with looks, and the 8 pictures of a person are one face with noise: nothing
+    Who belongs to which has nothing to do with looks, and the 8 images of a person are one face with noise: nothing
     can be learned for a person never seen, and everything by heart for one that was.
     """
     root, rng = tmp_path_factory.mktemp("families"), np.random.default_rng(0)
@@ -54,7 +54,7 @@ def test_careless_split_promises_what_the_honest_one_does_not_show(people_run):
 
 
 def test_nothing_belongs_together(run_path, people_run):
-    with pytest.raises(InputError, match="no pictures belong together"):
+    with pytest.raises(InputError, match="no images belong together"):
         compare_with_naive_split(ImageClassifier.load(run_path), run_path / "data.h5")
     with pytest.raises(InputError, match="is not the data set that this model was trained on"):
         compare_with_naive_split(ImageClassifier.load(run_path), people_run / "data.h5")
@@ -63,7 +63,7 @@ def test_nothing_belongs_together(run_path, people_run):
 def test_a_training_that_cannot_be_compared_is_not_announced(run_path, capsys):
     assert main(["evaluate", str(run_path), str(run_path / "data.h5"), "--naive"]) == 2
     err = capsys.readouterr().err
-    assert "no pictures belong together" in err
+    assert "no images belong together" in err
     assert "Training" not in err
 
 
