@@ -213,7 +213,7 @@ def facette(variant: str, threads: int | None, views: int) -> Callable[[Split, i
             with run.dataset:
                 for _ in run.epochs():
                     pass
-                found, _ = evaluate(run.save_model(), run.data_path, split="test", include_seen=True, views=views)
+                found, _ = evaluate(run.save_model(), run.data_path, split="test", include_trained=True, views=views)
         return found.accuracy
 
     return measure
@@ -251,7 +251,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--variants", nargs="+", default=[""], help="settings such as validation=0; '' is the default")
     parser.add_argument("--baselines", nargs="*", choices=BASELINES, default=list(BASELINES))
-    parser.add_argument("--views", type=int, nargs="+", default=[1], help="as of facette evaluate --average-views")
+    parser.add_argument("--views", type=int, nargs="+", default=[1], help="as of facette evaluate --tta")
     parser.add_argument("--threads", type=int, help="of facette (default: what facette train takes)")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # a baseline may not have converged

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from model.batches import Batch
 from model.config import NetworkConfig, TrainingConfig
-from model.training import Run, start
+from model.training import Trainer, start
 from pipeline.images.augment import AugmentConfig, augment, resolve_augmentation
 from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
@@ -53,7 +53,7 @@ def main() -> None:
         config = resolve_augmentation(AugmentConfig(recipe), b)
         training = TrainingConfig(batch_size=b)
         state = start(NetworkConfig(hidden), training, n_x=geometry.n_x, m=b, n_classes=10)
-        run, batch = Run(state, labels), Batch(Preprocessor(geometry).apply(pixels), labels)
+        run, batch = Trainer(state, labels), Batch(Preprocessor(geometry).apply(pixels), labels)
         with threadpool_limits(1):
             varying, step = times(
                 lambda: augment(pixels, geometry, config, rng),  # noqa: B023

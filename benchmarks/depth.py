@@ -23,7 +23,7 @@ from model.batches import ArrayBatches
 from model.config import NetworkConfig, TrainingConfig
 from model.network import class_probabilities, labels_from
 from model.parameters import Parameters
-from model.training import measure, start, train
+from model.training import cost_and_accuracy, start, train
 
 SURE = 20.0  # logit of a network put together by hand: probability 1 - 2e-9
 RELU = {"activation": "relu", "head": "sigmoid", "batch_norm": False}
@@ -128,8 +128,8 @@ def trained(n: int, hidden: tuple[int, ...], seeds: int, steps: int) -> Outcome:
             state = start(network, training, n_x=n, m=len(ours), n_classes=2)
             for _ in train(state, source):
                 pass
-            seen.append(measure(state.result, state.network, source)[1])
-            unseen.append(measure(state.result, state.network, rest)[1])
+            seen.append(cost_and_accuracy(state.result, state.network, source)[1])
+            unseen.append(cost_and_accuracy(state.result, state.network, rest)[1])
         outcomes.append(Outcome(seen, unseen))
     return max(outcomes, key=lambda outcome: float(np.mean(outcome.seen)))
 

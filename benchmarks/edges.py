@@ -39,13 +39,13 @@ from model.edges.first_layer import (
     pretrain_first_layer,
 )
 from model.edges.scores import FilterScores, energy_area, score_filters
-from model.edges.stimuli import layer_answers, maximise_activation, most_exciting_mean, receptive_fields, unit_auc
+from model.edges.stimuli import layer_activations, maximise_activation, most_exciting_mean, receptive_fields, unit_auc
 from model.folding import fold_batch_norm
 from model.network import class_probabilities, labels_from
 from model.parameters import Parameters
 from model.training import start, train
 from pipeline.explanation.figures import LayerImages, draw_filters, draw_hierarchy, save_figure
-from pipeline.images.crops import NOISES, Photographs, embedded_photographs, noise, take_crops
+from pipeline.images.crops import NOISES, Photographs, embedded_photographs, noise_photographs, take_crops
 
 Shape = tuple[int, int, int]
 Split = tuple[np.ndarray, np.ndarray]
@@ -114,7 +114,10 @@ def controls(seeds: int) -> None:
     photographs = embedded_photographs()
     rngs = [np.random.default_rng([7, seed]) for seed in range(seeds)]
     table("", "edge", "strict", "distinct", "coverage")
-    kinds = {"photographs": [photographs] * seeds, **{kind: [noise(kind, rng) for rng in rngs] for kind in NOISES}}
+    kinds = {
+        "photographs": [photographs] * seeds,
+        **{kind: [noise_photographs(kind, rng) for rng in rngs] for kind in NOISES},
+    }
     for name, scenes in kinds.items():
         row(name, [learn(some, shape, n, seed, METHODS[0])[0] for seed, some in enumerate(scenes)])
     row("random weights", [score_filters(rng.normal(size=(n, 625)), shape) for rng in rngs])
@@ -308,7 +311,7 @@ def layers(seeds: int) -> None:
             X, parameters, network = outcome.X_held_out, outcome.parameters, outcome.network
             fields = [receptive_fields(l, X, parameters, network) for l in (1, 2, 3)]
             areas.append([np.median(energy_area(field[:, :, None])) for field in fields])
-            answers = layer_answers(X, parameters, network)[:3]
+            answers = layer_activations(X, parameters, network)[:3]
             aucs.append([np.median(unit_auc(A, data.labels[split[1]])) for A in answers])
         area, auc = np.mean(areas, axis=0), np.mean(aucs, axis=0)
         cells = [recipe.name, *(", ".join(f"{value:.2f}" for value in values) for values in (area, auc))]
@@ -327,7 +330,7 @@ def figures() -> None:
     pairs = outcome.scores.order[outcome.scores.partner[outcome.scores.order] < 0]  # one of each on/off pair
     shown = pairs[np.linspace(0, len(pairs) - 1, n).astype(int)]
     panels = [LayerImages("Layer 1", f"{n} of {len(W1)} units: rows of W1. {outcome.scores.sentence()}", W1[shown])]
-    answers = layer_answers(X, parameters, network)
+    answers = layer_activations(X, parameters, network)
     for l in (2, 3):
         fields = receptive_fields(l, X, parameters, network)
         means = most_exciting_mean(X, answers[l - 1], fields, n_images=8)[:n]

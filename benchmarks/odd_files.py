@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from pipeline.images.decode import ERROR_CODES, ImageError, decode, read_bytes, sniff
+from pipeline.images.decode import ERROR_CODES, ImageError, decode_image, read_bytes, sniff
 from pipeline.images.geometry import Geometry
 
 SECONDS, BYTES = 30, 4 << 30
@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
 def facette(path: Path) -> tuple[str, str]:
     """Decode to 64x64."""
     try:
-        decode(path, GEOMETRY)
+        decode_image(path, GEOMETRY)
     except ImageError as error:
         return (error.code if error.code in ERROR_CODES and "\n" not in str(error) else "BAD MESSAGE"), str(error)
     return "ok", ""

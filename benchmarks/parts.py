@@ -38,7 +38,7 @@ from model.edges.first_layer import (
     whiten,
 )
 from model.edges.scores import energy_area, score_filters
-from model.edges.stimuli import layer_answers, receptive_fields, unit_auc
+from model.edges.stimuli import layer_activations, receptive_fields, unit_auc
 from model.edges.upper_layers import Learner, k_means, pretrain_upper_layers
 from model.folding import fold_batch_norm
 from model.network import class_probabilities, labels_from
@@ -129,7 +129,7 @@ def _standardise(state: TrainingState, X: Array) -> None:
     A = X
     for l in range(1, state.parameters.L):
         Z = state.parameters[l].W @ A
-        running = state.parameters.running_of(l)
+        running = state.parameters.running_statistics(l)
         running.mean[:], running.variance[:] = Z.mean(axis=1, keepdims=True), Z.var(axis=1, keepdims=True)
         A = np.maximum((Z - running.mean) / np.sqrt(np.maximum(running.variance, 1e-12)), 0)
 
@@ -152,9 +152,9 @@ def measures(outcome: Outcome, X: Array, data: Data, split: Split) -> list[float
     for l in (1, 2, 3):
         fields = receptive_fields(l, outcome.X_held_out, outcome.parameters, outcome.network)
         areas.append(float(np.median(energy_area(fields[:, :, None]))))
-        answers = layer_answers(outcome.X_held_out, outcome.parameters, outcome.network)[l - 1]
+        answers = layer_activations(outcome.X_held_out, outcome.parameters, outcome.network)[l - 1]
         aucs.append(float(np.median(unit_auc(answers, data.labels[held_out]))))
-    A = [layer_answers(some, outcome.parameters, outcome.network) for some in (X, outcome.X_held_out)]
+    A = [layer_activations(some, outcome.parameters, outcome.network) for some in (X, outcome.X_held_out)]
     scaler = StandardScaler().fit(A[0][1].T)
     known, unknown = scaler.transform(A[0][1].T), scaler.transform(A[1][1].T)
     ridge = RidgeCV(np.logspace(0, 4, 9)).fit(known, X.T)

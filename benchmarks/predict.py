@@ -43,7 +43,7 @@ from threadpoolctl import threadpool_limits
 from model.config import NetworkConfig, TrainingConfig
 from model.parameters import initialize
 from pipeline.classifier import ImageClassifier
-from pipeline.images.decode import decode, read_bytes
+from pipeline.images.decode import decode_image, read_bytes
 from pipeline.images.geometry import Geometry
 from pipeline.ingestion.ingest import ingest
 from pipeline.prediction.inputs import Inputs
@@ -207,7 +207,7 @@ def compare_photographs(folder: Path, jobs: int, repeats: int, work: Path) -> No
 
     def decode_only() -> None:
         with ThreadPoolExecutor(jobs) as threads:
-            for _ in threads.map(lambda path: decode(read_bytes(path), classifier.geometry), files, chunksize=16):
+            for _ in threads.map(lambda path: decode_image(read_bytes(path), classifier.geometry), files, chunksize=16):
                 pass
 
     contestants: Runs = {

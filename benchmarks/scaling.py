@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from model.batches import ArrayBatches
 from model.config import NetworkConfig, TrainingConfig
-from model.training import Run, start
+from model.training import Trainer, start
 
 M, WIDTH, N_X = 12_000, 512, 784
 Curve = dict[int, float]
@@ -34,7 +34,7 @@ def epoch(m: int = M, hidden: tuple[int, ...] = (WIDTH, WIDTH // 2), threads: in
     network = NetworkConfig(hidden=hidden, batch_norm=False)
     training = TrainingConfig(epochs=10_000, batch_size=128, optimizer="adam", learning_rate=0.001)
     state = start(network, training, n_x=N_X, m=m, n_classes=10)
-    run, source = Run(state, labels), ArrayBatches(X.T, labels)
+    run, source = Trainer(state, labels), ArrayBatches(X.T, labels)
 
     def one() -> None:
         with threadpool_limits(threads):

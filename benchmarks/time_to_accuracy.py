@@ -20,7 +20,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from model.config import NetworkConfig, TrainingConfig
-from model.training import measure, start, train
+from model.training import cost_and_accuracy, start, train
 from pipeline.images.augment import AugmentConfig, resolve_augmentation
 from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
@@ -66,7 +66,7 @@ def run(goal: Goal, data: Path, seed: int, threads: int, validation: bool) -> tu
         for _ in train(state, source):
             pass
         seconds = time.perf_counter() - begin
-        _, accuracy = measure(state.current, state.network, MemoryBatches(test, test_labels, preprocessor))
+        _, accuracy = cost_and_accuracy(state.current, state.network, MemoryBatches(test, test_labels, preprocessor))
     return 100 * accuracy, seconds
 
 

@@ -24,7 +24,7 @@ from model.heads import HEADS
 from model.network import class_probabilities, cost_and_gradients
 from model.optimizers import OPTIMIZERS
 from model.parameters import Parameters, initialize
-from model.training import Run, clip, start
+from model.training import Trainer, clip, start
 
 try:
     import torch
@@ -127,8 +127,8 @@ def running_difference(parameters: Parameters, twin: torch.nn.Sequential) -> flo
     norms = [module for module in twin if isinstance(module, torch.nn.BatchNorm1d)]
     return max(
         max(
-            largest(parameters.running_of(l).mean[:, 0], norm.running_mean),  # type: ignore[union-attr]
-            largest(parameters.running_of(l).variance[:, 0], norm.running_var),  # type: ignore[union-attr]
+            largest(parameters.running_statistics(l).mean[:, 0], norm.running_mean),  # type: ignore[union-attr]
+            largest(parameters.running_statistics(l).variance[:, 0], norm.running_var),  # type: ignore[union-attr]
         )
         for l, norm in enumerate(norms, start=1)
     )
@@ -160,7 +160,7 @@ def steps(rng: np.random.Generator) -> Iterator[Difference]:
         w = rng.normal(size=200)
         theirs = torch.tensor(w, requires_grad=True)
         optimizer, config = peers[name](theirs), TrainingConfig(optimizer=name, **c)
-        moments, stretch = np.zeros((OPTIMIZERS[name].n_moments, 200)), optimizers.Stretch(0, 200, 1.0, True)
+        moments, stretch = np.zeros((OPTIMIZERS[name].n_moments, 200)), optimizers.Block(0, 200, 1.0, True)
         for t in range(1, 6):
             gradient = rng.normal(size=200)
             theirs.grad = torch.tensor(gradient)
@@ -183,7 +183,7 @@ def whole_run(rng: np.random.Generator) -> Iterator[Difference]:
         optimizer="adam", learning_rate=0.01, batch_size=30, l2=0.02, epsilon=1e-5, dtype="float64"
     )
     state = start(network, training, n_x=20, m=600, n_classes=5)
-    twin, run = twin_of(state.parameters, state.network), Run(state, labels)
+    twin, run = twin_of(state.parameters, state.network), Trainer(state, labels)
     weights = [module.weight for module in twin if isinstance(module, torch.nn.Linear)]
     others = [p for p in twin.parameters() if not any(p is weight for weight in weights)]
     optimizer = torch.optim.Adam(

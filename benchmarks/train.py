@@ -37,7 +37,7 @@ from threadpoolctl import threadpool_limits
 
 from model.batches import ArrayBatches
 from model.config import NetworkConfig, TrainingConfig
-from model.training import Run, start
+from model.training import Trainer, start
 
 Epoch = Callable[[], object]
 RATE = 0.001
@@ -103,7 +103,7 @@ def ours(shape: Shape, X: np.ndarray, labels: np.ndarray, **extras: Any) -> Epoc
     )
     state = start(network, training, n_x=X.shape[1], m=len(X), n_classes=shape.n_classes)
     source = ArrayBatches(X.T, labels)
-    run = Run(state, labels)
+    run = Trainer(state, labels)
     return lambda: run.epoch(source, None)
 
 

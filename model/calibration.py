@@ -43,7 +43,7 @@ class Calibration:
         Already folded into the network.
     m : int
         Validation examples that all the rest comes from.
-    uncertainty, distance, doubt : ndarray of shape (q,), float64
+    log_others, distance, uncertainty : ndarray of shape (q,), float64
         Values of the validation examples, ascending; quantiles of them where they are many. Of `distance` there are
         none where the last hidden layer is wider than `LARGEST_HIDDEN`.
     means : ndarray of shape (n_{L-1}, n_classes)
@@ -54,9 +54,9 @@ class Calibration:
 
     temperature: float
     m: int
-    uncertainty: NDArray[np.float64]
+    log_others: NDArray[np.float64]
     distance: NDArray[np.float64]
-    doubt: NDArray[np.float64]
+    uncertainty: NDArray[np.float64]
     means: Array
     whitening: Array
 
@@ -70,12 +70,12 @@ class Calibration:
         """
         distance = len(self.distance) > 0
         shapes = self.means.shape, self.whitening.shape
-        if not (len(self.doubt) and len(self.uncertainty)) or (
+        if not (len(self.uncertainty) and len(self.log_others)) or (
             distance and shapes != ((n_hidden, n_classes), (n_hidden, n_hidden))
         ):
             raise ValueError("the calibration does not fit the network")
 
-    def doubts(self, probabilities: Array, hidden: Array) -> NDArray[np.float64]:
+    def uncertainties(self, probabilities: Array, hidden: Array) -> NDArray[np.float64]:
         """Return how doubtful answers are.
 
         Parameters
@@ -88,24 +88,24 @@ class Calibration:
         -------
         ndarray of shape (m,), 0 or more
         """
-        places = _place(uncertainties(probabilities), self.uncertainty)
+        places = _place(log_other_probability(probabilities), self.log_others)
         if len(self.distance):
             places = np.maximum(places, _place(distances(hidden, self.means, self.whitening), self.distance))
         return places
 
-    def limit(self, rate: float) -> float:
+    def threshold(self, rate: float) -> float:
         """Return the doubt that a share `rate` of the validation examples is above."""
-        return float(np.quantile(self.doubt, 1 - rate))
+        return float(np.quantile(self.uncertainty, 1 - rate))
 
 
 def _place(values: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return where values lie among known ones: 0 at the least, 1 at the greatest, and on beyond it."""
     places = np.interp(values, known, np.linspace(0, 1, len(known)))
-    spread = max(float(known[-1] - known[len(known) // 2]), _LEAST)
-    return places + np.maximum(values - known[-1], 0) / spread
+    scale = max(float(known[-1] - known[len(known) // 2]), _LEAST)
+    return places + np.maximum(values - known[-1], 0) / scale
 
 
-def uncertainties(probabilities: Array) -> NDArray[np.float64]:
+def log_other_probability(probabilities: Array) -> NDArray[np.float64]:
     """Return log(q) for each column, q being the probability left to all classes but the likeliest: shape (m,)."""
     others = probabilities.astype(np.float64)
     others[probabilities.argmax(axis=0), np.arange(others.shape[1])] = 0
@@ -120,7 +120,7 @@ def distances(hidden: Array, means: Array, whitening: Array) -> NDArray[np.float
     return np.sqrt(np.maximum(squares.min(axis=0), 0)).astype(np.float64)
 
 
-class Answers(NamedTuple):
+class NetworkOutputs(NamedTuple):
     """What a network says about m examples.
 
     Attributes
@@ -136,7 +136,9 @@ class Answers(NamedTuple):
     hidden: Array
 
 
-def answers(X: Array, parameters: Parameters, config: NetworkConfig, workspace: Workspace | None = None) -> Answers:
+def network_outputs(
+    X: Array, parameters: Parameters, config: NetworkConfig, workspace: Workspace | None = None
+) -> NetworkOutputs:
     """Go through the network once and return all that calibration asks of it.
 
     Parameters
@@ -148,7 +150,7 @@ def answers(X: Array, parameters: Parameters, config: NetworkConfig, workspace: 
         Holds the logits and the hidden layer, until it is used again.
     """
     logits, caches = forward(X, parameters, config, workspace=workspace or Workspace())
-    return Answers(HEADS[config.head].class_probabilities(logits), logits, caches[-1].linear.A_prev)
+    return NetworkOutputs(HEADS[config.head].class_probabilities(logits), logits, caches[-1].linear.A_prev)
 
 
 def fit_temperature(logits: Array, labels: NDArray[np.integer], n_classes: int, head: str) -> float:
@@ -255,10 +257,10 @@ def calibrate(
         means, whitening = fit_distance(*training, n_classes)
         distance = _quantiles(distances(hidden, means, whitening))
     found = Calibration(
-        temperature, m, _quantiles(uncertainties(probabilities)), distance, np.empty(0), means, whitening
+        temperature, m, _quantiles(log_other_probability(probabilities)), distance, np.empty(0), means, whitening
     )
-    doubt = _quantiles(found.doubts(probabilities, hidden))
-    return Calibration(temperature, m, found.uncertainty, distance, doubt, means, whitening)
+    uncertainty = _quantiles(found.uncertainties(probabilities, hidden))
+    return Calibration(temperature, m, found.log_others, distance, uncertainty, means, whitening)
 
 
 def _quantiles(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ def fold_batch_norm(parameters: Parameters, config: NetworkConfig) -> tuple[Para
     plain = Parameters(parameters.layer_dims, dtype=parameters.flat.dtype)
     for l in range(1, parameters.L + 1):
         W, b, gamma = parameters[l]
-        running = parameters.running_of(l)
+        running = parameters.running_statistics(l)
         if gamma is not None and running is not None:
             gain, b = batch_norm.fold(gamma, b, *running)
             W = gain * W

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from model.batches import BatchSource
-from model.training import Diverged, Run, TrainingState, start
+from model.training import Diverged, Trainer, TrainingState, start
 
 
 def find_learning_rate(
@@ -33,7 +33,7 @@ def find_learning_rate(
     """
     n_x, m = state.parameters.layer_dims[0], len(source.labels)
     trial = start(state.network, state.training, n_x=n_x, m=m, n_classes=state.n_classes, parameters=state.parameters)
-    run, lowest_cost = Run(trial, source.labels), math.inf
+    run, lowest_cost = Trainer(trial, source.labels), math.inf
     rates = iter(np.geomspace(lowest, highest, n_steps).tolist())
     while True:
         for batch in source.batches(run.batch_size, [state.training.seed, trial.epoch]):

@@ -218,7 +218,7 @@ def forward(
             caches.append(LayerCache(linear, None, Z, Z, None))
             break
         normalization = None
-        running = parameters.running_of(l)
+        running = parameters.running_statistics(l)
         if gamma is not None and running is not None:
             if training:
                 Z_hat = workspace.array("Z_hat", l, shape, dtype)

@@ -20,12 +20,12 @@ from model.activations import Array
 if TYPE_CHECKING:
     from model.config import TrainingConfig
 
-_STRETCH = 65_536
+_BLOCK = 65_536
 _WORTH_COMPILING = 1e9  # numbers changed in a run; compiled code saves a second of so many, and takes 0.4 s to load
 _FLUSH_EVERY, _FLUSHED = 64, 1e-33  # with a decay of 0.9, what is larger is no denormal 64 steps later
 
 
-class Stretch(NamedTuple):
+class Block(NamedTuple):
     """A piece of the flat vector with one learning-rate multiplier; `decays` is true for W, false for b and gamma."""
 
     start: int
@@ -147,12 +147,12 @@ def update_for(optimizer: str, dtype: np.dtype, n_numbers: float) -> Update:
     return (n_numbers > _WORTH_COMPILING and rule.compiled(dtype)) or rule.update
 
 
-def cut(pieces: Sequence[Stretch]) -> list[Stretch]:
+def split_blocks(blocks: Sequence[Block]) -> list[Block]:
     """Cut pieces into stretches small enough for the cache."""
     return [
-        Stretch(start, min(start + _STRETCH, piece.stop), piece.rate, piece.decays)
-        for piece in pieces
-        for start in range(piece.start, piece.stop, _STRETCH)
+        Block(start, min(start + _BLOCK, piece.stop), piece.rate, piece.decays)
+        for piece in blocks
+        for start in range(piece.start, piece.stop, _BLOCK)
     ]
 
 
@@ -161,7 +161,7 @@ def apply(
     w: Array,
     g: Array,
     moments: Array,
-    stretches: Iterable[Stretch],
+    blocks: Iterable[Block],
     rate: float,
     t: int,
     config: TrainingConfig,
@@ -173,7 +173,7 @@ def apply(
     have all but vanished, as those of a dead unit do, are set to 0: processors are slow with denormal numbers.
     """
     decay = config.weight_decay if config.optimizer == "adamw" else 0.0
-    for start, stop, multiplier, decays in stretches:
+    for start, stop, multiplier, decays in blocks:
         own_rate = rate * multiplier
         piece = w[start:stop]
         if decay and decays:

@@ -116,7 +116,7 @@ class Parameters:
             raise IndexError(f"layer {l} does not exist; layers are counted from 1 to L = {self.L}")
         return self._layers[l - 1]
 
-    def running_of(self, l: int) -> RunningStatistics | None:
+    def running_statistics(self, l: int) -> RunningStatistics | None:
         """Return the running statistics of layer l, or None where it has no batch normalisation."""
         return self._running[l - 1] if self.batch_norm and l < self.L else None
 
@@ -162,7 +162,7 @@ def initialize(
     return parameters
 
 
-class LedgerRow(NamedTuple):
+class LayerShapes(NamedTuple):
     """Shapes of everything in one layer for m examples, as the chapter's table of matrix dimensions has them."""
 
     layer: int
@@ -174,10 +174,10 @@ class LedgerRow(NamedTuple):
     activation: str
 
 
-def shape_ledger(parameters: Parameters, config: NetworkConfig, m: int | str = "m") -> list[LedgerRow]:
+def layer_shapes(parameters: Parameters, config: NetworkConfig, m: int | str = "m") -> list[LayerShapes]:
     """Return the shapes of W, b, Z, A (dW, db, dZ, dA have the same) of each layer for `m` examples."""
     return [
-        LedgerRow(
+        LayerShapes(
             layer=l,
             W=(n, n_prev),
             b=(n, 1),

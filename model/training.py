@@ -177,7 +177,7 @@ def train(state: TrainingState, source: BatchSource, validation: BatchSource | N
         From `check_sources`.
     """
     check_sources(state, source, validation)
-    run = Run(state, source.labels)
+    run = Trainer(state, source.labels)
     while not state.is_finished:
         yield run.epoch(source, validation)
 
@@ -218,7 +218,7 @@ _DROPPING, _MIXING = 5, 6  # tell these uses of the seed from others: NumPy take
 Weights = tuple[Parameters, Array, Parameters | None]  # parameters, moments, average
 
 
-class Run:
+class Trainer:
     """What an epoch needs besides the state, and can be made anew from it at any time."""
 
     def __init__(self, state: TrainingState, labels: NDArray[np.integer]) -> None:
@@ -227,7 +227,7 @@ class Run:
         self.gradients = own.like(np.zeros_like(own.flat), own.running)
         self.workspace = Workspace()
         self.before = own.copy(), state.moments.copy(), state.average and state.average.copy()
-        self.stretches = optimizers.cut(_pieces(state.parameters, state.training.layer_rates))
+        self.blocks = optimizers.split_blocks(_blocks_of(state.parameters, state.training.layer_rates))
         self.class_weights = _class_weights(labels, state)
         assert state.training.epochs != "auto"
         assert state.training.batch_size != "auto"
@@ -253,7 +253,7 @@ class Run:
                 raise self._diverged("a weight", rate)
             validation_cost, validation_accuracy = math.nan, math.nan
             if validation is not None:
-                validation_cost, validation_accuracy = measure(state.current, state.network, validation)
+                validation_cost, validation_accuracy = cost_and_accuracy(state.current, state.network, validation)
                 if not math.isfinite(validation_cost):
                     raise self._diverged("the validation cost", rate)
             m = len(source.labels)
@@ -317,11 +317,11 @@ class Run:
         state, config, gradient = self.state, self.state.training, self.gradients.flat
         clip(gradient, config.clip_norm)
         optimizers.apply(
-            self.update_rule, state.parameters.flat, gradient, state.moments, self.stretches, rate, state.step, config
+            self.update_rule, state.parameters.flat, gradient, state.moments, self.blocks, rate, state.step, config
         )
         if state.average:
             decay = min(config.average, (1 + state.step) / (10 + state.step))  # the first weights are soon forgotten
-            for start, stop, *_ in self.stretches:
+            for start, stop, *_ in self.blocks:
                 piece = slice(start, stop)
                 state.average.flat[piece] *= decay
                 state.average.flat[piece] += (1 - decay) * state.parameters.flat[piece]
@@ -350,16 +350,16 @@ def _assign(target: Weights, source: Weights) -> None:
         target[2].assign(source[2])
 
 
-def _pieces(parameters: Parameters, layer_rates: tuple[float, ...]) -> list[optimizers.Stretch]:
+def _blocks_of(parameters: Parameters, layer_rates: tuple[float, ...]) -> list[optimizers.Block]:
     """List the stretches of the flat vector: every W, and what follows it in its layer."""
-    pieces, at = [], 0
+    blocks, at = [], 0
     for l in range(1, parameters.L + 1):
         rate = layer_rates[l - 1] if layer_rates else 1.0
         W, *others = (view.size for view in parameters[l] if view is not None)
         for size, decays in ((W, True), (sum(others), False)):
-            pieces.append(optimizers.Stretch(at, at + size, rate, decays))
+            blocks.append(optimizers.Block(at, at + size, rate, decays))
             at += size
-    return pieces
+    return blocks
 
 
 def _class_weights(labels: NDArray[np.integer], state: TrainingState) -> Array | None:
@@ -385,7 +385,7 @@ def n_correct(logits: Array, labels: NDArray[np.integer]) -> int:
     return int(np.count_nonzero(predicted == labels))
 
 
-def measure(parameters: Parameters, config: NetworkConfig, source: BatchSource) -> tuple[float, float]:
+def cost_and_accuracy(parameters: Parameters, config: NetworkConfig, source: BatchSource) -> tuple[float, float]:
     """Return the mean cost (without penalties or smoothing) and the accuracy of a network on a source."""
     head, n_classes, workspace = HEADS[config.head], max(parameters.layer_dims[-1], 2), Workspace()
     cost = correct = total = 0.0

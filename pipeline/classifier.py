@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.activations import Array
-from model.calibration import Answers, Calibration, answers
+from model.calibration import Calibration, NetworkOutputs, network_outputs
 from model.config import NetworkConfig, TrainingConfig
 from model.folding import fold_batch_norm
 from model.network import Workspace
@@ -30,7 +30,7 @@ from model.storage import checkpoint
 from model.storage.checkpoint import FormatError, read_json, write_json
 from model.training import EpochRecord, TrainingState
 from pipeline.errors import InputError
-from pipeline.images.decode import decode
+from pipeline.images.decode import decode_image
 from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
 
@@ -80,7 +80,7 @@ class ImageClassifier:
     history : list of EpochRecord
     provenance : dict
         Where it comes from: data fingerprint, counts, versions, date, metrics. Plain JSON values.
-    seen : ndarray of shape (k,), uint64
+    trained_on : ndarray of shape (k,), uint64
         First 8 bytes of the SHA-256 of every image file that took part in the training, sorted: an evaluation must
         not count them.
     calibration : Calibration or None
@@ -94,7 +94,7 @@ class ImageClassifier:
     training: TrainingConfig
     history: list[EpochRecord] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
-    seen: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    trained_on: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     calibration: Calibration | None = None
 
     @classmethod
@@ -132,25 +132,25 @@ class ImageClassifier:
         Raises
         ------
         ValueError
-            When the images have another shape; `decode` makes them fit.
+            When the images have another shape; `decode_image` makes them fit.
         """
-        return np.concatenate([answer.probabilities for answer in self._answers(images)], axis=1)
+        return np.concatenate([output.probabilities for output in self._outputs(images)], axis=1)
 
-    def answers(self, images: ImageArray) -> Answers:
-        """Return probabilities, logits and last hidden layer of images; see `model.calibration.answers`."""
-        parts = [Answers(*(array.copy(order="F") for array in answer)) for answer in self._answers(images)]
-        return Answers(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
+    def outputs(self, images: ImageArray) -> NetworkOutputs:
+        """Return probabilities, logits and last hidden layer of images; see `model.calibration.network_outputs`."""
+        parts = [NetworkOutputs(*(array.copy(order="F") for array in output)) for output in self._outputs(images)]
+        return NetworkOutputs(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
 
-    def _answers(self, images: ImageArray) -> Iterator[Answers]:
+    def _outputs(self, images: ImageArray) -> Iterator[NetworkOutputs]:
         """Go through the network with some images at a time, in memory that is used again for the next ones."""
         n_x, (least, most) = self.geometry.n_x, _AT_A_TIME
         step, workspace = max(least, min(most, _BYTES_AT_A_TIME // (4 * n_x))), _memory.workspace
         for start in range(0, max(len(images), 1), step):
             part = np.asarray(images[start : start + step])
             X = workspace.array("X", 0, (n_x, len(part)), np.dtype(np.float32))
-            yield answers(self.preprocessor.apply(part, X.T), self.parameters, self.network, workspace)
+            yield network_outputs(self.preprocessor.apply(part, X.T), self.parameters, self.network, workspace)
 
-    def judge(self, images: ImageArray) -> tuple[Array, NDArray[np.float64]]:
+    def classify_with_uncertainty(self, images: ImageArray) -> tuple[Array, NDArray[np.float64]]:
         """Return the probabilities of images and how doubtful they are.
 
         Parameters
@@ -160,7 +160,7 @@ class ImageClassifier:
         Returns
         -------
         probabilities : ndarray of shape (n_classes, m)
-        doubt : ndarray of shape (m,), float64
+        uncertainty : ndarray of shape (m,), float64
             0 and up; above 1 is more doubtful than any validation image was.
 
         Raises
@@ -170,13 +170,13 @@ class ImageClassifier:
         """
         calibration = self._calibration()
         parts = [
-            (found.probabilities, calibration.doubts(found.probabilities, found.hidden))
-            for found in self._answers(images)
+            (found.probabilities, calibration.uncertainties(found.probabilities, found.hidden))
+            for found in self._outputs(images)
         ]
-        probabilities, doubts = zip(*parts, strict=True)
-        return np.concatenate(probabilities, axis=1), np.concatenate(doubts)
+        probabilities, uncertainties = zip(*parts, strict=True)
+        return np.concatenate(probabilities, axis=1), np.concatenate(uncertainties)
 
-    def doubt_limit(self, rate: float) -> float:
+    def uncertainty_threshold(self, rate: float) -> float:
         """Return the doubt above which a share `rate` of the validation images lies.
 
         Raises
@@ -184,7 +184,7 @@ class ImageClassifier:
         InputError
             When the classifier is not calibrated.
         """
-        return self._calibration().limit(rate)
+        return self._calibration().threshold(rate)
 
     def _calibration(self) -> Calibration:
         if self.calibration is None:
@@ -203,15 +203,15 @@ class ImageClassifier:
             When it cannot be read as an image; `code` and `message` say why.
         """
         data = file if isinstance(file, bytes) else Path(file)
-        image = decode(data, self.geometry)
+        image = decode_image(data, self.geometry)
         probabilities = self.probabilities(image[None])[:, 0]
         return {self.classes[k]: float(probabilities[k]) for k in np.argsort(-probabilities, kind="stable")}
 
-    def has_seen(self, sha256: bytes) -> bool:
+    def was_trained_on(self, sha256: bytes) -> bool:
         """Tell whether an image file of this SHA-256 took part in the training."""
-        return bool(self.have_seen(np.frombuffer(sha256, np.uint8)[None])[0])
+        return bool(self.were_trained_on(np.frombuffer(sha256, np.uint8)[None])[0])
 
-    def have_seen(self, sha256: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    def were_trained_on(self, sha256: NDArray[np.uint8]) -> NDArray[np.bool_]:
         """Tell of each image file whether it took part in the training.
 
         Parameters
@@ -223,10 +223,10 @@ class ImageClassifier:
         ndarray of shape (m,), bool
         """
         keys = np.ascontiguousarray(sha256[:, :8]).view(">u8")[:, 0].astype(np.uint64)
-        if not len(self.seen):
+        if not len(self.trained_on):
             return np.zeros(len(keys), bool)
-        at = np.minimum(np.searchsorted(self.seen, keys), len(self.seen) - 1)
-        return self.seen[at] == keys
+        at = np.minimum(np.searchsorted(self.trained_on, keys), len(self.trained_on) - 1)
+        return self.trained_on[at] == keys
 
     def save(self, path: str | Path) -> None:
         """Write the model file; it appears under its name complete or not at all."""
@@ -239,7 +239,7 @@ class ImageClassifier:
             write_json(file, "classes", list(self.classes))
             write_json(file, "provenance", self.provenance)
             checkpoint.write_history(file, self.history)
-            file["seen"] = self.seen
+            file["trained_on"] = self.trained_on
             if self.calibration:
                 write_calibration(file.create_group("calibration"), self.calibration)
 
@@ -277,7 +277,7 @@ class ImageClassifier:
                 checkpoint.config_from(TrainingConfig, read_json(file, "training_config")),
                 checkpoint.read_history(file),
                 provenance,
-                np.sort(checkpoint.read_array(file, "seen", 1, "u")),
+                np.sort(checkpoint.read_array(file, "trained_on", 1, "u")),
                 calibration,
             )
 
@@ -293,7 +293,7 @@ def _check_facts(classes: tuple[str, ...], provenance: dict[str, Any]) -> None:
             raise FormatError(f"its provenance has {name} of a wrong kind")
 
 
-_CALIBRATION_ARRAYS = {"uncertainty": 1, "distance": 1, "doubt": 1, "means": 2, "whitening": 2}  # dimensions
+_CALIBRATION_ARRAYS = {"log_others": 1, "distance": 1, "uncertainty": 1, "means": 2, "whitening": 2}  # dimensions
 
 
 def write_calibration(group: h5py.Group, calibration: Calibration) -> None:

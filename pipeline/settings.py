@@ -27,8 +27,8 @@ def add_flags(parser: argparse.ArgumentParser, kind: type, title: str) -> None:
     for field in dataclasses.fields(kind):
         hint = hints[field.name]
         default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
-        words = f"{field.metadata['help']} (default: {default if default != '' else 'none'})".replace("%", "%%")
-        options: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS, "help": words}
+        texts = f"{field.metadata['help']} (default: {default if default != '' else 'none'})".replace("%", "%%")
+        options: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS, "help": texts}
         if bool in (hint, *get_args(hint)):
             options["action"] = argparse.BooleanOptionalAction
         else:
@@ -161,12 +161,12 @@ def _parser(section: str) -> argparse.ArgumentParser:
     return parser
 
 
-def read_settings(words: Mapping[str, str]) -> tuple[Recipe, dict[str, str]]:
+def read_settings(texts: Mapping[str, str]) -> tuple[Recipe, dict[str, str]]:
     """Read settings as the command line does.
 
     Parameters
     ----------
-    words : mapping of str to str
+    texts : mapping of str to str
         By name; those left out have their defaults.
 
     Returns
@@ -175,21 +175,21 @@ def read_settings(words: Mapping[str, str]) -> tuple[Recipe, dict[str, str]]:
     problems : dict of str to str
         By setting, one sentence; a setting with a problem has its default in the recipe.
     """
-    configs, problems = _read(words, CONFIGURATIONS)
+    configs, problems = _read(texts, CONFIGURATIONS)
     return Recipe(*configs), problems
 
 
-def read_image_settings(words: Mapping[str, str]) -> tuple[DataConfig, dict[str, str]]:
+def read_image_settings(texts: Mapping[str, str]) -> tuple[DataConfig, dict[str, str]]:
     """Read the settings of how images are read, as `read_settings` reads the others."""
-    (config,), problems = _read(words, {_IMAGES: DataConfig})
+    (config,), problems = _read(texts, {_IMAGES: DataConfig})
     return config, problems
 
 
-def _read(words: Mapping[str, str], sections: Mapping[str, type]) -> tuple[list[Any], dict[str, str]]:
+def _read(texts: Mapping[str, str], sections: Mapping[str, type]) -> tuple[list[Any], dict[str, str]]:
     values: dict[str, dict[str, Any]] = {section: {} for section in sections}
     problems = {}
     for name, setting in all_settings().items():
-        flags = setting.flags(words.get(name, "")) if setting.section in sections else []
+        flags = setting.flags(texts.get(name, "")) if setting.section in sections else []
         if not flags:
             continue
         try:
@@ -218,7 +218,7 @@ def _sentence(name: str, message: str) -> str:
     return text[:1].upper() + text[1:] + "."
 
 
-def sentence_of(error: ConfigError) -> tuple[str, str]:
+def explain_error(error: ConfigError) -> tuple[str, str]:
     """Return the setting that an error is about (empty where it names none), and what it says."""
     name = str(error).partition(":")[0]
     return (name, _sentence(name, str(error))) if name in all_settings() else ("", _sentence("", str(error)))

@@ -28,9 +28,9 @@ from typing import Any, TypeVar
 
 from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError, MissingExtra
-from pipeline.prediction.chunks import Chunk
-from pipeline.prediction.inputs import Run
-from pipeline.prediction.job import Done, classify_chunk
+from pipeline.prediction.chunks import ItemChunk
+from pipeline.prediction.inputs import DatasetSlice
+from pipeline.prediction.job import ChunkResult, classify_chunk
 from pipeline.prediction.predict import Settings
 
 Task = TypeVar("Task")
@@ -46,8 +46,8 @@ class Processes:
     workers: int
 
     def __call__(
-        self, classifier: ImageClassifier, chunks: Iterable[Chunk], settings: Settings
-    ) -> Iterator[tuple[Chunk, Done]]:
+        self, classifier: ImageClassifier, chunks: Iterable[ItemChunk], settings: Settings
+    ) -> Iterator[tuple[ItemChunk, ChunkResult]]:
         """See `pipeline.prediction.job.Work`, and `map`."""
         return self.map(classify_chunk, (classifier, settings), chunks)
 
@@ -143,8 +143,8 @@ class Cluster:
     address: str
 
     def __call__(
-        self, classifier: ImageClassifier, chunks: Iterable[Chunk], settings: Settings
-    ) -> Iterator[tuple[Chunk, Done]]:
+        self, classifier: ImageClassifier, chunks: Iterable[ItemChunk], settings: Settings
+    ) -> Iterator[tuple[ItemChunk, ChunkResult]]:
         """See `pipeline.prediction.job.Work`, and `map`."""
         return self.map(classify_chunk, (classifier, settings), map(_located, chunks))
 
@@ -221,10 +221,10 @@ def _called(function: Callable[[Any], Any], task: Any) -> Any:
     return function(task)
 
 
-def _located(chunk: Chunk) -> Chunk:
+def _located(chunk: ItemChunk) -> ItemChunk:
     """Return a chunk with absolute paths: a worker is in another folder."""
     items = chunk.items
-    if isinstance(items, Run):
+    if isinstance(items, DatasetSlice):
         return chunk._replace(items=replace(items, path=_absolute(items.path)))
     return chunk._replace(items=[item._replace(path=_absolute(item.path)) for item in items])
 

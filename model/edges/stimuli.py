@@ -21,7 +21,7 @@ from model.network import LayerCache, forward
 from model.parameters import Parameters
 
 
-def layer_answers(X: Array, parameters: Parameters, config: NetworkConfig) -> list[Array]:
+def layer_activations(X: Array, parameters: Parameters, config: NetworkConfig) -> list[Array]:
     """Return A1 ... A_{L-1} and Z_L: what every layer answers to the examples X (n_x, m); each (n_l, m)."""
     _, caches = forward(X, parameters, config)
     return [cache.A for cache in caches]
@@ -72,7 +72,7 @@ def most_exciting_mean(X: Array, answers: Array, fields: Array | None = None, *,
     ----------
     X : ndarray of shape (n_x, m), float
     answers : ndarray of shape (n, m), float
-        Of the units, from `layer_answers`.
+        Of the units, from `layer_activations`.
     fields : ndarray of shape (n, n_x), optional
         Receptive fields: every pixel is multiplied by the field there, so that only what the unit sees is shown.
     n_images : int

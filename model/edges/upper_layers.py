@@ -17,7 +17,7 @@ import numpy as np
 from model.activations import ACTIVATIONS, Array
 from model.edges.first_layer import whiten
 
-WINDOWS, SIDE = 3, 0.5  # windows a side, and the side of each as a share of the image's
+WINDOWS, WINDOW_SIDE = 3, 0.5  # windows a side, and the side of each as a share of the image's
 FEWEST = 4  # units a window; so few hardly compete for what they answer to
 Learner = Callable[[Array, int, np.random.Generator], Array]
 
@@ -54,9 +54,9 @@ def windows_of(W1: Array, shape: tuple[int, int, int]) -> list[np.ndarray]:
     total = np.maximum(energy.sum(axis=(1, 2)), 1e-30)
     y = (energy.sum(axis=2) @ np.arange(shape[0]) / total + 0.5) / shape[0]
     x = (energy.sum(axis=1) @ np.arange(shape[1]) / total + 0.5) / shape[1]
-    starts = np.linspace(0, 1 - SIDE, WINDOWS)
+    starts = np.linspace(0, 1 - WINDOW_SIDE, WINDOWS)
     found = [
-        np.flatnonzero((y >= top) & (y < top + SIDE) & (x >= left) & (x < left + SIDE))
+        np.flatnonzero((y >= top) & (y < top + WINDOW_SIDE) & (x >= left) & (x < left + WINDOW_SIDE))
         for top in starts
         for left in starts
     ]

@@ -124,7 +124,7 @@ def write_layers(group: h5py.Group, parameters: Parameters) -> None:
     for l in range(1, parameters.L + 1):
         layer = group.create_group(f"layers/{l}")
         W, b, gamma = parameters[l]
-        running = parameters.running_of(l) or (None, None)
+        running = parameters.running_statistics(l) or (None, None)
         for name, view in zip(_LAYER_ARRAYS, (W, b, gamma, *running), strict=True):
             if view is not None:
                 write_array(layer, name, view)
@@ -150,7 +150,7 @@ def read_layers(group: h5py.Group) -> Parameters:
         raise FormatError(f"W has dtype {dtype}, expected float32 or float64")
     parameters = Parameters(layer_dims, batch_norm=batch_norm, dtype=dtype)
     for l, layer in enumerate(layers, start=1):
-        running = parameters.running_of(l) or (None, None)
+        running = parameters.running_statistics(l) or (None, None)
         for name, view in zip(_LAYER_ARRAYS, (*parameters[l], *running), strict=True):
             if view is None:
                 continue
@@ -158,7 +158,9 @@ def read_layers(group: h5py.Group) -> Parameters:
                 raise FormatError(f"layer {l}: {name} has shape {layer[name].shape}, expected {view.shape}")
             view[:] = layer[name]
     if any(
-        statistics.variance.min() < 0 for statistics in map(parameters.running_of, range(1, len(layers))) if statistics
+        statistics.variance.min() < 0
+        for statistics in map(parameters.running_statistics, range(1, len(layers)))
+        if statistics
     ):
         raise FormatError("a variance is below 0")
     if not (np.isfinite(parameters.flat).all() and np.isfinite(parameters.running).all()):

@@ -22,7 +22,7 @@ REMOVE = ""  # in place of a class: the image is left out
 MANIFEST = "manifest.csv"
 
 
-def folder_of(dataset: Dataset) -> Path | None:
+def image_folder(dataset: Dataset) -> Path | None:
     """Return the folder that the paths of a data set are relative to; None where its images are no files there."""
     origin = dataset.counts[-1] if dataset.counts else {}
     source = Path(str(origin.get("source", "")))

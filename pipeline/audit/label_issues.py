@@ -20,7 +20,7 @@ from pipeline.errors import InputError
 HELD_OUT = ("test", "validation")
 
 
-class Suspect(NamedTuple):
+class LabelIssue(NamedTuple):
     """An image with a high loss.
 
     `row` is its place in the data set; `label` the class it bears; `prediction` what the classifier takes it for, with
@@ -36,7 +36,7 @@ class Suspect(NamedTuple):
 
 def top_losses(
     classifier: ImageClassifier, dataset: Dataset, splits: Sequence[str] = HELD_OUT, limit: int = 200
-) -> list[Suspect]:
+) -> list[LabelIssue]:
     """Return the labelled images that the classifier finds least likely to be what they are labelled, worst first.
 
     Parameters
@@ -78,11 +78,12 @@ def top_losses(
     worst = np.argsort(-losses, kind="stable")[:limit]
     names = classifier.classes
     return [
-        Suspect(int(rows[i]), names[labels[i]], names[predictions[i]], float(best[i]), float(losses[i])) for i in worst
+        LabelIssue(int(rows[i]), names[labels[i]], names[predictions[i]], float(best[i]), float(losses[i]))
+        for i in worst
     ]
 
 
-def look_alikes(dataset: Dataset) -> list[np.ndarray]:
+def duplicate_sets(dataset: Dataset) -> list[np.ndarray]:
     """Return sets of images that are the same, or nearly: the rows of each, ascending.
 
     Sets whose images bear several labels come first, then those that lie in several splits. Only images large

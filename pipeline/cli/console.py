@@ -63,7 +63,7 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def table(rows: Iterable[Sequence[Any]], indent: str = "  ") -> str:
+def text_table(rows: Iterable[Sequence[Any]], indent: str = "  ") -> str:
     """Align rows in columns: the first to the left, the others to the right."""
     cells = [[str(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

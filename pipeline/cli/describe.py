@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from model.parameters import shape_ledger
+from model.parameters import layer_shapes
 from pipeline.classifier import ImageClassifier
-from pipeline.cli.console import percent, table
+from pipeline.cli.console import percent, text_table
 from pipeline.data.dataset import Dataset
 from pipeline.data.splits import SPLITS
 from pipeline.text import count
@@ -30,9 +30,9 @@ _EXTRAS = {"demo": "scikit-image", "app": "streamlit", "fast": "numba", "heic": 
 def describe_model(classifier: ImageClassifier) -> str:
     """Say what a classifier is made of: the ledger of its matrices, its classes, its origin."""
     geometry, origin = classifier.geometry, classifier.provenance
-    ledger = [("layer", "W", "b", "Z and A", "activation", "parameters")]
-    rows = shape_ledger(classifier.parameters, classifier.network)
-    ledger += [(f"{r.layer}", _shape(r.W), _shape(r.b), _shape(r.Z), r.activation, f"{r.n_parameters:,}") for r in rows]
+    layers = [("layer", "W", "b", "Z and A", "activation", "parameters")]
+    rows = layer_shapes(classifier.parameters, classifier.network)
+    layers += [(f"{r.layer}", _shape(r.W), _shape(r.b), _shape(r.Z), r.activation, f"{r.n_parameters:,}") for r in rows]
     images = ", ".join(f"{split} {count:,}" for split, count in origin.get("images", {}).items() if count)
     accuracy = ", ".join(f"{split} {percent(share)}" for split, share in origin.get("accuracy", {}).items())
     facts = [
@@ -52,7 +52,7 @@ def describe_model(classifier: ImageClassifier) -> str:
             f"(n_x = {geometry.n_x:,}) -> {len(classifier.classes)} classes",
             f"Classes: {', '.join(classifier.classes)}",
             f"Network of L = {classifier.parameters.L} layers, {classifier.parameters.flat.size:,} parameters:",
-            table(ledger),
+            text_table(layers),
             "Provenance:",
             *(f"  {name:<10}{value}" for name, value in facts if value != ""),
         ]
@@ -77,7 +77,7 @@ def describe_dataset(dataset: Dataset) -> str:
         [
             f"Data set {dataset.fingerprint[:16]}: {len(dataset):,} images of {geometry.height}x{geometry.width} "
             f"{geometry.color} (fitted by {geometry.fit}; n_x = {geometry.n_x:,}), {len(dataset.classes)} classes",
-            table(rows),
+            text_table(rows),
             *(f"Rejected: {path}: {message} ({code})" for path, code, message in dataset.rejected[:20]),
         ]
     )
@@ -87,7 +87,7 @@ def describe_runs(runs: Sequence[RunSummary]) -> str:
     """Compare runs, the best first; those that were judged on different images only look comparable."""
     rows: list[tuple[str, ...]] = [("run", "accuracy", "95% interval", "images", "best simple method")]
     for run in sorted(runs, key=lambda run: -run.accuracy):
-        if not run.judged_on:
+        if not run.evaluated_on:
             rows.append((run.name, "", "", "", "not finished"))
             continue
         simple = max(run.baselines, key=lambda pair: pair[1], default=None)
@@ -96,11 +96,11 @@ def describe_runs(runs: Sequence[RunSummary]) -> str:
                 run.name,
                 percent(run.accuracy),
                 f"{percent(run.low)} to {percent(run.high)}",
-                f"{run.m:,} {run.judged_on}",
+                f"{run.m:,} {run.evaluated_on}",
                 f"{simple[0]} {percent(simple[1])}" if simple else "",
             )
         )
-    return f"Runs ({len(runs)}), the most accurate first:\n{table(rows)}"
+    return f"Runs ({len(runs)}), the most accurate first:\n{text_table(rows)}"
 
 
 def describe_installation() -> str:
@@ -205,19 +205,19 @@ def describe_result(result: TrainingResult) -> str:
         (split, f"{found.m:,}", percent(found.accuracy), f"{percent(found.low)} to {percent(found.high)}")
         for split, found in result.scores.items()
     ]
-    lines = [table(rows), f"On the same {result.judged_on} images:"]
-    lines.append(table([(b.name, percent(b.accuracy), f"({b.note})") for b in result.baselines]))
+    lines = [text_table(rows), f"On the same {result.evaluated_on} images:"]
+    lines.append(text_table([(b.name, percent(b.accuracy), f"({b.note})") for b in result.baselines]))
     edges = result.first_layer.sentence()
     if result.first_layer_change is not None:
         edges += f"; training with labels moved them by {percent(result.first_layer_change)}"
     lines.append(edges)
-    if result.seen_before:
+    if result.trained_before:
         lines.append(
-            f"Note: {result.seen_before:,} of the {result.judged_on} images took part in the training of the model "
-            "it started from; the figure on them flatters"
+            f"Note: {result.trained_before:,} of the {result.evaluated_on} images took part in the training of the "
+            "model it started from; the figure on them flatters"
         )
-    if result.judged_on != "test":
-        lines.append(f"Note: there is no test split; figures on {result.judged_on} images flatter")
+    if result.evaluated_on != "test":
+        lines.append(f"Note: there is no test split; figures on {result.evaluated_on} images flatter")
     return "\n".join(lines)
 
 
@@ -233,5 +233,6 @@ def describe_evaluation(found: Evaluation) -> str:
     ]
     return (
         f"Accuracy {percent(found.accuracy)} of {found.m:,} images "
-        f"(95% interval {percent(found.low)} to {percent(found.high)}), log loss {found.log_loss:.3f}\n" + table(rows)
+        f"(95% interval {percent(found.low)} to {percent(found.high)}), log loss {found.log_loss:.3f}\n"
+        + text_table(rows)
     )

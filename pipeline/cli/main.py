@@ -34,8 +34,8 @@ class _Version(argparse.Action):
         sys.exit(0)
 
 
-# Command -> what it does. Each is a module of `pipeline.cli.commands` with the functions NAME and NAME_flags; modules
-# are imported by name, and only when they are needed, since `facette --help` has to answer at once.
+# Command -> what it does. Each is a module of `pipeline.cli.commands` with the functions `add_arguments` and `run`.
+# Modules are imported by name, and only when they are needed: `facette --help` has to answer at once.
 COMMANDS = {
     "demo": "train on real images that come with the installation, and look around",
     "ingest": "turn images into a data set file",
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         arguments = _parse(argv)
         command = arguments.command
-        return int(_function(command)(arguments))
+        return int(_command(command).run(arguments))
     except KeyboardInterrupt:
         print("Interrupted", file=sys.stderr)
         return 130
@@ -79,8 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1 if isinstance(error, Diverged) else 2
 
 
-def _function(command: str, part: str = "") -> Any:
-    return getattr(import_module(f"pipeline.cli.commands.{command}"), command + part)
+def _command(name: str) -> Any:
+    return import_module(f"pipeline.cli.commands.{name}")
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -90,7 +90,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     for name, about in COMMANDS.items():
         sub = commands.add_parser(name, help=about, description=about)
         if name in argv:  # other commands' flags would only cost time
-            _function(name, "_flags")(sub)
+            _command(name).add_arguments(sub)
     if not argv:
         parser.print_help(sys.stderr)
         sys.exit(2)

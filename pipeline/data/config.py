@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-from model.config import ConfigError, check_fields, option
+from model.config import Auto, ConfigError, check_fields, option
 from pipeline.images.geometry import COLORS, FITS, parse_size
-
-Auto = Literal["auto"]
 
 LARGEST_MAX_PIXELS = 178_956_970  # Pillow itself refuses anything above
 

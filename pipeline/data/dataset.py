@@ -185,16 +185,16 @@ class Dataset:
             raise InputError(f"split {split!r} is unknown; choose one of {', '.join(SPLITS)}")
         return np.flatnonzero(self.split == SPLITS.index(split))
 
-    def naive_split(self) -> np.ndarray:
+    def random_split(self) -> np.ndarray:
         """Return the split that a program blind to copies and groups would have made: ndarray of shape (m,), uint8.
 
         With the same shares and seed as the split of this data set; for comparing accuracies, never for training.
         """
-        from pipeline.data.grouping import naive_split
+        from pipeline.data.grouping import random_split
 
         names = {field.name for field in dataclasses.fields(DataConfig)}
         config = DataConfig(**{name: value for name, value in self.config.items() if name in names})
-        return naive_split(self.labels, len(self.classes), config)
+        return random_split(self.labels, len(self.classes), config)
 
     def read(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Read one split into memory.

@@ -40,7 +40,7 @@ class Division:
         Indices of images that belong together but lie on several sides of a ready-made division.
     conflicts : list of ndarray of int
         Indices of images of the same pixels with several labels.
-    naive_leaks : int
+    random_split_leaks : int
         Held-out images that a random split, blind to groups, would have had a relative of in training.
     """
 
@@ -50,7 +50,7 @@ class Division:
     near: np.ndarray
     leaks: list[np.ndarray]
     conflicts: list[np.ndarray]
-    naive_leaks: int
+    random_split_leaks: int
 
 
 def divide(
@@ -109,7 +109,7 @@ def divide(
         near=near,
         leaks=leaks,
         conflicts=conflicts(equal, labels),
-        naive_leaks=naive_leaks(labels, len(classes), group, config),
+        random_split_leaks=random_split_leaks(labels, len(classes), group, config),
     )
 
 
@@ -130,7 +130,7 @@ def _near_pairs(equal: np.ndarray, thumbnail_of: np.ndarray, thumbnails: np.ndar
     return thumbnail_of[pairs[kept]].astype(np.intp)
 
 
-def naive_split(labels: np.ndarray, n_classes: int, config: DataConfig) -> np.ndarray:
+def random_split(labels: np.ndarray, n_classes: int, config: DataConfig) -> np.ndarray:
     """Return the split that is blind to groups: what most programs would do. For comparison only."""
     start = np.where(labels < 0, splitting.UNLABELLED, splitting.TRAIN).astype(np.uint8)
     return splitting.complete(
@@ -138,11 +138,11 @@ def naive_split(labels: np.ndarray, n_classes: int, config: DataConfig) -> np.nd
     )
 
 
-def naive_leaks(labels: np.ndarray, n_classes: int, group: np.ndarray, config: DataConfig) -> int:
+def random_split_leaks(labels: np.ndarray, n_classes: int, group: np.ndarray, config: DataConfig) -> int:
     """Count the held-out images of a naive split that have a relative in its training part."""
     if (group < 0).all():
         return 0
-    naive = naive_split(labels, n_classes, config)
+    naive = random_split(labels, n_classes, config)
     trained = np.unique(group[(naive == splitting.TRAIN) & (group >= 0)])
     held_out = (naive == splitting.VALIDATION) | (naive == splitting.TEST)
     return int((held_out & np.isin(group, trained)).sum())

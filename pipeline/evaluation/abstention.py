@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.classifier import ImageClassifier
-from pipeline.images.decode import from_array, render
+from pipeline.images.decode import fit_to_geometry, from_array
 from pipeline.images.geometry import Geometry
 
 RATE = 0.05
 COVERAGES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.5)
-_STRANGE = 200  # images of each kind
+_PER_KIND = 200  # images of each kind
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,14 @@ class Abstention:
 
 
 def measure_abstention(
-    classifier: ImageClassifier, doubt: NDArray[np.float64], right: NDArray[np.bool_], rate: float = RATE
+    classifier: ImageClassifier, uncertainty: NDArray[np.float64], right: NDArray[np.bool_], rate: float = RATE
 ) -> Abstention | None:
     """Measure what abstaining does on evaluated images, and on strange ones; None where nothing is known of doubt.
 
     Parameters
     ----------
     classifier : ImageClassifier
-    doubt : ndarray of shape (m,)
+    uncertainty : ndarray of shape (m,)
         Of the evaluated images.
     right : ndarray of shape (m,), bool
         Whether the likeliest class is the true one.
@@ -66,70 +66,70 @@ def measure_abstention(
     """
     if classifier.calibration is None:
         return None
-    limit = classifier.doubt_limit(rate)
+    threshold = classifier.uncertainty_threshold(rate)
     learned_from_them = classifier.training.pretrain != "none" and not classifier.provenance.get("pretrain_on")
     refused = {}
-    for kind, make in KINDS.items():
+    for kind, make in OOD_KINDS.items():
         images = make(classifier.geometry, np.random.default_rng(0))
-        refused[kind] = float(np.mean(classifier.judge(images)[1] > limit))
+        refused[kind] = float(np.mean(classifier.classify_with_uncertainty(images)[1] > threshold))
     return Abstention(
         rate,
         classifier.calibration.m,
-        float(np.mean(doubt > limit)),
-        coverage_curve(doubt, right),
+        float(np.mean(uncertainty > threshold)),
+        coverage_curve(uncertainty, right),
         refused,
         ("photographs",) if learned_from_them else (),
     )
 
 
-def coverage_curve(doubt: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
+def coverage_curve(uncertainty: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
     """Return (coverage, accuracy) when only the least doubtful share of images is answered."""
-    in_order = right[np.argsort(doubt, kind="stable")]
+    in_order = right[np.argsort(uncertainty, kind="stable")]
     return tuple((c, float(in_order[: max(1, round(c * len(right)))].mean())) for c in COVERAGES)
 
 
-def noise(geometry: Geometry, rng: np.random.Generator) -> NDArray[np.uint8]:
+def random_noise(geometry: Geometry, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return images of random pixels."""
-    return rng.integers(0, 256, (_STRANGE, *geometry.shape), dtype=np.uint8)
+    return rng.integers(0, 256, (_PER_KIND, *geometry.shape), dtype=np.uint8)
 
 
-def flat(geometry: Geometry, rng: np.random.Generator) -> NDArray[np.uint8]:
+def flat_colours(geometry: Geometry, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return images of one colour each."""
-    colors = rng.integers(0, 256, (_STRANGE, 1, 1, geometry.shape[2]), dtype=np.uint8)
-    return np.broadcast_to(colors, (_STRANGE, *geometry.shape)).copy()
+    colors = rng.integers(0, 256, (_PER_KIND, 1, 1, geometry.shape[2]), dtype=np.uint8)
+    return np.broadcast_to(colors, (_PER_KIND, *geometry.shape)).copy()
 
 
-def digits(geometry: Geometry, rng: np.random.Generator) -> NDArray[np.uint8]:
+def handwritten_digits(geometry: Geometry, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return handwritten digits."""
     from sklearn.datasets import load_digits
 
     found = (load_digits().images * 15.9).astype(np.uint8)
-    chosen = rng.choice(len(found), _STRANGE, replace=False)
-    return np.stack([render(from_array(found[i]), geometry) for i in chosen])
+    chosen = rng.choice(len(found), _PER_KIND, replace=False)
+    return np.stack([fit_to_geometry(from_array(found[i]), geometry) for i in chosen])
 
 
-def photographs(geometry: Geometry, rng: np.random.Generator) -> NDArray[np.uint8]:
+def photograph_crops(geometry: Geometry, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Return pieces, of many sizes, of two photographs."""
     from sklearn.datasets import load_sample_images
 
     photos, images = load_sample_images().images, []
-    for k in range(_STRANGE):
+    for k in range(_PER_KIND):
         photo = photos[k % len(photos)]
         side = int(rng.integers(32, min(photo.shape[:2])))
         top, left = (int(rng.integers(0, size - side + 1)) for size in photo.shape[:2])
-        images.append(render(from_array(photo[top : top + side, left : left + side]), geometry))
+        images.append(fit_to_geometry(from_array(photo[top : top + side, left : left + side]), geometry))
     return np.stack(images)
 
 
-KINDS: dict[str, Callable[[Geometry, np.random.Generator], NDArray[np.uint8]]] = {
-    "noise": noise,
-    "flat colours": flat,
-    "digits": digits,
-    "photographs": photographs,
+OOD_KINDS: dict[str, Callable[[Geometry, np.random.Generator], NDArray[np.uint8]]] = {
+    "noise": random_noise,
+    "flat colours": flat_colours,
+    "digits": handwritten_digits,
+    "photographs": photograph_crops,
 }
 
 
-def describe(found: Abstention) -> str:
+def describe_abstention(found: Abstention) -> str:
     """Say what abstaining does, for the command line."""
     curve = "  ".join(f"{100 * coverage:.0f}%: {100 * accuracy:.1f}%" for coverage, accuracy in found.curve)
     refused = ", ".join(f"{kind} {100 * share:.0f}%" for kind, share in found.refused.items())

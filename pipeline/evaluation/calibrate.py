@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from model.calibration import Answers, calibrate, fit_temperature, fold_temperature
+from model.calibration import NetworkOutputs, calibrate, fit_temperature, fold_temperature
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 
@@ -23,18 +23,18 @@ def calibrated(classifier: ImageClassifier, dataset: Dataset) -> ImageClassifier
     if not len(indices):
         return classifier
     n_classes = len(classifier.classes)
-    logits = _answers(classifier, dataset, indices).logits
+    logits = _outputs(classifier, dataset, indices).logits
     temperature = fit_temperature(logits, dataset.labels[indices], n_classes, classifier.network.head)
     if temperature != 1:
         classifier = replace(classifier, parameters=fold_temperature(classifier.parameters, temperature))
-    probabilities, _, hidden = _answers(classifier, dataset, indices)
+    probabilities, _, hidden = _outputs(classifier, dataset, indices)
     chosen = dataset.indices("train")
     if len(chosen) > MOST_TRAINING_IMAGES:
         chosen = chosen[np.linspace(0, len(chosen) - 1, MOST_TRAINING_IMAGES).astype(int)]
-    training = _answers(classifier, dataset, chosen).hidden, dataset.labels[chosen]
+    training = _outputs(classifier, dataset, chosen).hidden, dataset.labels[chosen]
     return replace(classifier, calibration=calibrate(temperature, probabilities, hidden, training, n_classes))
 
 
-def _answers(classifier: ImageClassifier, dataset: Dataset, indices: NDArray[np.integer]) -> Answers:
-    parts = [classifier.answers(images) for images in dataset.iterate(indices)]
-    return Answers(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
+def _outputs(classifier: ImageClassifier, dataset: Dataset, indices: NDArray[np.integer]) -> NetworkOutputs:
+    parts = [classifier.outputs(images) for images in dataset.iterate(indices)]
+    return NetworkOutputs(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))

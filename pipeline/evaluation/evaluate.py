@@ -15,7 +15,7 @@ from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
 from pipeline.evaluation.abstention import measure_abstention
 from pipeline.evaluation.scores import Evaluation, score
-from pipeline.evaluation.test_time_augmentation import averaged_probabilities
+from pipeline.evaluation.test_time_augmentation import tta_probabilities
 from pipeline.ingestion.ingest import ingest
 from pipeline.sources.open import open_source
 from pipeline.text import count
@@ -26,8 +26,8 @@ def evaluate(
     data: str | Path,
     *,
     split: str | None = None,
-    include_seen: bool = False,
-    views: int = 1,
+    include_trained: bool = False,
+    tta: int = 1,
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Evaluation, list[str]]:
@@ -41,10 +41,10 @@ def evaluate(
     split : str, optional
         ``"test"``, ``"validation"``, ``"train"`` or ``"all"``; by default the test images where there are splits,
         else all.
-    include_seen : bool
+    include_trained : bool
         Also count images that took part in the training; otherwise they are left out, but for `split` "train" and
         "validation", which ask for them.
-    views : int
+    tta : int
         Average the answers over so many variations of each image; see
         `pipeline.evaluation.test_time_augmentation`. Doubt is measured for 1 only.
     jobs, progress
@@ -76,8 +76,8 @@ def evaluate(
         rows, notes = np.flatnonzero(chosen), [f"{count(len(dataset.rejected), 'file')} could not be read"]
         if not dataset.rejected:
             notes.clear()
-        if not include_seen and split not in ("train", "validation"):
-            fresh = ~classifier.have_seen(dataset.sha256[rows])
+        if not include_trained and split not in ("train", "validation"):
+            fresh = ~classifier.were_trained_on(dataset.sha256[rows])
             if not fresh.all():
                 notes.append(
                     f"left out: {np.count_nonzero(~fresh):,} of {count(len(rows), 'image')} took part in the training"
@@ -93,13 +93,13 @@ def evaluate(
             )
         number = np.array([classifier.classes.index(c) if c in classifier.classes else -1 for c in dataset.classes])
         labels = number[dataset.labels[rows]]
-        if classifier.calibration is None or views > 1:
-            parts = [averaged_probabilities(classifier, part, views) for part in dataset.iterate(rows)]
+        if classifier.calibration is None or tta > 1:
+            parts = [tta_probabilities(classifier, part, tta) for part in dataset.iterate(rows)]
             return score(np.concatenate(parts, axis=1), labels, classifier.classes), notes
-        judged = [classifier.judge(part) for part in dataset.iterate(rows)]
-        probabilities = np.concatenate([part for part, _ in judged], axis=1)
-        doubt = np.concatenate([part for _, part in judged])
-        abstention = measure_abstention(classifier, doubt, probabilities.argmax(axis=0) == labels)
+        classified = [classifier.classify_with_uncertainty(part) for part in dataset.iterate(rows)]
+        probabilities = np.concatenate([part for part, _ in classified], axis=1)
+        uncertainty = np.concatenate([part for _, part in classified])
+        abstention = measure_abstention(classifier, uncertainty, probabilities.argmax(axis=0) == labels)
         return replace(score(probabilities, labels, classifier.classes), abstention=abstention), notes
 
 

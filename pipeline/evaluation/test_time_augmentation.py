@@ -17,7 +17,7 @@ from pipeline.errors import InputError
 from pipeline.images.augment import MANY, AugmentConfig, augment, resolve_augmentation
 
 
-def averaged_probabilities(classifier: ImageClassifier, images: np.ndarray, views: int) -> Array:
+def tta_probabilities(classifier: ImageClassifier, images: np.ndarray, views: int) -> Array:
     """Return the mean probability of each class over the image itself and ``views - 1`` variations.
 
     Parameters
@@ -42,7 +42,7 @@ def averaged_probabilities(classifier: ImageClassifier, images: np.ndarray, view
     stored = config_from(AugmentConfig, classifier.provenance.get("augmentation", {}))
     config = replace(resolve_augmentation(stored, MANY), cutout=0.0)
     if not config.is_on:
-        raise InputError("--average-views: this model was trained on images as they are; leave it out")
+        raise InputError("--tta: this model was trained on images as they are; leave it out")
     for view in range(1, views):
         rng = np.random.default_rng([_VIEWING, view])
         changed = augment(images.reshape(len(images), -1), classifier.geometry, config, rng, alike=True)

@@ -15,7 +15,7 @@ from model.edges.first_layer import (
 )
 from model.edges.scores import FilterScores, score_filters
 from model.edges.stimuli import (
-    layer_answers,
+    layer_activations,
     linear_projection,
     maximise_activation,
     most_exciting_mean,
@@ -24,7 +24,7 @@ from model.edges.stimuli import (
 from model.parameters import Parameters
 from pipeline.classifier import ImageClassifier
 from pipeline.explanation.figures import LayerImages
-from pipeline.images.crops import NOISES, embedded_photographs, noise, take_crops
+from pipeline.images.crops import NOISES, embedded_photographs, noise_photographs, take_crops
 
 _EXAMPLES = 64  # images that receptive fields are measured on
 _CONTROL = 6  # tells this use of the seed from others
@@ -68,7 +68,7 @@ def control_shares(classifier: ImageClassifier, *, seed: int = 0) -> dict[str, f
     rng = np.random.default_rng([seed, 0, 0, _CONTROL])
     found = {}
     for kind in NOISES:
-        crops = take_crops(noise(kind, rng), crop_shape, n_crops_for(n), rng)
+        crops = take_crops(noise_photographs(kind, rng), crop_shape, n_crops_for(n), rng)
         found[f"learned from {kind}"] = learn_filters(crops, n, method=method, rng=rng)[0]
     found["random weights"] = rng.normal(size=(_CONTROL_FILTERS, W1.shape[1]))
     pieces = take_crops(embedded_photographs(), crop_shape, _CONTROL_PIECES, rng).T
@@ -110,7 +110,7 @@ def deeper_layer_images(classifier: ImageClassifier, images: np.ndarray, l: int,
     X: Array = classifier.preprocessor.apply(images)
     shown = _first_units(parameters, l, n)
     fields = receptive_fields(l, X[:, :_EXAMPLES], shown, network)
-    answers = layer_answers(X, parameters, network)[l - 1][:n]
+    answers = layer_activations(X, parameters, network)[l - 1][:n]
     means = most_exciting_mean(X, answers, fields, n_images=_TOP)
     mean, rng = float(X.mean()), np.random.default_rng(0)
     made = maximise_activation(l, shown, network, rng, mean=mean, spread=float(X.std())) - mean

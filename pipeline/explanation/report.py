@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.activations import Array
-from model.parameters import shape_ledger
+from model.parameters import layer_shapes
 from model.training import EpochRecord
 from pipeline.data.dataset import Dataset
 from pipeline.explanation.figures import draw_filters
@@ -100,7 +100,7 @@ def draw_rate_range(rates: Sequence[float], costs: Sequence[float], suggested: f
 
 def most_confused(result: TrainingResult, limit: int = 12) -> list[tuple[str, str, int]]:
     """Return (true class, predicted class, how often) of the most frequent mix-ups."""
-    found = result.scores[result.judged_on]
+    found = result.scores[result.evaluated_on]
     pairs = [
         (found.classes[i], found.classes[j], count)
         for i, row in enumerate(found.confusion)
@@ -110,7 +110,7 @@ def most_confused(result: TrainingResult, limit: int = 12) -> list[tuple[str, st
     return sorted(pairs, key=lambda pair: -pair[2])[:limit]
 
 
-def render(name: str, result: TrainingResult, mistakes: Sequence[Mistake]) -> str:
+def render_report(name: str, result: TrainingResult, mistakes: Sequence[Mistake]) -> str:
     """Return the report as one HTML text."""
     import jinja2
 
@@ -118,7 +118,7 @@ def render(name: str, result: TrainingResult, mistakes: Sequence[Mistake]) -> st
         loader=jinja2.PackageLoader("pipeline"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     classifier = result.classifier
-    judged = result.scores[result.judged_on]
+    judged = result.scores[result.evaluated_on]
     W1, shape = classifier.parameters[1].W, classifier.geometry.shape
     filters = draw_filters(W1, shape, title="", scores=result.first_layer, max_units=_UNITS_SHOWN)
     return environment.get_template("report.html.j2").render(
@@ -126,7 +126,7 @@ def render(name: str, result: TrainingResult, mistakes: Sequence[Mistake]) -> st
         result=result,
         classifier=classifier,
         judged=judged,
-        ledger=shape_ledger(classifier.parameters, classifier.network),
+        layers=layer_shapes(classifier.parameters, classifier.network),
         history_png=_figure_png(draw_history(classifier.history)),
         filters_png=_figure_png(filters),
         show_confusion=len(judged.classes) <= _LARGEST_CONFUSION_TABLE,

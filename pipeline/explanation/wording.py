@@ -20,27 +20,27 @@ def shape(geometry: Geometry) -> str:
     return f"{geometry.width}×{geometry.height} {'RGB' if geometry.color == 'rgb' else geometry.color}"
 
 
-def headline(ranking: Sequence[tuple[str, float]], doubt: str = "") -> str:
+def headline(ranking: Sequence[tuple[str, float]], reason: str = "") -> str:
     """Name the likeliest class; both of two that are about as likely; none where the classifier abstains."""
-    if doubt:
-        return ABSTAINS[doubt][0]
+    if reason:
+        return ABSTAINS[reason][0]
     (first, p), (second, q) = ranking[:2]
     return f"{first} or {second}?" if p - q < CLOSE else first
 
 
-def verdict(ranking: Sequence[tuple[str, float]], doubt: str = "") -> str:
+def verdict(ranking: Sequence[tuple[str, float]], reason: str = "") -> str:
     """Say how sure a classifier is of its likeliest class.
 
     Parameters
     ----------
     ranking : sequence of (label, probability)
         Likeliest first; two or more.
-    doubt : str
+    reason : str
         A key of `ABSTAINS`, or empty.
     """
     (first, p), (second, q) = ranking[:2]
-    if doubt:
-        return f"{ABSTAINS[doubt][1]} If it had to answer: {first}."
+    if reason:
+        return f"{ABSTAINS[reason][1]} If it had to answer: {first}."
     if p >= SURE:
         return "The model is sure."
     if p - q < CLOSE:

@@ -31,10 +31,10 @@ def safe_label(label: str) -> str:
 
 def label_column(columns: Iterable[str]) -> str:
     """Return which column of a table tells what is true: in one that a prediction wrote, `label` is an answer."""
-    return "true_label" if is_ours(columns) else "label"
+    return "true_label" if written_by_predict(columns) else "label"
 
 
-def is_ours(columns: Iterable[str]) -> bool:
+def written_by_predict(columns: Iterable[str]) -> bool:
     """Tell by its columns whether a prediction wrote a table."""
     return {"true_label", "model_id"} <= set(columns)
 

@@ -3,7 +3,7 @@
 The photographs are those that come inside scikit-learn (always) and scikit-image (where it is installed), or those in
 a folder of the user's. Crops are taken at full, half and quarter size, upright and turned by 22.5 and 45 degrees,
 mirrored and transposed at random, so that fine and coarse edges of every direction are seen alike; crops that are
-nearly flat are left out. `noise` makes images without edges, for controls.
+nearly flat are left out. `noise_photographs` makes images without edges, for controls.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def folder_photographs(folder: str | Path, rng: np.random.Generator) -> Photogra
     return Photographs(images, origin, tuple(rejected))
 
 
-def noise(kind: str, rng: np.random.Generator) -> Photographs:
+def noise_photographs(kind: str, rng: np.random.Generator) -> Photographs:
     """Make images that hold no edges, but are like photographs in other ways: what a claim of edges is tested on.
 
     Parameters

@@ -2,7 +2,7 @@
 
 The content decides the format, never the file name's ending. Stated rules of conversion:
 
-- Formats: those in `FORMATS`, HEIC where the ``heic`` extra is installed. Of several frames or pages, the first.
+- Formats: those in `IMAGE_FORMATS`, HEIC where the ``heic`` extra is installed. Of several frames or pages, the first.
 - EXIF orientation is applied. Colour profiles are not.
 - Transparent pixels show white.
 - 16-bit values are scaled (65535 becomes 255), not clipped. Wider integers and floats: values in 0 to 1 are scaled by
@@ -73,7 +73,7 @@ _PLUGINS = (
     WebPImagePlugin,
 )
 # Format -> what a file of it begins with (matched from the first byte).
-FORMATS = {
+IMAGE_FORMATS = {
     "JPEG": rb"\xff\xd8\xff",
     "PNG": rb"\x89PNG\r\n\x1a\n",
     "GIF": rb"GIF8[79]a",
@@ -106,7 +106,7 @@ _UNSUPPORTED = {
     "PAM": rb"P7[\s#]",
     "Windows metafile": rb"\xd7\xcd\xc6\x9a|\x01\0\0\0.{36} EMF",
 }
-_SIGNATURES = [(name, re.compile(pattern, re.DOTALL)) for name, pattern in FORMATS.items()]
+_SIGNATURES = [(name, re.compile(pattern, re.DOTALL)) for name, pattern in IMAGE_FORMATS.items()]
 _UNSUPPORTED_SIGNATURES = [(name, re.compile(pattern, re.DOTALL)) for name, pattern in _UNSUPPORTED.items()]
 _HEAD = 256
 _AT_ONCE = 1 << 20
@@ -161,7 +161,7 @@ class DecodedImage:
     frame: Frame
 
 
-def decode(data: bytes | Path, geometry: Geometry, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def decode_image(data: bytes | Path, geometry: Geometry, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode an image to the geometry.
 
     Parameters
@@ -184,7 +184,7 @@ def decode(data: bytes | Path, geometry: Geometry, *, max_pixels: int = MAX_PIXE
         With one of `ERROR_CODES`.
     """
     decoded = open_image(data, max_pixels=max_pixels, draft=geometry)
-    return render(decoded.image, geometry, decoded.frame)
+    return fit_to_geometry(decoded.image, geometry, decoded.frame)
 
 
 def read_bytes(path: Path | str) -> bytes:
@@ -214,7 +214,7 @@ def read_bytes(path: Path | str) -> bytes:
 
 
 def sniff(head: bytes) -> str:
-    """Return the format, one of `FORMATS`, of a file that begins with these bytes.
+    """Return the format, one of `IMAGE_FORMATS`, of a file that begins with these bytes.
 
     Raises
     ------
@@ -228,8 +228,8 @@ def sniff(head: bytes) -> str:
             return name
     for name, signature in _UNSUPPORTED_SIGNATURES:
         if signature.match(head):
-            raise ImageError("unsupported_format", f"is {name}, which is not read; formats: {', '.join(FORMATS)}")
-    raise ImageError("not_an_image", f"is not an image in a known format ({', '.join(FORMATS)})")
+            raise ImageError("unsupported_format", f"is {name}, which is not read; formats: {', '.join(IMAGE_FORMATS)}")
+    raise ImageError("not_an_image", f"is not an image in a known format ({', '.join(IMAGE_FORMATS)})")
 
 
 def open_image(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int | Geometry = 0) -> DecodedImage:
@@ -239,7 +239,7 @@ def open_image(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int |
     ----------
     data : bytes or Path
     max_pixels : int
-        As in `decode`.
+        As in `decode_image`.
     draft : int or Geometry
         Above 0: JPEG may be decoded at 1, 2, 3 or 4 eighths of its size, with no side below `draft`. A geometry: with
         twice its size left, unless it is exact.
@@ -267,7 +267,7 @@ def _open_plain_jpeg(data: bytes, max_pixels: int, draft: int | Geometry) -> Dec
         return None
     mode, width, height = header
     eighths = _eighths((height, width), draft)
-    image = jpeg.decode(data, mode, (width, height), eighths)
+    image = jpeg.decode_jpeg(data, mode, (width, height), eighths)
     if image is None:
         return None
     frame = (0, 0, width * eighths / jpeg.WHOLE, height * eighths / jpeg.WHOLE)
@@ -282,7 +282,7 @@ def _open_any(data: bytes, max_pixels: int, draft: int | Geometry) -> DecodedIma
         image.load()
     size = _size(image, name)
     eighths = _eighths(size, draft) if name == "JPEG" else jpeg.WHOLE
-    small = jpeg.decode(data, mode, stored, eighths) if eighths < jpeg.WHOLE else None
+    small = jpeg.decode_jpeg(data, mode, stored, eighths) if eighths < jpeg.WHOLE else None
     if small is None:
         image.load()
         upright = _to_8_bit(_turn(image, _orientation(image)))
@@ -317,7 +317,7 @@ def _needed(size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
     return max(2 * height, SMALLEST_DRAFT), max(2 * width, SMALLEST_DRAFT)
 
 
-def measure(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+def declared_size(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Return the upright (height, width) an image file declares, without decoding its pixels.
 
     Raises
@@ -333,7 +333,7 @@ def measure(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
         raise ImageError(*_diagnose(error, data)) from error
 
 
-def render(image: Image.Image, geometry: Geometry, frame: Frame | None = None) -> np.ndarray:
+def fit_to_geometry(image: Image.Image, geometry: Geometry, frame: Frame | None = None) -> np.ndarray:
     """Bring an 8-bit image (mode L or RGB) to the geometry.
 
     Parameters

@@ -46,7 +46,7 @@ def fraction(size: tuple[int, int], needed: tuple[int, int]) -> int:
     return next(enough, WHOLE)
 
 
-def decode(data: bytes, mode: str, size: tuple[int, int], eighths: int = WHOLE) -> Image.Image | None:
+def decode_jpeg(data: bytes, mode: str, size: tuple[int, int], eighths: int = WHOLE) -> Image.Image | None:
     """Decode the first image of a JPEG file.
 
     Parameters

@@ -40,7 +40,7 @@ class Look(NamedTuple):
     thumbnail: np.ndarray | None
 
 
-class Glance(NamedTuple):
+class ImageSummary(NamedTuple):
     """What has to be kept of an image to measure it later, together with others.
 
     `gray` is (h, w), `color` (h, w, 3) or None, both uint8. Of a small image, the histogram (and gray, where it is in
@@ -53,8 +53,10 @@ class Glance(NamedTuple):
     thumbnail: np.ndarray | None = None
 
 
-def glance(image: Image.Image, size: tuple[int, int] | None = None, pixels: np.ndarray | None = None) -> Glance:
-    """Take of an image of mode L or RGB what `measure` needs.
+def summarise(
+    image: Image.Image, size: tuple[int, int] | None = None, pixels: np.ndarray | None = None
+) -> ImageSummary:
+    """Take of an image of mode L or RGB what `measures_of` needs.
 
     Parameters
     ----------
@@ -67,7 +69,7 @@ def glance(image: Image.Image, size: tuple[int, int] | None = None, pixels: np.n
     if max(image.size) <= _COLOR_SIDE and min(size or image.size) < SHORTEST_SIDE:
         pixels = pixels_of(image) if pixels is None else pixels
         pixels = pixels[..., 0] if pixels.shape[2:] == (1,) else pixels
-        return Glance(pixels, None) if image.mode == "L" else Glance(None, pixels)
+        return ImageSummary(pixels, None) if image.mode == "L" else ImageSummary(None, pixels)
     factor = -(-max(image.size) // LOOK_SIDE)
     image = image.reduce(factor) if factor > 1 else image
     color = None
@@ -78,20 +80,20 @@ def glance(image: Image.Image, size: tuple[int, int] | None = None, pixels: np.n
     thumbnail = None
     if min(size or image.size) >= SHORTEST_SIDE:
         thumbnail = pixels_of(image.resize((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.BOX))
-    return Glance(pixels_of(image), color, image.histogram(), thumbnail)
+    return ImageSummary(pixels_of(image), color, image.histogram(), thumbnail)
 
 
-def measure(glances: Sequence[Glance]) -> np.ndarray:
+def measures_of(summaries: Sequence[ImageSummary]) -> np.ndarray:
     """Return the `MEASURES` of some images: ndarray of shape (n, 5), float32."""
-    n = len(glances)
+    n = len(summaries)
     counts, roughness, colorfulness = np.zeros((n, 256), np.int64), np.zeros(n), np.zeros(n)
-    for rows in _alike(glances):
-        color = _stack([glances[i].color for i in rows])
-        gray = _stack([glances[i].gray for i in rows])
+    for rows in _alike(summaries):
+        color = _stack([summaries[i].color for i in rows])
+        gray = _stack([summaries[i].gray for i in rows])
         if gray is None:
             assert color is not None
             gray = _luma(color)
-        known = glances[rows[0]].histogram
+        known = summaries[rows[0]].histogram
         counts[rows] = _histograms(gray) if known is None else known
         roughness[rows] = _roughness(gray)
         if color is not None:
@@ -105,15 +107,15 @@ def measure(glances: Sequence[Glance]) -> np.ndarray:
 
 def look_at(image: Image.Image) -> Look:
     """Take a first look at an image of mode L or RGB."""
-    found = glance(image)
-    numbers = dict(zip(MEASURES, measure([found])[0].tolist(), strict=True))
+    found = summarise(image)
+    numbers = dict(zip(MEASURES, measures_of([found])[0].tolist(), strict=True))
     return Look(**numbers, thumbnail=found.thumbnail)
 
 
-def _alike(glances: Sequence[Glance]) -> list[list[int]]:
+def _alike(summaries: Sequence[ImageSummary]) -> list[list[int]]:
     """Return the places of small images of one kind and shape together, and those of large ones one by one."""
     groups: dict[tuple[object, ...], list[int]] = {}
-    for i, (gray, color, histogram, _) in enumerate(glances):
+    for i, (gray, color, histogram, _) in enumerate(summaries):
         key = (gray is not None and gray.shape, color is not None and color.shape) if histogram is None else (i,)
         groups.setdefault(key, []).append(i)
     return list(groups.values())

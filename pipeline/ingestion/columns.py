@@ -19,7 +19,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.data.grouping import Division
 from pipeline.data.splits import SPLITS
 from pipeline.images.statistics import DIGEST_BYTES, MEASURES, THUMBNAIL_SIDE
-from pipeline.ingestion.decoding import Part, Rejected
+from pipeline.ingestion.decoding import DecodedChunk, Rejected
 from pipeline.sources.source import Sample
 
 # Column -> (shape of a row, type).
@@ -34,7 +34,7 @@ _COLUMNS: dict[str, tuple[tuple[int, ...], Any]] = {
 _THUMBNAILS_AT_A_TIME = 1 << 12
 
 
-class Table:
+class Columns:
     """Everything about the images but their pixels.
 
     Attributes
@@ -58,7 +58,7 @@ class Table:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def add(self, samples: Sequence[Sample], part: Part) -> None:
+    def add(self, samples: Sequence[Sample], part: DecodedChunk) -> None:
         """Add rows; the samples are those of the part that are images."""
         columns = {name: getattr(part, name) for name in ("sha256", "digests", "sizes", "measures")}
         columns["kind"] = np.array([self.kinds.setdefault(k, len(self.kinds)) for k in part.kinds.tolist()], np.uint16)
@@ -90,7 +90,7 @@ class Table:
         self._thumbnails.close()
 
 
-def read_table(file: h5py.File, table: Table) -> set[tuple[str, bytes]]:
+def read_columns(file: h5py.File, table: Columns) -> set[tuple[str, bytes]]:
     """Add the rows of the data set that is appended to; return what of the source must not come in again."""
     data = Dataset(file)
     names = np.array(["", *data.classes], dtype=object)[data.labels + 1]
@@ -98,7 +98,7 @@ def read_table(file: h5py.File, table: Table) -> set[tuple[str, bytes]]:
         Sample(str(path), str(name), SPLITS[split], str(key))
         for path, name, split, key in zip(data.paths, names, data.split, data.keys, strict=True)
     ]
-    part = Part(
+    part = DecodedChunk(
         at=np.arange(len(data)),
         pixels=np.empty(0, np.uint8),
         sha256=data.sha256,
@@ -114,9 +114,9 @@ def read_table(file: h5py.File, table: Table) -> set[tuple[str, bytes]]:
     return {(sample.path, row.tobytes()) for sample, row in zip(samples, data.sha256, strict=True)}
 
 
-def write_table(
+def write_columns(
     file: h5py.File,
-    table: Table,
+    table: Columns,
     classes: Sequence[str],
     labels: np.ndarray,
     division: Division,

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.images.decode import ImageError, from_array, open_image, render
+from pipeline.images.decode import ImageError, fit_to_geometry, from_array, open_image
 from pipeline.images.geometry import Geometry
-from pipeline.images.statistics import DIGEST_BYTES, MEASURES, THUMBNAIL_SIDE, digest, glance, measure
+from pipeline.images.statistics import DIGEST_BYTES, MEASURES, THUMBNAIL_SIDE, digest, measures_of, summarise
 from pipeline.sources.source import Sample
 
 CHUNK = 256  # images; fewer where they are large
@@ -26,7 +26,7 @@ _CHUNK_BYTES = 1 << 26
 Rejected = tuple[str, str, str]  # path, code, message
 
 
-class Chunk(NamedTuple):
+class SampleChunk(NamedTuple):
     """A run of samples that is decoded as a whole."""
 
     number: int
@@ -36,15 +36,15 @@ class Chunk(NamedTuple):
         return self.samples[0].path
 
 
-def chunks(samples: Sequence[Sample], geometry: Geometry) -> Iterator[Chunk]:
+def chunks(samples: Sequence[Sample], geometry: Geometry) -> Iterator[SampleChunk]:
     """Cut a source into chunks."""
     size = max(1, min(CHUNK, _CHUNK_BYTES // geometry.n_x))
     for number, start in enumerate(range(0, len(samples), size)):
-        yield Chunk(number, samples[start : start + size])
+        yield SampleChunk(number, samples[start : start + size])
 
 
 @dataclass(frozen=True)
-class Part:
+class DecodedChunk:
     """What became of a run of samples, a column for each fact.
 
     Attributes
@@ -83,21 +83,23 @@ class Part:
         return len(self.at) + len(self.rejected)
 
 
-def join(parts: Sequence[Part]) -> Part:
+def join(parts: Sequence[DecodedChunk]) -> DecodedChunk:
     """Put parts that follow one another together."""
     if len(parts) == 1:
         return parts[0]
-    columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in Part.__dataclass_fields__}
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in parts]) for name in DecodedChunk.__dataclass_fields__
+    }
     found = np.cumsum([0, *(part.found for part in parts)])
     images = np.cumsum([0, *(len(part.at) for part in parts)])
     columns["at"] = np.concatenate([part.at + start for part, start in zip(parts, found[:-1], strict=True)])
     columns["thumbnail_of"] = np.concatenate(
         [part.thumbnail_of + start for part, start in zip(parts, images[:-1], strict=True)]
     )
-    return Part(**columns)
+    return DecodedChunk(**columns)
 
 
-def select(part: Part, wanted: np.ndarray) -> Part:
+def select(part: DecodedChunk, wanted: np.ndarray) -> DecodedChunk:
     """Leave out images; `wanted` is of shape (n,), bool."""
     place = np.cumsum(wanted) - 1
     large = wanted[part.thumbnail_of]
@@ -112,9 +114,9 @@ def select(part: Part, wanted: np.ndarray) -> Part:
 
 def decode_samples(
     read: Callable[[Sample], bytes | np.ndarray], geometry: Geometry, max_pixels: int, samples: Iterable[Sample]
-) -> Part:
+) -> DecodedChunk:
     """Decode some samples in this thread; see `pipeline.sources.source.Source` for `read`."""
-    at, pixels, sha256, digests, sizes, kinds, glances = [], [], [], [], [], [], []
+    at, pixels, sha256, digests, sizes, kinds, summaries = [], [], [], [], [], [], []
     rejected: list[Rejected] = []
     for i, sample in enumerate(samples):
         try:
@@ -130,7 +132,7 @@ def decode_samples(
         except ImageError as error:
             rejected.append((sample.path, error.code, str(error)))
             continue
-        rendered = render(image, geometry, frame)
+        rendered = fit_to_geometry(image, geometry, frame)
         at.append(i)
         pixels.append(rendered)
         sha256.append(hashlib.sha256(data).digest())
@@ -140,18 +142,18 @@ def decode_samples(
         is_whole = (
             image.size == (geometry.width, geometry.height) and image.mode == ("L", "RGB")[geometry.channels == 3]
         )
-        glances.append(glance(image, size, rendered if is_whole else None))
-    large = [i for i, found in enumerate(glances) if found.thumbnail is not None]
-    return Part(
+        summaries.append(summarise(image, size, rendered if is_whole else None))
+    large = [i for i, found in enumerate(summaries) if found.thumbnail is not None]
+    return DecodedChunk(
         at=np.array(at, np.int32),
         pixels=np.array(pixels, np.uint8).reshape(-1, *geometry.shape),
         sha256=np.frombuffer(b"".join(sha256), np.uint8).reshape(-1, 32),
         digests=np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST_BYTES),
         sizes=np.array(sizes, np.int32).reshape(-1, 2),
         kinds=np.array(kinds, str),
-        measures=measure(glances).reshape(-1, len(MEASURES)),
+        measures=measures_of(summaries).reshape(-1, len(MEASURES)),
         thumbnail_of=np.array(large, np.int32),
-        thumbnails=np.array([glances[i].thumbnail for i in large], np.uint8).reshape(
+        thumbnails=np.array([summaries[i].thumbnail for i in large], np.uint8).reshape(
             -1, THUMBNAIL_SIDE, THUMBNAIL_SIDE
         ),
         rejected=np.array(rejected, str).reshape(-1, 3),
@@ -159,7 +161,7 @@ def decode_samples(
 
 
 def decode_chunk(
-    read: Callable[[Sample], bytes | np.ndarray], geometry: Geometry, max_pixels: int, chunk: Chunk
-) -> Part:
+    read: Callable[[Sample], bytes | np.ndarray], geometry: Geometry, max_pixels: int, chunk: SampleChunk
+) -> DecodedChunk:
     """Decode a chunk in this thread."""
     return decode_samples(read, geometry, max_pixels, chunk.samples)

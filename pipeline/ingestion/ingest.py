@@ -33,9 +33,9 @@ from pipeline.files.names import escape
 from pipeline.files.writing import writing
 from pipeline.images.geometry import Geometry
 from pipeline.images.statistics import digest
-from pipeline.ingestion.columns import Table, read_table, write_table
-from pipeline.ingestion.decoding import Chunk, Part, chunks, decode_chunk, decode_samples, join, select
-from pipeline.ingestion.report import IngestReport, Outcome, make_report, split_notes, write_rejected
+from pipeline.ingestion.columns import Columns, read_columns, write_columns
+from pipeline.ingestion.decoding import DecodedChunk, SampleChunk, chunks, decode_chunk, decode_samples, join, select
+from pipeline.ingestion.report import IngestCounts, IngestReport, make_report, split_notes, write_rejected
 from pipeline.ingestion.resume import Kept
 from pipeline.ingestion.survey import choose_geometry, survey
 from pipeline.sources.open import open_source
@@ -140,7 +140,7 @@ def ingest(
     kept = Kept(target, source, geometry, config.max_pixels)
     with (
         writing(target, discard=dry_run) as stream,
-        contextlib.closing(Table(None if dry_run else target.parent)) as table,
+        contextlib.closing(Columns(None if dry_run else target.parent)) as table,
     ):
         done = 0
 
@@ -156,7 +156,7 @@ def ingest(
                 shutil.copyfileobj(old_file, stream)
         try:
             with h5py.File(stream, "r+" if append else "w") as file:
-                known = read_table(file, table) if append else set()
+                known = read_columns(file, table) if append else set()
                 task = (source.read, geometry, config.max_pixels)
                 all_chunks = chunks(source.samples, geometry)
                 parts = _parts(all_chunks, task, jobs, work, None if dry_run else kept, tick)
@@ -167,7 +167,7 @@ def ingest(
             raise
     if not dry_run:
         kept.remove()
-    return dataclasses.replace(report, taken_up=kept.taken_up)
+    return dataclasses.replace(report, resumed=kept.resumed)
 
 
 def _check_target(target: Path, *, append: bool, overwrite: bool) -> None:
@@ -205,24 +205,24 @@ def _check_early(source: Source, config: DataConfig) -> None:
 
 
 def _parts(
-    all_chunks: Iterable[Chunk],
+    all_chunks: Iterable[SampleChunk],
     task: Task,
     jobs: int,
     work: Work | None,
     kept: Kept | None,
     tick: Callable[[int], None],
-) -> Iterator[tuple[Chunk, Part]]:
+) -> Iterator[tuple[SampleChunk, DecodedChunk]]:
     """Yield the chunks with what became of them, in order; parts kept by an earlier run are not made again."""
-    held: deque[Chunk] = deque()
+    held: deque[SampleChunk] = deque()
 
-    def to_do() -> Iterator[Chunk]:
+    def to_do() -> Iterator[SampleChunk]:
         for chunk in all_chunks:
             if kept and kept.holds(chunk):
                 held.append(chunk)
             else:
                 yield chunk
 
-    def load() -> tuple[Chunk, Part]:
+    def load() -> tuple[SampleChunk, DecodedChunk]:
         assert kept
         chunk = held.popleft()
         tick(len(chunk.samples))
@@ -241,10 +241,10 @@ def _parts(
 
 
 def _by_threads(
-    to_do: Iterable[Chunk], task: Task, jobs: int, tick: Callable[[int], None]
-) -> Iterator[tuple[Chunk, Part]]:
+    to_do: Iterable[SampleChunk], task: Task, jobs: int, tick: Callable[[int], None]
+) -> Iterator[tuple[SampleChunk, DecodedChunk]]:
     """Decode chunks by threads, which take a few images at a time so that all have work to the end."""
-    begun: deque[Chunk] = deque()
+    begun: deque[SampleChunk] = deque()
 
     def batches() -> Iterator[Sequence[Sample]]:
         for chunk in to_do:
@@ -252,7 +252,7 @@ def _by_threads(
             for start in range(0, len(chunk.samples), _BATCH):
                 yield chunk.samples[start : start + _BATCH]
 
-    parts: list[Part] = []
+    parts: list[DecodedChunk] = []
     for part in _map_in_order(lambda samples: decode_samples(*task, samples), batches(), jobs):
         parts.append(part)
         tick(part.found)
@@ -263,13 +263,13 @@ def _by_threads(
 
 def _fill(
     file: h5py.File,
-    table: Table,
+    table: Columns,
     known: set[tuple[str, bytes]],
     source: Source,
     geometry: Geometry,
     config: DataConfig,
-    parts: Iterable[tuple[Chunk, Part]],
-) -> Outcome:
+    parts: Iterable[tuple[SampleChunk, DecodedChunk]],
+) -> IngestCounts:
     """Write the images, and note the rest in the table."""
     before = len(table)
     images = _image_dataset(file, before + len(source.samples), geometry)
@@ -296,7 +296,7 @@ def _fill(
     ignored = dict(source.ignored)
     if present:
         ignored["already in the data set"] = present
-    return Outcome(ingested, tuple(rejected), ignored)
+    return IngestCounts(ingested, tuple(rejected), ignored)
 
 
 def _image_dataset(file: h5py.File, m: int, geometry: Geometry) -> h5py.Dataset:
@@ -333,9 +333,9 @@ def _map_in_order(function: Callable[[_T], _R], items: Iterable[_T], jobs: int) 
 
 def _finish(
     file: h5py.File,
-    table: Table,
+    table: Columns,
     source: Source,
-    done: Outcome,
+    done: IngestCounts,
     geometry: Geometry,
     config: DataConfig,
     into: str,
@@ -359,7 +359,7 @@ def _finish(
     )
     if not append:
         notes += split_notes(division.split, labels, classes)
-    write_table(file, table, classes, labels, division, done.rejected, append)
+    write_columns(file, table, classes, labels, division, done.rejected, append)
     counts = {
         "found": done.ingested + len(done.rejected) + sum(done.ignored.values()),
         "ingested": done.ingested,

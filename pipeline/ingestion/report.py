@@ -18,7 +18,7 @@ from pipeline.data.splits import SPLITS
 from pipeline.files.cells import safe_cell
 from pipeline.files.writing import writing
 from pipeline.images.geometry import Geometry
-from pipeline.ingestion.columns import Table
+from pipeline.ingestion.columns import Columns
 from pipeline.sources.source import Source
 from pipeline.text import count
 
@@ -42,7 +42,7 @@ class IngestReport:
         Confirmed pairs.
     groups : int
         Groups of images that were kept on one side.
-    naive_leaks : int
+    random_split_leaks : int
         Held-out images that a random split, blind to groups, would have had a relative of in training.
     leaks : tuple of tuples of str
         Of a ready-made division: images that belong together on several sides, each as ``SPLIT: PATH``.
@@ -50,7 +50,7 @@ class IngestReport:
         Images of the same pixels with several labels, each as ``CLASS: PATH``.
     notes : tuple of str
         What else a person should know.
-    taken_up : int
+    resumed : int
         Files that an earlier, interrupted ingestion had read already.
     """
 
@@ -70,13 +70,13 @@ class IngestReport:
     duplicates: int
     near_duplicates: tuple[tuple[str, str], ...]
     groups: int
-    naive_leaks: int
+    random_split_leaks: int
     leaks: tuple[tuple[str, ...], ...]
     dropped: int
     conflicts: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
     fingerprint: str
-    taken_up: int = 0
+    resumed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, for JSON."""
@@ -84,7 +84,7 @@ class IngestReport:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class IngestCounts:
     """What became of the files of one source."""
 
     ingested: int
@@ -109,12 +109,12 @@ def write_rejected(report: IngestReport, path: str | Path) -> None:
 
 
 def make_report(
-    table: Table,
+    table: Columns,
     classes: Sequence[str],
     labels: np.ndarray,
     division: Division,
     source: Source,
-    done: Outcome,
+    done: IngestCounts,
     geometry: Geometry,
     target: str,
     notes: Sequence[str],
@@ -152,7 +152,7 @@ def make_report(
         duplicates=int((equal >= 0).sum() - len(np.unique(equal[equal >= 0]))),
         near_duplicates=tuple((paths[i], paths[j]) for i, j in division.near),
         groups=len(np.unique(division.group[division.group >= 0])),
-        naive_leaks=division.naive_leaks,
+        random_split_leaks=division.random_split_leaks,
         leaks=leaks,
         dropped=int((split == splitting.DROPPED).sum()),
         conflicts=conflicts,
@@ -175,10 +175,10 @@ def _findings(
         lines.append(f"copies of other images: {len(equal) - len(np.unique(equal)):,}")
     if len(division.near):
         lines.append(f"nearly identical: {count(len(division.near), 'pair')} of images")
-    if division.naive_leaks and n_classes and not ready_made:
+    if division.random_split_leaks and n_classes and not ready_made:
         lines.append(
             "images that belong together are on one side of the split; a purely random one would have tested or "
-            f"validated on {count(division.naive_leaks, 'image')} with a relative in training"
+            f"validated on {count(division.random_split_leaks, 'image')} with a relative in training"
         )
     if conflicts:
         lines.append(f"identical images with several labels: {count(len(conflicts), 'set')}; {_first(conflicts)}")
@@ -198,7 +198,7 @@ def _first(sets: Sequence[tuple[str, ...]]) -> str:
     return shown + (f"; and {len(sets) - 3:,} more" if len(sets) > 3 else "")
 
 
-def _given(table: Table, i: int) -> int:
+def _given(table: Columns, i: int) -> int:
     return SPLITS.index(table.samples[i].split or "train")
 
 

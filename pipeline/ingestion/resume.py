@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.images.geometry import Geometry
-from pipeline.ingestion.decoding import Chunk, Part
+from pipeline.ingestion.decoding import DecodedChunk, SampleChunk
 from pipeline.sources.source import Source
 
 SECONDS_NOT_WORTH_KEEPING = 2.0
@@ -21,7 +21,7 @@ SECONDS_NOT_WORTH_KEEPING = 2.0
 _VERSION = 2
 
 
-def folder_of(target: Path) -> Path:
+def parts_folder(target: Path) -> Path:
     """Return where the parts of an unfinished data set are kept."""
     return target.parent / f".{target.name}.parts"
 
@@ -40,35 +40,35 @@ class Kept:
     """
 
     def __init__(self, target: Path, source: Source, geometry: Geometry, max_pixels: int) -> None:
-        self._folder = folder_of(target)
+        self._folder = parts_folder(target)
         self._stamp = source.stamp
         self._how = repr((_VERSION, geometry.to_json(), max_pixels, source.kind))
         self._begin = time.monotonic()
         self._resumes = self._stamp is not None and self._folder.is_dir()
         self._keys: dict[int, str] = {}
-        self.taken_up = 0
+        self.resumed = 0
 
-    def holds(self, chunk: Chunk) -> bool:
+    def holds(self, chunk: SampleChunk) -> bool:
         """Tell whether a part is there whose images have not changed; ask this before the chunk is decoded."""
         if self._stamp is None or (not self._resumes and self._elapsed < SECONDS_NOT_WORTH_KEEPING):
             return False
         self._keys[chunk.number] = self._key(chunk)
         part = self._read(chunk.number, "key") if self._resumes else None
         held = part is not None and str(part["key"]) == self._keys[chunk.number]
-        self.taken_up += len(chunk.samples) if held else 0
+        self.resumed += len(chunk.samples) if held else 0
         return held
 
-    def load(self, number: int) -> Part | None:
+    def load(self, number: int) -> DecodedChunk | None:
         """Return a part; None: it is damaged."""
-        columns = self._read(number, *Part.__dataclass_fields__)
-        return Part(**columns) if columns else None
+        columns = self._read(number, *DecodedChunk.__dataclass_fields__)
+        return DecodedChunk(**columns) if columns else None
 
-    def save(self, number: int, part: Part) -> None:
+    def save(self, number: int, part: DecodedChunk) -> None:
         """Keep a part, if it took long enough to get here; where the disk is full, do without."""
         key = self._keys.pop(number, None)
         if key is None or self._elapsed < SECONDS_NOT_WORTH_KEEPING:
             return
-        columns = {name: getattr(part, name) for name in Part.__dataclass_fields__}
+        columns = {name: getattr(part, name) for name in DecodedChunk.__dataclass_fields__}
         temporary = self._path(number).with_suffix(".part")
         with contextlib.suppress(OSError):
             self._folder.mkdir(exist_ok=True)
@@ -87,7 +87,7 @@ class Kept:
     def _path(self, number: int) -> Path:
         return self._folder / f"{number:06d}.npz"
 
-    def _key(self, chunk: Chunk) -> str:
+    def _key(self, chunk: SampleChunk) -> str:
         """Return what a part depends on, as a digest: how it is decoded, and the names and stamps of its files."""
         assert self._stamp
         facts = [(sample.path, sample.key, self._stamp(sample)) for sample in chunk.samples]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.data.config import DataConfig
-from pipeline.images.decode import ImageError, from_array, is_gray, measure, open_image
+from pipeline.images.decode import ImageError, declared_size, from_array, is_gray, open_image
 from pipeline.images.geometry import COLORS, Geometry, parse_size
 from pipeline.sources.source import Source
 
@@ -82,7 +82,7 @@ def survey(source: Source, max_pixels: int = DataConfig.max_pixels) -> Survey:
                 decoded = open_image(data, max_pixels=max_pixels, draft=64)
                 image, size = decoded.image, decoded.size
             else:  # known to be in colour, so the header says all there is to know
-                size = measure(data, max_pixels=max_pixels)
+                size = declared_size(data, max_pixels=max_pixels)
         except ImageError:
             continue
         sizes.add(size)

@@ -17,11 +17,19 @@ from pipeline.explanation.wording import headline, shape, verdict, what_probabil
 from pipeline.pages.widgets import markup, no_model
 from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
 from pipeline.prediction.predict import WRITERS
-from pipeline.prediction.uploads import Classified, Upload, classify_uploads, cut, from_folder, loss_by_fit, part_box
+from pipeline.prediction.uploads import (
+    Upload,
+    UploadResult,
+    classify_uploads,
+    crop_upload,
+    from_folder,
+    loss_by_fit,
+    part_box,
+)
 from pipeline.serve import MAX_UPLOAD_MEGABYTES
 
-MAX_IMAGES = 200
-MAX_PIXELS = 50_000_000
+MAX_UPLOADS = 200
+MAX_UPLOAD_PIXELS = 50_000_000
 SHOWN_CLASSES = 5
 
 
@@ -108,7 +116,7 @@ def _from_files(kind: str, classifier: ImageClassifier, _: list[Upload]) -> list
         max_upload_size=MAX_UPLOAD_MEGABYTES,
         key=kind,
         on_change=lambda: st.session_state.pop(f"uploads-{kind}", None),
-        help=f"JPEG, PNG, WebP, GIF, BMP, TIFF, PGM or AVIF; at most {MAX_IMAGES} images of "
+        help=f"JPEG, PNG, WebP, GIF, BMP, TIFF, PGM or AVIF; at most {MAX_UPLOADS} images of "
         f"{MAX_UPLOAD_MEGABYTES} MB each. They stay in memory, on this computer.",
     )
     if files:
@@ -116,12 +124,12 @@ def _from_files(kind: str, classifier: ImageClassifier, _: list[Upload]) -> list
         uploads, passed_over = (
             from_folder(given, classifier.classes) if kind == "folder" else ([Upload(*one) for one in given], 0)
         )
-        st.session_state[f"uploads-{kind}"] = uploads[:MAX_IMAGES]
+        st.session_state[f"uploads-{kind}"] = uploads[:MAX_UPLOADS]
         if passed_over:
             st.caption(f"{passed_over} hidden or system files passed over.")
-        if len(uploads) > MAX_IMAGES:
+        if len(uploads) > MAX_UPLOADS:
             st.warning(
-                f"{len(uploads)} images are too many for the app: the first {MAX_IMAGES} are classified. For "
+                f"{len(uploads)} images are too many for the app: the first {MAX_UPLOADS} are classified. For "
                 "all of them, type  `facette predict MODEL FOLDER -o predictions.csv`  in a terminal."
             )
     uploads = st.session_state.get(f"uploads-{kind}", [])
@@ -139,20 +147,22 @@ def _from_camera(_: list[Upload]) -> list[Upload]:
     return [Upload(photo.name, photo.getvalue())] if photo else []
 
 
-def _classified(classifier: ImageClassifier, uploads: list[Upload]) -> list[Classified]:
+def _classified(classifier: ImageClassifier, uploads: list[Upload]) -> list[UploadResult]:
     """Classify what is new, and return the results of all; only those of the images given are kept."""
-    before: dict[tuple[str, Upload], Classified] = st.session_state.get("results", {})
+    before: dict[tuple[str, Upload], UploadResult] = st.session_state.get("results", {})
     keys = [(classifier.model_id, upload) for upload in uploads]
     new = [key for key in dict.fromkeys(keys) if key not in before]
     if new:
         with st.spinner("Classifying …"):
-            done = classify_uploads(classifier, [upload for _, upload in new], reject=RATE, max_pixels=MAX_PIXELS)
+            done = classify_uploads(
+                classifier, [upload for _, upload in new], reject=RATE, max_pixels=MAX_UPLOAD_PIXELS
+            )
         before = before | dict(zip(new, done, strict=True))
     st.session_state["results"] = {key: before[key] for key in keys}
     return [before[key] for key in keys]
 
 
-def _part(upload: Upload, whole: Classified, classifier: ImageClassifier) -> Upload | None:
+def _part(upload: Upload, whole: UploadResult, classifier: ImageClassifier) -> Upload | None:
     """Draw the choice of a part of an image; return the part, or None where the whole is to be classified."""
     geometry = classifier.geometry
     if min(whole.size) <= max(geometry.height, geometry.width) or whole.shown is None:
@@ -175,17 +185,17 @@ def _part(upload: Upload, whole: Classified, classifier: ImageClassifier) -> Upl
         preview.image(markup.framed(whole.shown, shown), width=320, alt="the image with the part in a frame")
     if is_whole:
         return None
-    return cut(upload, part_box(whole.size, geometry, *shares), max_pixels=MAX_PIXELS)
+    return crop_upload(upload, part_box(whole.size, geometry, *shares), max_pixels=MAX_UPLOAD_PIXELS)
 
 
 # Many images
 
 
-def _table(results: list[Classified], classifier: ImageClassifier) -> Classified | None:
+def _table(results: list[UploadResult], classifier: ImageClassifier) -> UploadResult | None:
     """Draw all results as a table to sort, filter and download; return the one to look at."""
     failed = [result for result in results if result.row.status == "error"]
     counts = f"{len(results) - len(failed)} of {len(results)} images classified"
-    unsure = sum(bool(result.doubt) for result in results)
+    unsure = sum(bool(result.reason) for result in results)
     head, choice = st.columns(2, vertical_alignment="center")
     labelled = [result.row for result in results if result.row.true_label and result.row.ranking]
     right = sum(row.true_label == row.ranking[0][0] for row in labelled)
@@ -206,7 +216,7 @@ def _table(results: list[Classified], classifier: ImageClassifier) -> Classified
         "image": [markup.thumbnail(r.shown) if r.shown else None for r in shown],
         "file": [r.row.path for r in shown],
         "class": [r.row.ranking[0][0] if r.row.ranking else None for r in shown],
-        "status": [_UNSURE if r.doubt else r.row.status for r in shown],
+        "status": [_UNSURE if r.reason else r.row.status for r in shown],
         "probability": [min(99.9, 100 * r.row.ranking[0][1]) if r.row.ranking else None for r in shown],
         "true class": [r.row.true_label or None for r in shown],
         "problem": [r.row.error_message or None for r in shown],
@@ -245,13 +255,13 @@ def _table(results: list[Classified], classifier: ImageClassifier) -> Classified
 _FAILED, _UNSURE = "could not be read", "not sure"
 
 
-def _group(result: Classified) -> str:
+def _group(result: UploadResult) -> str:
     if not result.row.ranking:
         return _FAILED
-    return _UNSURE if result.doubt else result.row.ranking[0][0]
+    return _UNSURE if result.reason else result.row.ranking[0][0]
 
 
-def _downloads(results: Sequence[Classified], n_classes: int) -> None:
+def _downloads(results: Sequence[UploadResult], n_classes: int) -> None:
     """Offer the rows shown as the files that `facette predict` writes."""
     with st.container(horizontal=True):
         for kind, write in WRITERS.items():
@@ -270,17 +280,17 @@ def _downloads(results: Sequence[Classified], n_classes: int) -> None:
 # One image
 
 
-def _detail(chosen: Chosen, classifier: ImageClassifier, result: Classified) -> None:
+def _detail(chosen: Chosen, classifier: ImageClassifier, result: UploadResult) -> None:
     """Draw one image, its probabilities, and why."""
     row = result.row
-    if result.shown is None or result.seen is None:
+    if result.shown is None or result.network_image is None:
         st.error(markup.plain(f"{row.path}: {row.error_message}."), icon=":material/broken_image:")
         return
-    st.session_state["image"] = (row.path, result.seen)
+    st.session_state["image"] = (row.path, result.network_image)
     answer, images = st.columns([2, 3], gap="large")
     with answer:
-        st.header(markup.plain(headline(row.ranking, result.doubt)), anchor=False)
-        st.markdown(markup.plain(verdict(row.ranking, result.doubt)))
+        st.header(markup.plain(headline(row.ranking, result.reason)), anchor=False)
+        st.markdown(markup.plain(verdict(row.ranking, result.reason)))
         st.html(markup.bars(row.ranking[:SHOWN_CLASSES]))
         if len(row.ranking) > SHOWN_CLASSES:
             rest = sum(probability for _, probability in row.ranking[SHOWN_CLASSES:])
@@ -290,36 +300,41 @@ def _detail(chosen: Chosen, classifier: ImageClassifier, result: Classified) -> 
         _images(classifier, result)
 
 
-def _notes(chosen: Chosen, classifier: ImageClassifier, result: Classified) -> None:
+def _notes(chosen: Chosen, classifier: ImageClassifier, result: UploadResult) -> None:
     """Draw what a person should know before believing the answer."""
     row, run = result.row, chosen.run
     if row.true_label:
         right = row.true_label == row.ranking[0][0]
         icon, word = (":material/check_circle:", "right") if right else (":material/cancel:", "wrong")
         st.markdown(f"{icon} True class: **{markup.plain(row.true_label)}** – the model is {word}.")
-    if result.known:
+    if result.was_trained_on:
         st.warning("This very file took part in the training, so the answer says little about new images.")
     words = what_probabilities_are(classifier.calibration) + " It knows no other classes."
     if run and run.m:
-        words = f"It was right on {round(run.accuracy * run.m):,} of {run.m:,} {run.judged_on} images. {words}"
+        words = f"It was right on {round(run.accuracy * run.m):,} of {run.m:,} {run.evaluated_on} images. {words}"
     st.caption(words)
 
 
-def _images(classifier: ImageClassifier, result: Classified) -> None:
+def _images(classifier: ImageClassifier, result: UploadResult) -> None:
     """Draw the image, what the network sees of it, and which parts decided."""
     row, geometry = result.row, classifier.geometry
     assert result.shown is not None
-    assert result.seen is not None
+    assert result.network_image is not None
     label = row.ranking[0][0]
-    evidence = occlusion_map(classifier, result.seen, classifier.classes.index(label))
-    size, seen = f"{result.size[1]:,}×{result.size[0]:,} pixels", shape(geometry)
+    evidence = occlusion_map(classifier, result.network_image, classifier.classes.index(label))
+    size, network_image = f"{result.size[1]:,}×{result.size[0]:,} pixels", shape(geometry)
     st.html(
         markup.views(
             [
                 (markup.photo_url(result.shown), "Image", size, f"the image {row.path}"),
-                (markup.data_url(result.seen), "What the network sees", seen, f"the same image as {seen}"),
                 (
-                    markup.data_url(markup.overlaid(result.seen, evidence)),
+                    markup.data_url(result.network_image),
+                    "What the network sees",
+                    network_image,
+                    f"the same image as {network_image}",
+                ),
+                (
+                    markup.data_url(markup.overlaid(result.network_image, evidence)),
                     f"Why {label}",
                     "the parts that decide",
                     f"map of the parts that speak for {label}",

@@ -12,8 +12,8 @@ import numpy as np
 import streamlit as st
 
 from pipeline.audit.audit import audit
-from pipeline.audit.corrections import REMOVE, corrected_archive, corrected_manifest, folder_of
-from pipeline.audit.label_issues import HELD_OUT, Suspect, look_alikes, top_losses
+from pipeline.audit.corrections import REMOVE, corrected_archive, corrected_manifest, image_folder
+from pipeline.audit.label_issues import HELD_OUT, LabelIssue, duplicate_sets, top_losses
 from pipeline.audit.report import AuditReport
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset, is_dataset
@@ -87,7 +87,7 @@ def _page(chosen: Chosen, dataset: Dataset, key: Key) -> None:
         "Classes and splits": _composition,
         "Images": _images,
         "Findings": _findings,
-        "Look-alikes": _look_alikes,
+        "Look-alikes": _duplicate_sets,
         "Mistakes": _mistakes,
     }
     view = st.segmented_control(
@@ -199,10 +199,10 @@ def _findings(chosen: Chosen, dataset: Dataset, key: Key) -> None:
 @st.cache_data(max_entries=4, show_spinner="Comparing all images, once")
 def _sets(path: str, written: float) -> list[np.ndarray]:
     with Dataset.open(path) as dataset:
-        return look_alikes(dataset)
+        return duplicate_sets(dataset)
 
 
-def _look_alikes(chosen: Chosen, dataset: Dataset, key: Key) -> None:
+def _duplicate_sets(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     """Draw sets of images that are the same or nearly, side by side."""
     sets = _sets(*key)
     if not sets:
@@ -225,7 +225,7 @@ def _look_alikes(chosen: Chosen, dataset: Dataset, key: Key) -> None:
 @st.cache_data(max_entries=8, show_spinner="Classifying the data set, once")
 def _worst(
     path: str, written: float, model: str, model_written: float, splits: tuple[str, ...], _classifier: ImageClassifier
-) -> list[Suspect]:
+) -> list[LabelIssue]:
     with Dataset.open(path) as dataset:
         return top_losses(_classifier, dataset, splits)
 
@@ -308,7 +308,7 @@ def _export(dataset: Dataset, key: Key) -> None:
     removed = sum(label == REMOVE for label in corrections.values())
     words = [count(n, what) for n, what in ((len(corrections) - removed, "new label"), (removed, "removal")) if n]
     st.markdown(f"{' and '.join(words)}. The data set itself stays as it is.")
-    folder = folder_of(dataset)
+    folder = image_folder(dataset)
     if folder is None and len(dataset) > LARGEST_ARCHIVE:
         st.warning("The images of this data set are not where it was made from, and too many to pack here.")
         return

@@ -20,7 +20,7 @@ from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
 UNITS_SHOWN = 24
 _EXAMPLES = 64  # images that receptive fields are measured on
 # What to call the images that `deeper_layer_images` returns, and how each kind is made.
-KINDS = (
+IMAGE_KINDS = (
     (
         "What excites it, averaged",
         "Mean of the 8 held-out images that a unit answers to most, times its receptive field.",
@@ -95,7 +95,7 @@ def _draw(classifier: ImageClassifier, l: int, fields: NDArray[np.floating], kin
     strength = fields[:UNITS_SHOWN].reshape(-1, *shape).mean(axis=3)
     strength /= np.maximum(strength.max(axis=(1, 2), keepdims=True), 1e-12)
     _tiles(np.rint(255 * strength).astype(np.uint8), names, "receptive field")
-    for (title, how), layer in zip(KINDS, kinds, strict=True):
+    for (title, how), layer in zip(IMAGE_KINDS, kinds, strict=True):
         st.subheader(title, anchor=False)
         st.caption(f"{how} Mid-gray is zero, each on its own scale.")
         _tiles(np.rint(255 * filter_images(layer.images, shape)).astype(np.uint8), names, title)

@@ -34,7 +34,7 @@ ORDERS: dict[str, Callable[[FilterScores, NDArray[np.floating]], np.ndarray]] = 
     "strength": lambda scores, W: -np.linalg.norm(W, axis=1),
 }
 # Words -> which units.
-KINDS: dict[str, Callable[[FilterScores], np.ndarray]] = {
+UNIT_KINDS: dict[str, Callable[[FilterScores], np.ndarray]] = {
     "all units": lambda scores: np.ones(len(scores.r2), bool),
     "edge detectors": lambda scores: scores.edge,
     "other units": lambda scores: ~scores.edge,
@@ -81,9 +81,9 @@ def _grid(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> 
     W, shape = classifier.parameters[1].W, classifier.geometry.shape
     st.subheader(scores.sentence(), anchor=False)
     left, right = st.columns(2)
-    kind = left.selectbox("Show", list(KINDS), key="show", bind="query-params")
+    kind = left.selectbox("Show", list(UNIT_KINDS), key="show", bind="query-params")
     order = right.selectbox("Sort by", list(ORDERS), key="sort", bind="query-params")
-    units = np.flatnonzero(KINDS[kind](scores))
+    units = np.flatnonzero(UNIT_KINDS[kind](scores))
     units = units[np.argsort(ORDERS[order](scores, W)[units], kind="stable")]
     if not len(units):
         st.info(f"This layer has no {kind}.")
@@ -95,7 +95,7 @@ def _grid(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> 
     st.html(
         markup.tiles(
             [
-                (markup.data_url(image), caption(scores, i), f"weights of unit {i + 1}: {describe(scores, i)}")
+                (markup.data_url(image), caption(scores, i), f"weights of unit {i + 1}: {unit_text(scores, i)}")
                 for i, image in zip(on_page, images, strict=True)
             ]
         )
@@ -153,7 +153,7 @@ def caption(scores: FilterScores, i: int) -> str:
     return f"{i + 1}: {degrees}°\n{scores.frequency[i]:.2f}, {100 * scores.r2[i]:.0f}%"
 
 
-def describe(scores: FilterScores, i: int) -> str:
+def unit_text(scores: FilterScores, i: int) -> str:
     """Say what a unit looks for, in a few words."""
     if not scores.edge[i]:
         return "no edge detector"
@@ -167,8 +167,8 @@ def _unit(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> 
     number = st.number_input("Look at unit", 1, len(W), 1 + int(scores.order[0]), key="unit", bind="query-params")
     i = int(number) - 1
     image = np.rint(255 * filter_images(W[i : i + 1], shape)[0]).astype(np.uint8)
-    st.image(markup.enlarged(image), width=190, alt=f"weights of unit {number}: {describe(scores, i)}")
-    st.markdown(f"**Unit {number}: {describe(scores, i)}**")
+    st.image(markup.enlarged(image), width=190, alt=f"weights of unit {number}: {unit_text(scores, i)}")
+    st.markdown(f"**Unit {number}: {unit_text(scores, i)}**")
     st.markdown(
         f"One edge explains {100 * scores.r2[i]:.0f}% of it.  \n"
         f"90% of its energy lies in {100 * scores.area90[i]:.0f}% of its area.  \n"
@@ -184,10 +184,10 @@ def _unit(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> 
 
 def _answer(classifier: ImageClassifier, i: int) -> None:
     """Say how the unit answers to the image looked at last on the Classify page."""
-    name, seen = st.session_state.get("image", ("", None))
-    if seen is None or seen.shape != classifier.geometry.shape:
+    name, network_image = st.session_state.get("image", ("", None))
+    if network_image is None or network_image.shape != classifier.geometry.shape:
         return
-    A = activations(classifier, seen[None])[:, 0]
+    A = activations(classifier, network_image[None])[:, 0]
     rank = int((A[i] < A).sum()) + 1
     answer = f"{A[i]:.2f}, the {ordinal(rank)} strongest of {len(A)}" if A[i] > 0 else f"{A[i]:.2f}: it is silent"
     st.markdown(f"Its answer to {markup.plain(name)}, the image classified last: **{answer}**")

@@ -6,7 +6,7 @@ import math
 
 import streamlit as st
 
-from model.parameters import shape_ledger
+from model.parameters import layer_shapes
 from pipeline.classifier import ImageClassifier
 from pipeline.pages.widgets import no_model, shapes
 from pipeline.pages.widgets.sidebar import Chosen
@@ -20,7 +20,7 @@ def render(chosen: Chosen) -> None:
     st.title("The model")
     _scores(chosen)
     st.subheader("Layers", anchor=False)
-    shapes.draw(shape_ledger(classifier.parameters, classifier.network), classifier.geometry)
+    shapes.draw_shapes(layer_shapes(classifier.parameters, classifier.network), classifier.geometry)
     if classifier.history:
         st.subheader("Training", anchor=False)
         no_model.curves(classifier.history)
@@ -35,12 +35,12 @@ def _scores(chosen: Chosen) -> None:
         st.info("This model has not been measured. Type in a terminal:  `facette evaluate MODEL IMAGES/`")
         return
     columns = st.columns(1 + len(run.baselines))
-    columns[0].metric(f"This model, {run.m:,} {run.judged_on} images", f"{100 * run.accuracy:.1f}%", border=True)
+    columns[0].metric(f"This model, {run.m:,} {run.evaluated_on} images", f"{100 * run.accuracy:.1f}%", border=True)
     for column, (name, accuracy) in zip(columns[1:], run.baselines, strict=True):
         column.metric(f"{name.capitalize()}, the same images", f"{100 * accuracy:.1f}%", border=True)
     st.caption(
         f"95% interval of this model: {100 * run.low:.1f}% to {100 * run.high:.1f}%"
-        + ("" if run.judged_on == "test" else f". Figures on {run.judged_on} images flatter")
+        + ("" if run.evaluated_on == "test" else f". Figures on {run.evaluated_on} images flatter")
     )
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.sources.demo import write_demo
-from pipeline.training.background import Training
+from pipeline.training.background import BackgroundTraining
 from pipeline.training.prepare import prepare
 from pipeline.training.run import TrainingRun
 from pipeline.training.run_folder import run_folder
 
 
-def train_demo(demo: str, runs: str | Path, data: str | Path = "data", **settings: Any) -> Training:
+def train_demo(demo: str, runs: str | Path, data: str | Path = "data", **settings: Any) -> BackgroundTraining:
     """Return a training on demo images, not begun yet, which ends with a run as `facette demo` leaves it.
 
     Parameters
@@ -30,7 +30,7 @@ def train_demo(demo: str, runs: str | Path, data: str | Path = "data", **setting
         run.finish()
         return run.folder / "model.h5"
 
-    return Training(partial(_prepare_demo, demo, Path(runs), Path(data), settings), at_end=finish)
+    return BackgroundTraining(partial(_prepare_demo, demo, Path(runs), Path(data), settings), at_end=finish)
 
 
 def _prepare_demo(demo: str, runs: Path, data: Path, settings: dict[str, Any]) -> TrainingRun:

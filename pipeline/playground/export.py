@@ -12,9 +12,9 @@ from pipeline.settings import CONFIGURATIONS, all_settings
 from pipeline.training.recipe import Recipe
 
 
-def export_command(source: str, words: Mapping[str, str]) -> str:
+def export_command(source: str, texts: Mapping[str, str]) -> str:
     """Return the command line that trains the same network."""
-    flags = [flag for name, setting in all_settings().items() for flag in setting.flags(words.get(name, ""))]
+    flags = [flag for name, setting in all_settings().items() for flag in setting.flags(texts.get(name, ""))]
     return shlex.join(["facette", "train", source, *flags])
 
 

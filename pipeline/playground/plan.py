@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 from model.config import ConfigError, NetworkConfig, TrainingConfig, resolve
-from model.parameters import LedgerRow, Parameters, shape_ledger
+from model.parameters import LayerShapes, Parameters, layer_shapes
 from pipeline.images.augment import AugmentConfig, resolve_augmentation
 from pipeline.playground.images import ImageSet
 from pipeline.settings import NONE, value_text
@@ -23,14 +23,14 @@ class Plan:
     network: NetworkConfig
     training: TrainingConfig
     augmentation: AugmentConfig
-    ledger: list[LedgerRow]
+    layers: list[LayerShapes]
 
     @property
     def n_parameters(self) -> int:
         """Numbers that are learned."""
-        return sum(row.n_parameters for row in self.ledger)
+        return sum(row.n_parameters for row in self.layers)
 
-    def words(self) -> dict[str, str]:
+    def texts(self) -> dict[str, str]:
         """Return all settings as words."""
         values = {**vars(self.network), **vars(self.training), **vars(self.augmentation)}
         return {name: value_text(value) or NONE for name, value in values.items()}
@@ -58,5 +58,5 @@ def make_plan(recipe: Recipe, image_set: ImageSet) -> Plan:
             f"hidden: the network has {size:,} parameters, more than the {MOST_PARAMETERS:,} that are trained here; "
             "give fewer units, or train it in a terminal"
         )
-    ledger = shape_ledger(Parameters(dims, batch_norm=network.batch_norm is True), network)
-    return Plan(network, training, augmentation, ledger)
+    layers = layer_shapes(Parameters(dims, batch_norm=network.batch_norm is True), network)
+    return Plan(network, training, augmentation, layers)

@@ -1,4 +1,4 @@
-"""How rows are written: a table of formats. To add one, write how its lines look and a line in `FORMATS`."""
+"""How rows are written: a table of formats. To add one, write how its lines look and a line in `OUTPUT_FORMATS`."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _arrow() -> tuple[Any, Any]:
     return pyarrow, parquet
 
 
-FORMATS: dict[str, Format] = {
+OUTPUT_FORMATS: dict[str, Format] = {
     "csv": Format("csv", csv_header, csv_lines),
     "jsonl": Format("jsonl", lambda topk: b"", json_lines),
     "parquet": Format("jsonl", lambda topk: b"", json_lines, write_parquet),
@@ -97,11 +97,11 @@ def format_for(output: str, name: str = "") -> str:
     """
     ending = "" if output == "-" else Path(output).suffix.lower().lstrip(".")
     chosen = name or ending or "csv"
-    if chosen not in FORMATS:
+    if chosen not in OUTPUT_FORMATS:
         raise InputError(
-            f"{output}: {chosen!r} is not an output format; choose one of {', '.join(FORMATS)} with --format"
+            f"{output}: {chosen!r} is not an output format; choose one of {', '.join(OUTPUT_FORMATS)} with --format"
         )
-    if FORMATS[chosen].convert:
+    if OUTPUT_FORMATS[chosen].convert:
         if output == "-":
             raise InputError(f"{chosen} cannot be written to standard output; give a file with -o")
         _arrow()

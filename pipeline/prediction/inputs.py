@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
-from pipeline.files.cells import is_ours, label_column, read_label, safe_cell, safe_name
+from pipeline.files.cells import label_column, read_label, safe_cell, safe_name, written_by_predict
 from pipeline.files.names import escape, unescape
 from pipeline.files.walk import reason_to_ignore
 from pipeline.sources.source import Source
@@ -56,7 +56,7 @@ class Item(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Run:
+class DatasetSlice:
     """Images of a data set that follow one another, `start` to `stop`; they are read together.
 
     Attributes
@@ -76,7 +76,7 @@ class Run:
     def __len__(self) -> int:
         return self.stop - self.start
 
-    def __getitem__(self, part: slice) -> Run:
+    def __getitem__(self, part: slice) -> DatasetSlice:
         start, stop, _ = part.indices(len(self))
         return replace(self, start=self.start + start, stop=self.start + stop)
 
@@ -105,11 +105,11 @@ class Run:
         return names, number[self.data.labels[self.start : self.stop]]
 
 
-Batch = Sequence[Item] | Run
+ItemBatch = Sequence[Item] | DatasetSlice
 
 
 class Inputs:
-    """Everything that was typed, in that order, as items, and a `Run` for each data set.
+    """Everything that was typed, in that order, as items, and a `DatasetSlice` for each data set.
 
     They can be gone through once where ``-`` is among what was typed.
 
@@ -146,7 +146,7 @@ class Inputs:
         self.containers = [text for text in given if _ending(text) in CONTAINERS]
         self._given = ", ".join(escape(text) for text in given)
 
-    def __iter__(self) -> Iterator[Item | Run]:
+    def __iter__(self) -> Iterator[Item | DatasetSlice]:
         found = False
         for stream in self._streams:
             for item in stream():
@@ -155,7 +155,7 @@ class Inputs:
         if not found:
             raise InputError(f"{self._given}: there are no files to classify")
 
-    def _open(self, text: str) -> Callable[[], Iterable[Item | Run]]:
+    def _open(self, text: str) -> Callable[[], Iterable[Item | DatasetSlice]]:
         """Look at one argument, and return what yields its items."""
         path = Path(text)
         if text == "-":
@@ -195,8 +195,8 @@ class Inputs:
             elif not recursive:  # with **, what lies in it matches for itself
                 yield from self._walked(path)
 
-    def _data_set(self, path: Path) -> Callable[[], Iterable[Run]]:
-        run = Run(path, safe_cell(f"{escape(path)}/"), 0, len(open_data_set(str(path))))
+    def _data_set(self, path: Path) -> Callable[[], Iterable[DatasetSlice]]:
+        run = DatasetSlice(path, safe_cell(f"{escape(path)}/"), 0, len(open_data_set(str(path))))
         return lambda: (run,) if len(run) else ()
 
     def _contained(self, path: Path) -> Callable[[], Iterator[Item]]:
@@ -217,7 +217,7 @@ class Inputs:
         return items
 
 
-def find_items(inputs: Sequence[str], classes: Sequence[str] = ()) -> tuple[list[Item | Run], Counter[str]]:
+def find_items(inputs: Sequence[str], classes: Sequence[str] = ()) -> tuple[list[Item | DatasetSlice], Counter[str]]:
     """List everything to classify in memory, with what was passed over by reason; see `Inputs`.
 
     Raises
@@ -348,7 +348,7 @@ def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
     labels = label_column(columns)
     path_at, label_at = columns.index("path"), columns.index(labels) if labels in columns else None
     folders = [path.parent]
-    if is_ours(columns) and path.parent != Path():
+    if written_by_predict(columns) and path.parent != Path():
         folders.insert(0, Path())  # its paths are as they were given
 
     def items() -> Iterator[Item]:

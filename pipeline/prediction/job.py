@@ -16,27 +16,27 @@ from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.files.stamps import stamp_of
 from pipeline.images.decode import ImageError
-from pipeline.prediction.chunks import CHUNK_OF_RUN, LEAST, MOST, ONE_IN, Chunk, cut
-from pipeline.prediction.formats import FORMATS
-from pipeline.prediction.inputs import Batch, Item, Run
+from pipeline.prediction.chunks import CHUNK_OF_SLICE, LEAST, MOST, ONE_IN, ItemChunk, split_into_chunks
+from pipeline.prediction.formats import OUTPUT_FORMATS
+from pipeline.prediction.inputs import DatasetSlice, Item, ItemBatch
 from pipeline.prediction.journal import Journal, Record, marked, still_holds
 from pipeline.prediction.predict import (
     BATCH_BYTES,
     FILES_IN_BATCH,
     IMAGES_IN_BATCH,
-    Classified,
+    ClassifiedBatch,
     Settings,
-    batches,
     classify,
     classify_all,
+    item_batches,
 )
-from pipeline.prediction.read import digest_of, load_one, stamps_of
+from pipeline.prediction.read import digest_of, load_item, stamps_of
 from pipeline.prediction.rows import ERROR, OK, Rows, Tally
 
-UNSURE, ERRORS = "_unsure", "_errors"
+UNCERTAIN, UNREADABLE = "_unsure", "_errors"
 
 
-class Done(NamedTuple):
+class ChunkResult(NamedTuple):
     """What came of a batch or a chunk: lines of the output, and the record of what they rest on."""
 
     lines: bytes
@@ -47,8 +47,8 @@ class Work(Protocol):
     """A way to classify chunks: threads here, processes, other machines."""
 
     def __call__(
-        self, classifier: ImageClassifier, chunks: Iterable[Chunk], settings: Settings
-    ) -> Iterator[tuple[Chunk, Done]]:
+        self, classifier: ImageClassifier, chunks: Iterable[ItemChunk], settings: Settings
+    ) -> Iterator[tuple[ItemChunk, ChunkResult]]:
         """Take chunks when there is room for more, and yield each with what came of it."""
 
 
@@ -59,17 +59,17 @@ class Threads:
     jobs: int
 
     def __call__(
-        self, classifier: ImageClassifier, chunks: Iterable[Chunk], settings: Settings
-    ) -> Iterator[tuple[Chunk, Done]]:
+        self, classifier: ImageClassifier, chunks: Iterable[ItemChunk], settings: Settings
+    ) -> Iterator[tuple[ItemChunk, ChunkResult]]:
         """Work on batches, so that the threads stay busy across chunks; see `Work`."""
-        begun: deque[Chunk] = deque()
+        begun: deque[ItemChunk] = deque()
 
-        def parts() -> Iterator[Batch]:
+        def parts() -> Iterator[ItemBatch]:
             for chunk in chunks:
                 begun.append(chunk)
                 yield from chunk_batches(chunk, classifier)
 
-        ready: list[Done] = []
+        ready: list[ChunkResult] = []
         for done in classify_all(classifier, parts(), settings, self.jobs, finisher(classifier, settings)):
             ready.append(done)
             if sum(part.record.m for part in ready) == len(begun[0].items):
@@ -77,33 +77,33 @@ class Threads:
                 ready = []
 
 
-def classify_chunk(classifier: ImageClassifier, settings: Settings, chunk: Chunk) -> Done:
+def classify_chunk(classifier: ImageClassifier, settings: Settings, chunk: ItemChunk) -> ChunkResult:
     """Classify a chunk in this thread."""
     finish = finisher(classifier, settings)
     return joined([finish(batch, classify(classifier, batch, settings)) for batch in chunk_batches(chunk, classifier)])
 
 
-def chunk_batches(chunk: Chunk, classifier: ImageClassifier) -> Iterator[Batch]:
+def chunk_batches(chunk: ItemChunk, classifier: ImageClassifier) -> Iterator[ItemBatch]:
     """Cut a chunk into batches."""
-    return batches([chunk.items] if isinstance(chunk.items, Run) else chunk.items, classifier)
+    return item_batches([chunk.items] if isinstance(chunk.items, DatasetSlice) else chunk.items, classifier)
 
 
-def finisher(classifier: ImageClassifier, settings: Settings) -> Callable[[Batch, Classified], Done]:
+def finisher(classifier: ImageClassifier, settings: Settings) -> Callable[[ItemBatch, ClassifiedBatch], ChunkResult]:
     """Return what turns a classified batch into lines and their record."""
 
-    def finish(items: Batch, done: Classified) -> Done:
-        rows, tally = done.rows, Tally(len(classifier.classes), classifier.have_seen)
+    def finish(items: ItemBatch, done: ClassifiedBatch) -> ChunkResult:
+        rows, tally = done.rows, Tally(len(classifier.classes), classifier.were_trained_on)
         tally.add(rows)
-        lines = FORMATS[settings.format].lines(rows.only(settings.only), settings.topk)
+        lines = OUTPUT_FORMATS[settings.format].lines(rows.only(settings.only), settings.topk)
         errors = {str(i): list(error) for i, error in rows.errors.items()}
         record = Record(len(rows), done.stamps, errors, tally.counts())
-        if not isinstance(items, Run):
+        if not isinstance(items, DatasetSlice):
             record = record._replace(
                 digests=[digest.decode() for digest in rows.digests.tolist()],
                 paths=[os.path.abspath(item.path) if item.key is None else None for item in items],  # noqa: PTH100
                 folders=_folders(rows, settings.only),
             )
-        return Done(lines, record)
+        return ChunkResult(lines, record)
 
     return finish
 
@@ -111,13 +111,13 @@ def finisher(classifier: ImageClassifier, settings: Settings) -> Callable[[Batch
 def _folders(rows: Rows, only: Sequence[str]) -> list[str | None]:
     """Return the name of the folder that each image is to be sorted into; None where that was not asked for."""
     found = [
-        rows.names[label] if status == OK else ERRORS if status == ERROR else UNSURE
+        rows.names[label] if status == OK else UNREADABLE if status == ERROR else UNCERTAIN
         for status, label in zip(rows.statuses.tolist(), rows.labels[0].tolist(), strict=True)
     ]
     return [folder if folder in only else None for folder in found] if only else [*found]
 
 
-def joined(parts: Sequence[Done]) -> Done:
+def joined(parts: Sequence[ChunkResult]) -> ChunkResult:
     """Put the batches of a chunk together."""
     records = [part.record for part in parts]
     counts = {
@@ -132,11 +132,11 @@ def joined(parts: Sequence[Done]) -> Done:
         name: [value for record in records for value in getattr(record, name)]
         for name in ("stamps", "digests", "paths", "folders")
     }
-    return Done(b"".join(part.lines for part in parts), Record(m=m, errors=errors, counts=counts, **lists))
+    return ChunkResult(b"".join(part.lines for part in parts), Record(m=m, errors=errors, counts=counts, **lists))
 
 
 @dataclass(frozen=True)
-class Outcome:
+class JobResult:
     """How a run ended: its totals, its journal (still open), and the keys of its chunks, in order."""
 
     tally: Tally
@@ -146,7 +146,7 @@ class Outcome:
 
 def predict_to_file(
     classifier: ImageClassifier,
-    items: Iterable[Item | Run],
+    items: Iterable[Item | DatasetSlice],
     output: Path,
     settings: Settings,
     *,
@@ -155,7 +155,7 @@ def predict_to_file(
     overwrite: bool = False,
     notify: Callable[[str], None] | None = None,
     progress: Callable[[int, None], None] | None = None,
-) -> Outcome:
+) -> JobResult:
     """Classify items into a file, going on where an earlier run was stopped.
 
     Parameters
@@ -185,24 +185,24 @@ def predict_to_file(
     first = next(stream, None)  # nothing to classify shows before anything is touched
     if first is None:
         raise InputError("there are no files to classify")
-    format = FORMATS[settings.format]
+    format = OUTPUT_FORMATS[settings.format]
     identity = {
         "model": classifier.model_id,
         "settings": {name: repr(value) for name, value in asdict(settings).items() if name != "format"},
         "lines": format.ending,
-        "cut": [LEAST, MOST, ONE_IN, CHUNK_OF_RUN, BATCH_BYTES, *FILES_IN_BATCH, *IMAGES_IN_BATCH],
+        "cut": [LEAST, MOST, ONE_IN, CHUNK_OF_SLICE, BATCH_BYTES, *FILES_IN_BATCH, *IMAGES_IN_BATCH],
     }
     journal = Journal(output, identity, overwrite=overwrite)
     try:
         if notify and journal.note:
             notify(journal.note)
-        tally = Tally(len(classifier.classes), classifier.have_seen)
+        tally = Tally(len(classifier.classes), classifier.were_trained_on)
         keys: list[str] = []
         changed = False
 
-        def to_do() -> Iterator[Chunk]:
+        def to_do() -> Iterator[ItemChunk]:
             with ThreadPoolExecutor(8, thread_name_prefix="check") as threads:
-                for chunk in cut(itertools.chain((first,), stream)):
+                for chunk in split_into_chunks(itertools.chain((first,), stream)):
                     keys.append(chunk.key)
                     record = journal.record(chunk.key)
                     if record and _holds(record, chunk.items, classifier, keep_errors, threads):
@@ -226,10 +226,10 @@ def predict_to_file(
             journal.remove()
         journal.close()
         raise
-    return Outcome(tally, journal, keys)
+    return JobResult(tally, journal, keys)
 
 
-def unfinished_move(classifier: ImageClassifier, output: Path, target: str | None) -> Outcome | None:
+def unfinished_move(classifier: ImageClassifier, output: Path, target: str | None) -> JobResult | None:
     """Return a run whose output is complete, but whose images are not yet all moved to `target`; None: there is none.
 
     Raises
@@ -246,7 +246,7 @@ def unfinished_move(classifier: ImageClassifier, output: Path, target: str | Non
             "or begin anew with --overwrite"
         )
     journal = Journal(output, identity)
-    tally = Tally(len(classifier.classes), classifier.have_seen)
+    tally = Tally(len(classifier.classes), classifier.were_trained_on)
     for key in state["chunks"]:
         record = journal.record(key)
         if record is None:
@@ -256,21 +256,21 @@ def unfinished_move(classifier: ImageClassifier, output: Path, target: str | Non
                 f"{escape(output)}, and begin anew with --overwrite"
             )
         tally.merge(record.counts)
-    return Outcome(tally, journal, state["chunks"])
+    return JobResult(tally, journal, state["chunks"])
 
 
 def _holds(
     record: Record,
-    items: Batch,
+    items: ItemBatch,
     classifier: ImageClassifier,
     keep_errors: bool,
     threads: ThreadPoolExecutor,
 ) -> bool:
-    if isinstance(items, Run):
+    if isinstance(items, DatasetSlice):
         return set(record.stamps) == {stamp_of(items.path)}
 
     def error(item: Item) -> tuple[str, ...]:
-        found = load_one(item, classifier.geometry)[2]
+        found = load_item(item, classifier.geometry)[2]
         return (found.code, str(found)) if found else ()
 
     checks = still_holds(

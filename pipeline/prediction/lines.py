@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.files.cells import safe_label
-from pipeline.prediction.rows import STATUSES, Rows, columns, text_column
+from pipeline.prediction.rows import STATUSES, Rows, columns, utf8_column
 
 
 class _Style(NamedTuple):
@@ -113,7 +113,7 @@ def _texts(texts: NDArray[np.bytes_], style: _Style) -> NDArray[np.bytes_]:
     raw = texts.tobytes()
     if len(raw.translate(None, style.special)) == len(raw):
         return _marked(texts, style)
-    return text_column(style.quote(text.decode()) for text in texts.tolist())
+    return utf8_column(style.quote(text.decode()) for text in texts.tolist())
 
 
 def _marked(texts: NDArray[np.bytes_], style: _Style) -> NDArray[np.bytes_]:
@@ -126,14 +126,14 @@ def _marked(texts: NDArray[np.bytes_], style: _Style) -> NDArray[np.bytes_]:
 
 def _coded(names: Sequence[str], indices: NDArray[np.integer], quote: Callable[[str], str]) -> NDArray[np.bytes_]:
     """Return the cells of names, which are few; -1 is an empty one."""
-    return text_column(quote(name) for name in (*names, ""))[indices]
+    return utf8_column(quote(name) for name in (*names, ""))[indices]
 
 
 def _at(rows: Rows, texts: Sequence[str], style: _Style, empty: bytes) -> bytes | NDArray[np.bytes_]:
     """Return the cells of texts that stand at the places of the errors."""
     if not texts:
         return empty
-    quoted = text_column([*map(style.quote, texts), style.quote("")])
+    quoted = utf8_column([*map(style.quote, texts), style.quote("")])
     at = np.full(len(rows), -1)
     at[list(rows.errors)] = np.arange(len(texts))
     return quoted[at]

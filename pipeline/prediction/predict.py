@@ -21,9 +21,9 @@ from model.activations import Array
 from pipeline.classifier import ImageClassifier
 from pipeline.files.stamps import Stamp
 from pipeline.prediction.formats import WRITERS, write_csv, write_jsonl
-from pipeline.prediction.inputs import Batch, Item, Run, find_items
-from pipeline.prediction.read import Loaded, load, load_run
-from pipeline.prediction.rows import ABSTAIN, ERROR, OK, Row, Rows, Tally, columns, text_column
+from pipeline.prediction.inputs import DatasetSlice, Item, ItemBatch, find_items
+from pipeline.prediction.read import Loaded, load_items, load_slice
+from pipeline.prediction.rows import ABSTAIN, ERROR, OK, Row, Rows, Tally, columns, utf8_column
 
 __all__ = ["WRITERS", "Item", "Row", "Tally", "columns", "find_items", "predict", "write_csv", "write_jsonl"]
 
@@ -48,8 +48,8 @@ class Settings:
         Labels a row.
     threshold : float
         A row whose best probability is below abstains.
-    doubt_limit : float
-        A row whose doubt (`ImageClassifier.judge`) is above abstains.
+    uncertainty_threshold : float
+        A row whose doubt (`ImageClassifier.classify_with_uncertainty`) is above abstains.
     only : tuple of str
         Only the rows that are sure of one of these classes are written; empty: all.
     format : str
@@ -58,12 +58,12 @@ class Settings:
 
     topk: int = 1
     threshold: float = 0.0
-    doubt_limit: float = math.inf
+    uncertainty_threshold: float = math.inf
     only: tuple[str, ...] = ()
     format: str = "csv"
 
 
-class Classified(NamedTuple):
+class ClassifiedBatch(NamedTuple):
     """A batch that was classified: its rows, and the stamp of each file (of a data set: one stamp for all)."""
 
     rows: Rows
@@ -72,12 +72,12 @@ class Classified(NamedTuple):
 
 def predict(
     classifier: ImageClassifier,
-    items: Iterable[Item | Run],
+    items: Iterable[Item | DatasetSlice],
     *,
     topk: int = 1,
     jobs: int = 2,
     threshold: float = 0.0,
-    doubt_limit: float = math.inf,
+    uncertainty_threshold: float = math.inf,
 ) -> Iterator[Row]:
     """Classify files, one row each, in order, holding a few batches in memory.
 
@@ -90,17 +90,17 @@ def predict(
     jobs : int
         Threads that read, decode and classify.
     """
-    settings = Settings(min(topk, len(classifier.classes)), threshold, doubt_limit)
-    for batch in classify_all(classifier, batches(items, classifier), settings, jobs, lambda _, done: done):
+    settings = Settings(min(topk, len(classifier.classes)), threshold, uncertainty_threshold)
+    for batch in classify_all(classifier, item_batches(items, classifier), settings, jobs, lambda _, done: done):
         yield from batch.rows
 
 
 def classify_all(
     classifier: ImageClassifier,
-    parts: Iterable[Batch],
+    parts: Iterable[ItemBatch],
     settings: Settings,
     jobs: int,
-    finish: Callable[[Batch, Classified], T],
+    finish: Callable[[ItemBatch, ClassifiedBatch], T],
 ) -> Iterator[T]:
     """Classify batches in threads and yield what `finish` makes of each, in order, as soon as they are ready.
 
@@ -110,18 +110,20 @@ def classify_all(
     waiting: deque[Future[T]] = deque()
 
     def together(batch: Sequence[Item], loads: Sequence[Future[Loaded]]) -> T:
-        return finish(batch, judge(classifier, batch, _joined([load.result() for load in loads]), settings))
+        return finish(
+            batch, classify_loaded(classifier, batch, _joined([load_items.result() for load_items in loads]), settings)
+        )
 
     with ThreadPoolExecutor(jobs, thread_name_prefix="predict") as threads:
         try:
             for batch in parts:
-                if isinstance(batch, Run):
+                if isinstance(batch, DatasetSlice):
                     waiting.append(
                         threads.submit(lambda batch: finish(batch, classify(classifier, batch, settings)), batch)
                     )
                 else:
                     loads = [
-                        threads.submit(load, batch[at : at + PIECE], classifier.geometry)
+                        threads.submit(load_items, batch[at : at + PIECE], classifier.geometry)
                         for at in range(0, len(batch), PIECE)
                     ]  # begun before what waits for them: the threads take tasks in order
                     waiting.append(threads.submit(together, batch, loads))
@@ -133,7 +135,7 @@ def classify_all(
             threads.shutdown(wait=False, cancel_futures=True)
 
 
-def batches(items: Iterable[Item | Run], classifier: ImageClassifier) -> Iterator[Batch]:
+def item_batches(items: Iterable[Item | DatasetSlice], classifier: ImageClassifier) -> Iterator[ItemBatch]:
     """Cut a stream into batches: runs by themselves, and the items between them by their place."""
     n_files, n_images = (
         max(least, min(most, BATCH_BYTES // classifier.geometry.n_x))
@@ -141,10 +143,10 @@ def batches(items: Iterable[Item | Run], classifier: ImageClassifier) -> Iterato
     )
     batch: list[Item] = []
     for item in items:
-        if batch and (len(batch) == n_files or isinstance(item, Run)):
+        if batch and (len(batch) == n_files or isinstance(item, DatasetSlice)):
             yield batch
             batch = []
-        if isinstance(item, Run):
+        if isinstance(item, DatasetSlice):
             yield from (item[at : at + n_images] for at in range(0, len(item), n_images))
         else:
             batch.append(item)
@@ -152,13 +154,19 @@ def batches(items: Iterable[Item | Run], classifier: ImageClassifier) -> Iterato
         yield batch
 
 
-def classify(classifier: ImageClassifier, items: Batch, settings: Settings) -> Classified:
+def classify(classifier: ImageClassifier, items: ItemBatch, settings: Settings) -> ClassifiedBatch:
     """Read, decode and classify one batch."""
-    loaded = load_run(items, classifier.geometry) if isinstance(items, Run) else load(items, classifier.geometry)
-    return judge(classifier, items, loaded, settings)
+    loaded = (
+        load_slice(items, classifier.geometry)
+        if isinstance(items, DatasetSlice)
+        else load_items(items, classifier.geometry)
+    )
+    return classify_loaded(classifier, items, loaded, settings)
 
 
-def judge(classifier: ImageClassifier, items: Batch, loaded: Loaded, settings: Settings) -> Classified:
+def classify_loaded(
+    classifier: ImageClassifier, items: ItemBatch, loaded: Loaded, settings: Settings
+) -> ClassifiedBatch:
     """Classify one batch that has been read."""
     m, topk = len(items), settings.topk
     good = np.ones(m, bool)
@@ -166,9 +174,9 @@ def judge(classifier: ImageClassifier, items: Batch, loaded: Loaded, settings: S
     statuses = np.full(m, ERROR)
     labels, values = np.full((topk, m), -1), np.full((topk, m), np.nan, np.float32)
     if len(loaded.images):
-        if settings.doubt_limit < math.inf:
-            probabilities, doubt = classifier.judge(loaded.images)
-            unsure = doubt > settings.doubt_limit
+        if settings.uncertainty_threshold < math.inf:
+            probabilities, uncertainty = classifier.classify_with_uncertainty(loaded.images)
+            unsure = uncertainty > settings.uncertainty_threshold
         else:
             probabilities = classifier.probabilities(loaded.images)
             unsure = np.zeros(len(loaded.images), bool)
@@ -176,11 +184,13 @@ def judge(classifier: ImageClassifier, items: Batch, loaded: Loaded, settings: S
         unsure |= values[0, good] < settings.threshold
         statuses[good] = np.where(unsure, ABSTAIN, OK)
     names, true_labels = (
-        items.true_labels(classifier.classes) if isinstance(items, Run) else true_labels_of(items, classifier.classes)
+        items.true_labels(classifier.classes)
+        if isinstance(items, DatasetSlice)
+        else true_labels_of(items, classifier.classes)
     )
-    paths = items.names() if isinstance(items, Run) else text_column(item.name for item in items)
+    paths = items.names() if isinstance(items, DatasetSlice) else utf8_column(item.name for item in items)
     rows = Rows(paths, statuses, names, labels, values, true_labels, loaded.errors, loaded.digests, classifier.model_id)
-    return Classified(rows, loaded.stamps)
+    return ClassifiedBatch(rows, loaded.stamps)
 
 
 def _rank(probabilities: Array, topk: int) -> tuple[NDArray[np.integer], Array]:

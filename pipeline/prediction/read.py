@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from pipeline.classifier import ImageArray
 from pipeline.errors import InputError
 from pipeline.files.stamps import Stamp, stamp_of
-from pipeline.images.decode import ImageError, decode, from_array, read_bytes, render
+from pipeline.images.decode import ImageError, decode_image, fit_to_geometry, from_array, read_bytes
 from pipeline.images.geometry import Geometry
-from pipeline.prediction.inputs import Item, Run, open_container
+from pipeline.prediction.inputs import DatasetSlice, Item, open_container
 from pipeline.sources.source import Sample
 
 
@@ -28,35 +28,35 @@ class Loaded(NamedTuple):
     stamps: list[Stamp]
 
 
-def load(items: Sequence[Item], geometry: Geometry) -> Loaded:
+def load_items(items: Sequence[Item], geometry: Geometry) -> Loaded:
     """Read and decode a batch of items."""
     stamps = stamps_of(items)  # before reading: a file that changes meanwhile shows next time
-    found = [load_one(item, geometry) for item in items]
+    found = [load_item(item, geometry) for item in items]
     images = [image for image, _, _ in found if image is not None]
     stacked = np.stack(images) if images else np.empty((0, *geometry.shape), np.uint8)
     errors = {i: (error.code, str(error)) for i, (_, _, error) in enumerate(found) if error}
     return Loaded(stacked, errors, np.array([digest.encode() for _, digest, _ in found], "S64"), stamps)
 
 
-def load_run(run: Run, geometry: Geometry) -> Loaded:
+def load_slice(run: DatasetSlice, geometry: Geometry) -> Loaded:
     """Read the images of a data set that follow one another."""
     stamp = stamp_of(run.path)
     images: ImageArray = run  # the classifier reads some at a time
     if run.data.geometry != geometry:
-        images = np.stack([render(from_array(image), geometry) for image in np.asarray(run)])
+        images = np.stack([fit_to_geometry(from_array(image), geometry) for image in np.asarray(run)])
     return Loaded(images, {}, run.digests(), [stamp])
 
 
-def load_one(item: Item, geometry: Geometry) -> tuple[NDArray[np.uint8] | None, str, ImageError | None]:
+def load_item(item: Item, geometry: Geometry) -> tuple[NDArray[np.uint8] | None, str, ImageError | None]:
     """Return the image of an item (or None), the SHA-256 of its bytes, and what is wrong with it (or None)."""
     digest = ""
     try:
         data = read_item(item)
         if isinstance(data, bytes):
             digest = hashlib.sha256(data).hexdigest()
-            return decode(data, geometry), digest, None
+            return decode_image(data, geometry), digest, None
         digest = hashlib.sha256(data.tobytes()).hexdigest()
-        return render(from_array(data), geometry), digest, None
+        return fit_to_geometry(from_array(data), geometry), digest, None
     except ImageError as error:
         return None, digest, error
     except MemoryError:

@@ -106,14 +106,14 @@ class Rows:
         )
         number = {name: k if name else -1 for k, name in enumerate(names)}
         return cls(
-            paths=text_column(row.path for row in rows),
+            paths=utf8_column(row.path for row in rows),
             statuses=np.array([STATUSES.index(row.status) for row in rows], int),
             names=names,
             labels=np.array([[number[label] for label in labels] for labels in found], int).reshape(-1, topk).T,
             probabilities=np.array(values, np.float32).reshape(-1, topk).T,
             true_labels=np.array([number[row.true_label] for row in rows], int),
             errors={i: (row.error_code, row.error_message) for i, row in enumerate(rows) if row.error_code},
-            digests=text_column(row.sha256 for row in rows),
+            digests=utf8_column(row.sha256 for row in rows),
             model_id=rows[0].model_id if rows else "",
         )
 
@@ -121,7 +121,7 @@ class Rows:
 _COLUMNS = ("paths", "statuses", "labels", "probabilities", "true_labels", "digests")
 
 
-def text_column(texts: Iterable[str]) -> NDArray[np.bytes_]:
+def utf8_column(texts: Iterable[str]) -> NDArray[np.bytes_]:
     """Return texts, none of which has a NUL, as an array of UTF-8 bytes."""
     return np.array([text.encode() for text in texts], np.bytes_)
 
@@ -141,16 +141,16 @@ class Tally:
     n_classes : int
         The classes of the model are the first names of all rows; a true label that is none of them is not counted as
         right or wrong.
-    has_seen : callable
+    was_trained_on : callable
         Tells by the SHA-256 of files, ndarray of shape (k, 32), uint8, which of them took part in the training.
     """
 
-    def __init__(self, n_classes: int, has_seen: Callable[[NDArray[np.uint8]], NDArray[np.bool_]]) -> None:
+    def __init__(self, n_classes: int, was_trained_on: Callable[[NDArray[np.uint8]], NDArray[np.bool_]]) -> None:
         self.statuses: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.labels: Counter[str] = Counter()
         self.known: Counter[str] = Counter()  # rows whose class is known: labelled, right, seen
-        self._n_classes, self._has_seen = n_classes, has_seen
+        self._n_classes, self._were_trained_on = n_classes, was_trained_on
         self._begin = time.perf_counter()
         self.classified_now = 0
 
@@ -163,7 +163,7 @@ class Tally:
         labelled = (rows.true_labels >= 0) & (rows.true_labels < self._n_classes) & (rows.statuses != ERROR)
         if labelled.any():
             digests = bytes.fromhex(rows.digests[labelled].tobytes().decode("ascii"))
-            seen = self._has_seen(np.frombuffer(digests, np.uint8).reshape(-1, 32))
+            seen = self._were_trained_on(np.frombuffer(digests, np.uint8).reshape(-1, 32))
             self.known["labelled"] += int(np.count_nonzero(labelled))
             self.known["right"] += int(np.count_nonzero((rows.labels[0] == rows.true_labels)[labelled]))
             self.known["seen"] += int(np.count_nonzero(seen))
@@ -188,7 +188,7 @@ class Tally:
             "labels": dict(self.labels),
             "labelled": labelled,
             "accuracy": self.known["right"] / labelled if labelled else None,
-            "seen_in_training": self.known["seen"],
+            "trained_on": self.known["seen"],
             "classified_now": self.classified_now,
             "seconds": round(seconds, 3),
             "files_per_second": round(self.classified_now / max(seconds, 1e-9), 1),

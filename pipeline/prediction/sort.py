@@ -21,7 +21,7 @@ from pathlib import Path
 from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.files.stamps import Stamp, stamp_of
-from pipeline.prediction.job import ERRORS, UNSURE
+from pipeline.prediction.job import UNCERTAIN, UNREADABLE
 from pipeline.prediction.journal import Journal
 
 
@@ -70,7 +70,7 @@ def check_target(target: str | Path, classes: Sequence[str]) -> None:
         When they cannot.
     """
     folders: dict[str, str] = {}
-    for name in (UNSURE, ERRORS, *classes):
+    for name in (UNCERTAIN, UNREADABLE, *classes):
         if _plain(name) in folders:
             raise InputError(
                 f"{escape(target)}: {folders[_plain(name)]!r} and {name!r} would be sorted into one folder"

@@ -15,7 +15,7 @@ from PIL import Image
 from pipeline.classifier import ImageClassifier
 from pipeline.files.cells import safe_name
 from pipeline.files.walk import LITTER
-from pipeline.images.decode import MAX_PIXELS, DecodedImage, ImageError, decode, open_image
+from pipeline.images.decode import MAX_PIXELS, DecodedImage, ImageError, decode_image, open_image
 from pipeline.images.geometry import Geometry
 from pipeline.prediction.rows import Row
 
@@ -58,7 +58,7 @@ def from_folder(files: Iterable[tuple[str, bytes]], classes: Sequence[str]) -> t
 
 
 @dataclass(frozen=True)
-class Classified:
+class UploadResult:
     """What became of an upload.
 
     Attributes
@@ -69,11 +69,11 @@ class Classified:
         Of the upright image; (0, 0) for an error.
     shown : Image.Image or None
         The image, at most `SHOWN_SIDE` pixels a side.
-    seen : ndarray of shape (height, width, channels), uint8, or None
+    network_image : ndarray of shape (height, width, channels), uint8, or None
         The image as the network sees it.
-    known : bool
+    was_trained_on : bool
         Whether this very file took part in the training.
-    doubt : str
+    reason : str
         Why the classifier abstains: ``"unsure"``, or ``"unlike"`` the images it was trained on; empty where it does
         not.
     """
@@ -81,14 +81,14 @@ class Classified:
     row: Row
     size: tuple[int, int] = (0, 0)
     shown: Image.Image | None = None
-    seen: NDArray[np.uint8] | None = None
-    known: bool = False
-    doubt: str = ""
+    network_image: NDArray[np.uint8] | None = None
+    was_trained_on: bool = False
+    reason: str = ""
 
 
 def classify_uploads(
     classifier: ImageClassifier, uploads: Sequence[Upload], *, reject: float = 0.0, max_pixels: int = MAX_PIXELS
-) -> list[Classified]:
+) -> list[UploadResult]:
     """Classify images in memory, in order; one that cannot be read becomes a row that says why.
 
     Parameters
@@ -102,24 +102,26 @@ def classify_uploads(
         An image of more pixels is an error.
     """
     opened = [_open(classifier, upload, max_pixels) for upload in uploads]
-    good = [seen for _, seen, _ in opened if seen is not None]
-    judged = iter(_judge(classifier, np.stack(good), reject) if good else ())
+    good = [network_image for _, network_image, _ in opened if network_image is not None]
+    classified = iter(_classify(classifier, np.stack(good), reject) if good else ())
     results = []
-    for upload, (image, seen, error) in zip(uploads, opened, strict=True):
+    for upload, (image, network_image, error) in zip(uploads, opened, strict=True):
         digest = hashlib.sha256(upload.data)
         code, message = (error.code, str(error)) if error else ("", "")
         common = (upload.true_label, code, message, digest.hexdigest(), classifier.model_id)
-        if image is None or seen is None:
-            results.append(Classified(Row(safe_name(upload.name), "error", (), *common)))
+        if image is None or network_image is None:
+            results.append(UploadResult(Row(safe_name(upload.name), "error", (), *common)))
             continue
-        probabilities, doubt = next(judged)
+        probabilities, reason = next(classified)
         order = np.argsort(-probabilities, kind="stable")
         ranking = tuple((classifier.classes[k], float(probabilities[k])) for k in order)
         left, top, right, bottom = map(round, image.frame)
         shown = image.image.crop((left, top, right, bottom))
         shown.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-        row = Row(safe_name(upload.name), "abstain" if doubt else "ok", ranking, *common)
-        results.append(Classified(row, image.size, shown, seen, classifier.has_seen(digest.digest()), doubt))
+        row = Row(safe_name(upload.name), "abstain" if reason else "ok", ranking, *common)
+        results.append(
+            UploadResult(row, image.size, shown, network_image, classifier.was_trained_on(digest.digest()), reason)
+        )
     return results
 
 
@@ -130,12 +132,12 @@ def _open(classifier: ImageClassifier, upload: Upload, max_pixels: int) -> Opene
     """Decode an image twice, each time no finer than needed: to be shown, and exactly as `predict` does."""
     try:
         image = open_image(upload.data, max_pixels=max_pixels, draft=SHOWN_SIDE)
-        return image, decode(upload.data, classifier.geometry, max_pixels=max_pixels), None
+        return image, decode_image(upload.data, classifier.geometry, max_pixels=max_pixels), None
     except ImageError as error:
         return None, None, error
 
 
-def _judge(
+def _classify(
     classifier: ImageClassifier, images: NDArray[np.uint8], reject: float
 ) -> Iterator[tuple[NDArray[np.floating], str]]:
     """Yield the probabilities of each image, and why the classifier abstains on it."""
@@ -143,13 +145,13 @@ def _judge(
         for probabilities in classifier.probabilities(images).T:
             yield probabilities, ""
         return
-    limit = classifier.doubt_limit(reject)
-    together, _, hidden = classifier.answers(images)
-    doubts = classifier.calibration.doubts(together, hidden)
+    threshold = classifier.uncertainty_threshold(reject)
+    together, _, hidden = classifier.outputs(images)
+    uncertainties = classifier.calibration.uncertainties(together, hidden)
     # The greater of two signs; without the distance, the probabilities are the only one.
-    unsure = replace(classifier.calibration, distance=np.empty(0)).doubts(together, hidden)
-    for probabilities, doubt, by_probability in zip(together.T, doubts, unsure, strict=True):
-        yield probabilities, "" if doubt <= limit else "unlike" if doubt > by_probability else "unsure"
+    unsure = replace(classifier.calibration, distance=np.empty(0)).uncertainties(together, hidden)
+    for probabilities, reason, by_probability in zip(together.T, uncertainties, unsure, strict=True):
+        yield probabilities, "" if reason <= threshold else "unlike" if reason > by_probability else "unsure"
 
 
 def part_box(
@@ -179,7 +181,7 @@ def part_box(
     return left, top, left + wide, top + high
 
 
-def cut(upload: Upload, box: tuple[int, int, int, int], *, max_pixels: int = MAX_PIXELS) -> Upload:
+def crop_upload(upload: Upload, box: tuple[int, int, int, int], *, max_pixels: int = MAX_PIXELS) -> Upload:
     """Return a part (left, top, right, bottom) of an image as an image of its own, pixel by pixel the same.
 
     Raises

@@ -38,7 +38,7 @@ LAYOUT = (
 CLASS_NAMES = ("classes", "list_classes", "class_names", "target_names", "label_names")
 
 
-class Part(NamedTuple):
+class NamedArrays(NamedTuple):
     """Images and their labels, as found in a file under `name`; `labels` None where there are none."""
 
     name: str
@@ -73,7 +73,7 @@ def open_npy(path: Path, group_by: str = "") -> Source:
     where = escape(path)
     with _readable(where):
         images = np.load(path, mmap_mode="r", allow_pickle=False)
-    return from_parts("npy", where, [Part(path.stem, images, None, "")])
+    return from_parts("npy", where, [NamedArrays(path.stem, images, None, "")])
 
 
 @contextmanager
@@ -137,7 +137,7 @@ def _values(array: h5py.Dataset) -> np.ndarray:
     return array[()]
 
 
-def from_parts(kind: str, where: str, parts: Sequence[Part], classes: Sequence[str] = ()) -> Source:
+def from_parts(kind: str, where: str, parts: Sequence[NamedArrays], classes: Sequence[str] = ()) -> Source:
     """Make a source of arrays.
 
     Raises
@@ -188,7 +188,7 @@ def _from_layout(kind: str, where: str, arrays: Mapping[str, Any], names: Sequen
         name = next((name for name in image_names if name in arrays), None)
         if name:
             label = next((label for label in label_names if label in arrays), None)
-            parts.append(Part(name, arrays[name], arrays[label] if label else None, split))
+            parts.append(NamedArrays(name, arrays[name], arrays[label] if label else None, split))
     if not parts:
         raise InputError(
             f"{where}: has no images under a known name; found: {', '.join(map(escape, names)) or 'nothing'}. "
@@ -230,7 +230,7 @@ def _open_dataset(path: Path) -> Source:
     return Source("data set", escape(path), samples, read, classes=data.classes)
 
 
-def _check_images(where: str, part: Part) -> tuple[np.ndarray, float]:
+def _check_images(where: str, part: NamedArrays) -> tuple[np.ndarray, float]:
     """Return the images as (m, height, width, channels), and the factor that brings them to 0 to 255."""
     images = part.images
     place = f"{where}: {part.name}"
@@ -255,7 +255,7 @@ def _check_images(where: str, part: Part) -> tuple[np.ndarray, float]:
     return images, 1.0 if high <= 255 else 255 / 65535
 
 
-def _label_names(where: str, parts: Sequence[Part], classes: Sequence[str]) -> dict[str, list[str]]:
+def _label_names(where: str, parts: Sequence[NamedArrays], classes: Sequence[str]) -> dict[str, list[str]]:
     """Return the class name of every image of every part; empty where it is unlabelled."""
     names: dict[str, list[str]] = {}
     for part in parts:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.errors import InputError, MissingExtra
-from pipeline.sources.arrays import Part, from_parts
+from pipeline.sources.arrays import NamedArrays, from_parts
 from pipeline.sources.source import Source
 
 Arrays = tuple[np.ndarray, np.ndarray, tuple[str, ...]]
@@ -47,7 +47,7 @@ def open_named(path: Path, group_by: str = "") -> Source:
     """List the images of a named set."""
     name = str(path)
     images, labels, classes = load_named(name)
-    return from_parts(name, name, [Part(name, images, labels, "")], classes)
+    return from_parts(name, name, [NamedArrays(name, images, labels, "")], classes)
 
 
 def _lfw_subset() -> Arrays:

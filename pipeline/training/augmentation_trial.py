@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from model.config import NetworkConfig, TrainingConfig
-from model.training import measure, start, train
+from model.training import cost_and_accuracy, start, train
 from pipeline.data.dataset import Dataset
 from pipeline.images.augment import MANY, AugmentConfig, resolve_augmentation
 from pipeline.preprocess import Preprocessor
@@ -121,4 +121,4 @@ def _errors(
     with threadpool_limits(1):  # too little to share; and the choice does not depend on the number of threads
         for _ in train(state, source):
             pass
-        return [1 - measure(state.current, state.network, judge)[1] for judge in judges]
+        return [1 - cost_and_accuracy(state.current, state.network, judge)[1] for judge in judges]

@@ -3,8 +3,8 @@
 The work is that of the command line: `pipeline.training.prepare.prepare`, `TrainingRun.epochs` and
 `TrainingRun.finish`. Whoever
 watches reads the attributes; each is replaced or appended to in one step, so no lock is needed. Trainings of one
-process wait for one another in a `Line`: matrix products have one number of threads for the whole process, and two
-trainings at once would disturb each other's.
+process wait for one another in a `TrainingQueue`: matrix products have one number of threads for the whole
+process, and two trainings at once would disturb each other.
 """
 
 from __future__ import annotations
@@ -43,39 +43,39 @@ _UNITS, _IMAGES = 36, 1_000  # at most, in a look
 _OWN_FAULT = "The training failed for a reason of its own; the terminal that runs the app says more."
 
 
-class Line:
+class TrainingQueue:
     """Those who want to train, in the order they came; the first `at_once` of them may."""
 
     def __init__(self, at_once: int = 1) -> None:
         self.at_once = at_once
         self.changed = threading.Condition()
-        self._waiting: list[Training] = []
+        self._waiting: list[BackgroundTraining] = []
 
-    def join(self, who: Training) -> bool:
+    def enter(self, who: BackgroundTraining) -> bool:
         """Stand in line, if not there already, and tell whether it is one's turn; `changed` is held."""
         if who not in self._waiting:
             self._waiting.append(who)
             self.changed.notify_all()
         return self._waiting.index(who) < self.at_once
 
-    def leave(self, who: Training) -> None:
+    def leave(self, who: BackgroundTraining) -> None:
         """Make room for the next."""
         with self.changed:
             if who in self._waiting:
                 self._waiting.remove(who)
                 self.changed.notify_all()
 
-    def place(self, who: Training) -> int:
+    def position(self, who: BackgroundTraining) -> int:
         """Return 1 for the next in line, 2 for the one after; 0 for those whose turn it is, or who do not wait."""
         with self.changed:
             return max(0, self._waiting.index(who) + 1 - self.at_once) if who in self._waiting else 0
 
 
-LINE = Line()
+QUEUE = TrainingQueue()
 
 
 @dataclass(frozen=True)
-class Look:
+class Snapshot:
     """What a network is after an epoch.
 
     Attributes
@@ -92,7 +92,7 @@ class Look:
     confusion: NDArray[np.int64] | None
 
 
-class Training:
+class BackgroundTraining:
     """A training in a thread of its own, begun by `start`.
 
     Attributes
@@ -103,7 +103,7 @@ class Training:
         How many there will be; 0 until that is known.
     records : list of EpochRecord
         Of the epochs done.
-    look : Look or None
+    snapshot : Look or None
         The latest, at most half a second old, and exact whenever the training rests.
     is_over : bool
         All epochs are done, or it diverged.
@@ -119,7 +119,7 @@ class Training:
         *,
         at_end: Callable[[TrainingRun], Path] | None = None,
         after: Callable[[], Any] | None = None,
-        line: Line = LINE,
+        queue: TrainingQueue = QUEUE,
     ) -> None:
         """Take what prepares the run, what is done with it when all its epochs are, and what tidies up after all.
 
@@ -127,11 +127,11 @@ class Training:
         """
         self.stage, self.epochs = "Starting", 0
         self.records: list[EpochRecord] = []
-        self.look: Look | None = None
+        self.snapshot: Snapshot | None = None
         self.is_over = False
         self.model: Path | None = None
         self.error = ""
-        self._make, self._at_end, self._after, self._line = make, at_end, after, line
+        self._make, self._at_end, self._after, self._queue = make, at_end, after, queue
         self._credit: float = math.inf  # epochs it may do before it rests
         self._asked: deque[tuple[Callable[[TrainingRun], Any], Future]] = deque()
         self._is_ending = self._has_ended = False
@@ -139,7 +139,7 @@ class Training:
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, name="training", daemon=True)
 
-    def start(self, epochs: float = math.inf) -> Training:
+    def start(self, epochs: float = math.inf) -> BackgroundTraining:
         """Begin, do this many epochs before resting, and return at once."""
         self._credit = epochs
         _STARTED.add(self)
@@ -158,9 +158,9 @@ class Training:
 
     def watch(self, is_watched: bool) -> None:
         """Say whether anybody watches; while nobody does, it rests between epochs, and does only what was asked."""
-        with self._line.changed:
+        with self._queue.changed:
             self._is_watched = is_watched
-            self._line.changed.notify_all()
+            self._queue.changed.notify_all()
 
     def end(self) -> None:
         """Do what is done at the end, after the epoch it is in (the first one, at least)."""
@@ -175,10 +175,10 @@ class Training:
     def ask(self, job: Callable[[TrainingRun], Any]) -> Future:
         """Have something done with the run between two epochs, when it is this training's turn."""
         future: Future = Future()
-        with self._line.changed:
+        with self._queue.changed:
             if self.is_alive:
                 self._asked.append((job, future))
-                self._line.changed.notify_all()
+                self._queue.changed.notify_all()
             else:
                 future.cancel()
         return future
@@ -189,13 +189,13 @@ class Training:
 
     def wait_for_rest(self, seconds: float | None = None) -> bool:
         """Wait until it rests or has ended, and tell whether it does."""
-        with self._line.changed:
-            return self._line.changed.wait_for(lambda: self.is_resting, seconds)
+        with self._queue.changed:
+            return self._queue.changed.wait_for(lambda: self.is_resting, seconds)
 
     def _set(self, credit: float) -> None:
-        with self._line.changed:
+        with self._queue.changed:
             self._credit = credit
-            self._line.changed.notify_all()
+            self._queue.changed.notify_all()
 
     # What it is
 
@@ -220,9 +220,9 @@ class Training:
         return self._is_ending and self.is_alive
 
     @property
-    def place(self) -> int:
+    def position(self) -> int:
         """Place in the line of those who wait for their turn; 0 where it does not wait."""
-        return self._line.place(self)
+        return self._queue.position(self)
 
     # The thread
 
@@ -245,12 +245,12 @@ class Training:
         finally:
             if self._after:
                 self._after()
-            self._line.leave(self)
-            with self._line.changed:
+            self._queue.leave(self)
+            with self._queue.changed:
                 self.stage, self._has_ended = "", True
                 while self._asked:
                     self._asked.popleft()[1].cancel()
-                self._line.changed.notify_all()
+                self._queue.changed.notify_all()
 
     def _drive(self, run: TrainingRun) -> None:
         run.train_source = _Watched(run.train_source, self._closed)
@@ -262,12 +262,12 @@ class Training:
 
     def _next_task(self, *, preparing: bool = False) -> Callable[[TrainingRun, Iterator[EpochRecord]], None] | None:
         """Wait for something to do, and for one's turn to do it; None: it is to close."""
-        with self._line.changed:
+        with self._queue.changed:
             while not self._closed.is_set():
                 ending = bool(self._at_end) and (self.is_over or (self._is_ending and bool(self.records)))
                 wanted = self._is_watched and (preparing or (self._credit and not self.is_over))
                 if wanted or ending or self._asked:
-                    if self._line.join(self):
+                    if self._queue.enter(self):
                         if preparing or ending or self._asked:
                             return self._finish if ending else self._job
                         self.stage = "Training"
@@ -275,13 +275,13 @@ class Training:
                         return self._epoch
                     self.stage = "Waiting"
                 else:
-                    self._line.leave(self)
+                    self._queue.leave(self)
                     if self._at_end is None and self.records and self._is_stale:
-                        return self._look_at
+                        return self._take_snapshot
                     if self.stage:
                         self.stage = ""
-                        self._line.changed.notify_all()
-                self._line.changed.wait()
+                        self._queue.changed.notify_all()
+                self._queue.changed.wait()
         return None
 
     def _epoch(self, run: TrainingRun, records: Iterator[EpochRecord]) -> None:
@@ -298,8 +298,8 @@ class Training:
         if record:
             self.records.append(record)
         self.is_over = record is None or run.state.is_finished
-        if self._at_end is None and self.records and time.monotonic() - self._looked > _SECONDS_BETWEEN_LOOKS:
-            self._look_at(run, records)
+        if self._at_end is None and self.records and time.monotonic() - self._snapshot_taken > _SECONDS_BETWEEN_LOOKS:
+            self._take_snapshot(run, records)
 
     def _job(self, run: TrainingRun, records: Iterator[EpochRecord]) -> None:
         self.stage = "Working"
@@ -317,14 +317,14 @@ class Training:
         assert self._at_end is not None
         self.model = self._at_end(run)
 
-    _looked = -math.inf
+    _snapshot_taken = -math.inf
     _validation: tuple[NDArray[np.uint8], NDArray[np.int64]] | None = None
 
     @property
     def _is_stale(self) -> bool:
-        return self.look is None or self.look.epoch < len(self.records)
+        return self.snapshot is None or self.snapshot.epoch < len(self.records)
 
-    def _look_at(self, run: TrainingRun, records: Iterator[EpochRecord]) -> None:
+    def _take_snapshot(self, run: TrainingRun, records: Iterator[EpochRecord]) -> None:
         """Look at the weights as they are now, not at the best ones so far: what moves is to be seen."""
         if self._validation is None:
             rows = run.dataset.indices("validation")[:_IMAGES]
@@ -336,11 +336,11 @@ class Training:
         if len(labels):
             confusion = np.zeros((n_classes, n_classes), np.int64)
             np.add.at(confusion, (labels, classifier.probabilities(images).argmax(axis=0)), 1)
-        self.look = Look(state.epoch, classifier.parameters[1].W[:_UNITS].copy(), confusion)
-        self._looked = time.monotonic()
+        self.snapshot = Snapshot(state.epoch, classifier.parameters[1].W[:_UNITS].copy(), confusion)
+        self._snapshot_taken = time.monotonic()
 
 
-_STARTED: weakref.WeakSet[Training] = weakref.WeakSet()
+_STARTED: weakref.WeakSet[BackgroundTraining] = weakref.WeakSet()
 
 _SECONDS_TO_LEAVE = 10
 

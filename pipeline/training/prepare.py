@@ -182,7 +182,7 @@ def begin(
         trial=trial,
     )
     if initial:
-        run.started_from, run.seen_before = initial.model_id, initial.seen
+        run.started_from, run.trained_before = initial.model_id, initial.trained_on
         if training.learning_rate == "auto":
             rate = float(state.training.learning_rate) * _FURTHER
             state.training = replace(state.training, learning_rate=rate)

@@ -73,7 +73,7 @@ def _resumed(
             memory=int(extra["memory"]),
             threads=threads or int(extra["threads"]),
             started_from=str(extra["started_from"]),
-            seen_before=arrays["seen_before"],
+            trained_before=arrays["trained_before"],
             first_layer_before=arrays.get("first_layer_before"),
             pretrain_on=str(extra["pretrain_on"]),
             trial=dict(extra.get("trial", {})),

@@ -28,7 +28,7 @@ from model.batches import BatchSource, split_evenly
 from model.edges.scores import FilterScores
 from model.storage.atomic import replacing
 from model.storage.checkpoint import save_state
-from model.training import EpochRecord, Run, TrainingState, check_sources, start, train
+from model.training import EpochRecord, Trainer, TrainingState, check_sources, start, train
 from pipeline.classifier import ImageClassifier
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
@@ -56,9 +56,9 @@ _SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What came out of a run: the classifier, its scores by split, and the baselines on the split `judged_on`.
+    """What came out of a run: the classifier, its scores by split, and the baselines on the split `evaluated_on`.
 
-    `seen_before` counts images of that split that took part in the training of the model this one started from.
+    `trained_before` counts images of that split that took part in the training of the model this one started from.
     `first_layer` says what the units of layer 1 are; where it was pretrained, `first_layer_change` is how far the
     training with labels moved it: ||W1 - before|| / ||before||.
     """
@@ -66,8 +66,8 @@ class TrainingResult:
     classifier: ImageClassifier
     scores: dict[str, Evaluation]
     baselines: list[Baseline]
-    judged_on: str
-    seen_before: int
+    evaluated_on: str
+    trained_before: int
     first_layer: FilterScores
     first_layer_change: float | None
 
@@ -86,7 +86,7 @@ class TrainingRun:
     memory: int
     threads: int  # of BLAS
     started_from: str = ""
-    seen_before: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    trained_before: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     pretrain_on: str = ""
     trial: dict[str, float] = field(
         default_factory=dict
@@ -162,7 +162,7 @@ class TrainingRun:
             n_classes=state.n_classes,
             parameters=state.parameters,
         )
-        run, times = Run(trial, self.train_source.labels), [time.perf_counter()]
+        run, times = Trainer(trial, self.train_source.labels), [time.perf_counter()]
         with self._blas_threads(threads):
             for batch in self.train_source.batches(run.batch_size, [0]):
                 run.step(batch, 0.0)
@@ -223,7 +223,7 @@ class TrainingRun:
             "threads": self.threads,
             "started_from": self.started_from,
         }
-        arrays: dict[str, np.ndarray] = {"seen_before": self.seen_before}
+        arrays: dict[str, np.ndarray] = {"trained_before": self.trained_before}
         if self.preprocessor.shift is not None:
             arrays["shift"] = self.preprocessor.shift[:, 0]
         if self.first_layer_before is not None:
@@ -238,7 +238,7 @@ class TrainingRun:
         self, scores: dict[str, Evaluation] | None = None, classifier: ImageClassifier | None = None
     ) -> ImageClassifier:
         """Write model.h5 from `classifier`, else from the weights to keep so far, and return the classifier in it."""
-        seen = [_keys(self.dataset, split) for split in ("train", "validation")]
+        trained_on = [_keys(self.dataset, split) for split in ("train", "validation")]
         classifier = replace(
             classifier or self.classifier(),
             provenance={
@@ -257,7 +257,7 @@ class TrainingRun:
                 "versions": {name: version(name) for name in ("facette", "numpy", "pillow", "h5py")},
                 "python": platform.python_version(),
             },
-            seen=np.unique(np.concatenate([*seen, self.seen_before])),
+            trained_on=np.unique(np.concatenate([*trained_on, self.trained_before])),
         )
         classifier.save(self.folder / "model.h5")
         return classifier
@@ -278,14 +278,14 @@ class TrainingRun:
             split: score(probabilities, labels, classifier.classes)
             for split, (probabilities, labels, _) in predictions.items()
         }
-        judged_on = next(split for split in ("test", "validation", "train") if split in scores)
-        seen_before = int(np.isin(_keys(self.dataset, judged_on), self.seen_before).sum())
+        evaluated_on = next(split for split in ("test", "validation", "train") if split in scores)
+        trained_before = int(np.isin(_keys(self.dataset, evaluated_on), self.trained_before).sum())
         result = TrainingResult(
             classifier=self.save_model(scores, classifier),
             scores=scores,
-            baselines=baselines(self.dataset, judged_on),
-            judged_on=judged_on,
-            seen_before=seen_before,
+            baselines=baselines(self.dataset, evaluated_on),
+            evaluated_on=evaluated_on,
+            trained_before=trained_before,
             first_layer=score_first_layer(classifier),
             first_layer_change=self._first_layer_change(),
         )
@@ -293,9 +293,9 @@ class TrainingRun:
         W1, title = classifier.parameters[1].W, f"First layer of {self.folder.name}: one image per unit"
         figure = draw_filters(W1, classifier.geometry.shape, title=title, scores=result.first_layer)
         save_figure(figure, self.folder / "filters.png")
-        mistakes = report.find_mistakes(self.dataset, *predictions[judged_on])
+        mistakes = report.find_mistakes(self.dataset, *predictions[evaluated_on])
         with replacing(self.folder / "report.html") as temporary:
-            temporary.write_text(report.render(self.folder.name, result, mistakes), encoding="utf-8")
+            temporary.write_text(report.render_report(self.folder.name, result, mistakes), encoding="utf-8")
         return result
 
     def _first_layer_change(self) -> float | None:
@@ -306,7 +306,7 @@ class TrainingRun:
 
     def _write_tables(self, result: TrainingResult) -> None:
         metrics = {
-            "judged_on": result.judged_on,
+            "evaluated_on": result.evaluated_on,
             "splits": {split: found.to_json() for split, found in result.scores.items()},
             "baselines": [asdict(baseline) for baseline in result.baselines],
             "first_layer": {

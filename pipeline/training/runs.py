@@ -19,7 +19,7 @@ class RunSummary:
         Its model.h5.
     modified : float
         When the model was written, in seconds since the epoch.
-    judged_on : str
+    evaluated_on : str
         The split of the figures below; empty where nothing was measured (an interrupted run).
     m : int
         Images in that split.
@@ -32,7 +32,7 @@ class RunSummary:
     name: str
     model: Path
     modified: float
-    judged_on: str = ""
+    evaluated_on: str = ""
     m: int = 0
     accuracy: float = 0.0
     low: float = 0.0
@@ -63,13 +63,13 @@ def summarize(model: str | Path) -> RunSummary | None:
     name = model.resolve().parent.name if model.name == "model.h5" else model.stem
     try:
         metrics = json.loads((model.parent / "metrics.json").read_text(encoding="utf-8"))
-        judged_on = metrics["judged_on"]
-        figures = metrics["splits"][judged_on]
+        evaluated_on = metrics["evaluated_on"]
+        figures = metrics["splits"][evaluated_on]
         return RunSummary(
             name,
             model,
             modified,
-            str(judged_on),
+            str(evaluated_on),
             int(figures["m"]),
             float(figures["accuracy"]),
             float(figures["low"]),

@@ -23,16 +23,16 @@ from pipeline.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
-class NaiveComparison:
+class SplitComparison:
     """The test scores of one recipe: on the data set's own split, and on one that tears its groups apart."""
 
-    honest: Evaluation
-    naive: Evaluation
+    grouped: Evaluation
+    random: Evaluation
 
 
-def compare_with_naive_split(
+def compare_with_random_split(
     classifier: ImageClassifier, data: str | Path, *, begin_training: Callable[[], None] = lambda: None
-) -> NaiveComparison:
+) -> SplitComparison:
     """Train the classifier's recipe anew on the naive split of its data set; takes as long as its training did.
 
     Parameters
@@ -62,8 +62,8 @@ def compare_with_naive_split(
             )
         begin_training()
         probabilities, labels, _ = split_probabilities(classifier, dataset, "test")
-        honest = score(probabilities, labels, classifier.classes)
-        dataset.split = dataset.naive_split()
+        grouped = score(probabilities, labels, classifier.classes)
+        dataset.split = dataset.random_split()
         with TemporaryDirectory(prefix="facette-") as folder:
             recipe = Recipe(
                 network=config_from(NetworkConfig, classifier.provenance["network_as_trained"]),
@@ -75,7 +75,7 @@ def compare_with_naive_split(
             for _ in run.epochs():
                 pass
             probabilities, labels, _ = split_probabilities(run.classifier(), dataset, "test")
-        return NaiveComparison(honest, score(probabilities, labels, classifier.classes))
+        return SplitComparison(grouped, score(probabilities, labels, classifier.classes))
 
 
 def _batch_size(classifier: ImageClassifier, dataset: Dataset) -> int:

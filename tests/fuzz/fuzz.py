@@ -39,7 +39,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.cli.describe import describe_model
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
-from pipeline.images.decode import ERROR_CODES, ImageError, decode, measure, open_image
+from pipeline.images.decode import ERROR_CODES, ImageError, declared_size, decode_image, open_image
 from pipeline.images.geometry import Geometry
 from pipeline.ingestion.ingest import ingest
 from pipeline.sources.open import open_source
@@ -407,7 +407,7 @@ def checked(error: Exception) -> str:
 def read_image(path: Path) -> str:
     """Decode an image in every way there is."""
     data, outcomes = path.read_bytes(), set()
-    for read in (partial(decode, geometry=GEOMETRY), measure, partial(open_image, draft=16)):
+    for read in (partial(decode_image, geometry=GEOMETRY), declared_size, partial(open_image, draft=16)):
         try:
             read(data)
             outcomes.add("ok")
@@ -423,7 +423,7 @@ def read_source(path: Path) -> str:
         try:
             data = source.read(sample)
             if isinstance(data, bytes):
-                decode(data, GEOMETRY)
+                decode_image(data, GEOMETRY)
             outcomes["ok"] += 1
         except ImageError as error:
             checked(error)

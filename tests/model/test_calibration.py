@@ -12,13 +12,13 @@ from sklearn.metrics import log_loss
 from model.activations import sigmoid
 from model.calibration import (
     FEWEST_FOR_TEMPERATURE,
-    answers,
     calibrate,
     distances,
     fit_distance,
     fit_temperature,
     fold_temperature,
-    uncertainties,
+    log_other_probability,
+    network_outputs,
 )
 from model.config import NetworkConfig
 from model.network import class_probabilities
@@ -78,8 +78,8 @@ def network():
 def test_folding_divides_the_logits(network):
     parameters, config = network
     X = np.random.default_rng(1).random((4, 50), np.float32)
-    _, before, hidden = answers(X, parameters, config)
-    _, after, hidden_after = answers(X, fold_temperature(parameters, 2.5), config)
+    _, before, hidden = network_outputs(X, parameters, config)
+    _, after, hidden_after = network_outputs(X, fold_temperature(parameters, 2.5), config)
     np.testing.assert_allclose(after, before / 2.5, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(hidden, hidden_after)
     assert parameters is not fold_temperature(parameters, 2.5)
@@ -87,7 +87,7 @@ def test_folding_divides_the_logits(network):
 
 def test_probabilities_are_those_of_the_network(network):
     X = np.random.default_rng(1).random((4, 50), np.float32)
-    np.testing.assert_array_equal(answers(X, *network).probabilities, class_probabilities(X, *network))
+    np.testing.assert_array_equal(network_outputs(X, *network).probabilities, class_probabilities(X, *network))
 
 
 def test_distance_is_mahalanobis_to_the_nearest_mean():
@@ -125,7 +125,7 @@ def test_limit_loses_the_share_that_was_asked_for():
     training = rng.normal(size=(8, 500)), rng.integers(0, 3, 500)
     found = calibrate(1.0, *some(2000, rng), training, 3)
     for rate in (0.01, 0.05, 0.3):
-        assert np.mean(found.doubts(*some(20_000, rng)) > found.limit(rate)) == pytest.approx(rate, rel=0.35)
+        assert np.mean(found.uncertainties(*some(20_000, rng)) > found.threshold(rate)) == pytest.approx(rate, rel=0.35)
 
 
 def test_either_sign_alone_is_enough_to_doubt():
@@ -134,16 +134,16 @@ def test_either_sign_alone_is_enough_to_doubt():
     found = calibrate(1.0, *some(500, rng), training, 3)
     sure, unsure = np.array([[1.0], [0], [0]]), np.array([[0.34], [0.33], [0.33]])
     near, far = np.zeros((8, 1)), np.full((8, 1), 20.0)
-    limit = found.limit(0.05)
-    assert found.doubts(sure, near)[0] < limit
-    assert found.doubts(sure, far)[0] > 1 > limit
-    assert found.doubts(unsure, near)[0] > found.limit(0.1)
-    assert found.doubts(sure, 2 * far)[0] > found.doubts(sure, far)[0]
+    threshold = found.threshold(0.05)
+    assert found.uncertainties(sure, near)[0] < threshold
+    assert found.uncertainties(sure, far)[0] > 1 > threshold
+    assert found.uncertainties(unsure, near)[0] > found.threshold(0.1)
+    assert found.uncertainties(sure, 2 * far)[0] > found.uncertainties(sure, far)[0]
 
 
 def test_uncertainty_tells_certain_answers_apart():
     P = np.array([[1 - 1e-6, 1 - 1e-9, 0.5], [1e-6, 1e-9, 0.5]])
-    np.testing.assert_allclose(np.exp(uncertainties(P)), [1e-6, 1e-9, 0.5], rtol=1e-2)
+    np.testing.assert_allclose(np.exp(log_other_probability(P)), [1e-6, 1e-9, 0.5], rtol=1e-2)
 
 
 def test_nothing_to_learn_from_is_said():

@@ -24,7 +24,7 @@ from model.network import (
     linear_backward,
     linear_forward,
 )
-from model.parameters import DimensionError, Parameters, initialize, shape_ledger
+from model.parameters import DimensionError, Parameters, initialize, layer_shapes
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ def test_a_copy_has_views_of_its_own_vector(duplicate):
     again.running[:] = 8
     assert (again[1].W == 7).all()
     assert (again[1].gamma == 7).all()
-    assert (again.running_of(1).mean == 8).all()
+    assert (again.running_statistics(1).mean == 8).all()
     assert (parameters[1].W == 1).all()
 
 
@@ -210,13 +210,13 @@ def test_layers_are_counted_from_1_to_L():
 
 def test_ledger_has_the_table_of_the_chapter():
     config = NetworkConfig(hidden=(5, 5, 3), activation="tanh", head="sigmoid", batch_norm=False)
-    rows = shape_ledger(Parameters((2, 5, 5, 3, 1)), config)
+    rows = layer_shapes(Parameters((2, 5, 5, 3, 1)), config)
     assert [row.W for row in rows] == [(5, 2), (5, 5), (3, 5), (1, 3)]
     assert [row.b for row in rows] == [(5, 1), (5, 1), (3, 1), (1, 1)]
     assert [row.Z for row in rows] == [row.A for row in rows] == [(5, "m"), (5, "m"), (3, "m"), (1, "m")]
     assert [row.activation for row in rows] == ["tanh", "tanh", "tanh", "sigmoid"]
     assert sum(row.n_parameters for row in rows) == Parameters((2, 5, 5, 3, 1)).flat.size
-    assert shape_ledger(Parameters((2, 1)), config, m=209)[0].A == (1, 209)
+    assert layer_shapes(Parameters((2, 1)), config, m=209)[0].A == (1, 209)
 
 
 # What is refused, and in which words.

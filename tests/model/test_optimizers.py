@@ -9,9 +9,9 @@ import pytest
 from model import compiled, optimizers
 from model.batches import ArrayBatches
 from model.config import NetworkConfig, TrainingConfig
-from model.optimizers import OPTIMIZERS, Stretch
+from model.optimizers import OPTIMIZERS, Block
 from model.parameters import initialize
-from model.training import Run, clip, start
+from model.training import Trainer, clip, start
 
 CONFIG = TrainingConfig(momentum=0.8, beta1=0.85, beta2=0.95, epsilon=1e-3, weight_decay=0.1)
 RATE, STEPS, P = 0.05, 6, 11
@@ -44,12 +44,12 @@ def textbook(name: str, w: list[float], gradients: np.ndarray) -> list[float]:
     return w
 
 
-def ours(name: str, w: np.ndarray, gradients: np.ndarray, stretches: list[Stretch], n_numbers=0) -> np.ndarray:
+def ours(name: str, w: np.ndarray, gradients: np.ndarray, blocks: list[Block], n_numbers=0) -> np.ndarray:
     update = optimizers.update_for(name, w.dtype, n_numbers)
     config = TrainingConfig(**{**vars(CONFIG), "optimizer": name})
     w, moments = w.copy(), np.zeros((OPTIMIZERS[name].n_moments, w.size), w.dtype)
     for t, g in enumerate(gradients, start=1):
-        optimizers.apply(update, w, g.astype(w.dtype), moments, stretches, RATE, t, config)
+        optimizers.apply(update, w, g.astype(w.dtype), moments, blocks, RATE, t, config)
     return w
 
 
@@ -63,32 +63,32 @@ def run():
 def test_steps_are_those_of_the_textbook(name, run):
     w, gradients = run
     expected = textbook(name, w.tolist(), gradients)
-    np.testing.assert_allclose(ours(name, w, gradients, [Stretch(0, P, 1.0, True)]), expected, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(ours(name, w, gradients, [Block(0, P, 1.0, True)]), expected, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_single_precision_follows_double(name, run):
     w, gradients = run
-    stretches = [Stretch(0, P, 1.0, True)]
-    single = ours(name, w.astype(np.float32), gradients, stretches)
+    blocks = [Block(0, P, 1.0, True)]
+    single = ours(name, w.astype(np.float32), gradients, blocks)
     assert single.dtype == np.float32
-    np.testing.assert_allclose(single, ours(name, w, gradients, stretches), rtol=2e-5, atol=2e-6)
+    np.testing.assert_allclose(single, ours(name, w, gradients, blocks), rtol=2e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_stretches_do_not_change_the_step(name, run):
     w, gradients = run
-    pieces = [Stretch(0, 4, 1.0, True), Stretch(4, 5, 1.0, True), Stretch(5, P, 1.0, True)]
-    whole = ours(name, w, gradients, [Stretch(0, P, 1.0, True)])
+    pieces = [Block(0, 4, 1.0, True), Block(4, 5, 1.0, True), Block(5, P, 1.0, True)]
+    whole = ours(name, w, gradients, [Block(0, P, 1.0, True)])
     np.testing.assert_array_equal(ours(name, w, gradients, pieces), whole)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_layers_multiplier_is_a_learning_rate_of_its_own_and_0_freezes(name, run):
     w, gradients = run
-    mixed = ours(name, w, gradients, [Stretch(0, 5, 0.0, True), Stretch(5, P, 1.0, True)])
+    mixed = ours(name, w, gradients, [Block(0, 5, 0.0, True), Block(5, P, 1.0, True)])
     np.testing.assert_array_equal(mixed[:5], w[:5])
-    np.testing.assert_array_equal(mixed[5:], ours(name, w, gradients, [Stretch(0, P, 1.0, True)])[5:])
+    np.testing.assert_array_equal(mixed[5:], ours(name, w, gradients, [Block(0, P, 1.0, True)])[5:])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -99,7 +99,7 @@ def test_compiled_adam_is_the_same_to_the_bit(name, dtype):
     w, gradients = rng.normal(size=10_001).astype(dtype), rng.normal(size=(n_steps, 10_001))
     gradients[:, :100] *= 1e-18
     gradients[1:, 100:200] = 0
-    pieces = [Stretch(0, 6_000, 0.5, True), Stretch(6_000, 10_001, 1.0, False)]
+    pieces = [Block(0, 6_000, 0.5, True), Block(6_000, 10_001, 1.0, False)]
     np.testing.assert_array_equal(ours(name, w, gradients, pieces, 1e12), ours(name, w, gradients, pieces))
 
 
@@ -108,7 +108,7 @@ def trained(epochs=3):
     source = ArrayBatches(rng.random((20, 60), dtype=np.float32), rng.integers(0, 2, 60))
     network, training = NetworkConfig(hidden=(8,)), TrainingConfig(epochs=epochs, batch_size=20)
     state = start(network, training, n_x=20, m=60, n_classes=2)
-    run = Run(state, source.labels)
+    run = Trainer(state, source.labels)
     for _ in range(epochs):
         run.epoch(source, None)
     return run, state.parameters.flat
@@ -138,14 +138,14 @@ def test_without_numba_long_runs_are_numpys(without_numba):
 
 def test_decay_spares_b_and_gamma_and_is_adamws_alone(run):
     w, gradients = run
-    spared = ours("adamw", w, gradients, [Stretch(0, P, 1.0, False)])
-    np.testing.assert_array_equal(spared, ours("adam", w, gradients, [Stretch(0, P, 1.0, True)]))
-    assert not np.allclose(spared, ours("adamw", w, gradients, [Stretch(0, P, 1.0, True)]))
+    spared = ours("adamw", w, gradients, [Block(0, P, 1.0, False)])
+    np.testing.assert_array_equal(spared, ours("adam", w, gradients, [Block(0, P, 1.0, True)]))
+    assert not np.allclose(spared, ours("adamw", w, gradients, [Block(0, P, 1.0, True)]))
 
 
 def test_cutting_covers_everything_once_in_cache_sized_stretches():
-    pieces = [Stretch(0, 200_000, 0.5, True), Stretch(200_000, 200_010, 1.0, False)]
-    cut = optimizers.cut(pieces)
+    pieces = [Block(0, 200_000, 0.5, True), Block(200_000, 200_010, 1.0, False)]
+    cut = optimizers.split_blocks(pieces)
     assert [stretch.start for stretch in cut] == [0, *(stretch.stop for stretch in cut[:-1])]
     assert cut[-1].stop == 200_010
     assert max(stretch.stop - stretch.start for stretch in cut) <= 65_536
@@ -169,14 +169,14 @@ def test_moments_are_as_many_as_the_rule_needs(name):
 
 
 def test_pieces_of_the_flat_vector_know_weights_from_biases():
-    from model.training import Run
+    from model.training import Trainer
 
     config = NetworkConfig(hidden=(3, 2), batch_norm=True)
     training = TrainingConfig(layer_rates=(0.5, 1.0, 2.0))
     state = start(config, training, n_x=4, m=50, n_classes=3)
     parameters = initialize((4, 3, 2, 3), state.network, np.random.default_rng(0))
     marks = parameters.like(np.zeros_like(parameters.flat))
-    for start_at, stop, rate, decays in Run(state, np.arange(50) % 3).stretches:
+    for start_at, stop, rate, decays in Trainer(state, np.arange(50) % 3).blocks:
         marks.flat[start_at:stop] = rate * (1 if decays else -1)
     for l, rate in enumerate((0.5, 1.0, 2.0), start=1):
         W, b, gamma = marks[l]

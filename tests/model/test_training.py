@@ -16,7 +16,7 @@ from model.learning_rate_range import find_learning_rate, suggest
 from model.network import class_probabilities, draw_mask, labels_from
 from model.optimizers import OPTIMIZERS
 from model.parameters import DimensionError, Parameters
-from model.training import Diverged, Run, measure, start, train
+from model.training import Diverged, Trainer, cost_and_accuracy, start, train
 
 NETWORK = NetworkConfig(hidden=(24, 16), batch_norm=True)
 TRAINING = TrainingConfig(epochs=6, batch_size=32, learning_rate=0.003)
@@ -80,7 +80,7 @@ def test_one_record_per_epoch_with_figures_that_can_be_measured_again(digits):
     for epoch, record in enumerate(train(state, source, validation), start=1):
         assert record.epoch == state.epoch == epoch
         assert state.step == epoch * 19  # 600 examples in batches of 32
-        cost, accuracy = measure(state.parameters, state.network, validation)
+        cost, accuracy = cost_and_accuracy(state.parameters, state.network, validation)
         assert record.validation_cost == pytest.approx(cost, rel=1e-6)
         assert record.validation_accuracy == accuracy
         probabilities = class_probabilities(next(validation.batches(300, None)).X, state.parameters, state.network)
@@ -95,7 +95,7 @@ def test_cost_and_accuracy_of_an_epoch_are_means_over_its_examples():
     source = ArrayBatches(X, labels)  # in batches of 8 and 7
     state = begin(source, NO_NORM, n_classes=2, batch_size=8, layer_rates=(0.0, 0.0), dtype="float64")
     record = next(train(state, source))
-    cost, accuracy = measure(state.parameters, state.network, source)
+    cost, accuracy = cost_and_accuracy(state.parameters, state.network, source)
     assert record.cost == pytest.approx(cost, rel=1e-12)
     assert record.accuracy == accuracy
 
@@ -141,7 +141,7 @@ def test_early_stopping_counts_from_the_best_epoch_and_its_weights_are_the_resul
     best = int(np.argmin(costs))
     assert len(costs) == best + 1 + 4 < 60
     assert state.is_finished
-    assert measure(state.result, state.network, validation)[0] == pytest.approx(costs[best])
+    assert cost_and_accuracy(state.result, state.network, validation)[0] == pytest.approx(costs[best])
     assert [r.epoch for r in state.history if r.is_best][-1] == best + 1
 
 
@@ -149,7 +149,9 @@ def test_the_last_weights_are_the_result_where_the_best_are_not_asked_for():
     source, validation = overfitting()
     state = run(source, validation, restore_best=False, **{**HOT, "epochs": 20})
     assert state.result is state.parameters
-    assert measure(state.result, state.network, validation)[0] == pytest.approx(state.history[-1].validation_cost)
+    assert cost_and_accuracy(state.result, state.network, validation)[0] == pytest.approx(
+        state.history[-1].validation_cost
+    )
 
 
 def test_a_run_that_is_broken_off_keeps_its_best_weights():
@@ -160,7 +162,7 @@ def test_a_run_that_is_broken_off_keeps_its_best_weights():
             break
     costs = [r.validation_cost for r in state.history]
     assert min(costs) < costs[-1]
-    assert measure(state.result, state.network, validation)[0] == pytest.approx(min(costs))
+    assert cost_and_accuracy(state.result, state.network, validation)[0] == pytest.approx(min(costs))
 
 
 def test_validation_that_comes_later_still_finds_its_best(digits):
@@ -212,7 +214,7 @@ def test_every_step_silences_other_units(digits, which):
     source, _ = digits
     network = NetworkConfig(hidden=(24, 16), batch_norm=False, **{which: 0.5})
     state = begin(source, network, layer_rates=(0.0, 0.0, 0.0))  # nothing is learnt: only the masks can change the cost
-    loop, batch = Run(state, source.labels), next(source.batches(32, None))
+    loop, batch = Trainer(state, source.labels), next(source.batches(32, None))
     costs = [loop.step(batch, 0.1)[0] for _ in range(5)]
     assert len(set(costs)) == 5
 
@@ -253,7 +255,7 @@ def test_a_class_without_examples_does_not_disturb_the_balance(digits):
     source = ArrayBatches(X[:, labels != 1], labels[labels != 1])
     state = run(source, network=NO_NORM, n_classes=3, epochs=1, class_weight="balanced", batch_size=8)
     assert np.isfinite(state.parameters.flat).all()
-    weights = Run(state, source.labels).class_weights[source.labels]
+    weights = Trainer(state, source.labels).class_weights[source.labels]
     assert weights.mean() == pytest.approx(1)
     assert weights[source.labels == 0].sum() == pytest.approx(weights[source.labels == 2].sum())
 
@@ -275,7 +277,7 @@ def test_the_moving_average_is_that_of_the_weights_after_every_step():
     source = ArrayBatches(X, labels)
     state = begin(source, NO_NORM, n_classes=2, epochs=4, batch_size=10, average=0.8, dtype="float64")
     expected = state.parameters.flat.copy()
-    loop = Run(state, labels)
+    loop = Trainer(state, labels)
     for t, batch in enumerate(itertools.islice(itertools.cycle(source.batches(10, None)), 12), start=1):
         loop.step(batch, 0.05)
         decay = min(0.8, (1 + t) / (10 + t))
@@ -388,7 +390,7 @@ def test_an_epoch_interrupted_half_way_is_undone(digits):
 
 def test_an_epoch_interrupted_at_its_very_end_is_undone(digits, monkeypatch):
     undisturbed, state = run(*digits), begin(digits[0])
-    training = Run(state, digits[0].labels)
+    training = Trainer(state, digits[0].labels)
 
     def interrupted(_):
         raise KeyboardInterrupt
@@ -502,7 +504,7 @@ def test_accuracy_and_class_of_either_head_agree(head):
 def test_dropout_of_the_first_step_is_not_what_the_weights_were_drawn_from():
     X, labels = np.ones((4, 40), np.float32), np.zeros(40, int)
     network = NetworkConfig(hidden=(50,), batch_norm=False, dropout=0.5)
-    run = Run(start(network, TrainingConfig(batch_size=40, seed=3), n_x=4, m=40, n_classes=2), labels)
+    run = Trainer(start(network, TrainingConfig(batch_size=40, seed=3), n_x=4, m=40, n_classes=2), labels)
     run.step(next(ArrayBatches(X, labels).batches(40, None)), 0.0)
     mask = run.workspace.array("mask", 1, (50, 40), np.dtype("float32"))
     drawn = draw_mask(np.random.default_rng(3), 0.5, np.empty((50, 40), np.float32, order="F"))

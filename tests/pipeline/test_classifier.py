@@ -41,7 +41,7 @@ def test_round_trip_keeps_everything(run_path, tmp_path):
     for name in ("classes", "network", "training", "history", "provenance", "geometry"):
         assert getattr(second, name) == getattr(first, name)
     np.testing.assert_array_equal(second.parameters.flat, first.parameters.flat)
-    np.testing.assert_array_equal(second.seen, first.seen)
+    np.testing.assert_array_equal(second.trained_on, first.trained_on)
 
 
 def test_identity_follows_the_weights(run_path):
@@ -86,7 +86,7 @@ def test_classify_says_why_not(run_path, tmp_path):
 def test_remembers_which_files_it_was_trained_on(run_path):
     classifier = ImageClassifier.load(run_path)
     with Dataset.open(run_path / "data.h5") as dataset:
-        seen = [classifier.has_seen(digest.tobytes()) for digest in dataset.sha256]
+        seen = [classifier.was_trained_on(digest.tobytes()) for digest in dataset.sha256]
         in_training = np.isin(np.arange(len(dataset)), dataset.indices("test"), invert=True)
     np.testing.assert_array_equal(seen, in_training)
 

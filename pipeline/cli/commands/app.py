@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     pass
 
 
-def app_flags(parser: Parser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags of `app`."""
     parser.add_argument("model", nargs="?", help="model.h5 to start with (default: the newest in runs/)")
     parser.add_argument("--runs", default="runs", help="folder of runs to choose from (default: runs)")
@@ -18,7 +18,7 @@ def app_flags(parser: Parser) -> None:
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
 
 
-def app(arguments: Arguments) -> int:
+def run(arguments: Arguments) -> int:
     """Serve the app."""
     from pipeline.serve import launch
 

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 from pipeline.cli.commands.train import add_training_flags, prepare_run, run_to_the_end
 
 
-def demo_flags(parser: Parser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags of `demo`."""
     parser.add_argument("demo", nargs="?", default="faces", help="faces or digits (default: faces)")
     parser.add_argument("--data", default="data", help="folder for the demo's images (default: data)")
     add_training_flags(parser)
 
 
-def demo(arguments: Arguments) -> int:
+def run(arguments: Arguments) -> int:
     """Write the demo's images, train on them and classify them."""
-    from pipeline.cli.commands.predict import predict, predict_flags
+    from pipeline.cli.commands import predict
     from pipeline.sources.demo import DEMOS, write_demo
 
     folder = write_demo(arguments.demo, Path(arguments.data) / arguments.demo)
@@ -38,8 +38,8 @@ def demo(arguments: Arguments) -> int:
         return code
     output, model = run.folder / "predictions.csv", run.folder / "model.h5"
     say(f"\n$ facette predict {model} {folder} -o {output}")
-    predict_flags(parser := Parser())
-    code = predict(parser.parse_args([str(model), str(folder), "-o", str(output), "--overwrite"]))
+    predict.add_arguments(parser := Parser())
+    code = predict.run(parser.parse_args([str(model), str(folder), "-o", str(output), "--overwrite"]))
     print(
         f"\nWhat next:\n"
         f"  look at {run.folder / 'report.html'} and {run.folder / 'filters.png'}\n"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pipeline.classifier import ImageClassifier
 
 
-def evaluate_flags(parser: Parser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags of `evaluate`."""
     from pipeline.settings import positive
 
@@ -27,15 +27,15 @@ def evaluate_flags(parser: Parser) -> None:
         help="of the data to use (default: test where the data has splits, else all)",
     )
     parser.add_argument(
-        "--include-seen", action="store_true", help="count images, too, that took part in this model's training"
+        "--include-trained", action="store_true", help="count images, too, that took part in this model's training"
     )
     parser.add_argument(
-        "--naive",
+        "--random-split",
         action="store_true",
         help="train the same recipe on a split blind to copies and groups, to see what it would promise",
     )
     parser.add_argument(
-        "--average-views",
+        "--tta",
         type=positive,
         default=1,
         metavar="N",
@@ -44,23 +44,23 @@ def evaluate_flags(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
-def evaluate(arguments: Arguments) -> int:
+def run(arguments: Arguments) -> int:
     """Measure a classifier on labelled images that took no part in its training."""
     from pipeline.classifier import ImageClassifier
     from pipeline.cli.describe import describe_evaluation
     from pipeline.evaluation import evaluate as evaluating
-    from pipeline.evaluation.abstention import describe
+    from pipeline.evaluation.abstention import describe_abstention
 
     classifier = ImageClassifier.load(arguments.model)
-    if arguments.naive:
-        return _compare_with_naive_split(classifier, arguments)
+    if arguments.random_split:
+        return _compare_with_random_split(classifier, arguments)
     with progress_bar("Reading images", "images") as progress:
         found, notes = evaluating.evaluate(
             classifier,
             arguments.data,
             split=arguments.split,
-            include_seen=arguments.include_seen,
-            views=arguments.average_views,
+            include_trained=arguments.include_trained,
+            tta=arguments.tta,
             jobs=os.cpu_count() or 1,
             progress=progress,
         )
@@ -68,20 +68,20 @@ def evaluate(arguments: Arguments) -> int:
         say(f"Note: {note}")
     print(json.dumps(found.to_json(), indent=2) if arguments.json else describe_evaluation(found))
     if found.abstention and not arguments.json:
-        print(describe(found.abstention))
+        print(describe_abstention(found.abstention))
     return 0
 
 
-def _compare_with_naive_split(classifier: ImageClassifier, arguments: Arguments) -> int:
-    from pipeline.cli.console import percent, table
-    from pipeline.training.split_comparison import compare_with_naive_split
+def _compare_with_random_split(classifier: ImageClassifier, arguments: Arguments) -> int:
+    from pipeline.cli.console import percent, text_table
+    from pipeline.training.split_comparison import compare_with_random_split
 
-    if arguments.split or arguments.include_seen or arguments.average_views > 1:
-        raise InputError("--naive compares test splits; leave out --split, --include-seen and --average-views")
-    found = compare_with_naive_split(
+    if arguments.split or arguments.include_trained or arguments.tta > 1:
+        raise InputError("--random-split compares test splits; leave out --split, --include-trained and --tta")
+    found = compare_with_random_split(
         classifier, arguments.data, begin_training=lambda: say("Training the same recipe on a naive split")
     )
-    rows = {"this split": found.honest, "naive split": found.naive}
+    rows = {"this split": found.grouped, "naive split": found.random}
     if arguments.json:
         print(json.dumps({name.partition(" ")[0]: score.to_json() for name, score in rows.items()}, indent=2))
         return 0
@@ -90,5 +90,5 @@ def _compare_with_naive_split(classifier: ImageClassifier, arguments: Arguments)
         (name, f"{score.m:,}", percent(score.accuracy), f"{percent(score.low)} to {percent(score.high)}")
         for name, score in rows.items()
     ]
-    print(table(lines))
+    print(text_table(lines))
     return 0

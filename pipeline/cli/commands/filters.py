@@ -21,7 +21,7 @@ _ANIMATED, _FRAMES = 48, 18  # units and, at most, steps in an animation
 _HELD_OUT = 500  # images that deeper layers are shown
 
 
-def filters_flags(parser: Parser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags of `filters`."""
     from pipeline.settings import positive
 
@@ -36,7 +36,7 @@ def filters_flags(parser: Parser) -> None:
     parser.add_argument("--data", help="data set with images to show to deeper layers (default: the run's own)")
 
 
-def filters(arguments: Arguments) -> int:
+def run(arguments: Arguments) -> int:
     """Draw the first layer, a deeper one, or all."""
     from pipeline.classifier import ImageClassifier
     from pipeline.explanation.figures import LayerImages, draw_filters, draw_hierarchy, save_figure

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     pass
 
 
-def ingest_flags(parser: Parser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags of `ingest`."""
     from pipeline.data.config import DataConfig
     from pipeline.settings import add_flags, positive
@@ -41,12 +41,12 @@ def ingest_flags(parser: Parser) -> None:
     add_flags(parser, DataConfig, "data")
 
 
-def ingest(arguments: Arguments) -> int:
+def run(arguments: Arguments) -> int:
     """Turn images into a data set file."""
     from pipeline.cli.describe import describe_ingest
     from pipeline.data.config import DataConfig
     from pipeline.ingestion import ingest as ingesting
-    from pipeline.ingestion.resume import folder_of
+    from pipeline.ingestion.resume import parts_folder
     from pipeline.settings import config_from_flags
 
     for one, other in (("workers", "dask"), ("append", "overwrite")):
@@ -66,11 +66,11 @@ def ingest(arguments: Arguments) -> int:
                 progress=progress,
             )
     except KeyboardInterrupt:
-        kept = folder_of(Path(arguments.target)).exists()
+        kept = parts_folder(Path(arguments.target)).exists()
         say("Interrupted; the same command goes on where this one stopped" if kept else "Interrupted; nothing is kept")
         return 130
-    if report.taken_up:
-        say(f"{count(report.taken_up, 'file')} had been read before an interruption, and were not read again")
+    if report.resumed:
+        say(f"{count(report.resumed, 'file')} had been read before an interruption, and were not read again")
     if arguments.rejected:
         ingesting.write_rejected(report, arguments.rejected)
     print(json.dumps(report.to_dict(), indent=2) if arguments.json else describe_ingest(report))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipeline.training.runs import RunSummary
 
 
-def inspect_flags(parser: Parser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags of `inspect`."""
     parser.add_argument(
         "what",
@@ -29,7 +29,7 @@ def inspect_flags(parser: Parser) -> None:
     parser.add_argument("--group-by", default="", metavar="KEY", help="of images: as in `facette ingest`")
 
 
-def inspect(arguments: Arguments) -> int:
+def run(arguments: Arguments) -> int:
     """Describe a model, look through images, or describe the installation."""
     from pipeline.classifier import ImageClassifier, is_model
     from pipeline.cli.describe import describe_installation, describe_model

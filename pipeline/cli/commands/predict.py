@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pipeline.prediction.rows import Tally
 
 
-def predict_flags(parser: Parser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags of `predict`."""
     parser.add_argument("model", help="model.h5 of a run")
     parser.add_argument(
@@ -60,7 +60,7 @@ def predict_flags(parser: Parser) -> None:
     where.add_argument("--dask", metavar="ADDRESS", help="work on a Dask cluster, such as tcp://scheduler:8786")
 
 
-def predict(arguments: Arguments) -> int:
+def run(arguments: Arguments) -> int:
     """Classify files, a row for each."""
     from pipeline.classifier import ImageClassifier
     from pipeline.prediction.formats import format_for
@@ -101,36 +101,38 @@ def one_thread_of_blas() -> Iterator[None]:
 def _settings(arguments: Arguments, classifier: ImageClassifier, format: str) -> Settings:
     from pipeline.prediction.predict import Settings
 
-    doubt_limit = math.inf
+    uncertainty_threshold = math.inf
     if not 0 <= arguments.threshold <= 1:
         raise InputError("--threshold: give a probability from 0 to 1")
     if arguments.reject is not None:
         if not 0 < arguments.reject < 1:
             raise InputError("--reject: give a share between 0 and 1, such as 0.05")
-        doubt_limit = classifier.doubt_limit(arguments.reject)
+        uncertainty_threshold = classifier.uncertainty_threshold(arguments.reject)
         assert classifier.calibration
         m = classifier.calibration.m
         say(
-            f"Abstaining where doubt is above {doubt_limit:.3g}: the threshold rests on {m:,} validation images, "
-            f"of which about {arguments.reject * m:,.0f} would be lost"
+            f"Abstaining if the uncertainty is above {uncertainty_threshold:.3g}: the threshold rests on {m:,} validation "
+            f"images, of which about {arguments.reject * m:,.0f} would be lost"
         )
     only = tuple(sorted(set(arguments.only)))
-    return Settings(min(arguments.topk, len(classifier.classes)), arguments.threshold, doubt_limit, only, format)
+    return Settings(
+        min(arguments.topk, len(classifier.classes)), arguments.threshold, uncertainty_threshold, only, format
+    )
 
 
 def _to_standard_output(arguments: Arguments, classifier: ImageClassifier, inputs: Inputs, settings: Settings) -> int:
     """Write rows as they come."""
-    from pipeline.prediction.formats import FORMATS
+    from pipeline.prediction.formats import OUTPUT_FORMATS
     from pipeline.prediction.job import finisher
-    from pipeline.prediction.predict import batches, classify_all
+    from pipeline.prediction.predict import classify_all, item_batches
     from pipeline.prediction.rows import Tally
 
-    tally = Tally(len(classifier.classes), classifier.have_seen)
+    tally = Tally(len(classifier.classes), classifier.were_trained_on)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
-    header = FORMATS[settings.format].header(settings.topk)
+    header = OUTPUT_FORMATS[settings.format].header(settings.topk)
     finish = finisher(classifier, settings)
-    for done in classify_all(classifier, batches(inputs, classifier), settings, arguments.jobs, finish):
+    for done in classify_all(classifier, item_batches(inputs, classifier), settings, arguments.jobs, finish):
         tally.merge(done.record.counts)
         tally.classified_now += done.record.m
         sys.stdout.write((header + done.lines).decode())
@@ -143,7 +145,7 @@ def _to_file(
     arguments: Arguments, classifier: ImageClassifier, inputs: Inputs, settings: Settings, progress: Callable
 ) -> int:
     """Write rows to a file, which appears complete or not at all, and sort the images where that was asked."""
-    from pipeline.prediction.job import Outcome, predict_to_file, unfinished_move
+    from pipeline.prediction.job import JobResult, predict_to_file, unfinished_move
     from pipeline.prediction.sort import check_target, sort_images
     from pipeline.text import count
 
@@ -154,7 +156,7 @@ def _to_file(
         check_target(target, classifier.classes)
     parts = f"{arguments.output}.parts"
     try:
-        outcome: Outcome | None = None
+        outcome: JobResult | None = None
         if not arguments.overwrite:
             outcome = unfinished_move(classifier, output, arguments.move_to)
         if outcome is None:

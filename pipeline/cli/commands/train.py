@@ -39,7 +39,7 @@ def add_training_flags(parser: Parser) -> None:
     add_flags(parser, AugmentConfig, "augmentation")
 
 
-def train_flags(parser: Parser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Add the flags of `train`."""
     parser.add_argument("source", nargs="?", help="folder with a sub-folder for each class, or a data set (.h5)")
     parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run, such as runs/first")
@@ -51,7 +51,7 @@ def train_flags(parser: Parser) -> None:
     add_training_flags(parser)
 
 
-def train(arguments: Arguments) -> int:
+def run(arguments: Arguments) -> int:
     """Train, resume, or look for a learning rate."""
     if bool(arguments.source) == bool(arguments.resume):
         raise InputError("train needs either a SOURCE of images or --resume RUN")

@@ -12,7 +12,7 @@ import streamlit as st
 from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
 from pipeline.explanation.wording import shape
-from pipeline.pages.playground.session import Bench
+from pipeline.pages.playground.session import PlaygroundSession
 from pipeline.pages.playground.settings import widget
 from pipeline.pages.widgets import markup
 from pipeline.pages.widgets.sidebar import Chosen
@@ -22,7 +22,7 @@ from pipeline.settings import all_settings, read_image_settings
 from pipeline.sources.open import open_source
 from pipeline.sources.source import Source
 
-MAX_IMAGES = 2_000
+MAX_TRAINING_IMAGES = 2_000
 DATA = Path("data")
 DEMOS = {"Faces": "lfw_subset", "Digits": "digits"}
 _USES = {"train": "to train on", "validation": "to validate on", "test": "to test on"}
@@ -32,10 +32,10 @@ _ABOUT = {
 }
 
 
-def draw(bench: Bench, chosen: Chosen) -> dict[str, str]:
+def draw_images(session: PlaygroundSession, chosen: Chosen) -> dict[str, str]:
     """Draw the choice of images, and what was found in them; return the words of how they are read."""
-    ways: dict[str, Callable[[Bench, Chosen, DataConfig], None]] = {
-        **{name: partial(_demo, name) for name in DEMOS},
+    ways: dict[str, Callable[[PlaygroundSession, Chosen, DataConfig], None]] = {
+        **{name: partial(_builtin, name) for name in DEMOS},
         "In a folder here": _found,
         "Upload a zip": partial(_uploaded, "zip"),
         "Upload a folder": partial(_uploaded, "folder"),
@@ -48,29 +48,29 @@ def draw(bench: Bench, chosen: Chosen) -> dict[str, str]:
         place = st.container()
         with st.container(horizontal=True):
             found = all_settings()
-            words = {name: widget(found[name], is_bound=True, width=180) for name in ("size", "color")}
-        data, problems = read_image_settings(words)
+            texts = {name: widget(found[name], is_bound=True, width=180) for name in ("size", "color")}
+        data, problems = read_image_settings(texts)
         with place:
-            ways[way or "Faces"](bench, chosen, data)
-        for sentence in filter(None, (*problems.values(), bench.problem)):
+            ways[way or "Faces"](session, chosen, data)
+        for sentence in filter(None, (*problems.values(), session.problem)):
             st.error(markup.plain(sentence), icon=":material/error:")
-        if bench.image_set:
-            _describe(bench.image_set)
-            if bench.is_set:
+        if session.image_set:
+            _draw_summary(session.image_set)
+            if session.is_set:
                 st.caption("These are a data set already: size and colour stay as they are.")
                 return {}
-    return words
+    return texts
 
 
-def _demo(name: str, bench: Bench, _: Chosen, data: DataConfig) -> None:
+def _builtin(name: str, session: PlaygroundSession, _: Chosen, data: DataConfig) -> None:
     st.caption(_ABOUT[name])
-    bench.lay_out(name, lambda: DEMOS[name], data)
+    session.load_images(name, lambda: DEMOS[name], data)
 
 
-def _found(bench: Bench, chosen: Chosen, data: DataConfig) -> None:
+def _found(session: PlaygroundSession, chosen: Chosen, data: DataConfig) -> None:
     sources = find_sources(DATA, chosen.runs)
     if not sources:
-        bench.clear()
+        session.reset_images()
         st.info(
             f"There are no images in the folders {DATA} and {chosen.runs} yet. Put a folder with one sub-folder for "
             f"each class into {DATA}, and reload this page.",
@@ -82,10 +82,10 @@ def _found(bench: Bench, chosen: Chosen, data: DataConfig) -> None:
         written = Path(source).stat().st_mtime
     except OSError:
         written = 0.0
-    bench.lay_out((source, written), lambda: source, data)
+    session.load_images((source, written), lambda: source, data)
 
 
-def _uploaded(kind: str, bench: Bench, _: Chosen, data: DataConfig) -> None:
+def _uploaded(kind: str, session: PlaygroundSession, _: Chosen, data: DataConfig) -> None:
     """Take a zip archive, or a folder, with a sub-folder for each class."""
     what = "zip archive" if kind == "zip" else "folder"
     files = st.file_uploader(
@@ -94,24 +94,24 @@ def _uploaded(kind: str, bench: Bench, _: Chosen, data: DataConfig) -> None:
         accept_multiple_files=False if kind == "zip" else "directory",
         max_upload_size=MAX_UPLOAD_MEGABYTES,
         key=f"train-{kind}",
-        on_change=bench.clear,
+        on_change=session.reset_images,
         help=f"At most {MAX_UPLOAD_MEGABYTES} MB each. Nothing is kept until you save a model.",
     )
     if not files:
-        _still_here(bench, kind, data, f"Add a {what}. It holds one sub-folder of images for each class.")
+        _still_here(session, kind, data, f"Add a {what}. It holds one sub-folder of images for each class.")
     elif isinstance(files, list):
         given = [(file.name, file) for file in files]
-        if _few_enough(bench, len(given)):
+        if _few_enough(session, len(given)):
             name = files[0].name.partition("/")[0]
             key = (kind, tuple(file.file_id for file in files))
-            bench.lay_out(key, lambda: from_files([(path, file.getvalue()) for path, file in given], name), data)
+            session.load_images(key, lambda: from_files([(path, file.getvalue()) for path, file in given], name), data)
     else:
-        bench.lay_out((kind, files.file_id), lambda: _unpacked(bench, files.name, files.getvalue()), data)
+        session.load_images((kind, files.file_id), lambda: _unpacked(session, files.name, files.getvalue()), data)
 
 
-def _unpacked(bench: Bench, name: str, data: bytes) -> Source:
+def _unpacked(session: PlaygroundSession, name: str, data: bytes) -> Source:
     """Open an uploaded archive, which the sources read from a file; it keeps the name it came with."""
-    path = bench.folder / "upload.zip"
+    path = session.folder / "upload.zip"
     path.write_bytes(data)
     try:
         return replace(open_source(path), location=name)
@@ -119,7 +119,7 @@ def _unpacked(bench: Bench, name: str, data: bytes) -> Source:
         raise InputError(str(error).replace(str(path), name)) from None
 
 
-def _by_class(bench: Bench, _: Chosen, data: DataConfig) -> None:
+def _by_class(session: PlaygroundSession, _: Chosen, data: DataConfig) -> None:
     n_classes = st.number_input("Classes", 2, 10, 2, key="n-classes", persist_state="session", width=160)
     files = []
     for i in range(1, int(n_classes) + 1):
@@ -130,42 +130,44 @@ def _by_class(bench: Bench, _: Chosen, data: DataConfig) -> None:
             accept_multiple_files=True,
             max_upload_size=MAX_UPLOAD_MEGABYTES,
             key=f"train-class-{i}",
-            on_change=bench.clear,
+            on_change=session.reset_images,
         )
         folder = name.strip().replace("/", "-") or f"class {i}"
         files += [(f"{folder}/{k:04d}-{file.name}", file) for k, file in enumerate(given, start=1)]
     if len({path.partition("/")[0] for path, _ in files}) < 2:
-        _still_here(bench, "class", data, "Add images of two classes or more: ten of each are a beginning.")
-    elif _few_enough(bench, len(files)):
+        _still_here(session, "class", data, "Add images of two classes or more: ten of each are a beginning.")
+    elif _few_enough(session, len(files)):
         key = ("class", tuple((path, file.file_id) for path, file in files))
-        bench.lay_out(key, lambda: from_files([(path, file.getvalue()) for path, file in files], "my-images"), data)
+        session.load_images(
+            key, lambda: from_files([(path, file.getvalue()) for path, file in files], "my-images"), data
+        )
 
 
-def _few_enough(bench: Bench, n: int) -> bool:
-    if n > MAX_IMAGES:
-        bench.clear()
+def _few_enough(session: PlaygroundSession, n: int) -> bool:
+    if n > MAX_TRAINING_IMAGES:
+        session.reset_images()
         st.warning(
-            f"{n:,} images are too many for the app, which takes {MAX_IMAGES:,}. For all of them, type  "
+            f"{n:,} images are too many for the app, which takes {MAX_TRAINING_IMAGES:,}. For all of them, type  "
             "`facette train FOLDER`  in a terminal."
         )
-    return n <= MAX_IMAGES
+    return n <= MAX_TRAINING_IMAGES
 
 
-def _still_here(bench: Bench, kind: str, data: DataConfig, words: str) -> None:
+def _still_here(session: PlaygroundSession, kind: str, data: DataConfig, texts: str) -> None:
     """Say what to do; or, back from another page, that the images uploaded before are still there."""
-    if isinstance(bench.key, tuple) and (bench.key[0], bench.data) == (kind, data) and bench.image_set:
-        st.caption(f"Still here from before: {markup.plain(bench.image_set.source)}.")
+    if isinstance(session.key, tuple) and (session.key[0], session.data) == (kind, data) and session.image_set:
+        st.caption(f"Still here from before: {markup.plain(session.image_set.source)}.")
         return
-    bench.clear()
-    st.info(words, icon=":material/add_photo_alternate:")
+    session.reset_images()
+    st.info(texts, icon=":material/add_photo_alternate:")
 
 
-def _describe(image_set: ImageSet) -> None:
+def _draw_summary(image_set: ImageSet) -> None:
     """Say what the images are."""
     report = image_set.report
     names = ", ".join(image_set.classes[:6]) + (" …" if len(image_set.classes) > 6 else "")
     splits = ", ".join(
-        f"{image_set.counts[split]:,} {words}" for split, words in _USES.items() if image_set.counts[split]
+        f"{image_set.counts[split]:,} {texts}" for split, texts in _USES.items() if image_set.counts[split]
     )
     st.markdown(
         f"**{sum(image_set.counts.values()):,} images** of {shape(image_set.geometry)} pixels "

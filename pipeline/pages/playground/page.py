@@ -6,13 +6,13 @@ import streamlit as st
 
 from model.config import ConfigError
 from pipeline.pages.playground import images, settings, training
-from pipeline.pages.playground.session import Bench
+from pipeline.pages.playground.session import PlaygroundSession
 from pipeline.pages.widgets import markup, shapes
 from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
 from pipeline.playground.export import export_command, export_python
 from pipeline.playground.images import ImageSet
 from pipeline.playground.plan import Plan, make_plan
-from pipeline.settings import all_settings, read_settings, sentence_of
+from pipeline.settings import all_settings, explain_error, read_settings
 from pipeline.training.recipe import Recipe
 
 _WATCH_EVERY = 0.7  # seconds
@@ -20,23 +20,23 @@ _WATCH_EVERY = 0.7  # seconds
 
 def render(chosen: Chosen) -> None:
     """Draw the page."""
-    if "bench" not in st.session_state:
-        st.session_state["bench"] = Bench()
-    bench = _watched(st.session_state["bench"])
+    if "playground" not in st.session_state:
+        st.session_state["playground"] = PlaygroundSession()
+    session = _watched(st.session_state["playground"])
     st.title("Playground")
     st.markdown("Train a network here: choose images and settings, start, and watch it learn.")
-    data_settings = images.draw(bench, chosen)
+    data_settings = images.draw_images(session, chosen)
     left, right = st.columns([2, 3], gap="large")
     with left:
-        words, places = settings.draw()
-    words |= data_settings
-    recipe, problems = read_settings(words)
+        texts, places = settings.draw_settings()
+    texts |= data_settings
+    recipe, problems = read_settings(texts)
     plan: Plan | None = None
-    if bench.image_set and not problems:
+    if session.image_set and not problems:
         try:
-            plan = make_plan(recipe, bench.image_set)
+            plan = make_plan(recipe, session.image_set)
         except ConfigError as error:
-            name, sentence = sentence_of(error)
+            name, sentence = explain_error(error)
             problems = {name: sentence}
         except PROBLEMS as error:
             problems = {"": str(error)}
@@ -44,38 +44,41 @@ def render(chosen: Chosen) -> None:
         places.get(name, right).error(markup.plain(sentence), icon=":material/error:")
     with right:
         st.subheader("Training", anchor=False)
-        is_active = bench.is_active
-        draw = st.fragment(training.draw, run_every=_WATCH_EVERY if is_active else None)
-        draw(bench, chosen.runs, recipe if plan else None, is_active)
+        is_active = session.is_active
+        draw = st.fragment(training.draw_training, run_every=_WATCH_EVERY if is_active else None)
+        draw(session, chosen.runs, recipe if plan else None, is_active)
         if named := [all_settings()[name].label for name in problems if name]:
             st.caption(f"To be mended first: {', '.join(named)}.")
-        if plan and bench.image_set:
+        if plan and session.image_set:
             st.subheader("Shapes", anchor=False)
-            shapes.draw(plan.ledger, bench.image_set.geometry)
-            st.caption(settings.resolved(plan, words))
-            _outside(bench, bench.image_set, recipe, words)
+            shapes.draw_shapes(plan.layers, session.image_set.geometry)
+            st.caption(settings.resolved(plan, texts))
+            _outside(session, session.image_set, recipe, texts)
 
 
 @st.cache_resource(
-    scope="session", show_spinner=False, hash_funcs={Bench: id}, on_release=lambda bench: bench.watch(False)
+    scope="session",
+    show_spinner=False,
+    hash_funcs={PlaygroundSession: id},
+    on_release=lambda session: session.watch(False),
 )
-def _watched(bench: Bench) -> Bench:
+def _watched(session: PlaygroundSession) -> PlaygroundSession:
     """Return the bench, and have Streamlit tell it when the visitor's browser has gone."""
-    bench.watch(True)
-    return bench
+    session.watch(True)
+    return session
 
 
-def _outside(bench: Bench, image_set: ImageSet, recipe: Recipe, words: dict[str, str]) -> None:
+def _outside(session: PlaygroundSession, image_set: ImageSet, recipe: Recipe, texts: dict[str, str]) -> None:
     """Draw the command and the program that train the same network."""
     st.subheader("The same without the browser", anchor=False)
     shell, python = st.tabs(["Command", "Python"])
-    shell.code(export_command(image_set.source, words), language="shell", wrap_lines=True)
+    shell.code(export_command(image_set.source, texts), language="shell", wrap_lines=True)
     python.code(
-        export_python(image_set.source, recipe, None if bench.is_set else bench.data),
+        export_python(image_set.source, recipe, None if session.is_set else session.data),
         language="python",
         wrap_lines=True,
     )
     note = "It trains the same network: same images, same seed."
-    if not bench.is_set and image_set.source not in images.DEMOS.values():
+    if not session.is_set and image_set.source not in images.DEMOS.values():
         note = f"{markup.plain(image_set.source)} stands for where your images lie. {note}"
     st.caption(note)

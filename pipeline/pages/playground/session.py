@@ -18,13 +18,13 @@ from pipeline.playground.export import run_name
 from pipeline.playground.images import ImageSet, read_image_set
 from pipeline.playground.session import begin_session, model_bytes
 from pipeline.sources.source import Source
-from pipeline.training.background import Training
+from pipeline.training.background import BackgroundTraining
 from pipeline.training.recipe import Recipe
 
 _PATIENCE = 2.0  # seconds to wait for what takes a tenth, unless another training is at work
 
 
-class Bench:
+class PlaygroundSession:
     """What one visitor has on the table. It goes with the session: so do its folder and its training."""
 
     def __init__(self) -> None:
@@ -37,13 +37,13 @@ class Bench:
         self.begun: tuple[ImageSet, Recipe] | None = None  # what the training was begun with
         self.saving: tuple[Path, Future] | None = None
         self._file: tuple[int, Future] | None = None  # the model after so many epochs
-        self._trainings: list[Training] = []  # one at most
-        self._stopping: Training | None = None
+        self._trainings: list[BackgroundTraining] = []  # one at most
+        self._stopping: BackgroundTraining | None = None
         self._n = 0
         weakref.finalize(self, _clear_away, self._trainings, self._folders)
 
     @property
-    def training(self) -> Training | None:
+    def training(self) -> BackgroundTraining | None:
         """The training, if one was begun."""
         return self._trainings[0] if self._trainings else None
 
@@ -62,7 +62,7 @@ class Bench:
         """Whether a training that was dropped is still at work: what comes before its first epoch is not cut off."""
         return bool(self._stopping and self._stopping.is_alive)
 
-    def lay_out(self, key: Hashable, source: Callable[[], str | Source], data: DataConfig) -> None:
+    def load_images(self, key: Hashable, source: Callable[[], str | Source], data: DataConfig) -> None:
         """Read images, unless the table holds just these."""
         if (key, data) == (self.key, self.data):
             return
@@ -80,7 +80,7 @@ class Bench:
             if other not in used:
                 shutil.rmtree(other, ignore_errors=True)
 
-    def clear(self) -> None:
+    def reset_images(self) -> None:
         """Take the images off the table."""
         self.key, self.image_set, self.problem = None, None, ""
 
@@ -94,7 +94,7 @@ class Bench:
         folder = Path(tempfile.mkdtemp(prefix="facette-"))
         self._folders.append(folder)
         make = partial(begin_session, self.image_set, recipe, folder / run_name(self.image_set.source))
-        training = Training(make, after=partial(shutil.rmtree, folder, ignore_errors=True))
+        training = BackgroundTraining(make, after=partial(shutil.rmtree, folder, ignore_errors=True))
         self._trainings.append(training.start(epochs))
 
     def watch(self, is_watched: bool) -> None:
@@ -120,12 +120,12 @@ class Bench:
         return None if not future.done() or future.cancelled() or future.exception() else future.result()
 
 
-def _close(trainings: list[Training]) -> None:
+def _close(trainings: list[BackgroundTraining]) -> None:
     while trainings:
         trainings.pop().close()
 
 
-def _clear_away(trainings: list[Training], folders: list[Path]) -> None:
+def _clear_away(trainings: list[BackgroundTraining], folders: list[Path]) -> None:
     _close(trainings)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)

@@ -24,17 +24,17 @@ COMMON = (
 )
 
 
-def draw() -> tuple[dict[str, str], dict[str, st.delta_generator.DeltaGenerator]]:
+def draw_settings() -> tuple[dict[str, str], dict[str, st.delta_generator.DeltaGenerator]]:
     """Draw a widget for each setting; return the words, and the place beside each for what is wrong with it."""
     found = all_settings()
-    words: dict[str, str] = {}
+    texts: dict[str, str] = {}
     places: dict[str, st.delta_generator.DeltaGenerator] = {}
 
     def grid(names: list[str]) -> None:
         for pair in (names[i : i + 2] for i in range(0, len(names), 2)):
             with st.container(horizontal=True):
                 for name in pair:
-                    words[name] = widget(found[name], is_bound=name in COMMON)
+                    texts[name] = widget(found[name], is_bound=name in COMMON)
             places.update(dict.fromkeys(pair, st.container()))
 
     st.subheader("Settings", anchor=False)
@@ -43,7 +43,7 @@ def draw() -> tuple[dict[str, str], dict[str, st.delta_generator.DeltaGenerator]
         for section in dict.fromkeys(setting.section for setting in found.values() if setting.section != "images"):
             st.markdown(f"**{section.capitalize()}**")
             grid([name for name, setting in found.items() if setting.section == section and name not in COMMON])
-    return words, places
+    return texts, places
 
 
 def widget(setting: Setting, *, is_bound: bool, width: int | Literal["stretch"] = "stretch") -> str:
@@ -63,10 +63,10 @@ def widget(setting: Setting, *, is_bound: bool, width: int | Literal["stretch"] 
     )
 
 
-def resolved(plan: Plan, words: dict[str, str]) -> str:
+def resolved(plan: Plan, texts: dict[str, str]) -> str:
     """Say what "auto" comes to."""
-    values, found = plan.words(), all_settings()
-    autos = [name for name in COMMON if words[name].strip() in ("", "auto") and values[name] != words[name]]
+    values, found = plan.texts(), all_settings()
+    autos = [name for name in COMMON if texts[name].strip() in ("", "auto") and values[name] != texts[name]]
     if not autos:
         return ""
     said = " · ".join(f"{found[name].label} {values[name]}" for name in autos)

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 from pipeline.images.encode import to_png
 
 FOR, AGAINST = (230, 159, 0), (0, 114, 178)  # orange and blue of Okabe & Ito 2008, "Color universal design"
-SIDE = 240  # pixels of an image on a page
+PAGE_SIDE = 240  # pixels of an image on a page
 _SMALL = 128  # pixels a side
 
 LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 168 40" width="168" height="40">
@@ -137,11 +137,11 @@ def stacks(title: str, rows: Sequence[tuple[str, Sequence[int]]], colors: Sequen
             f"<tr><th scope='row' title='{name}'>{name}</th><td><div class='facette-stack'>{parts}</div></td>"
             f"<td>{total:,}</td></tr>"
         )
-    table = f"<table class='facette-bars facette-counts' aria-label='{html.escape(title)}'>"
-    return f"{table}{''.join(lines)}</table>"
+    html_table = f"<table class='facette-bars facette-counts' aria-label='{html.escape(title)}'>"
+    return f"{html_table}{''.join(lines)}</table>"
 
 
-def table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def html_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return words as an HTML table, the last column for numbers; it scrolls where it is wider than the screen."""
     lines = ["".join(f"<th scope='col'>{html.escape(cell)}</th>" for cell in head)]
     lines += ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
@@ -184,7 +184,7 @@ def photo_url(image: Image.Image) -> str:
     if max(image.size) <= _SMALL:
         return data_url(np.asarray(image))
     image, data = image.copy(), io.BytesIO()
-    image.thumbnail((2 * SIDE, 2 * SIDE))
+    image.thumbnail((2 * PAGE_SIDE, 2 * PAGE_SIDE))
     image.save(data, format="jpeg", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
 
@@ -221,7 +221,7 @@ def icon(side: int = 64) -> Image.Image:
     return image.resize((side, side), Image.Resampling.LANCZOS)
 
 
-def enlarged(image: NDArray[np.uint8], side: int = 2 * SIDE) -> NDArray[np.uint8]:
+def enlarged(image: NDArray[np.uint8], side: int = 2 * PAGE_SIDE) -> NDArray[np.uint8]:
     """Return a small image with every pixel as a square, its longer side about `side` pixels."""
     factor = max(1, round(side / max(image.shape[:2])))
     return image.repeat(factor, axis=0).repeat(factor, axis=1)

@@ -12,13 +12,13 @@ from pipeline.pages.widgets.curves import curves
 from pipeline.pages.widgets.sidebar import Chosen
 from pipeline.playground.demo import train_demo
 from pipeline.sources.demo import DEMOS
-from pipeline.training.background import Training
+from pipeline.training.background import BackgroundTraining
 
 _WATCH_EVERY = 0.5  # seconds
 
 
 @st.cache_resource
-def _current() -> dict[str, Training]:
+def _current() -> dict[str, BackgroundTraining]:
     """Return where the one training of this server is kept: all its visitors share the processor."""
     return {}
 
@@ -90,7 +90,7 @@ def _watch() -> None:
     )
 
 
-def _take_up(training: Training) -> None:
+def _take_up(training: BackgroundTraining) -> None:
     """Choose the model of a training that has ended, or say why there is none, until another is begun."""
     if training.model:
         _current().pop("training", None)

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from model.parameters import LedgerRow
+from model.parameters import LayerShapes
 from pipeline.explanation.wording import shape
 from pipeline.images.geometry import Geometry
 from pipeline.pages.widgets import markup
 
 
-def draw(rows: Sequence[LedgerRow], geometry: Geometry) -> None:
+def draw_shapes(rows: Sequence[LayerShapes], geometry: Geometry) -> None:
     """Draw the shapes of W, b, Z and A of every layer."""
     n_parameters = sum(row.n_parameters for row in rows)
     st.markdown(
@@ -24,7 +24,7 @@ def draw(rows: Sequence[LedgerRow], geometry: Geometry) -> None:
         (str(row.layer), _shape(row.W), _shape(row.b), _shape(row.Z), row.activation, f"{row.n_parameters:,}")
         for row in rows
     ]
-    st.html(markup.table("Shapes of W, b, Z and A of every layer", head, cells))
+    st.html(markup.html_table("Shapes of W, b, Z and A of every layer", head, cells))
 
 
 def _shape(shape: tuple[int, str | int]) -> str:

@@ -31,7 +31,7 @@ class Chosen:
 
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the model")
-def load(path: str, written: float) -> ImageClassifier:
+def load_classifier(path: str, written: float) -> ImageClassifier:
     """Return the model of a file, read once for each time it is `written`."""
     return ImageClassifier.load(path)
 
@@ -60,7 +60,7 @@ def choose(runs: str | Path, given: str | Path | None = None) -> Chosen:
     if problem:
         st.sidebar.warning(problem)
     try:
-        classifier = load(str(run.model), run.modified)
+        classifier = load_classifier(str(run.model), run.modified)
     except PROBLEMS as error:
         return Chosen(runs, run, problem=str(error))
     place.caption(figures(run, classifier))
@@ -86,11 +86,11 @@ def _follow(options: dict[str, RunSummary]) -> None:
 def _compare(runs: list[RunSummary]) -> None:
     """Draw a table of all runs, behind a line that opens it."""
     rows = [
-        (run.name, f"{100 * run.accuracy:.1f}% of {run.m:,} {run.judged_on}" if run.m else "not measured")
+        (run.name, f"{100 * run.accuracy:.1f}% of {run.m:,} {run.evaluated_on}" if run.m else "not measured")
         for run in runs
     ]
     with st.sidebar.expander(f"All {len(runs)} runs"):
-        st.html(markup.table("All runs, in the order of the list", ("run", "images right"), rows))
+        st.html(markup.html_table("All runs, in the order of the list", ("run", "images right"), rows))
 
 
 def figures(run: RunSummary, classifier: ImageClassifier) -> str:
@@ -98,6 +98,6 @@ def figures(run: RunSummary, classifier: ImageClassifier) -> str:
     lines = [f"{len(classifier.classes)} classes · {shape(classifier.geometry)}"]
     if run.m:
         right = round(run.accuracy * run.m)
-        lines.append(f"{right:,} of {run.m:,} {run.judged_on} images right ({100 * run.accuracy:.1f}%)")
+        lines.append(f"{right:,} of {run.m:,} {run.evaluated_on} images right ({100 * run.accuracy:.1f}%)")
         lines += [f"{name.capitalize()}: {100 * accuracy:.1f}%" for name, accuracy in run.baselines]
     return "  \n".join(lines)

@@ -6,7 +6,7 @@ import pytest
 from model.config import NetworkConfig
 from model.edges.scores import energy_area
 from model.edges.stimuli import (
-    layer_answers,
+    layer_activations,
     linear_projection,
     maximise_activation,
     most_exciting_mean,
@@ -58,7 +58,7 @@ def test_a_unit_of_local_units_has_the_area_of_all_of_them(rng):
 
 def test_answers_are_those_of_the_network(network, rng):
     X = np.asfortranarray(rng.normal(size=(10, 7)))
-    answers = layer_answers(X, network, CONFIG)
+    answers = layer_activations(X, network, CONFIG)
     assert [len(A) for A in answers] == [6, 4, 3]
     np.testing.assert_allclose(answers[0], np.tanh(network[1].W @ X + network[1].b))
 

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from pipeline.audit.corrections import REMOVE, corrected_archive, corrected_manifest, folder_of
+from pipeline.audit.corrections import REMOVE, corrected_archive, corrected_manifest, image_folder
 from pipeline.cli.main import main
 from pipeline.data.dataset import Dataset
 from pipeline.ingestion.ingest import ingest
@@ -25,7 +25,7 @@ def correct(path):
         moved, removed = int(dataset.indices("test")[0]), int(dataset.indices("train")[0])
         other = dataset.classes[1 - dataset.labels[moved]]
         corrections = {moved: other, removed: REMOVE}
-        folder = folder_of(dataset)
+        folder = image_folder(dataset)
         text = corrected_manifest(dataset, corrections, folder) if folder else ""
         labels = {str(p): dataset.classes[k] for p, k in zip(dataset.paths, dataset.labels, strict=True)}
         splits = dict(zip(dataset.paths.tolist(), dataset.split.tolist(), strict=True))
@@ -53,7 +53,7 @@ def test_the_archive_holds_the_same_pixels(data, tmp_path):
     shutil.rmtree(tmp_path / "faces")
     assert main(["ingest", str(tmp_path / "corrected.zip"), str(tmp_path / "new.h5")]) == 0
     with Dataset.open(data) as old, Dataset.open(tmp_path / "new.h5") as new:
-        assert folder_of(old) is None
+        assert image_folder(old) is None
         kept = [i for i, path in enumerate(old.paths) if path != removed]
         np.testing.assert_array_equal(new.images[:], old.images[:][kept])
         changed = new.labels != old.labels[kept]

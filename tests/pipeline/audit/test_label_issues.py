@@ -6,7 +6,7 @@ from PIL import Image
 from sklearn.metrics import log_loss
 
 from model.config import NetworkConfig, TrainingConfig
-from pipeline.audit.label_issues import look_alikes, top_losses
+from pipeline.audit.label_issues import duplicate_sets, top_losses
 from pipeline.classifier import ImageClassifier
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
@@ -84,5 +84,5 @@ def test_copies_are_found_and_those_that_contradict_come_first(tmp_path):
         Image.effect_noise((64, 64), 90 + i).save(tmp_path / "c" / f"{i}.png")
     ingest(tmp_path, tmp_path / "data.h5")
     with Dataset.open(tmp_path / "data.h5") as dataset:
-        sets = [{str(dataset.paths[row]) for row in rows} for rows in look_alikes(dataset)]
+        sets = [{str(dataset.paths[row]) for row in rows} for rows in duplicate_sets(dataset)]
     assert sets == [{"a/4.png", "b/brighter.png"}, {"a/2.png", "a/copy.png"}]

@@ -264,7 +264,7 @@ def test_inspect_compares_runs(capsys, run_path, tmp_path):
     for name in ("first", "second"):
         shutil.copytree(run_path, tmp_path / "runs" / name)
     metrics = json.loads((tmp_path / "runs" / "first" / "metrics.json").read_text())
-    metrics["splits"][metrics["judged_on"]]["accuracy"] = 0.25
+    metrics["splits"][metrics["evaluated_on"]]["accuracy"] = 0.25
     (tmp_path / "runs" / "first" / "metrics.json").write_text(json.dumps(metrics))
     (tmp_path / "runs" / "second" / "report.html").unlink()
 

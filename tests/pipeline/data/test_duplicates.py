@@ -122,7 +122,7 @@ def test_near_duplicates_stay_on_one_side(scenes, tmp_path):
                 image.resize((150, 120)).save(tmp_path / "in" / name / f"{i} again.jpg", quality=60)
     report = ingest(tmp_path / "in", tmp_path / "out.h5")
     assert len(report.near_duplicates) >= 0.95 * sum(i % 2 for i in [*range(50), *range(len(scenes) - 50)])
-    assert report.naive_leaks > 10
+    assert report.random_split_leaks > 10
     with Dataset.open(tmp_path / "out.h5") as data:
         split = dict(zip(data.paths, data.split, strict=True))
     assert all(split[one] == split[other] for one, other in report.near_duplicates)

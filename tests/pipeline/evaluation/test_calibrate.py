@@ -21,7 +21,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
-from pipeline.evaluation.abstention import KINDS, coverage_curve
+from pipeline.evaluation.abstention import OOD_KINDS, coverage_curve
 from pipeline.evaluation.calibrate import calibrated
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.scores import score, split_probabilities
@@ -94,8 +94,10 @@ def test_round_trip_keeps_the_calibration(digits, tmp_path):
     first = ImageClassifier.load(digits[1])
     first.save(tmp_path / "copy.h5")
     second = ImageClassifier.load(tmp_path / "copy.h5")
-    images = KINDS["photographs"](first.geometry, np.random.default_rng(0))
-    for one, other in zip(first.judge(images), second.judge(images), strict=True):
+    images = OOD_KINDS["photographs"](first.geometry, np.random.default_rng(0))
+    for one, other in zip(
+        first.classify_with_uncertainty(images), second.classify_with_uncertainty(images), strict=True
+    ):
         np.testing.assert_array_equal(one, other)
     assert second.calibration.temperature == first.calibration.temperature
 
@@ -107,7 +109,7 @@ def test_files_without_calibration_keep_loading_and_say_so_when_asked(digits, tm
     old = ImageClassifier.load(tmp_path / "old.h5")
     assert old.calibration is None
     with pytest.raises(InputError, match="does not know its doubts"):
-        old.doubt_limit(0.1)
+        old.uncertainty_threshold(0.1)
     image = str(next(digits[0].rglob("*.png")))
     assert main(["predict", str(tmp_path / "old.h5"), image]) == 0
     assert main(["predict", str(tmp_path / "old.h5"), image, "--reject", "0.1"]) == 2
@@ -134,9 +136,11 @@ def test_rejecting_refuses_strange_images_and_few_valid_ones(digits, capsys, tmp
     assert 0 < found["abstain"] / found["files"] < 0.12
     model = ImageClassifier.load(run)
     assert f"rests on {model.calibration.m} validation images" in captured.err
-    noise = KINDS["noise"](model.geometry, np.random.default_rng(1))
+    noise = OOD_KINDS["noise"](model.geometry, np.random.default_rng(1))
     np.save(tmp_path / "noise.npy", noise)
-    rows = list(predict(model, Inputs([str(tmp_path / "noise.npy")]), doubt_limit=model.doubt_limit(0.05)))
+    rows = list(
+        predict(model, Inputs([str(tmp_path / "noise.npy")]), uncertainty_threshold=model.uncertainty_threshold(0.05))
+    )
     assert np.mean([row.status == "abstain" for row in rows]) > 0.95
 
 
@@ -165,9 +169,9 @@ def test_photographs_that_the_first_layer_knows_are_not_passed_off_as_strange(di
 
 
 def test_coverage_curve_answers_the_least_doubtful_first():
-    doubt = np.array([0.9, 0.1, 0.5, 0.3] * 5)
-    right = doubt < 0.8
-    curve = dict(coverage_curve(doubt, right))
+    uncertainty = np.array([0.9, 0.1, 0.5, 0.3] * 5)
+    right = uncertainty < 0.8
+    curve = dict(coverage_curve(uncertainty, right))
     assert curve[1.0] == 0.75
     assert curve[0.7] == 1
     assert curve[0.9] == pytest.approx(15 / 18)

@@ -49,13 +49,13 @@ def test_images_of_the_training_are_left_out(classifier, run_path, faces):
     assert from_folder == from_file  # both are the 30 test images
     assert "170 of 200" in notes[0]
     assert not no_notes
-    everything, _ = evaluate(classifier, faces, include_seen=True)
+    everything, _ = evaluate(classifier, faces, include_trained=True)
     assert everything.m == 200
 
 
 def test_folder_with_classes_in_another_order_is_matched_by_name(classifier, faces, tmp_path):
     shutil.copytree(faces / "not-face", tmp_path / "all" / "not-face")
-    only, _ = evaluate(classifier, tmp_path / "all", include_seen=True)
+    only, _ = evaluate(classifier, tmp_path / "all", include_trained=True)
 
     assert only.support == (0, 100)
     assert only.recall[1] > 0.8
@@ -64,7 +64,7 @@ def test_folder_with_classes_in_another_order_is_matched_by_name(classifier, fac
 def test_unknown_class_is_named(classifier, faces, tmp_path):
     shutil.copytree(faces / "face", tmp_path / "all" / "faces")
     with pytest.raises(InputError, match="faces, which the model does not know; it knows face, not-face"):
-        evaluate(classifier, tmp_path / "all", include_seen=True)
+        evaluate(classifier, tmp_path / "all", include_trained=True)
 
 
 def test_nothing_left_is_said(classifier, run_path, tmp_path):

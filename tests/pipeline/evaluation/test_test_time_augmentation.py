@@ -11,15 +11,15 @@ import pytest
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.errors import InputError
-from pipeline.evaluation.test_time_augmentation import averaged_probabilities
+from pipeline.evaluation.test_time_augmentation import tta_probabilities
 
 
 def test_an_answer_depends_on_the_image_alone(run_path, lfw_images):
     classifier, images = ImageClassifier.load(run_path), lfw_images[80:120, ..., None]
-    found = averaged_probabilities(classifier, images, 5)
+    found = tta_probabilities(classifier, images, 5)
 
-    np.testing.assert_array_equal(averaged_probabilities(classifier, images, 1), classifier.probabilities(images))
-    np.testing.assert_allclose(found[:, 7:9], averaged_probabilities(classifier, images[7:9], 5), atol=1e-6)
+    np.testing.assert_array_equal(tta_probabilities(classifier, images, 1), classifier.probabilities(images))
+    np.testing.assert_allclose(found[:, 7:9], tta_probabilities(classifier, images[7:9], 5), atol=1e-6)
     np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-5)
     moved = np.abs(found - classifier.probabilities(images)).max()
     assert 1e-3 < moved < 0.9
@@ -32,11 +32,11 @@ def test_a_model_that_saw_no_variations_is_not_asked(run_path, lfw_images, store
     plain = dict.fromkeys(classifier.provenance["augmentation"], 0.0) | {"augment": "none", "flip": False}
     classifier = dataclasses.replace(classifier, provenance={"augmentation": plain | stored})
     with pytest.raises(InputError, match="trained on images as they are"):
-        averaged_probabilities(classifier, lfw_images[:2, ..., None], 3)
+        tta_probabilities(classifier, lfw_images[:2, ..., None], 3)
 
 
 def test_evaluate_averages(run_path, capsys):
-    assert main(["evaluate", str(run_path), str(run_path / "data.h5"), "--average-views", "4", "--json"]) == 0
+    assert main(["evaluate", str(run_path), str(run_path / "data.h5"), "--tta", "4", "--json"]) == 0
     averaged = json.loads(capsys.readouterr().out)
     assert main(["evaluate", str(run_path), str(run_path / "data.h5"), "--json"]) == 0
     plain = json.loads(capsys.readouterr().out)

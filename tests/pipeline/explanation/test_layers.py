@@ -53,12 +53,12 @@ def test_deeper_layers_show_three_kinds_each_with_its_name(classifier, images):
 
 
 def test_images_made_by_ascent_excite_their_unit_more_than_any_real_one(classifier, images):
-    from model.edges.stimuli import layer_answers
+    from model.edges.stimuli import layer_activations
 
     made = deeper_layer_images(classifier, images, 2, 16)[1].images
     X = classifier.preprocessor.apply(images)
-    A2 = layer_answers(X, classifier.parameters, classifier.network)[1]
-    A2_made = layer_answers(np.asfortranarray(made.T + X.mean()), classifier.parameters, classifier.network)[1]
+    A2 = layer_activations(X, classifier.parameters, classifier.network)[1]
+    A2_made = layer_activations(np.asfortranarray(made.T + X.mean()), classifier.parameters, classifier.network)[1]
     alive = A2.max(axis=1) > 0
 
     assert (np.diag(A2_made)[alive] > A2[alive].max(axis=1)).mean() > 0.8

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.images.decode import ERROR_CODES, ImageError, decode, measure, open_image, read_bytes
+from pipeline.images.decode import ERROR_CODES, ImageError, declared_size, decode_image, open_image, read_bytes
 from pipeline.images.geometry import Geometry
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -78,7 +78,7 @@ def test_exif_orientation_is_undone(scene, orientation, format):
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encode(stored, format, exif=exif, **({"quality": 95} if format == "JPEG" else {}))
-    assert measure(data) == (160, 240)
+    assert declared_size(data) == (160, 240)
     result = pixels(data)
     assert result.shape == (160, 240, 3)
     assert np.abs(result.astype(int) - np.asarray(scene)).mean() < 8
@@ -228,21 +228,21 @@ def test_damage_ends_in_an_image_or_a_code(scene, data):
 def test_every_geometry_has_its_shape(scene, color, fit):
     for height, width in ((32, 32), (20, 40), (1, 1), (300, 200), (160, 240)):
         geometry = Geometry(height, width, color, fit)
-        assert decode(encode(scene), geometry).shape == geometry.shape
+        assert decode_image(encode(scene), geometry).shape == geometry.shape
         for extreme in ((1, 500), (500, 1), (1, 1)):
-            assert decode(encode(Image.new("RGB", extreme, "white")), geometry).shape == geometry.shape
+            assert decode_image(encode(Image.new("RGB", extreme, "white")), geometry).shape == geometry.shape
 
 
 def test_crop_keeps_the_middle_pad_keeps_all_stretch_distorts():
     wide = np.zeros((40, 80), dtype=np.uint8)
     wide[:, 20:60] = 200  # the middle square
     wide = encode(Image.fromarray(wide))
-    assert np.abs(decode(wide, Geometry(20, 20, "gray", "crop")).astype(int) - 200)[1:-1, 1:-1].max() <= 2
-    padded = decode(wide, Geometry(20, 20, "gray", "pad"))[..., 0]
+    assert np.abs(decode_image(wide, Geometry(20, 20, "gray", "crop")).astype(int) - 200)[1:-1, 1:-1].max() <= 2
+    padded = decode_image(wide, Geometry(20, 20, "gray", "pad"))[..., 0]
     assert (padded[:5] == 0).all()
     assert (padded[15:] == 0).all()
     assert padded[10, 10] == 200
-    stretched = decode(wide, Geometry(20, 20, "gray", "stretch"))[..., 0]
+    stretched = decode_image(wide, Geometry(20, 20, "gray", "stretch"))[..., 0]
     assert (stretched[:, 7:13] == 200).all()
     assert (stretched[:, :3] == 0).all()
 
@@ -250,17 +250,17 @@ def test_crop_keeps_the_middle_pad_keeps_all_stretch_distorts():
 def test_shrinking_is_antialiased():
     stripes = np.zeros((256, 256), dtype=np.uint8)
     stripes[:, ::2] = 255
-    small = decode(encode(Image.fromarray(stripes)), Geometry(16, 16, "gray"))
+    small = decode_image(encode(Image.fromarray(stripes)), Geometry(16, 16, "gray"))
     assert np.abs(small.astype(int) - 127)[:, 1:-1].max() <= 3
 
 
 def test_many_threads_decode_the_same(scene):
     geometry = Geometry(32, 32)
     files = [encode(scene.rotate(angle), format) for angle in range(0, 90, 10) for format in ("JPEG", "PNG", "WEBP")]
-    alone = [decode(data, geometry) for data in files]
+    alone = [decode_image(data, geometry) for data in files]
     with ThreadPoolExecutor(8) as pool:
         for _ in range(3):
-            together = list(pool.map(lambda data: decode(data, geometry), files))
+            together = list(pool.map(lambda data: decode_image(data, geometry), files))
             assert all((a == b).all() for a, b in zip(alone, together, strict=True))
 
 
@@ -290,11 +290,11 @@ def test_a_large_jpeg_decoded_at_a_fraction_looks_the_same(photo, kind, fit, siz
     options = dict(KINDS[kind])
     image = photo.crop((0, 0, 637, 423)).convert(options.pop("mode", "RGB"))
     data = encode(image, "JPEG", quality=90, **options)
-    quick, exact = (decode(data, Geometry(*size, "rgb", fit, exact)).astype(int) for exact in (False, True))
+    quick, exact = (decode_image(data, Geometry(*size, "rgb", fit, exact)).astype(int) for exact in (False, True))
     assert open_image(data, draft=Geometry(*size, "rgb", fit, False)).image.width < 637
     assert np.abs(quick - exact).mean() < 1.5
     upright = np.asarray(open_image(data).image.convert("L" if kind == "gray" else "RGB"))
-    assert (decode(data, Geometry(423, 637, exact=False)) == upright.reshape(423, 637, -1)).all()
+    assert (decode_image(data, Geometry(423, 637, exact=False)) == upright.reshape(423, 637, -1)).all()
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
@@ -303,22 +303,22 @@ def test_a_jpeg_lying_on_its_side_is_decoded_at_a_fraction_too(photo, fit):
     scene = photo.crop((0, 0, 637, 423))
     undo = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # 6 means: turn clockwise; so it lies counter-clockwise
     quick = Geometry(48, 64, "rgb", fit, exact=False)
-    expected = decode(encode(scene, "JPEG", quality=95), Geometry(48, 64, "rgb", fit)).astype(int)
+    expected = decode_image(encode(scene, "JPEG", quality=95), Geometry(48, 64, "rgb", fit)).astype(int)
     for orientation, transpose in undo.items():
         lying = scene if transpose is None else scene.transpose(Image.Transpose(transpose))
         exif = Image.Exif()
         exif[0x0112] = orientation
         data = encode(lying, "JPEG", quality=95, exif=exif)
         image = open_image(data, draft=quick)
-        assert image.size == measure(data) == (423, 637)
+        assert image.size == declared_size(data) == (423, 637)
         assert image.image.size == (160, 106) or image.image.size == (319, 212)
-        assert np.abs(decode(data, quick) - expected).mean() < 1.5, orientation
+        assert np.abs(decode_image(data, quick) - expected).mean() < 1.5, orientation
 
 
 def test_the_pixel_limit_counts_what_the_file_declares(photo):
     data = encode(photo, "JPEG")
     with pytest.raises(ImageError, match="at most 200,000") as caught:
-        decode(data, Geometry(16, 16, exact=False), max_pixels=200_000)
+        decode_image(data, Geometry(16, 16, exact=False), max_pixels=200_000)
     assert caught.value.code == "too_large"
 
 
@@ -326,5 +326,5 @@ def test_a_jpeg_cut_short_is_truncated_at_any_fraction(photo):
     data = encode(photo, "JPEG")
     for exact in (False, True):
         with pytest.raises(ImageError) as caught:
-            decode(data[: len(data) // 2], Geometry(16, 16, exact=exact))
+            decode_image(data[: len(data) // 2], Geometry(16, 16, exact=exact))
         assert caught.value.code == "truncated"

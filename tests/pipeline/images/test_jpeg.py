@@ -39,7 +39,7 @@ def test_an_ordinary_file_gives_the_same_pixels(scene, kind):
     data = encode(scene.convert(mode), **options)
     assert jpeg.read_header(data) == (mode, 223, 151)
     with Image.open(io.BytesIO(data)) as expected:
-        assert (np.asarray(jpeg.decode(data, mode, (223, 151))) == np.asarray(expected)).all()
+        assert (np.asarray(jpeg.decode_jpeg(data, mode, (223, 151))) == np.asarray(expected)).all()
 
 
 @pytest.mark.parametrize("eighths", [1, 2, 4])
@@ -47,12 +47,12 @@ def test_fractions_that_pillow_knows_are_the_same(scene, eighths):
     data = encode(scene)
     with Image.open(io.BytesIO(data)) as expected:
         expected.draft(None, (223 * eighths // 8, 151 * eighths // 8))
-        assert (np.asarray(jpeg.decode(data, "RGB", (223, 151), eighths)) == np.asarray(expected)).all()
+        assert (np.asarray(jpeg.decode_jpeg(data, "RGB", (223, 151), eighths)) == np.asarray(expected)).all()
 
 
 def test_three_eighths_look_like_the_whole_shrunk(scene):
     data = encode(scene, quality=95)
-    small = jpeg.decode(data, "RGB", (223, 151), 3)
+    small = jpeg.decode_jpeg(data, "RGB", (223, 151), 3)
     assert small.size == (84, 57)
     whole = scene.resize((40, 27), Image.Resampling.BICUBIC)
     again = small.resize((40, 27), Image.Resampling.BICUBIC, box=(0, 0, 223 * 3 / 8, 151 * 3 / 8))
@@ -79,7 +79,7 @@ def test_whatever_may_turn_an_image_or_follow_it_is_left_to_pillow(scene):
 
 @pytest.mark.parametrize("wrong", [(100, 151), (223, 100), (223, 200)])
 def test_a_wrong_size_is_refused(scene, wrong):
-    assert jpeg.decode(encode(scene), "RGB", wrong) is None
+    assert jpeg.decode_jpeg(encode(scene), "RGB", wrong) is None
 
 
 @given(data=st.data())
@@ -93,7 +93,7 @@ def test_damage_is_seen_as_pillow_sees_it(scene, data):
     header = jpeg.read_header(content)
     if header is None or header[1] * header[2] > 1_000_000:
         return
-    image = jpeg.decode(content, header[0], header[1:])
+    image = jpeg.decode_jpeg(content, header[0], header[1:])
     if image is not None:
         with Image.open(io.BytesIO(content)) as expected:
             assert (np.asarray(image) == np.asarray(expected)).all()

@@ -123,7 +123,7 @@ def test_copies_stay_on_one_side_and_conflicts_are_named(face_folder, tmp_path):
     report = ingest(face_folder, tmp_path / "out.h5")
     assert report.duplicates == 42
     assert report.conflicts == (("face: face/050.png", "other: other/face.png"),)
-    assert report.naive_leaks > 0
+    assert report.random_split_leaks > 0
     with Dataset.open(tmp_path / "out.h5") as data:
         split = dict(zip(data.paths, data.split, strict=True))
     for i in range(40):
@@ -447,14 +447,14 @@ def test_the_naive_split_shows_what_grouping_prevents(face_folder, tmp_path):
         shutil.copy(face_folder / "face" / f"{i:03d}.png", face_folder / "face" / f"copy {i}.png")
     report = ingest(face_folder, tmp_path / "out.h5", DataConfig(validation=0.2, test=0.2))
     with Dataset.open(tmp_path / "out.h5") as data:
-        naive = data.naive_split()
+        naive = data.random_split()
         assert np.bincount(naive).tolist() == [156, 52, 52]
 
         def shared(split):
             trained = set(data.group[split == 0]) - {-1}
             return sum(group in trained for group in data.group[(split == 1) | (split == 2)])
 
-        assert shared(naive) == report.naive_leaks > 10
+        assert shared(naive) == report.random_split_leaks > 10
         assert shared(data.split) == 0
 
 

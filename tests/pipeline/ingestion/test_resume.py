@@ -72,7 +72,7 @@ def test_an_interrupted_ingestion_goes_on_and_ends_equal(many, tmp_path, keep_at
             ingest(many, tmp_path / "to" / "a.h5", DataConfig(size="16"), jobs=jobs, progress=stop_at(n))
     assert not (tmp_path / "to" / "a.h5").exists()
     report = ingest(many, tmp_path / "to" / "a.h5", DataConfig(size="16"), jobs=jobs)
-    assert report.taken_up >= 512
+    assert report.resumed >= 512
     assert (report.fingerprint, report.rejected, report.notes) == (whole.fingerprint, whole.rejected, whole.notes)
     assert content(tmp_path / "to" / "a.h5") == content(tmp_path / "whole.h5")
     assert [path.name for path in (tmp_path / "to").iterdir()] == ["a.h5"]
@@ -90,13 +90,13 @@ def test_what_has_changed_or_is_damaged_is_read_again(many, tmp_path, keep_at_on
     report = ingest(many, tmp_path / "a.h5", DataConfig(size="16"))
     ingest(many, tmp_path / "whole.h5", DataConfig(size="16"))
     assert content(tmp_path / "a.h5") == content(tmp_path / "whole.h5")
-    assert 0 < report.taken_up < 1004
+    assert 0 < report.resumed < 1004
 
 
 def test_other_settings_begin_anew(many, tmp_path, keep_at_once):
     with pytest.raises(KeyboardInterrupt):
         ingest(many, tmp_path / "a.h5", DataConfig(size="16"), progress=stop_at(900))
-    assert ingest(many, tmp_path / "a.h5", DataConfig(size="12")).taken_up == 0
+    assert ingest(many, tmp_path / "a.h5", DataConfig(size="12")).resumed == 0
     assert not (tmp_path / ".a.h5.parts").exists()
 
 
@@ -109,7 +109,7 @@ def test_appending_can_be_interrupted_too(many, tmp_path, keep_at_once):
     ingest(many, tmp_path / "a.h5", append=True)
     with pytest.raises(KeyboardInterrupt):
         ingest(many, tmp_path / "b.h5", append=True, progress=stop_at(900))
-    assert ingest(many, tmp_path / "b.h5", append=True).taken_up
+    assert ingest(many, tmp_path / "b.h5", append=True).resumed
     assert content(tmp_path / "a.h5") == content(tmp_path / "b.h5")
 
 

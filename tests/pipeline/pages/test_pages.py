@@ -150,7 +150,7 @@ def test_samples_were_not_trained_on_and_their_truth_is_told(trained):
     assert not at.exception
     found = results(at)
     assert {result.row.true_label for result in found} == {"face", "not-face"}
-    assert not any(result.known for result in found)
+    assert not any(result.was_trained_on for result in found)
     table = at.dataframe[0].value
     assert list(table["true class"]) == [result.row.true_label for result in found]
 
@@ -269,7 +269,7 @@ def test_a_part_of_an_image_can_be_classified(trained, photo):
 def test_more_images_than_the_app_takes(trained, face, monkeypatch):
     from pipeline.pages import classify
 
-    monkeypatch.setattr(classify, "MAX_IMAGES", 2)
+    monkeypatch.setattr(classify, "MAX_UPLOADS", 2)
     at = page("classify", trained / "runs", **{"from": "Upload"})
     upload(at, *((f"{i}.png", face) for i in range(3)))
     assert "3 images are too many" in at.warning[0].value

@@ -16,10 +16,10 @@ from streamlit.testing.v1 import AppTest
 
 from pipeline.classifier import ImageClassifier
 from pipeline.data.config import DataConfig
-from pipeline.pages.playground.session import Bench, _clear_away
+from pipeline.pages.playground.session import PlaygroundSession, _clear_away
 from pipeline.playground.session import model_bytes
 from pipeline.settings import all_settings, read_settings
-from pipeline.training.background import LINE, Training
+from pipeline.training.background import QUEUE, BackgroundTraining
 from pipeline.training.runs import list_runs
 
 QUICK = {"hidden": "8", "epochs": "2", "augment": "none"}
@@ -46,7 +46,7 @@ def at(tmp_path, monkeypatch):
 
     yield draw
     for test in tests:
-        _clear_away(test.session_state["bench"]._trainings, test.session_state["bench"]._folders)
+        _clear_away(test.session_state["playground"]._trainings, test.session_state["playground"]._folders)
 
 
 def checked(at):
@@ -60,7 +60,7 @@ def press(at, key):
 
 def trained(at):
     """Wait until the training rests, and draw the page again."""
-    training = at.session_state["bench"].training
+    training = at.session_state["playground"].training
     assert training.wait_for_rest(60)
     return checked(at.run())
 
@@ -92,7 +92,7 @@ def archive(**classes):
     return data.getvalue()
 
 
-def ledger(at):
+def layers(at):
     (table,) = (element.value for element in at.html if "Shapes of W" in element.value)
     head, *rows = (re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", line) for line in table.split("<tr>")[1:])
     return {row[0]: dict(zip(head, row, strict=True)) for row in rows}
@@ -100,7 +100,7 @@ def ledger(at):
 
 def test_a_link_holds_images_and_settings(at):
     test = at(images="Digits", hidden="20,10", activation="tanh")
-    table = ledger(test)
+    table = layers(test)
     assert [table[l]["W"] for l in "123"] == ["(20, 64)", "(10, 20)", "(10, 10)"]
     assert table["1"]["activation"] == "tanh"
     assert not test.error
@@ -111,12 +111,12 @@ def test_the_shapes_follow_the_settings(at):
     assert "For these images, auto is: Hidden layers 256,128" in words(test)
     test.text_input(key="hidden").set_value("30").run()
     checked(test)
-    assert [(row["W"], row["b"], row["Z and A"]) for row in ledger(test).values()] == [
+    assert [(row["W"], row["b"], row["Z and A"]) for row in layers(test).values()] == [
         ("(30, 625)", "(30, 1)", "(30, m)"),
         ("(1, 30)", "(1, 1)", "(1, m)"),
     ]
     test.text_input(key="hidden").set_value("none").run()
-    assert [row["W"] for row in ledger(checked(test)).values()] == ["(1, 625)"]
+    assert [row["W"] for row in layers(checked(test)).values()] == ["(1, 625)"]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_train_and_save_a_model_like_that_of_the_command_line(at, tmp_path):
     test = at(images="Faces", **QUICK)
     press(test, "go")
     test = trained(test)
-    training = test.session_state["bench"].training
+    training = test.session_state["playground"].training
     assert [record.epoch for record in training.records] == [1, 2]
     assert "Confusion matrix" in words(test)
     assert words(test).count("weights of unit") == 8
@@ -203,7 +203,7 @@ def test_a_model_saved_half_way_can_be_resumed_in_a_terminal(at, tmp_path):
     test = trained(test)
     press(test, "step")  # and goes on here, too
     test = trained(test)
-    assert len(test.session_state["bench"].training.records) == 2
+    assert len(test.session_state["playground"].training.records) == 2
     line = [sys.executable, "-m", "pipeline.cli", "train", "--resume", "runs/digits"]
     subprocess.run(line, check=True, capture_output=True, cwd=tmp_path)
     model = ImageClassifier.load(tmp_path / "runs" / "digits" / "model.h5")
@@ -213,7 +213,7 @@ def test_a_model_saved_half_way_can_be_resumed_in_a_terminal(at, tmp_path):
 def test_the_download_is_a_model(at, tmp_path):
     test = at(images="Digits", **QUICK)
     press(test, "go")
-    training = trained(test).session_state["bench"].training
+    training = trained(test).session_state["playground"].training
     (tmp_path / "downloaded.h5").write_bytes(training.ask(model_bytes).result(60))
     model = ImageClassifier.load(tmp_path / "downloaded.h5")
     assert model.classes == tuple("0123456789")
@@ -243,13 +243,13 @@ def test_step_continue_and_reset(at):
     test = trained(test)
     press(test, "go")
     test = trained(test)
-    training = test.session_state["bench"].training
+    training = test.session_state["playground"].training
     assert len(training.records) == 4
     assert test.button(key="go").disabled  # a press too late to continue does not begin anew
     press(test, "reset")
     training.wait(60)
     assert not training.is_alive
-    assert test.session_state["bench"].training is None
+    assert test.session_state["playground"].training is None
     assert "Nothing is trained yet" in words(test)
 
 
@@ -274,7 +274,7 @@ def test_a_training_that_diverges_is_one_message(at):
 
 def test_images_that_go_away_are_one_message(at):
     test = at(images="Digits", **QUICK)
-    shutil.rmtree(test.session_state["bench"].folder)
+    shutil.rmtree(test.session_state["playground"].folder)
     press(test, "go")
     test = trained(test)
     assert "data.h5" in test.error[0].value
@@ -345,10 +345,10 @@ def test_a_folder_with_a_bad_file(at):
 def test_size_and_colour_of_the_images(at):
     test = at(images="Faces", size="10", **QUICK)
     assert "10×10 gray" in words(test)
-    assert ledger(test)["1"]["W"].endswith(", 100)")
+    assert layers(test)["1"]["W"].endswith(", 100)")
     test.selectbox(key="color").set_value("rgb").run()
     checked(test)
-    assert ledger(test)["1"]["W"].endswith(", 300)")
+    assert layers(test)["1"]["W"].endswith(", 300)")
     command, program = (code.value for code in test.code)
     assert "--size 10 --color rgb" in command
     assert "data=DataConfig(size='10', color='rgb')" in program
@@ -365,13 +365,13 @@ def test_images_class_by_class(at):
     checked(test.run())
     assert "cat, class 2" in words(test)
     press(test, "go")
-    assert trained(test).session_state["bench"].training.records
+    assert trained(test).session_state["playground"].training.records
 
 
 def test_more_images_than_the_app_takes(at, monkeypatch):
     from pipeline.pages.playground import images
 
-    monkeypatch.setattr(images, "MAX_IMAGES", 3)
+    monkeypatch.setattr(images, "MAX_TRAINING_IMAGES", 3)
     test = at(images="Upload a folder")
     test.file_uploader[0].set_value([(f"m/{i % 2}/{i}.png", image(i, 0), "image/png") for i in range(4)]).run()
     checked(test)
@@ -380,32 +380,34 @@ def test_more_images_than_the_app_takes(at, monkeypatch):
 
 def test_two_visitors_wait_for_one_another_and_see_only_their_own(at):
     first, second = at(images="Faces", **QUICK), at(images="Digits", **QUICK)
-    with LINE.changed:
-        LINE.join(holder := Training(lambda: None))
-    benches = [test.session_state["bench"] for test in (first, second)]
-    for place, (test, bench) in enumerate(zip((first, second), benches, strict=True), start=1):
+    with QUEUE.changed:
+        QUEUE.enter(holder := BackgroundTraining(lambda: None))
+    benches = [test.session_state["playground"] for test in (first, second)]
+    for place, (test, session) in enumerate(zip((first, second), benches, strict=True), start=1):
         press(test, "go")
-        with LINE.changed:
-            assert LINE.changed.wait_for(lambda bench=bench, place=place: LINE.place(bench.training) == place, 60)
+        with QUEUE.changed:
+            assert QUEUE.changed.wait_for(
+                lambda session=session, place=place: QUEUE.position(session.training) == place, 60
+            )
         checked(test.run())
     assert status(first) == "Waiting: 1 training is before yours"
     assert status(second) == "Waiting: 2 trainings are before yours"
-    LINE.leave(holder)
-    for bench in benches:
-        assert bench.training.wait_for_rest(60)
-    assert benches[0].training.look.W.shape[1] == 625
-    assert benches[1].training.look.W.shape[1] == 64
+    QUEUE.leave(holder)
+    for session in benches:
+        assert session.training.wait_for_rest(60)
+    assert benches[0].training.snapshot.W.shape[1] == 625
+    assert benches[1].training.snapshot.W.shape[1] == 64
 
 
 def test_nothing_is_left_when_a_visitor_goes(tmp_path):
-    bench = Bench()
-    folder = bench.folder
-    bench.lay_out("digits", lambda: "digits", DataConfig())
+    session = PlaygroundSession()
+    folder = session.folder
+    session.load_images("digits", lambda: "digits", DataConfig())
     recipe, _ = read_settings({"hidden": "8", "epochs": "100000"})
-    bench.begin(recipe, float("inf"))
-    training, folders = bench.training, bench._folders
+    session.begin(recipe, float("inf"))
+    training, folders = session.training, session._folders
     assert list(folder.rglob("data.h5"))
-    del bench
+    del session
     gc.collect()
     training.wait(60)
     assert not training.is_alive

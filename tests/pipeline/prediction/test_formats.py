@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.files.cells import read_label, safe_label
-from pipeline.prediction.formats import FORMATS
+from pipeline.prediction.formats import OUTPUT_FORMATS
 from pipeline.prediction.inputs import Inputs
 from pipeline.prediction.lines import csv_header, csv_lines, json_lines
 from pipeline.prediction.rows import Row, Rows, columns
@@ -84,7 +84,7 @@ def test_no_label_is_a_formula_and_all_are_read_back(label, tmp_path):
     if "\t" not in label:
         (item,) = Inputs([str(tmp_path / "out.csv")])
         assert item.true_label == label
-    assert json.loads(FORMATS["jsonl"].lines(rows, 1))["label"] == label
+    assert json.loads(OUTPUT_FORMATS["jsonl"].lines(rows, 1))["label"] == label
 
 
 @pytest.mark.parametrize("label", ["-1", "+1", "-0.5", "cat", "./here", "a-1"])

@@ -21,7 +21,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.data.dataset import Dataset
 from pipeline.ingestion.ingest import ingest
-from pipeline.prediction.chunks import LEAST, cut
+from pipeline.prediction.chunks import LEAST, split_into_chunks
 from pipeline.prediction.inputs import Item
 from pipeline.prediction.job import MOST
 
@@ -198,7 +198,7 @@ def test_files_that_come_and_go_leave_what_lies_between_them_done(capsys, monkey
 
 def test_a_file_more_or_less_changes_the_chunks_around_it_alone():
     def keys(names):
-        return [chunk.key for chunk in cut(Item(path, name) for name in names)]
+        return [chunk.key for chunk in split_into_chunks(Item(path, name) for name in names)]
 
     path, names = Path("zip"), [f"{i}.jpg" for i in range(20_000)]
     before = keys(names)
@@ -221,7 +221,7 @@ def test_a_data_set_in_many_batches_has_the_rows_of_its_images(capsys, monkeypat
         ]
     monkeypatch.setattr("pipeline.prediction.predict.IMAGES_IN_BATCH", (64, 64))
     monkeypatch.setattr("pipeline.classifier._AT_A_TIME", (50, 50))
-    monkeypatch.setattr("pipeline.prediction.chunks.CHUNK_OF_RUN", 150)
+    monkeypatch.setattr("pipeline.prediction.chunks.CHUNK_OF_SLICE", 150)
     for name, jobs in (("one.csv", 1), ("three.csv", 3)):
         assert predict(capsys, run_path, "data.h5", "-o", name, "--jobs", jobs)[0] == 0
     assert Path("one.csv").read_bytes() == Path("three.csv").read_bytes()

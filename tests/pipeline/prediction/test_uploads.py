@@ -45,7 +45,7 @@ def test_rows_are_those_of_predict(model, photo, tmp_path):
         assert (result.shown is None) == (row.status == "error")
     assert results[0].size == (photo.height, photo.width)
     assert max(results[0].shown.size) <= SHOWN_SIDE
-    assert results[0].seen.shape == classifier.geometry.shape
+    assert results[0].network_image.shape == classifier.geometry.shape
 
 
 def test_too_many_pixels_are_refused(model, photo):

@@ -338,7 +338,7 @@ def test_groupings_that_cannot_work(face_folder, manifest, tmp_path):
     rows = [(f"{name}/{i:03d}.png", name, f"p{i // 9}") for name in ("face", "other") for i in range(90)]
     report = ingest(manifest(rows, ("path", "label", "person")), tmp_path / "out.h5", DataConfig(group_by="person"))
     assert report.groups == 10
-    assert report.naive_leaks > 20
+    assert report.random_split_leaks > 20
 
 
 def test_what_is_no_source(tmp_path):

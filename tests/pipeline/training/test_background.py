@@ -7,7 +7,7 @@ from model.config import NetworkConfig, TrainingConfig
 from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError
 from pipeline.playground.demo import train_demo
-from pipeline.training.background import Line, Training
+from pipeline.training.background import BackgroundTraining, TrainingQueue
 from pipeline.training.prepare import prepare
 from pipeline.training.runs import list_runs, summarize
 
@@ -20,10 +20,10 @@ def demo(tmp_path, epochs, name="faces"):
     return train_demo(name, tmp_path / "runs", tmp_path / "data", network=SMALL, training=training)
 
 
-def free(tmp_path, training=ENDLESS, line=None):
+def free(tmp_path, training=ENDLESS, queue=None):
     """A training on digits that stays after its last epoch."""
     make = partial(prepare, "digits", tmp_path / "run", network=SMALL, training=training)
-    return Training(make, line=line or Line())
+    return BackgroundTraining(make, queue=queue or TrainingQueue())
 
 
 def settle(training):
@@ -38,7 +38,7 @@ def test_a_training_ends_with_a_run_like_any_other(tmp_path):
     assert training.epochs == 3
     (run,) = list_runs(tmp_path / "runs")
     assert run.model == training.model
-    assert run.judged_on == "test"
+    assert run.evaluated_on == "test"
     assert run.m == 30
     accuracy = ImageClassifier.load(run.model).provenance["accuracy"]["test"]
     assert run.accuracy == pytest.approx(accuracy)
@@ -75,8 +75,8 @@ def test_what_goes_wrong_is_said_and_leaves_no_run(name, tmp_path):
 
 
 def test_a_training_that_nobody_watches_rests_and_lets_another_train(tmp_path):
-    line = Line()
-    alone, other = free(tmp_path / "alone", line=line), free(tmp_path / "other", line=line)
+    line = TrainingQueue()
+    alone, other = free(tmp_path / "alone", queue=line), free(tmp_path / "other", queue=line)
     alone.start(5)
     alone.watch(False)
     other.start(1)
@@ -128,7 +128,7 @@ def test_pausing_changes_nothing_in_what_is_learned(tmp_path):
 def test_the_look_at_rest_is_that_of_the_last_epoch(tmp_path):
     training = free(tmp_path).start(3)
     settle(training)
-    look = training.look
+    look = training.snapshot
     assert look.epoch == 3
     assert look.W.shape == (8, 64)
     right = look.confusion.trace() / look.confusion.sum()
@@ -138,8 +138,8 @@ def test_the_look_at_rest_is_that_of_the_last_epoch(tmp_path):
 
 
 def test_others_wait_in_line(tmp_path):
-    line, entered, leave = Line(), threading.Event(), threading.Event()
-    first = free(tmp_path / "1", line=line).start(1)
+    line, entered, leave = TrainingQueue(), threading.Event(), threading.Event()
+    first = free(tmp_path / "1", queue=line).start(1)
     settle(first)
 
     def hold(run):
@@ -148,13 +148,13 @@ def test_others_wait_in_line(tmp_path):
 
     first.ask(hold)
     assert entered.wait(60)
-    second, third = (free(tmp_path / name, line=line) for name in "23")
+    second, third = (free(tmp_path / name, queue=line) for name in "23")
     for training in (second, third):
         with line.changed:
-            line.join(training)
-    assert [training.place for training in (first, second, third)] == [0, 1, 2]
+            line.enter(training)
+    assert [training.position for training in (first, second, third)] == [0, 1, 2]
     line.leave(second)
-    assert third.place == 1
+    assert third.position == 1
     leave.set()
     third.start(1)
     settle(third)
@@ -167,7 +167,9 @@ def test_others_wait_in_line(tmp_path):
 def test_a_training_that_diverges_says_so_and_keeps_its_last_good_weights(tmp_path):
     config = TrainingConfig(epochs=50, pretrain="none", optimizer="sgd", learning_rate=1e30, schedule="constant")
     network = NetworkConfig(hidden=(8,), batch_norm=False)
-    training = Training(partial(prepare, "digits", tmp_path / "run", network=network, training=config), line=Line())
+    training = BackgroundTraining(
+        partial(prepare, "digits", tmp_path / "run", network=network, training=config), queue=TrainingQueue()
+    )
     settle(training.start())
     assert training.is_over
     assert "diverged" in training.error

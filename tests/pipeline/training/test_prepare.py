@@ -38,7 +38,7 @@ def train_in(folder, source, **options):
 def test_beats_majority_and_chance_on_held_out_faces(faces, tmp_path):
     result = train_in(tmp_path / "run", faces)
 
-    assert result.judged_on == "test"
+    assert result.evaluated_on == "test"
     assert result.scores["test"].accuracy > 0.85
     majority = next(b for b in result.baselines if b.name == "majority class")
     assert majority.accuracy == pytest.approx(0.5, abs=0.1)
@@ -251,7 +251,7 @@ def test_edges_can_be_learned_from_a_folder_of_photographs(faces, photo, tmp_pat
 def test_without_test_images_says_what_it_was_judged_on(faces, small, tmp_path):
     result = train_in(tmp_path / "run", faces, data=DataConfig(test=0.0), **small)
 
-    assert result.judged_on == "validation"
+    assert result.evaluated_on == "validation"
     assert "flatters" in (tmp_path / "run" / "report.html").read_text()
 
 
@@ -330,8 +330,8 @@ def test_training_further_starts_where_the_model_ended_and_remembers_its_images(
         assert max(steps) < 0.2 * max(record.learning_rate for record in before.history)
         result = run.finish()
 
-    assert result.seen_before > 0  # another split: some of its test images were trained on
-    assert set(before.seen) <= set(result.classifier.seen)
+    assert result.trained_before > 0  # another split: some of its test images were trained on
+    assert set(before.trained_on) <= set(result.classifier.trained_on)
     assert result.classifier.provenance["started_from"] == before.model_id
     assert "flatters" in (tmp_path / "run" / "report.html").read_text()
 

@@ -12,7 +12,7 @@ from pipeline.cli.main import main
 from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
 from pipeline.training.prepare import prepare
-from pipeline.training.split_comparison import compare_with_naive_split
+from pipeline.training.split_comparison import compare_with_random_split
 
 
 @pytest.fixture(scope="module")
@@ -44,30 +44,30 @@ def people_run(tmp_path_factory, lfw_images):
 
 def test_careless_split_promises_what_the_honest_one_does_not_show(people_run):
     begun: list[bool] = []
-    found = compare_with_naive_split(
+    found = compare_with_random_split(
         ImageClassifier.load(people_run), people_run / "data.h5", begin_training=lambda: begun.append(True)
     )
 
     assert begun
-    assert found.naive.accuracy > 0.9
-    assert found.honest.accuracy < found.naive.accuracy - 0.2
+    assert found.random.accuracy > 0.9
+    assert found.grouped.accuracy < found.random.accuracy - 0.2
 
 
 def test_nothing_belongs_together(run_path, people_run):
     with pytest.raises(InputError, match="no images belong together"):
-        compare_with_naive_split(ImageClassifier.load(run_path), run_path / "data.h5")
+        compare_with_random_split(ImageClassifier.load(run_path), run_path / "data.h5")
     with pytest.raises(InputError, match="is not the data set that this model was trained on"):
-        compare_with_naive_split(ImageClassifier.load(run_path), people_run / "data.h5")
+        compare_with_random_split(ImageClassifier.load(run_path), people_run / "data.h5")
 
 
 def test_a_training_that_cannot_be_compared_is_not_announced(run_path, capsys):
-    assert main(["evaluate", str(run_path), str(run_path / "data.h5"), "--naive"]) == 2
+    assert main(["evaluate", str(run_path), str(run_path / "data.h5"), "--random-split"]) == 2
     err = capsys.readouterr().err
     assert "no images belong together" in err
     assert "Training" not in err
 
 
 def test_flags_that_mean_nothing_to_it_are_refused(run_path, capsys):
-    words = ["evaluate", str(run_path), str(run_path / "data.h5"), "--naive", "--average-views", "4"]
+    words = ["evaluate", str(run_path), str(run_path / "data.h5"), "--random-split", "--tta", "4"]
     assert main(words) == 2
-    assert "leave out --split, --include-seen and --average-views" in capsys.readouterr().err
+    assert "leave out --split, --include-trained and --tta" in capsys.readouterr().err
