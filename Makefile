@@ -36,6 +36,7 @@ lint: $(TEST_VENV)/installed
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
+	$(RUN)/lint-imports --no-cache
 
 format: $(TEST_VENV)/installed  ## put the code in order
 	$(RUN)/ruff check --fix .
