@@ -95,11 +95,11 @@ def test_elastic_bends_but_keeps_the_image(lfw_images):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_interpolation_agrees_with_scipy(photo, channels):
+def test_interpolation_agrees_with_scipy(photo_image, channels):
     from scipy.ndimage import map_coordinates
 
     rng = np.random.default_rng(3)
-    images = np.asarray(photo.resize((22, 17)))[None, ..., :channels].repeat(3, axis=0)
+    images = np.asarray(photo_image.resize((22, 17)))[None, ..., :channels].repeat(3, axis=0)
     places = rng.uniform(-2, 23, (2, 3, 17 * 22)).astype(np.float32)
     found = np.empty_like(images)
     _look_up(images, *(places * 256), found)
@@ -111,8 +111,8 @@ def test_interpolation_agrees_with_scipy(photo, channels):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_colour_images_change_as_gray_ones_do(recipe, photo):
-    rgb = np.asarray(photo.resize((32, 24)))[None].repeat(8, axis=0)
+def test_colour_images_change_as_gray_ones_do(recipe, photo_image):
+    rgb = np.asarray(photo_image.resize((32, 24)))[None].repeat(8, axis=0)
     gray_as_rgb = np.repeat(rgb[..., :1], 3, axis=3)
     found = changed(gray_as_rgb, augment=recipe)
 

@@ -37,8 +37,8 @@ def code_of(data, **options):
 
 
 @pytest.fixture(scope="module")
-def scene(photo):
-    return photo.crop((100, 60, 340, 220))  # 240 x 160
+def scene(photo_image):
+    return photo_image.crop((100, 60, 340, 220))  # 240 x 160
 
 
 @pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "PPM", "WEBP"])
@@ -286,9 +286,9 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 @pytest.mark.parametrize("size", [(64, 64), (16, 16), (20, 90)])
-def test_a_large_jpeg_decoded_at_a_fraction_looks_the_same(photo, kind, fit, size):
+def test_a_large_jpeg_decoded_at_a_fraction_looks_the_same(photo_image, kind, fit, size):
     options = dict(KINDS[kind])
-    image = photo.crop((0, 0, 637, 423)).convert(options.pop("mode", "RGB"))
+    image = photo_image.crop((0, 0, 637, 423)).convert(options.pop("mode", "RGB"))
     data = encode(image, "JPEG", quality=90, **options)
     quick, exact = (decode_image(data, Geometry(*size, "rgb", fit, exact)).astype(int) for exact in (False, True))
     assert open_image(data, draft=Geometry(*size, "rgb", fit, False)).image.width < 637
@@ -298,9 +298,9 @@ def test_a_large_jpeg_decoded_at_a_fraction_looks_the_same(photo, kind, fit, siz
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
-def test_a_jpeg_lying_on_its_side_is_decoded_at_a_fraction_too(photo, fit):
+def test_a_jpeg_lying_on_its_side_is_decoded_at_a_fraction_too(photo_image, fit):
     """Any of the eight ways a camera was held gives the same upright image, to the rounding of its corner."""
-    scene = photo.crop((0, 0, 637, 423))
+    scene = photo_image.crop((0, 0, 637, 423))
     undo = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # 6 means: turn clockwise; so it lies counter-clockwise
     quick = Geometry(48, 64, "rgb", fit, exact=False)
     expected = decode_image(encode(scene, "JPEG", quality=95), Geometry(48, 64, "rgb", fit)).astype(int)
@@ -315,15 +315,15 @@ def test_a_jpeg_lying_on_its_side_is_decoded_at_a_fraction_too(photo, fit):
         assert np.abs(decode_image(data, quick) - expected).mean() < 1.5, orientation
 
 
-def test_the_pixel_limit_counts_what_the_file_declares(photo):
-    data = encode(photo, "JPEG")
+def test_the_pixel_limit_counts_what_the_file_declares(photo_image):
+    data = encode(photo_image, "JPEG")
     with pytest.raises(ImageError, match="at most 200,000") as caught:
         decode_image(data, Geometry(16, 16, exact=False), max_pixels=200_000)
     assert caught.value.code == "too_large"
 
 
-def test_a_jpeg_cut_short_is_truncated_at_any_fraction(photo):
-    data = encode(photo, "JPEG")
+def test_a_jpeg_cut_short_is_truncated_at_any_fraction(photo_image):
+    data = encode(photo_image, "JPEG")
     for exact in (False, True):
         with pytest.raises(ImageError) as caught:
             decode_image(data[: len(data) // 2], Geometry(16, 16, exact=exact))

@@ -12,8 +12,8 @@ from pipeline.images import jpeg
 
 
 @pytest.fixture(scope="module")
-def scene(photo):
-    return photo.crop((100, 60, 323, 211))  # 223 x 151
+def scene(photo_image):
+    return photo_image.crop((100, 60, 323, 211))  # 223 x 151
 
 
 def encode(image, **options):
