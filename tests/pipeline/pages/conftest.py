@@ -28,6 +28,14 @@ FLAGS = [
 SECONDS = 60
 
 
+@pytest.fixture(autouse=True)
+def _main_module():
+    """Put back the main module, which Streamlit's AppTest replaces and worker processes of later tests would run."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
+
+
 @pytest.fixture(scope="session")
 def serve():
     """Return a context manager that starts the app in a folder and gives its address once it answers."""

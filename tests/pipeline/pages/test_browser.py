@@ -121,7 +121,7 @@ def test_deeper_layers(url, page):
     page.goto(url)
     page.get_by_role("link", name="Deeper layers").click()
     page.get_by_role("heading", name="Product of the weights").wait_for()
-    assert page.get_by_alt_text("Preferred stimulus of").count() == 1
+    assert page.get_by_alt_text("Preferred stimulus of").count() == 16
 
 
 def test_look_at_a_unit_of_the_first_layer(url, page):
