@@ -64,6 +64,7 @@ def test_photographs_give_edges(photograph_pieces, rng):
 
 
 @pytest.mark.parametrize("method", PRETRAINERS)
+@pytest.mark.slow
 def test_every_method_finds_more_edges_than_noise_holds(method, photograph_pieces, rng):
     filters, _ = learn_filters(photograph_pieces, 40, method=method, rng=rng)
     assert score_filters(filters, SHAPE).edge.mean() >= 0.3  # of pieces as they are, one in twelve

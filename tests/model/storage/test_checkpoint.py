@@ -201,6 +201,7 @@ def test_a_file_whose_parts_are_missing_or_do_not_fit(saved, change, message):
     assert path.name in str(error.value)
 
 
+@pytest.mark.slow
 def test_any_damage_is_noticed_or_harmless(saved, tmp_path):
     """Cut off, bits flipped, stretches overwritten: never a wrong weight, never another error than the one."""
     state, path = saved

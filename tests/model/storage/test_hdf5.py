@@ -175,6 +175,7 @@ def test_what_is_not_even_needed_is_refused_too(originals, tmp_path, kind, put):
 
 
 @pytest.mark.parametrize("kind", READERS)
+@pytest.mark.slow
 def test_too_many_objects(originals, tmp_path, kind):
     path = tmp_path / "strange.h5"
     shutil.copy(originals / f"{kind}.h5", path)

@@ -47,6 +47,7 @@ def digits(tmp_path_factory):
     return root / "run", names[wrong]
 
 
+@pytest.mark.slow
 def test_a_wrong_label_comes_first(digits):
     run, wrong = digits
     classifier = ImageClassifier.load(run)
@@ -64,10 +65,10 @@ def test_a_wrong_label_comes_first(digits):
         assert top_losses(classifier, dataset, ("test",), limit=3) == found[:3]
 
 
-def test_a_data_set_of_another_shape_is_refused(digits, tmp_path):
+def test_a_data_set_of_another_shape_is_refused(run_path, tmp_path):
     ingest("digits", tmp_path / "large.h5", DataConfig(size="16"))
     with Dataset.open(tmp_path / "large.h5") as dataset, pytest.raises(InputError, match="another size"):
-        top_losses(ImageClassifier.load(digits[0]), dataset)
+        top_losses(ImageClassifier.load(run_path), dataset)
 
 
 def test_copies_are_found_and_those_that_contradict_come_first(tmp_path):

@@ -119,6 +119,7 @@ def test_an_existing_data_set_is_replaced_only_on_demand(capsys, faces, tmp_path
     assert run(capsys, "ingest", faces, "a.h5", "--append", "--overwrite")[0] == 2
 
 
+@pytest.mark.slow
 def test_training_with_rejected_files_exits_as_ingestion_does(capsys, faces, tmp_path):
     make_classes(cats=20, dogs=20)(tmp_path / "photos", faces)
     (tmp_path / "photos" / "cats" / "bad.jpg").write_text("no image")
@@ -127,6 +128,7 @@ def test_training_with_rejected_files_exits_as_ingestion_does(capsys, faces, tmp
     assert "Rejected: cats/bad.jpg" in err
 
 
+@pytest.mark.slow
 def test_find_learning_rate_draws_and_suggests(capsys, faces):
     code, out, _ = run(capsys, "train", faces, "--find-learning-rate", "--name", "lr 1", "--hidden", "32", *PLAIN)
     assert code == 0
@@ -374,6 +376,7 @@ def test_ctrl_c_keeps_what_was_trained_and_resumes_to_the_same_end(capsys, faces
     np.testing.assert_array_equal(cut.parameters.flat, whole.parameters.flat)
 
 
+@pytest.mark.slow
 def test_demo_does_it_all(capsys, tmp_path):
     code, out, err = run(capsys, "demo", *QUICK)
 

@@ -55,6 +55,7 @@ def test_copies_are_found_and_only_they(scenes, copy):
     assert found <= expected
 
 
+@pytest.mark.slow
 def test_copies_are_found_among_many(scenes):
     m = len(scenes)
     own = np.stack([look_at(image).thumbnail for image in [*scenes, *map(COPIES["smaller"], scenes)]])
@@ -76,6 +77,7 @@ def test_many_images_of_one_scene_are_grouped_with_few_comparisons(scenes):
     assert (star_groups(m, pairs) >= 0).mean() > 0.99
 
 
+@pytest.mark.slow
 def test_different_digits_are_not_near_duplicates():
     """Digits resemble each other more than any photographs do; even so no group is large, and none mixes classes."""
     from sklearn.datasets import load_digits

@@ -133,6 +133,7 @@ def test_growth_leads_from_noise_to_the_layer_of_the_model(pretrained):
     assert np.median(cosines) > 0.9
 
 
+@pytest.mark.slow
 def test_growth_of_other_photographs_is_not_shown_as_the_models(pretrained):
     classifier = ImageClassifier.load(pretrained)
     other = replace(classifier, training=replace(classifier.training, seed=4))

@@ -79,6 +79,7 @@ def test_an_interrupted_ingestion_goes_on_and_ends_equal(many, tmp_path, keep_at
     assert [path.name for path in (tmp_path / "to").iterdir()] == ["a.h5"]
 
 
+@pytest.mark.slow
 def test_what_has_changed_or_is_damaged_is_read_again(many, tmp_path, keep_at_once):
     with pytest.raises(KeyboardInterrupt):
         ingest(many, tmp_path / "a.h5", DataConfig(size="16"), progress=stop_at(900))

@@ -322,6 +322,7 @@ def test_no_image_yet_tells_what_to_do(trained):
     assert "face, not-face" in at.info[0].value
 
 
+@pytest.mark.slow
 def test_without_the_data_set_there_are_no_samples_but_all_else(runs, face_png):
     (runs / "faces" / "data.h5").unlink()
     at = page("classify", runs)
