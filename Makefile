@@ -52,4 +52,4 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-header --no-ann
 	--no-emit-index-url --no-emit-find-links --quiet
 
 clean:
-	rm -rf $(VENV) $(TEST_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(TEST_VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -175,6 +175,7 @@ def crowd(photos):
     return Path("crowd")
 
 
+@pytest.mark.slow
 def test_files_that_come_and_go_leave_what_lies_between_them_done(capsys, monkeypatch, run_path, crowd):
     words = [run_path, crowd, "-o", "out.csv"]
     (crowd / "gone.png").symlink_to("nowhere.png")

@@ -55,6 +55,7 @@ def test_ending_early_keeps_what_was_trained(tmp_path):
     assert ImageClassifier.load(training.model).classes == ("face", "not-face")
 
 
+@pytest.mark.slow
 def test_a_second_training_leaves_the_first_alone(tmp_path):
     models = []
     for _ in range(2):
@@ -74,6 +75,7 @@ def test_what_goes_wrong_is_said_and_leaves_no_run(name, tmp_path):
     assert list_runs(tmp_path / "runs") == []
 
 
+@pytest.mark.slow
 def test_a_training_that_nobody_watches_rests_and_lets_another_train(tmp_path):
     line = TrainingQueue()
     alone, other = free(tmp_path / "alone", queue=line), free(tmp_path / "other", queue=line)
@@ -109,6 +111,7 @@ def test_one_epoch_at_a_time_pause_and_close(tmp_path):
     assert training.error == ""
 
 
+@pytest.mark.slow
 def test_pausing_changes_nothing_in_what_is_learned(tmp_path):
     config = TrainingConfig(epochs=3, pretrain="none")
     training = free(tmp_path, config).start(1)

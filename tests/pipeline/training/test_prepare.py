@@ -35,6 +35,7 @@ def train_in(folder, source, **options):
         return run.finish()
 
 
+@pytest.mark.slow
 def test_beats_majority_and_chance_on_held_out_faces(faces, tmp_path):
     result = train_in(tmp_path / "run", faces)
 
