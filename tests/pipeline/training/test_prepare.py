@@ -119,6 +119,7 @@ def test_trains_on_a_data_set_file_in_place(run_path, small, tmp_path):
     np.testing.assert_array_equal(result.classifier.parameters.flat, ImageClassifier.load(run_path).parameters.flat)
 
 
+@pytest.mark.slow
 def test_reading_from_the_file_is_as_good_as_from_memory(faces, small, tmp_path):
     """200 images of 625 bytes are one chunk, so the window is shuffled as a whole: as random as in memory."""
     from_file = train_in(tmp_path / "run", faces, memory=1000, **small)
@@ -345,6 +346,7 @@ def test_training_further_on_other_classes_is_refused(faces, run_path, tmp_path)
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_overwriting_replaces_a_run_and_keeps_it_when_the_new_one_cannot_begin(faces, small, run_path, tmp_path):
     shutil.copytree(run_path, tmp_path / "run")
     (tmp_path / "run" / "mine.txt").write_text("precious")
