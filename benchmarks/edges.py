@@ -39,7 +39,13 @@ from model.edges.first_layer import (
     pretrain_first_layer,
 )
 from model.edges.scores import FilterScores, energy_area, score_filters
-from model.edges.stimuli import layer_activations, maximise_activation, most_exciting_mean, receptive_fields, unit_auc
+from model.edges.stimuli import (
+    layer_activations,
+    maximally_activating_mean,
+    maximise_activation,
+    receptive_fields,
+    unit_auc,
+)
 from model.folding import fold_batch_norm
 from model.network import class_probabilities, labels_from
 from model.parameters import Parameters
@@ -329,11 +335,11 @@ def figures() -> None:
     save_figure(draw_filters(W1, data.shape, title=title, scores=outcome.scores), images / "edges.png")
     pairs = outcome.scores.order[outcome.scores.partner[outcome.scores.order] < 0]  # one of each on/off pair
     shown = pairs[np.linspace(0, len(pairs) - 1, n).astype(int)]
-    panels = [LayerImages("Layer 1", f"{n} of {len(W1)} units: rows of W1. {outcome.scores.sentence()}", W1[shown])]
+    panels = [LayerImages("Layer 1", f"{n} of {len(W1)} units: rows of W1. {outcome.scores.summary()}", W1[shown])]
     answers = layer_activations(X, parameters, network)
     for l in (2, 3):
         fields = receptive_fields(l, X, parameters, network)
-        means = most_exciting_mean(X, answers[l - 1], fields, n_images=8)[:n]
+        means = maximally_activating_mean(X, answers[l - 1], fields, n_images=8)[:n]
         made = maximise_activation(l, parameters, network, np.random.default_rng(0))[:n]
         some = f"the first {n} of {len(fields)} units"
         how = "mean of the 8 held-out images each answers to most, times its receptive field"

@@ -86,5 +86,5 @@ def test_softmax_does_not_change_when_all_logits_shift():
 
 
 def test_sigmoid_refuses_more_than_two_classes():
-    with pytest.raises(ValueError, match="two classes apart, not 3; use the softmax head"):
+    with pytest.raises(ValueError, match="separates two classes, not 3; use the softmax head"):
         HEADS["sigmoid"].n_outputs(3)

@@ -9,8 +9,8 @@ from threadpoolctl import threadpool_limits
 
 from model.edges.first_layer import (
     PRETRAINERS,
-    _Rica,
-    _SparseFiltering,
+    ReconstructionICA,
+    SparseFiltering,
     crop_shape_for,
     first_layer_weights,
     fit_filters,
@@ -129,7 +129,9 @@ def rica_cost(W, Z):
     return (np.sqrt(answers**2 + 1e-2).sum() + 0.1 * ((W.T @ answers - Z) ** 2).sum()) / Z.shape[1]
 
 
-@pytest.mark.parametrize(("objective", "formula"), [(_SparseFiltering, sparse_filtering_cost), (_Rica, rica_cost)])
+@pytest.mark.parametrize(
+    ("objective", "formula"), [(SparseFiltering, sparse_filtering_cost), (ReconstructionICA, rica_cost)]
+)
 def test_cost_is_the_formula_and_gradient_its_slope(objective, formula, rng):
     Z, _ = whiten(rng.normal(size=(6, 2500)).astype(np.float32), 5)  # more than one piece of the cache
     W = rng.normal(size=(4, 5))
@@ -200,7 +202,7 @@ def test_what_cannot_work_is_refused(rng):
         learn_filters(crops, 4, method="magic", rng=rng)
     with pytest.raises(ValueError, match="use sparse_filtering"):
         learn_filters(crops, 40, method="ica", rng=rng)
-    with pytest.raises(ValueError, match="flat"):
+    with pytest.raises(ValueError, match="all crops are flat or identical"):
         learn_filters(np.full((16, 50), 0.5, np.float32), 4, rng=rng)
     crops[3, 3] = np.nan
     with pytest.raises(ValueError, match="NaN"):

@@ -103,7 +103,7 @@ NOT_EDGES = {
 def test_other_images_are_not_edges(kind, rng):
     result = scores(NOT_EDGES[kind](rng))
     assert result.edge.sum() == 0
-    assert f"0 of {len(result.edge)} first-layer units are edge detectors: most show no edge" in result.sentence()
+    assert f"0 of {len(result.edge)} first-layer units are edge detectors: most show no edge" in result.summary()
 
 
 def test_fit_finds_the_gabor_that_was_drawn(rng):
@@ -220,5 +220,5 @@ def test_fitting_only_what_is_open_says_the_same_of_the_layer(rng):
 
     np.testing.assert_array_equal(some.edge, every.edge)
     assert some.coverage == pytest.approx(every.coverage)
-    assert some.sentence() == every.sentence()
+    assert some.summary() == every.summary()
     assert (some.r2[20:] == 0).any()

@@ -8,8 +8,8 @@ from model.edges.scores import energy_area
 from model.edges.stimuli import (
     layer_activations,
     linear_projection,
+    maximally_activating_mean,
     maximise_activation,
-    most_exciting_mean,
     receptive_fields,
     unit_auc,
 )
@@ -67,18 +67,18 @@ def test_the_mean_is_of_what_excites_the_unit(rng):
     X = rng.normal(size=(10, 40))
     template = rng.normal(size=10)
     answers = np.stack([np.arange(40) == 7, np.zeros(40), template @ X])
-    means = most_exciting_mean(X, answers, n_images=5)
+    means = maximally_activating_mean(X, answers, n_images=5)
     np.testing.assert_allclose(means[0], X[:, 7] - X.mean(axis=1))
     assert np.all(means[1] == 0)
     assert np.corrcoef(means[2], template)[0, 1] > 0.6
     seen = np.zeros((3, 10))
     seen[:, 4] = 2
-    np.testing.assert_allclose(most_exciting_mean(X, answers, seen, n_images=5), means * (seen > 0))
+    np.testing.assert_allclose(maximally_activating_mean(X, answers, seen, n_images=5), means * (seen > 0))
 
 
 @pytest.mark.parametrize("l", [1, 2, 3])
 def test_made_images_excite_more_than_any_of_many_others(l, network, rng):
-    made = maximise_activation(l, network, CONFIG, rng, mean=0.5, spread=0.2)
+    made = maximise_activation(l, network, CONFIG, rng, mean=0.5, std=0.2)
     np.testing.assert_allclose(made.mean(axis=1), 0.5)
     np.testing.assert_allclose(made.std(axis=1), 0.2)
     others = rng.normal(size=(10, 2000))

@@ -127,16 +127,16 @@ def test_loading_what_is_not_there(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"not HDF5 at all", b"\x89HDF\r\n\x1a\n"])
 def test_a_file_that_is_not_hdf5(tmp_path, content):
     (tmp_path / "c.h5").write_bytes(content)
-    with pytest.raises(FormatError, match=r"c\.h5: is not an HDF5 file; a facette-checkpoint file is needed"):
+    with pytest.raises(FormatError, match=r"c\.h5: is not an HDF5 file; expected a facette-checkpoint file"):
         load_state(tmp_path / "c.h5")
 
 
 @pytest.mark.parametrize(
     ("format", "version", "message"),
     [
-        ("facette-model", 1, "holds facette-model, a facette-checkpoint file is needed"),
-        (None, 1, "holds foreign HDF5 data"),
-        ([1, 2], 1, "holds foreign HDF5 data"),
+        ("facette-model", 1, "holds facette-model; expected a facette-checkpoint file"),
+        (None, 1, "holds HDF5 data of another program"),
+        ([1, 2], 1, "holds HDF5 data of another program"),
         (CHECKPOINT_FORMAT, 99, r"written by a newer version of Facette \(format 99\); update Facette"),
         (CHECKPOINT_FORMAT, "x", "damaged facette-checkpoint file"),
         (CHECKPOINT_FORMAT, None, "damaged facette-checkpoint file"),
@@ -182,11 +182,11 @@ def replaced(name, value):
         (replaced("parameters/layers/1/W", np.zeros(7, np.float32)), "a layer's W is not a matrix"),
         (replaced("parameters/layers/1/W", np.zeros((9, 64), np.int32)), "W has dtype int32, expected float32"),
         (replaced("best/layers/1/W", np.full((9, 64), np.nan, np.float32)), "a weight is NaN or infinite"),
-        (replaced("moments", np.zeros((2, 5), np.float32)), "do not fit one another"),
+        (replaced("moments", np.zeros((2, 5), np.float32)), "contradict one another"),
         (replaced("moments", None), "damaged"),
         (replaced("history/epoch", None), "damaged"),
         (replaced("progress", "{not json"), "damaged"),
-        (replaced("progress", '{"n_classes": 10, "epoch": 7, "step": 3}'), "do not fit one another"),
+        (replaced("progress", '{"n_classes": 10, "epoch": 7, "step": 3}'), "contradict one another"),
         (replaced("progress", '{"n_classes": 10}'), "damaged"),
         (replaced("network_config", '{"hidden": [4], "activation": "relux"}'), "damaged.*relux"),
         (replaced("network_config", "[]"), "damaged"),

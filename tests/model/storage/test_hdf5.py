@@ -1,4 +1,4 @@
-"""HDF5 files from strangers: whatever one holds, it is refused with one message, and no other file is opened."""
+"""Untrusted HDF5 files: whatever they hold, they are rejected with one message, and no other file is opened."""
 
 import json
 import shutil
