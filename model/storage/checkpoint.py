@@ -119,8 +119,8 @@ def read_array(group: h5py.Group, name: str, ndim: int, kinds: str = "f", *, fin
     stored = group[name]
     if stored.ndim != ndim or stored.dtype.kind not in kinds:
         raise FormatError(
-            f"{stored.name} has shape {stored.shape} and dtype {stored.dtype}; expected {ndim} dimensions and dtype kind "
-            f"{' or '.join(kinds)}"
+            f"{stored.name} has shape {stored.shape} and dtype {stored.dtype}; expected {ndim} dimensions and dtype "
+            f"kind {' or '.join(kinds)}"
         )
     array = stored[()]
     if finite and not np.isfinite(array).all():
