@@ -149,7 +149,7 @@ def nothing(file, name, folder):
         nothing,
     ],
 )
-def test_what_a_strange_file_holds_is_refused(originals, tmp_path, kind, name, put):
+def test_an_untrusted_file_with_forbidden_contents_raises(originals, tmp_path, kind, name, put):
     path = tmp_path / "strange.h5"
     shutil.copy(originals / f"{kind}.h5", path)
     with h5py.File(path, "r+") as file:
@@ -165,7 +165,7 @@ def test_what_a_strange_file_holds_is_refused(originals, tmp_path, kind, name, p
 
 @pytest.mark.parametrize("kind", READERS)
 @pytest.mark.parametrize("put", [external_link, soft_link_to_itself, external_storage, virtual, never_written])
-def test_what_is_not_even_needed_is_refused_too(originals, tmp_path, kind, put):
+def test_forbidden_contents_that_are_not_needed_raise_too(originals, tmp_path, kind, put):
     path = tmp_path / "strange.h5"
     shutil.copy(originals / f"{kind}.h5", path)
     with h5py.File(path, "r+") as file:
@@ -175,7 +175,7 @@ def test_what_is_not_even_needed_is_refused_too(originals, tmp_path, kind, put):
 
 
 @pytest.mark.parametrize("kind", READERS)
-def test_too_many_objects(originals, tmp_path, kind):
+def test_too_many_objects_raise(originals, tmp_path, kind):
     path = tmp_path / "strange.h5"
     shutil.copy(originals / f"{kind}.h5", path)
     with h5py.File(path, "r+") as file:
@@ -207,7 +207,7 @@ TEXTS = {
         *(("checkpoint", name) for name in ("network_config", "training_config", "progress")),
     ],
 )
-def test_settings_that_are_none(originals, tmp_path, kind, name, text):
+def test_settings_that_cannot_be_parsed_raise(originals, tmp_path, kind, name, text):
     path = tmp_path / "strange.h5"
     shutil.copy(originals / f"{kind}.h5", path)
     with h5py.File(path, "r+") as file:
@@ -223,7 +223,7 @@ def test_settings_that_are_none(originals, tmp_path, kind, name, text):
 
 @pytest.mark.parametrize("text", [text for text in TEXTS.values() if len(text) < 60_000])
 @pytest.mark.parametrize("name", ["geometry", "config", "counts", "format", "fingerprint", "version"])
-def test_attributes_that_are_none(originals, tmp_path, name, text):
+def test_attributes_that_cannot_be_parsed_raise(originals, tmp_path, name, text):
     path = tmp_path / "strange.h5"
     shutil.copy(originals / "data set.h5", path)
     for value in (text, [text, text], 3.5, np.zeros((2, 2))):
@@ -243,7 +243,7 @@ def test_attributes_that_are_none(originals, tmp_path, name, text):
 
 @pytest.mark.parametrize("fault", ["nan", "inf", "W narrower", "no layer", "layers swapped", "negative variance"])
 @pytest.mark.parametrize(("kind", "where"), [("model", "/"), ("checkpoint", "parameters"), ("checkpoint", "best")])
-def test_weights_that_do_not_fit(originals, tmp_path, kind, where, fault):
+def test_weights_that_do_not_fit_or_are_not_finite_raise(originals, tmp_path, kind, where, fault):
     path = tmp_path / "strange.h5"
     shutil.copy(originals / f"{kind}.h5", path)
     with h5py.File(path, "r+") as file:
@@ -278,7 +278,7 @@ def test_weights_that_do_not_fit(originals, tmp_path, kind, where, fault):
         ("thumbnail_of", 9999),
     ],
 )
-def test_numbers_out_of_range(originals, tmp_path, name, value):
+def test_values_out_of_range_raise(originals, tmp_path, name, value):
     path = tmp_path / "strange.h5"
     shutil.copy(originals / "data set.h5", path)
     with h5py.File(path, "r+") as file:
@@ -289,7 +289,7 @@ def test_numbers_out_of_range(originals, tmp_path, name, value):
         Dataset.open(path)
 
 
-def test_damage_found_late_is_one_message_too(originals, tmp_path):
+def test_damage_found_while_reading_raises_one_message(originals, tmp_path):
     path = tmp_path / "strange.h5"
     shutil.copy(originals / "data set.h5", path)
     with h5py.File(path, "r") as file:
@@ -301,7 +301,7 @@ def test_damage_found_late_is_one_message_too(originals, tmp_path):
         data.paths  # noqa: B018
 
 
-def test_text_comes_back(tmp_path):
+def test_texts_come_back(tmp_path):
     texts = ["", "ein Bär", "🐝" * 50, "x" * 2_000_000]
     with h5py.File(tmp_path / "t.h5", "w") as file:
         write_text(file, "texts", texts)

@@ -118,6 +118,13 @@ def test_interpolation_of_the_example_in_the_docstring_borrows_and_pays_back():
     assert found.ravel().tolist() == [100, 85, 65, 75]
 
 
+def test_interpolation_rounds_to_the_nearest_value():
+    image = np.array([[10, 11], [10, 11]], np.uint8).reshape(1, 2, 2, 1)
+    found = np.empty_like(image)
+    interpolate(image, np.zeros((1, 4), np.float32), np.array([[64, 127, 128, 192]], np.float32), found)
+    assert found.ravel().tolist() == [10, 10, 11, 11]
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_colour_images_change_as_gray_ones_do(recipe, photo):
     rgb = np.asarray(photo.resize((32, 24)))[None].repeat(8, axis=0)
