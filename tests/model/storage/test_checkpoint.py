@@ -63,12 +63,12 @@ def test_a_loaded_run_is_equal_and_resumes_exactly(source, tmp_path, optimizer, 
     list(train(state, source, source))
     list(train(again, source, source))
     for name in ("parameters", "average", "best"):
-        one, other = getattr(state, name), getattr(again, name)
-        assert (one is None) == (other is None)
-        if one is not None:
-            assert one.flat.dtype == other.flat.dtype
-            np.testing.assert_array_equal(one.flat, other.flat)
-            np.testing.assert_array_equal(one.running, other.running)
+        expected, found = getattr(state, name), getattr(again, name)
+        assert (expected is None) == (found is None)
+        if expected is not None:
+            assert expected.flat.dtype == found.flat.dtype
+            np.testing.assert_array_equal(expected.flat, found.flat)
+            np.testing.assert_array_equal(expected.running, found.running)
     np.testing.assert_array_equal(state.moments, again.moments)
 
 
@@ -205,25 +205,25 @@ def test_any_damage_raises_or_is_harmless(saved, tmp_path):
     """Cut short, bits flipped, ranges overwritten: never a wrong weight, and never another error than FormatError."""
     state, path = saved
     good, damaged = path.read_bytes(), tmp_path / "damaged.h5"
-    rng, refused = np.random.default_rng(0), 0
+    rng, n_errors = np.random.default_rng(0), 0
     for trial in range(300):
-        content, place = bytearray(good), int(rng.integers(len(good)))
+        content, position = bytearray(good), int(rng.integers(len(good)))
         if trial % 3 == 0:
-            del content[place:]
+            del content[position:]
         elif trial % 3 == 1:
-            content[place] ^= 1 << int(rng.integers(8))
+            content[position] ^= 1 << int(rng.integers(8))
         else:
-            content[place : place + 50] = rng.bytes(len(content[place : place + 50]))
+            content[position : position + 50] = rng.bytes(len(content[position : position + 50]))
         damaged.write_bytes(content)
         try:
             again, _, _ = load_state(damaged)
         except FormatError:
-            refused += 1
+            n_errors += 1
             continue
         np.testing.assert_array_equal(again.parameters.flat, state.parameters.flat)
         np.testing.assert_array_equal(again.best.flat, state.best.flat)
         np.testing.assert_array_equal(again.moments, state.moments)
-    assert refused > 200
+    assert n_errors > 200
 
 
 def test_a_configuration_field_of_a_later_version_is_ignored(saved):
