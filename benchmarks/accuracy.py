@@ -251,7 +251,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path(), help="folder of the sets")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--variants", nargs="+", default=[""], help="settings such as validation=0; '': the defaults")
+    parser.add_argument("--variants", nargs="+", default=[""], help="settings such as validation=0, epochs=20")
     parser.add_argument("--baselines", nargs="*", choices=BASELINES, default=list(BASELINES))
     parser.add_argument(
         "--tta", type=int, nargs="+", default=[1], help="test-time augmentation, as in facette evaluate"

@@ -94,12 +94,18 @@ class Calibration:
         Returns
         -------
         ndarray of shape (m,), 0 or more
-            By the first sign alone, if `distance` is empty.
         """
-        ranks = _rank(log_other_probability(probabilities), self.log_others)
-        if len(self.distance):
-            ranks = np.maximum(ranks, _rank(distances(hidden, self.means, self.whitening), self.distance))
-        return ranks
+        return np.maximum(*self.ranks(probabilities, hidden))
+
+    def ranks(self, probabilities: Array, hidden: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the rank of each sign, by probability and by distance; the larger one is the uncertainty.
+
+        Parameters and shapes are those of `uncertainties`. The rank by distance is 0 if there is no `distance`.
+        """
+        by_probability = _rank(log_other_probability(probabilities), self.log_others)
+        if not len(self.distance):
+            return by_probability, np.zeros_like(by_probability)
+        return by_probability, _rank(distances(hidden, self.means, self.whitening), self.distance)
 
     def threshold(self, rate: float) -> float:
         """Return the uncertainty that a share `rate` of the validation examples exceeds."""

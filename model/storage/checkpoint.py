@@ -44,7 +44,7 @@ def create(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
 
 
 def has_format(path: str | Path, format: str) -> bool:
-    """Tell whether a path is an HDF5 file of the given format, of any version."""
+    """Return whether a path is an HDF5 file of the given format, of any version."""
     if not Path(path).is_file() or not h5py.is_hdf5(path):
         return False
     try:

@@ -161,8 +161,11 @@ def test_uncertainty_is_the_larger_rank_among_the_validation_values():
     P = np.array([[0.9, 0.8, 0.9, 0.9, 0.9], [0.1, 0.2, 0.1, 0.1, 0.1]])
     distance = np.array([[0.0, 0.0, 1.0, 3.5, 6.0]])
     np.testing.assert_allclose(calibration.uncertainties(P, distance), [0, 0.25, 0.25, 0.875, 2], atol=1e-9)
-    by_probability = dataclasses.replace(calibration, distance=np.empty(0))
-    np.testing.assert_allclose(by_probability.uncertainties(P, distance), [0, 0.25, 0, 0, 0], atol=1e-9)
+    by_probability, by_distance = calibration.ranks(P, distance)
+    np.testing.assert_allclose(by_probability, [0, 0.25, 0, 0, 0], atol=1e-9)
+    np.testing.assert_allclose(by_distance, [0, 0, 0.25, 0.875, 2], atol=1e-9)
+    without_distance = dataclasses.replace(calibration, distance=np.empty(0))
+    np.testing.assert_allclose(without_distance.uncertainties(P, distance), [0, 0.25, 0, 0, 0], atol=1e-9)
 
 
 def test_log_other_probability_distinguishes_certain_predictions():

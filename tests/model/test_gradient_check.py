@@ -161,22 +161,22 @@ def test_the_numerical_gradient_is_that_computed_by_hand():
     config = NetworkConfig(hidden=(), head="sigmoid", batch_norm=False)
     parameters = Parameters((1, 1), dtype=np.float64)
     parameters.flat[:] = [0.7, 0.0]
-    X, Y, one = np.array([[2.0]]), np.array([[1.0]]), np.ones(1)
+    X, Y, weights = np.array([[2.0]]), np.array([[1.0]]), np.ones(1)
     by_hand = np.array([-2 / (1 + np.exp(1.4)), -1 / (1 + np.exp(1.4))])
-    seen = {}
+    analytic = {}
 
     def cost_and_gradients(X, Y, weights, parameters, gradients, config, **options):
-        gradients.flat[:] = seen["claimed"]
+        gradients.flat[:] = analytic["claimed"]
         return float(np.logaddexp(0, -(parameters[1].W * X + parameters[1].b)).item()), X
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("model.gradient_check.cost_and_gradients", cost_and_gradients)
-        seen["claimed"] = by_hand
-        assert check_gradients(X, Y, one, parameters, config) < 1e-9
-        seen["claimed"] = -by_hand
-        assert check_gradients(X, Y, one, parameters, config) == pytest.approx(1)
-        seen["claimed"] = 1.1 * by_hand
-        assert check_gradients(X, Y, one, parameters, config) == pytest.approx(0.1 / 2.1, rel=1e-6)
+        analytic["claimed"] = by_hand
+        assert check_gradients(X, Y, weights, parameters, config) < 1e-9
+        analytic["claimed"] = -by_hand
+        assert check_gradients(X, Y, weights, parameters, config) == pytest.approx(1)
+        analytic["claimed"] = 1.1 * by_hand
+        assert check_gradients(X, Y, weights, parameters, config) == pytest.approx(0.1 / 2.1, rel=1e-6)
     np.testing.assert_array_equal(parameters.flat, [0.7, 0.0])
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints: everything comes back exactly, and a file that is not a good one is refused with one clear error."""
+"""Checkpoints: everything comes back exactly, and a bad file raises one clear error."""
 
 import dataclasses
 

@@ -41,7 +41,7 @@ def test_flip_mirrors_about_half_of_the_images(lfw_images):
 
 
 def test_rotation_agrees_with_pillow(lfw_images):
-    """The angle is drawn, so look for it: some angle of Pillow's makes the same image, and not by chance."""
+    """The angle is random, so search for it: with one angle Pillow gives the same image, with the others not."""
     image = lfw_images[3]
     found = changed(image[None], rotate=15.0, seed=4)[0].astype(float)
     middle = np.s_[5:-5, 5:-5]  # beyond the edge Pillow paints black, and we repeat its pixels
@@ -70,7 +70,7 @@ def test_shift_moves_the_image_and_repeats_its_edge(lfw_images):
 
 
 def test_brightness_and_contrast_vary_within_their_limits(lfw_images):
-    # not too near black or white, where values are cut off
+    # not near black or white, so that no value is clipped
     images = (lfw_images[:100] // 2 + 60).astype(np.uint8)
     brighter = changed(images, brightness=0.1).astype(float).mean(axis=(1, 2)) - images.mean(axis=(1, 2))
     assert np.abs(brighter).max() <= 26
