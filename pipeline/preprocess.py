@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from model.activations import Array
+from model.edges.first_layer import CONTRAST_FLOOR
 from model.folding import fold_input
 from model.parameters import Parameters
 from pipeline.images.geometry import Geometry
-
-CONTRAST_FLOOR = 1e-3  # added to an image's variance, so that flat images do not become noise
 
 
 @dataclass(frozen=True)

@@ -207,7 +207,7 @@ def describe_result(result: TrainingResult) -> str:
     ]
     lines = [text_table(rows), f"On the same {result.evaluated_on} images:"]
     lines.append(text_table([(b.name, percent(b.accuracy), f"({b.note})") for b in result.baselines]))
-    edges = result.first_layer.sentence()
+    edges = result.first_layer.summary()
     if result.first_layer_change is not None:
         edges += f"; training with labels moved them by {percent(result.first_layer_change)}"
     lines.append(edges)

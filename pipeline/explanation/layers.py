@@ -17,8 +17,8 @@ from model.edges.scores import FilterScores, score_filters
 from model.edges.stimuli import (
     layer_activations,
     linear_projection,
+    maximally_activating_mean,
     maximise_activation,
-    most_exciting_mean,
     receptive_fields,
 )
 from model.parameters import Parameters
@@ -85,7 +85,7 @@ def first_layer_images(classifier: ImageClassifier, scores: FilterScores, n: int
     W1 = classifier.parameters[1].W
     order = scores.order[scores.partner[scores.order] < 0]
     shown = order[np.linspace(0, len(order) - 1, min(n, len(order))).astype(int)]
-    return LayerImages("Layer 1", f"{len(shown)} of {len(W1)} units: rows of W1. {scores.sentence()}", W1[shown])
+    return LayerImages("Layer 1", f"{len(shown)} of {len(W1)} units: rows of W1. {scores.summary()}", W1[shown])
 
 
 def deeper_layer_images(classifier: ImageClassifier, images: np.ndarray, l: int, n: int) -> list[LayerImages]:
@@ -111,9 +111,9 @@ def deeper_layer_images(classifier: ImageClassifier, images: np.ndarray, l: int,
     shown = _first_units(parameters, l, n)
     fields = receptive_fields(l, X[:, :_EXAMPLES], shown, network)
     answers = layer_activations(X, parameters, network)[l - 1][:n]
-    means = most_exciting_mean(X, answers, fields, n_images=_TOP)
+    means = maximally_activating_mean(X, answers, fields, n_images=_TOP)
     mean, rng = float(X.mean()), np.random.default_rng(0)
-    made = maximise_activation(l, shown, network, rng, mean=mean, spread=float(X.std())) - mean
+    made = maximise_activation(l, shown, network, rng, mean=mean, std=float(X.std())) - mean
     count = parameters.layer_dims[l]
     some = f"the first {n} of {count} units" if n < count else f"its {count} units" if count > 1 else "its one unit"
     how = f"{some}: mean of the {min(_TOP, len(images))} images each answers to most, times its receptive field"

@@ -18,6 +18,7 @@ FITS = {
 }
 
 _LARGEST_SIDE = 4096
+MAX_PIXELS = 120_000_000  # of an image file, unless another limit is given
 
 
 @dataclass(frozen=True)

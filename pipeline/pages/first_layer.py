@@ -79,7 +79,7 @@ def _scores(model: str, written: float, _classifier: ImageClassifier) -> FilterS
 def _grid(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> None:
     """Draw the units asked for, a page at a time."""
     W, shape = classifier.parameters[1].W, classifier.geometry.shape
-    st.subheader(scores.sentence(), anchor=False)
+    st.subheader(scores.summary(), anchor=False)
     left, right = st.columns(2)
     kind = left.selectbox("Show", list(UNIT_KINDS), key="show", bind="query-params")
     order = right.selectbox("Sort by", list(ORDERS), key="sort", bind="query-params")

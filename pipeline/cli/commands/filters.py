@@ -74,7 +74,7 @@ def run(arguments: Arguments) -> int:
         return 0
     if scores:
         print(
-            scores.sentence()
+            scores.summary()
             + ("" if 2 * scores.edge.sum() >= len(scores.edge) else "; try --pretrain sparse_filtering")
         )
     if arguments.controls:

@@ -152,7 +152,7 @@ def test_first_layer_learns_edges_from_photographs_and_keeps_them(faces, tmp_pat
     assert plain.first_layer.edge.mean() < 0.05
     assert plain.first_layer_change is None
     assert result.scores["test"].accuracy > 0.85
-    assert result.first_layer.sentence() in (tmp_path / "run" / "report.html").read_text()
+    assert result.first_layer.summary() in (tmp_path / "run" / "report.html").read_text()
 
 
 @pytest.fixture(scope="module")
