@@ -46,14 +46,19 @@ def python(page: str) -> list[str]:
 
 
 def commands(page: str) -> list[list[str]]:
-    """Return the words that follow `facette` on every command line of a page, in blocks and between backticks."""
+    """Return the words that follow `facette` on every command line in a block of code."""
     lines = [line for fence in fences(page) if fence.language in ("", "sh") for line in fence.text.splitlines()]
-    spans = [span.replace(r"\|", "|") for span in code_spans(page) if span.count("facette ")]
-    found = []
-    for line in lines + spans:
-        for match in re.finditer(r"(?:^|\| |\$ |/)facette (?=[a-zA-Z])([^|]*)", line):
-            found.append(shlex.split(match[1], comments=True))
-    return found
+    return [_words(line) for line in lines if _words(line)]
+
+
+def mentions(page: str) -> list[list[str]]:
+    """Return the words that follow `facette` between backticks; arguments may be missing there."""
+    return [_words(span) for span in code_spans(page) if _words(span)]
+
+
+def _words(line: str) -> list[str]:
+    found = re.search(r"(?:^|\| |/)facette (?=[a-zA-Z])([^|]*)", line.replace(r"\|", "|"))
+    return shlex.split(found[1], comments=True) if found else []
 
 
 def anchors(page: str) -> set[str]:
@@ -64,4 +69,5 @@ def anchors(page: str) -> set[str]:
 
 def links(page: str) -> list[str]:
     """Return the targets of the links and images of a page, web addresses left out."""
-    return [target for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)) if "://" not in target]
+    words = re.sub(r"`[^`]+`|^    .*$", "", prose(page), flags=re.MULTILINE)
+    return [target for target in re.findall(r"\]\(([^)\s]+)\)", words) if "://" not in target]

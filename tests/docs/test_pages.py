@@ -9,10 +9,10 @@ from functools import cache
 import pytest
 
 from pipeline.cli.main import COMMANDS, Parser
-from tests.docs.pages import PAGES, ROOT, anchors, code_spans, commands, links, python, text
+from tests.docs.pages import PAGES, ROOT, anchors, code_spans, commands, links, mentions, python, text
 
 ROOMS = "model|pipeline|tests|benchmarks|docs|data|requirements"
-OTHER_PROGRAMS = ("pip", "dask", "git", "streamlit", "uv", "apt-get", "python")
+OTHER_PROGRAMS = ("pip", "dask", "git", "streamlit", "uv", "apt-get")
 
 
 @cache
@@ -20,6 +20,14 @@ def parser(command: str) -> Parser:
     made = Parser(prog=f"facette {command}")
     importlib.import_module(f"pipeline.cli.commands.{command}").add_arguments(made)
     return made
+
+
+def flags(words: str) -> list[str]:
+    return re.findall(r"(?<!\S)--[a-z][\w-]*", words)
+
+
+def is_flag(flag: str, known: str) -> bool:
+    return re.search(rf"{flag}(?![\w-])", known) is not None
 
 
 def find(name: str) -> object:
@@ -38,6 +46,14 @@ def find(name: str) -> object:
 
 def test_there_are_pages():
     assert {"README.md", "CONTRIBUTING.md", "docs/architecture.md", "benchmarks/NOTES.md", "data/README.md"} <= {*PAGES}
+
+
+def test_the_page_about_the_architecture_names_every_room_and_every_file_of_the_model():
+    page = text("docs/architecture.md")
+    for path in sorted((ROOT / "pipeline").iterdir()) + sorted((ROOT / "model").iterdir()):
+        if not path.name.startswith(("_", ".")):
+            name = f"{path.name}/" if path.is_dir() else path.name
+            assert f"`{name}`" in page, name
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -80,14 +96,22 @@ def test_every_import_in_an_example_works(page):
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_line_is_understood(page):
     for command, *words in commands(page):
+        assert command in COMMANDS, f"{page}: facette {command}"
+        parser(command).parse_args(words)  # exits if a flag is unknown or an argument is missing
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_that_a_page_mentions_has_the_flags_it_says(page):
+    for command, *words in mentions(page):
         if command != "COMMAND":
             assert command in COMMANDS, f"{page}: facette {command}"
-            parser(command).parse_args([word for word in words if word != "--help"])  # exits if a flag is unknown
+            for flag in flags(" ".join(words)):
+                assert is_flag(flag, parser(command).format_help()), f"{page}: facette {command} {flag}"
 
 
 def test_the_commands_are_found():
-    assert len(commands("README.md")) >= 10
-    assert sum(len(commands(page)) for page in PAGES) >= 30
+    assert sum(len(commands(page)) for page in PAGES) >= 10
+    assert sum(len(mentions(page)) for page in PAGES) >= 50
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -95,6 +119,6 @@ def test_every_flag_that_a_page_names_exists(page):
     known = " ".join(parser(command).format_help() for command in COMMANDS)
     known += " ".join(path.read_text() for path in (ROOT / "benchmarks").glob("*.py"))
     for span in code_spans(page):
-        if not span.startswith(OTHER_PROGRAMS) or span.startswith("python benchmarks/"):
-            for flag in re.findall(r"(?<!\S)--[a-z][\w-]*", span):
-                assert re.search(rf"{flag}(?![\w-])", known), f"{page}: {flag}"
+        if not span.startswith(OTHER_PROGRAMS):
+            for flag in flags(span):
+                assert is_flag(flag, known), f"{page}: {flag}"
