@@ -47,7 +47,8 @@ def python(page: str) -> list[str]:
 
 def commands(page: str) -> list[list[str]]:
     """Return the words that follow `facette` on every command line in a block of code."""
-    lines = [line for fence in fences(page) if fence.language in ("", "sh") for line in fence.text.splitlines()]
+    blocks = [fence.text.replace("\\\n", "") for fence in fences(page) if fence.language in ("", "sh")]
+    lines = [line for block in blocks for line in block.splitlines()]
     return [_words(line) for line in lines if _words(line)]
 
 
