@@ -16,16 +16,13 @@ from typing import Any, Literal
 
 from model.activations import ACTIVATIONS
 from model.edges.first_layer import PRETRAINERS
+from model.errors import ConfigError
 from model.heads import HEADS
 from model.initializers import INITIALIZERS
 from model.optimizers import OPTIMIZERS
 from model.schedules import SCHEDULES
 
 Auto = Literal["auto"]
-
-
-class ConfigError(ValueError):
-    """A hyperparameter with a value that cannot work; the message names the field, the value and the remedy."""
 
 
 def option(default: Any, help: str, *, choices: Iterable[str] = (), check: str = "") -> Any:

@@ -21,7 +21,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from model.activations import Array
 from model.batches import ArrayBatches, split_evenly
-from model.config import ConfigError, NetworkConfig, TrainingConfig
+from model.config import NetworkConfig, TrainingConfig
+from model.errors import ConfigError
 from model.network import class_probabilities, labels_from
 from model.training import TrainingState, start, train
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from model.batches import BatchSource
-from model.training import Diverged, Trainer, TrainingState, start
+from model.errors import Diverged
+from model.training import Trainer, TrainingState, start
 
 
 def find_learning_rate(

@@ -10,11 +10,8 @@ import numpy as np
 
 from model.activations import Array
 from model.config import NetworkConfig
+from model.errors import DimensionError
 from model.initializers import INITIALIZERS
-
-
-class DimensionError(ValueError):
-    """A matrix has the wrong shape; the message names layer, matrix, what was expected and what came."""
 
 
 def check_shape(name: str, matrix: Array, expected: tuple[int | None, int | None], symbols: str) -> None:

@@ -25,16 +25,14 @@ from numpy.typing import NDArray
 from model import optimizers
 from model.activations import Array
 from model.batches import Batch, BatchSource, split_evenly
-from model.config import ConfigError, NetworkConfig, TrainingConfig, resolve
+from model.config import NetworkConfig, TrainingConfig, resolve
+from model.errors import ConfigError, DimensionError, Diverged
 from model.heads import HEADS
 from model.mixup import mix
 from model.network import Workspace, cost_and_gradients, forward, labels_from
-from model.parameters import DimensionError, Parameters, initialize
+from model.parameters import Parameters, initialize
+from model.randomness import RandomStream
 from model.schedules import learning_rate_at
-
-
-class Diverged(ArithmeticError):
-    """The cost became NaN or infinite. The state holds the weights from before the epoch it happened in."""
 
 
 @dataclass(frozen=True)
@@ -213,8 +211,6 @@ def _check_source(name: str, source: BatchSource, state: TrainingState) -> None:
         )
 
 
-_DROPPING, _MIXING = 5, 6  # tell these uses of the seed from others: NumPy takes (seed,) and (seed, 0) for the same
-
 Weights = tuple[Parameters, Array, Parameters | None]  # parameters, moments, average
 
 
@@ -290,10 +286,12 @@ class Trainer:
             example_weights *= self.class_weights[batch.labels]
         X, seed = batch.X, [config.seed, state.epoch, state.step]
         if config.mixup:
-            X, Y, example_weights = mix(X, Y, example_weights, config.mixup, np.random.default_rng([*seed, _MIXING]))
+            X, Y, example_weights = mix(
+                X, Y, example_weights, config.mixup, np.random.default_rng([*seed, RandomStream.MIXUP])
+            )
         rng = None
         if state.network.dropout or state.network.input_dropout:
-            rng = np.random.default_rng([*seed, _DROPPING])
+            rng = np.random.default_rng([*seed, RandomStream.DROPOUT])
         with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is reported once, below
             cost, logits = cost_and_gradients(
                 X,

@@ -23,11 +23,12 @@ from numpy.typing import NDArray
 from model.activations import Array
 from model.calibration import Calibration, NetworkOutputs, network_outputs
 from model.config import NetworkConfig, TrainingConfig
+from model.errors import FormatError
 from model.folding import fold_batch_norm
 from model.network import Workspace
 from model.parameters import Parameters
 from model.storage import checkpoint
-from model.storage.checkpoint import FormatError, read_json, write_json
+from model.storage.checkpoint import read_json, write_json
 from model.training import EpochRecord, TrainingState
 from pipeline.errors import InputError
 from pipeline.images.decode import decode_image

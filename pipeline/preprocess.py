@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from model.activations import Array
+from model.contrast import normalize_contrast
 from model.folding import fold_input
 from model.parameters import Parameters
 from pipeline.images.geometry import Geometry
-
-CONTRAST_FLOOR = 1e-3  # added to an image's variance, so that flat images do not become noise
 
 
 @dataclass(frozen=True)
@@ -67,9 +66,7 @@ class Preprocessor:
             )
         rows = np.multiply(images.reshape(m, n_x), np.float32(1 / 255), out=out, dtype=np.float32)
         if self.contrast:
-            rows -= rows.mean(axis=1, keepdims=True)
-            variance = np.einsum("mx,mx->m", rows, rows)[:, None] / n_x
-            rows /= np.sqrt(variance + np.float32(CONTRAST_FLOOR))
+            normalize_contrast(rows.T, out=rows.T)
         if self.shift is not None:
             rows -= self.shift.T
         if self.scale != 1:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from model.config import ConfigError, NetworkConfig, TrainingConfig
+from model.config import NetworkConfig, TrainingConfig
+from model.errors import ConfigError
 from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
 from pipeline.images.augment import AugmentConfig

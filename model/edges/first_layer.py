@@ -28,30 +28,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.activations import Array
+from model.contrast import normalize_contrast
 
-CONTRAST_FLOOR = 1e-3  # added to a piece's variance, so that flat pieces do not become noise
 LEARNING_SIDE = 32  # filters for larger images are learned on pieces of this size and enlarged
 N_CROPS = 8_000
 MAX_ITERATIONS = 50
 ONE_SIDED = ("relu", "leaky_relu", "elu", "gelu", "softplus")  # answer to w or to -w, but hardly to both
 _SPARE = 1.1  # share of filters learned; a few always stay noise, and answer least sparsely
-
-
-def normalize_contrast(X: Array) -> Array:
-    """Subtract each example's mean and divide by the root of its variance plus `CONTRAST_FLOOR`.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_x, m), float, 0 to 1
-
-    Returns
-    -------
-    ndarray of shape (n_x, m), same dtype
-    """
-    centred = (X - X.mean(axis=0)).T  # (m, n_x)
-    variance = np.einsum("mx,mx->m", centred, centred)[:, None] / len(X)
-    centred /= np.sqrt(variance + X.dtype.type(CONTRAST_FLOOR))
-    return centred.T
 
 
 def whiten(X: Array, n_components: int) -> tuple[Array, Array]:

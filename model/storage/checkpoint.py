@@ -17,10 +17,11 @@ import h5py
 import numpy as np
 
 from model.config import NetworkConfig, TrainingConfig
+from model.errors import FormatError
 from model.optimizers import OPTIMIZERS
 from model.parameters import Parameters
 from model.storage.atomic import replacing
-from model.storage.hdf5 import DAMAGE, FormatError, attribute, open_file, read_text, write_attribute, write_text
+from model.storage.hdf5 import DAMAGE, attribute, open_file, read_text, write_attribute, write_text
 from model.training import EpochRecord, TrainingState
 
 CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "facette-checkpoint", 1

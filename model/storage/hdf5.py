@@ -17,6 +17,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from model.errors import FormatError
+
 MOST_OBJECTS = 10_000
 LARGEST_RATIO = 200  # of declared to stored bytes; images and weights come to less than 10
 _RATIO_FROM_BYTES = 1 << 24
@@ -27,10 +29,6 @@ _PLAIN = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING)
 
 # What reading a file with bytes missing or changed can come to: every layer of h5py has its own way to give up.
 DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError, OverflowError)
-
-
-class FormatError(ValueError):
-    """A file that is not what it should be: foreign, damaged, or of a newer version. The message says which."""
 
 
 def open_file(path: str | Path) -> h5py.File:

@@ -27,8 +27,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from model.errors import FormatError
 from model.storage.checkpoint import has_format
-from model.storage.hdf5 import DAMAGE, FormatError, attribute, open_file, read_text
+from model.storage.hdf5 import DAMAGE, attribute, open_file, read_text
 from pipeline.data.config import DataConfig
 from pipeline.data.splits import SPLITS
 from pipeline.errors import InputError

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from model.config import ConfigError, NetworkConfig, TrainingConfig, resolve
+from model.config import NetworkConfig, TrainingConfig, resolve
+from model.errors import ConfigError
 from model.parameters import LayerShapes, Parameters, layer_shapes
 from pipeline.images.augment import AugmentConfig, resolve_augmentation
 from pipeline.playground.images import ImageSet

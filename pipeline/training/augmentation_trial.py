@@ -17,6 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from model.config import NetworkConfig, TrainingConfig
+from model.randomness import RandomStream
 from model.training import cost_and_accuracy, start, train
 from pipeline.data.dataset import Dataset
 from pipeline.images.augment import MANY, AugmentConfig, resolve_augmentation
@@ -26,7 +27,6 @@ from pipeline.training.batches import MemoryBatches
 STRONGEST_FIRST = ("digits", "affine")
 _IMAGES, _JUDGES, _FEWEST_JUDGES = 16_384, 4_096, 500
 _FEWEST_TO_MIRROR, _IMAGES_TO_MIRROR, _EPOCHS_TO_MIRROR = 100, 2_000, 20
-_TRYING = 3  # tells this use of the seed from others
 
 
 def resolve_by_trial(
@@ -68,7 +68,7 @@ def resolve_by_trial(
         return resolve_augmentation(replace(config, flip=flip), len(indices)), errors
     if config.augment != "auto" or len(indices) < MANY or len(judges) < _FEWEST_JUDGES:
         return resolve_augmentation(config, len(indices)), {}
-    rng = np.random.default_rng([seed, 0, 0, _TRYING])
+    rng = np.random.default_rng([seed, 0, 0, RandomStream.AUGMENTATION_TRIAL])
     source, validation = (
         MemoryBatches(dataset.take(rows), dataset.labels[rows], preprocessor)
         for rows in (
@@ -96,7 +96,7 @@ def _mirroring(
     dataset: Dataset, indices: np.ndarray, m: int, preprocessor: Preprocessor, seed: int
 ) -> dict[str, float]:
     """Learn from each half of m training images; return the errors on the other half, as it is and mirrored."""
-    rng = np.random.default_rng([seed, 0, 0, _TRYING])
+    rng = np.random.default_rng([seed, 0, 0, RandomStream.AUGMENTATION_TRIAL])
     rows = np.sort(rng.permutation(indices)[:m])
     images, labels = dataset.take(rows), dataset.labels[rows]
     order = np.lexsort((rng.random(len(rows)), labels))  # every other one of each class

@@ -27,11 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.batches import Batch, BatchSource
-from model.config import ConfigError
-from model.storage.checkpoint import FormatError
-from model.training import Diverged, EpochRecord
+from model.errors import Diverged
+from model.training import EpochRecord
 from pipeline.classifier import ImageClassifier
-from pipeline.errors import InputError
+from pipeline.errors import USER_ERRORS, InputError
 from pipeline.training.run import TrainingRun
 
 _log = logging.getLogger(__name__)
@@ -235,7 +234,7 @@ class BackgroundTraining:
                     self._drive(run)
         except _Closed:
             pass
-        except (InputError, ConfigError, FormatError, OSError, Diverged) as error:
+        except USER_ERRORS as error:
             self.error = str(error)
         except MemoryError:
             self.error = "There is not enough memory for this network; give it fewer units, or smaller batches."
@@ -306,7 +305,7 @@ class BackgroundTraining:
         job, future = self._asked.popleft()
         try:
             future.set_result(job(run))
-        except (InputError, ConfigError, FormatError, OSError) as error:
+        except USER_ERRORS as error:
             future.set_exception(InputError(str(error)))
         except Exception:
             _log.exception("what was asked of a training failed")

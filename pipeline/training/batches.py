@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.batches import Batch, split_evenly
+from model.randomness import RandomStream
 from pipeline.data.dataset import Dataset
 from pipeline.images.augment import AugmentConfig, augment
 from pipeline.preprocess import Preprocessor
@@ -95,12 +96,9 @@ class ImageBatches(ABC):
         self, batch_size: int, order: Sequence[int], augmentation: AugmentConfig
     ) -> Generator[Batch, None, None]:
         for step, (pixels, labels) in enumerate(self.rows(batch_size, order)):
-            rng = np.random.default_rng([*order, step, _AUGMENTING])
+            rng = np.random.default_rng([*order, step, RandomStream.AUGMENTATION])
             changed = augment(pixels, self._preprocessor.geometry, augmentation, rng)
             yield Batch(self._preprocessor.apply(changed).astype(self._dtype, copy=False), labels)
-
-
-_AUGMENTING = 1  # tells this use of (seed, epoch, step) from those of the training
 
 
 def ahead(batches: Generator[Batch, None, None]) -> Iterator[Batch]:

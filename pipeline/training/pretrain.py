@@ -24,6 +24,7 @@ from model.edges.first_layer import (
     pretrain_first_layer,
 )
 from model.edges.upper_layers import pretrain_upper_layers
+from model.randomness import RandomStream
 from model.training import TrainingState
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
@@ -33,7 +34,6 @@ from pipeline.images.crops import embedded_photographs, folder_photographs, take
 from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
 
-_PRETRAINING = 2  # tells this use of the seed from others
 _ROOM = 8  # pixels
 _SAME = 0.5  # least median cosine of a model's filters with what its pretraining gave: training turns them a little
 _EXAMPLES = 2_000  # training images that W1 is scaled on
@@ -149,7 +149,7 @@ def learn_upper_layers(state: TrainingState, source: BatchSource, shape: tuple[i
     passes = math.ceil(_UNLABELLED / len(source.labels)) if varied else 1
     with closing(_batches(source, size, passes, training.seed)) as batches:
         Z1 = np.concatenate([W1 @ X for X in islice(batches, math.ceil(_UNLABELLED / size))], axis=1)
-    rng = np.random.default_rng([training.seed, 0, 1, _PRETRAINING])
+    rng = np.random.default_rng([training.seed, 0, 0, RandomStream.UPPER_LAYERS])
     try:
         layers = pretrain_upper_layers(Z1.astype(np.float32), W1, shape, widths, state.network.activation, rng=rng)
     except ValueError as error:
@@ -161,7 +161,7 @@ def learn_upper_layers(state: TrainingState, source: BatchSource, shape: tuple[i
 
 def _batches(source: BatchSource, size: int, passes: int, seed: int) -> Generator[Array, None, None]:
     for number in range(passes):
-        for batch in source.batches(size, [seed, 0, 1 + number, _PRETRAINING]):
+        for batch in source.batches(size, [seed, 0, 1 + number, RandomStream.PRETRAINING]):
             yield batch.X
 
 
@@ -173,7 +173,7 @@ def _crops_for(
     photographs: str | Path | None,
 ) -> tuple[Array, tuple[int, int, int], np.random.Generator]:
     """Cut the crops that a first layer is learned from; return them, their shape and the generator to go on with."""
-    rng = np.random.default_rng([training.seed, 0, 0, _PRETRAINING])
+    rng = np.random.default_rng([training.seed, 0, 0, RandomStream.PRETRAINING])
     found = folder_photographs(photographs, rng) if photographs else embedded_photographs()
     crop_shape = crop_shape_for(shape)
     return take_crops(found, crop_shape, n_crops_for(n_filters_for(n_1, activation)), rng), crop_shape, rng

@@ -38,7 +38,8 @@ from pipeline.evaluation.scores import Evaluation, score, split_probabilities
 from pipeline.explanation import report
 from pipeline.explanation.figures import draw_filters, save_figure
 from pipeline.explanation.layers import score_first_layer
-from pipeline.files.toml import to_toml
+from pipeline.files.names import PERCENT_ESCAPE, escape
+from pipeline.files.toml import write_toml
 from pipeline.images.augment import AugmentConfig
 from pipeline.images.geometry import Geometry
 from pipeline.ingestion.ingest import IngestReport
@@ -242,8 +243,8 @@ class TrainingRun:
         classifier = replace(
             classifier or self.classifier(),
             provenance={
-                "name": self.folder.name,
-                "source": self.source,
+                "name": escape(self.folder.name),
+                "source": escape(self.source),
                 "started_from": self.started_from,
                 "pretrain_on": self.pretrain_on,
                 "data_fingerprint": self.dataset.fingerprint,
@@ -290,12 +291,13 @@ class TrainingRun:
             first_layer_change=self._first_layer_change(),
         )
         self._write_tables(result)
-        W1, title = classifier.parameters[1].W, f"First layer of {self.folder.name}: one image per unit"
+        W1, title = classifier.parameters[1].W, f"First layer of {escape(self.folder.name)}: one image per unit"
         figure = draw_filters(W1, classifier.geometry.shape, title=title, scores=result.first_layer)
         save_figure(figure, self.folder / "filters.png")
         mistakes = report.find_mistakes(self.dataset, *predictions[evaluated_on])
         with replacing(self.folder / "report.html") as temporary:
-            temporary.write_text(report.render_report(self.folder.name, result, mistakes), encoding="utf-8")
+            html = report.render_report(self.folder.name, result, mistakes)
+            temporary.write_text(html, encoding="utf-8", errors=PERCENT_ESCAPE)
         return result
 
     def _first_layer_change(self) -> float | None:
@@ -350,8 +352,7 @@ class TrainingRun:
                 "threads": self.threads,
             },
         }
-        with replacing(self.folder / "config.toml") as temporary:
-            temporary.write_text(to_toml(sections), encoding="utf-8")
+        write_toml(sections, self.folder / "config.toml")
 
 
 def geometry_settings(geometry: Geometry) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import InputError
+from pipeline.files.names import escape
 
 RUN_FILES = (
     "model.h5",
@@ -51,7 +52,7 @@ def run_folder(runs: str | Path, name: str | None, source: str | Path, *, overwr
     InputError
         When the name is no name, or is taken.
     """
-    runs, wanted = Path(runs), name or Path(source).resolve().stem.lstrip(".") or "run"
+    runs, wanted = Path(runs), escape(name or Path(source).resolve().stem.lstrip(".") or "run")
     if Path(wanted).name != wanted or wanted.startswith("."):
         raise InputError(f"--name {wanted!r} does not work; give a plain name such as first")
     folder, taken = runs / wanted, 1

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.files.names import escape
+
 
 @dataclass(frozen=True)
 class RunSummary:
@@ -60,7 +62,7 @@ def summarize(model: str | Path) -> RunSummary | None:
         modified = model.stat().st_mtime
     except OSError:
         return None
-    name = model.resolve().parent.name if model.name == "model.h5" else model.stem
+    name = escape(model.resolve().parent.name if model.name == "model.h5" else model.stem)
     try:
         metrics = json.loads((model.parent / "metrics.json").read_text(encoding="utf-8"))
         evaluated_on = metrics["evaluated_on"]

@@ -32,9 +32,11 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
+from model.errors import FormatError
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from model.storage.checkpoint import FormatError, load_state
+from model.storage.checkpoint import load_state
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.describe import describe_model
 from pipeline.data.dataset import Dataset

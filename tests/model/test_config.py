@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from model.activations import ACTIVATIONS
-from model.config import ConfigError, NetworkConfig, TrainingConfig, resolve
+from model.config import NetworkConfig, TrainingConfig, resolve
+from model.errors import ConfigError
 from model.heads import HEADS
 from model.initializers import INITIALIZERS
 from model.optimizers import OPTIMIZERS

@@ -17,9 +17,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from model.config import ConfigError, NetworkConfig, TrainingConfig
+from model.config import NetworkConfig, TrainingConfig
+from model.errors import ConfigError, Diverged
 from model.estimator import DIFFERENT_DEFAULTS, LEFT_OUT, RENAMED, NetClassifier
-from model.training import Diverged
 
 OWN = {"validation_fraction", "warm_start"}
 

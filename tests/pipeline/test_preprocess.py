@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from model.config import NetworkConfig
+from model.contrast import CONTRAST_FLOOR
 from model.network import class_probabilities
 from model.parameters import initialize
 from pipeline.images.geometry import Geometry
-from pipeline.preprocess import CONTRAST_FLOOR, Preprocessor
+from pipeline.preprocess import Preprocessor
 
 GEOMETRY = Geometry(25, 25, "gray", "crop")
 

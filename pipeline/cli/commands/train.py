@@ -136,7 +136,7 @@ def prepare_run(arguments: Arguments, source: str, overwrite: bool) -> TrainingR
 
 def run_to_the_end(run: TrainingRun) -> int:
     """Train, evaluate and report; return the exit code."""
-    from model.training import Diverged
+    from model.errors import Diverged
     from pipeline.cli.describe import describe_plan, describe_result
 
     say(describe_plan(run))

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
+from model.contrast import normalize_contrast
 from model.edges.first_layer import (
     PRETRAINERS,
     _Rica,
@@ -17,7 +18,6 @@ from model.edges.first_layer import (
     learn_filters,
     n_crops_for,
     n_filters_for,
-    normalize_contrast,
     pretrain_first_layer,
     whiten,
 )

@@ -16,7 +16,7 @@ import pytest
 
 from model.calibration import fold_temperature
 from model.config import NetworkConfig, TrainingConfig
-from model.storage.checkpoint import FormatError
+from model.errors import FormatError
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.data.dataset import Dataset

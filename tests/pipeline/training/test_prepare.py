@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.config import ConfigError, NetworkConfig, TrainingConfig, resolve
+from model.config import NetworkConfig, TrainingConfig, resolve
+from model.errors import ConfigError
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.describe import describe_plan
 from pipeline.data.config import DataConfig
