@@ -28,6 +28,7 @@ from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.ingestion.ingest import ingest
+from pipeline.training.finish import save_model
 from pipeline.training.prepare import prepare
 
 
@@ -208,12 +209,12 @@ def facette(variant: str, threads: int | None, views: int) -> Callable[[Split, i
         with tempfile.TemporaryDirectory() as folder:
             np.savez(Path(folder, "set.npz"), **dict(zip(names, split, strict=True)))
             run = prepare(
-                Path(folder, "set.npz"), Path(folder, "run"), threads=threads, **configurations(variant, seed)
+                Path(folder, "set.npz"), Path(folder, "run"), **configurations(variant, seed, threads)
             )
             with run.dataset:
                 for _ in run.epochs():
                     pass
-                found, _ = evaluate(run.save_model(), run.data_path, split="test", include_trained=True, views=views)
+                found, _ = evaluate(save_model(run), run.data_path, split="test", include_trained=True, tta=views)
         return found.accuracy
 
     return measure

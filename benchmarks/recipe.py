@@ -17,26 +17,27 @@ from pathlib import Path
 
 import numpy as np
 
-from model.config import NetworkConfig, TrainingConfig
 from pipeline.data.config import DataConfig
 from pipeline.evaluation.scores import score, split_probabilities
 from pipeline.explanation.layers import score_first_layer
-from pipeline.images.augment import AugmentConfig
-from pipeline.settings import add_flags, config_from_flags
+from pipeline.settings import CONFIGURATIONS, add_flags, config_from_flags
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe, RunConfig
 
-KINDS = {"data": DataConfig, "network": NetworkConfig, "training": TrainingConfig, "augmentation": AugmentConfig}
+KINDS = {"data": DataConfig, **CONFIGURATIONS}
 
 
-def configurations(variant: str, seed: int) -> dict:
-    """Return the configurations that a variant's settings make."""
+def configurations(variant: str, seed: int, threads: int | None) -> dict:
+    """Return the arguments of `prepare` that a variant's settings make."""
     parser = argparse.ArgumentParser()
     for name, kind in KINDS.items():
         add_flags(parser, kind, name)
     settings = re.split(r",(?=[a-z])", variant) if variant else []
     words = [word for setting in settings for word in _flag(*setting.split("="))]
     given = parser.parse_args(["--seed", str(seed), "--split-seed", str(seed), *words])
-    return {name: config_from_flags(kind, given, {}) for name, kind in KINDS.items()}
+    configs = {name: config_from_flags(kind, given, {}) for name, kind in KINDS.items()}
+    data, run = configs.pop("data"), RunConfig(threads=threads or "auto")
+    return {"data": data, "recipe": Recipe(**configs, run=run)}
 
 
 def _flag(name: str, value: str) -> list[str]:
@@ -48,7 +49,7 @@ def measure(source: str, variant: str, seed: int) -> tuple[float, ...]:
     """Train once; return accuracy on validation and test images, log loss, seconds, and the share of edge units."""
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        run = prepare(source, Path(folder) / "run", threads=1, **configurations(variant, seed))
+        run = prepare(source, Path(folder) / "run", **configurations(variant, seed, 1))
         with run.dataset:
             for _ in run.epochs():
                 pass

@@ -29,8 +29,6 @@ from model.training import TrainingState, start, train
 Labels = NDArray[np.integer]
 Config = TypeVar("Config", NetworkConfig, TrainingConfig)
 
-LEFT_OUT = ("pretrain", "pretrain_layers", "normalize_contrast")  # for images; here are arrays of any examples
-RENAMED = {"seed": "random_state"}
 DIFFERENT_DEFAULTS: dict[str, Any] = {
     "batch_norm": False,  # the outcome for an example would depend on the batch it was trained in
     "learning_rate": 0.002,  # "auto" depends on m: an example of weight 2 would not equal having it twice
@@ -251,7 +249,6 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
             state = start(network, training, n_x=X.shape[1], m=max(len(y), _STREAM), n_classes=len(known))
         else:
             state = self._state
-        assert state.training.batch_size != "auto"
         if state.network.batch_norm and len(y) // len(split_evenly(len(y), state.training.batch_size)) < 2:
             raise ConfigError("batch_norm: partial_fit needs 2 examples or more at a time, or batch_norm off")
         one_pass: dict[str, Any] = {"epochs": state.epoch + 1, "schedule": "constant", "warmup": 0.0, "patience": 0}
@@ -320,7 +317,7 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
 
 
 def _config_from(kind: type[Config], given: dict[str, Any]) -> Config:
-    return kind(**{field.name: given[field.name] for field in dataclasses.fields(kind) if field.name not in LEFT_OUT})
+    return kind(**{field.name: given[field.name] for field in dataclasses.fields(kind)})
 
 
 def _plain(value: Any) -> Any:

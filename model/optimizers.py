@@ -10,19 +10,38 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from model import compiled
 from model.activations import Array
 
-if TYPE_CHECKING:
-    from model.config import TrainingConfig
-
 _BLOCK = 65_536
 _WORTH_COMPILING = 1e9  # numbers changed in a run; compiled code saves a second of so many, and takes 0.4 s to load
 _FLUSH_EVERY, _FLUSHED = 64, 1e-33  # with a decay of 0.9, what is larger is no denormal 64 steps later
+
+
+class OptimizerSettings(Protocol):
+    """The settings of the rules; `model.config.TrainingConfig` has them."""
+
+    @property
+    def optimizer(self) -> str: ...
+
+    @property
+    def momentum(self) -> float: ...
+
+    @property
+    def beta1(self) -> float: ...
+
+    @property
+    def beta2(self) -> float: ...
+
+    @property
+    def epsilon(self) -> float: ...
+
+    @property
+    def weight_decay(self) -> float: ...
 
 
 class Block(NamedTuple):
@@ -34,7 +53,7 @@ class Block(NamedTuple):
     decays: bool
 
 
-Update = Callable[[Array, Array, Array, float, int, "TrainingConfig"], None]
+Update = Callable[[Array, Array, Array, float, int, OptimizerSettings], None]
 
 
 class Optimizer(NamedTuple):
@@ -46,12 +65,12 @@ class Optimizer(NamedTuple):
     compiled: Callable[[np.dtype], Update | None] = lambda dtype: None  # the same, compiled for numbers of a dtype
 
 
-def _sgd(w: Array, g: Array, moments: Array, rate: float, t: int, config: TrainingConfig) -> None:
+def _sgd(w: Array, g: Array, moments: Array, rate: float, t: int, config: OptimizerSettings) -> None:
     g *= rate
     w -= g
 
 
-def _momentum(w: Array, g: Array, moments: Array, rate: float, t: int, config: TrainingConfig) -> None:
+def _momentum(w: Array, g: Array, moments: Array, rate: float, t: int, config: OptimizerSettings) -> None:
     """v = momentum v + g; w -= rate v (Polyak 1964)."""
     (v,) = moments
     v *= config.momentum
@@ -59,7 +78,7 @@ def _momentum(w: Array, g: Array, moments: Array, rate: float, t: int, config: T
     w -= rate * v
 
 
-def _nesterov(w: Array, g: Array, moments: Array, rate: float, t: int, config: TrainingConfig) -> None:
+def _nesterov(w: Array, g: Array, moments: Array, rate: float, t: int, config: OptimizerSettings) -> None:
     """v = momentum v + g; w -= rate (g + momentum v) (Sutskever, Martens, Dahl, Hinton 2013)."""
     (v,) = moments
     v *= config.momentum
@@ -69,7 +88,7 @@ def _nesterov(w: Array, g: Array, moments: Array, rate: float, t: int, config: T
     w -= g
 
 
-def _rmsprop(w: Array, g: Array, moments: Array, rate: float, t: int, config: TrainingConfig) -> None:
+def _rmsprop(w: Array, g: Array, moments: Array, rate: float, t: int, config: OptimizerSettings) -> None:
     """s = momentum s + (1 - momentum) g^2; w -= rate g / (sqrt(s) + epsilon) (Tieleman, Hinton 2012)."""
     (s,) = moments
     s *= config.momentum
@@ -110,7 +129,7 @@ def _adam(
     moments: Array,
     rate: float,
     t: int,
-    config: TrainingConfig,
+    config: OptimizerSettings,
     change: compiled.Change = _adam_passes,
 ) -> None:
     """Adam (Kingma, Ba 2015, algorithm 1), with the (1 - beta) of both moments moved into the step size.
@@ -164,7 +183,7 @@ def apply(
     blocks: Iterable[Block],
     rate: float,
     t: int,
-    config: TrainingConfig,
+    config: OptimizerSettings,
 ) -> None:
     """Take one step: change w (P,) and moments (k, P) in place, overwrite g (P,).
 

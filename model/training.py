@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from model import optimizers
 from model.activations import Array
 from model.batches import Batch, BatchSource, split_evenly
-from model.config import NetworkConfig, TrainingConfig, resolve
+from model.config import NetworkConfig, ResolvedTraining, TrainingConfig, resolve
 from model.errors import ConfigError, DimensionError, Diverged
 from model.heads import HEADS
 from model.mixup import mix
@@ -60,8 +60,9 @@ class TrainingState:
 
     Attributes
     ----------
-    network, training : NetworkConfig, TrainingConfig
+    network : NetworkConfig
         Resolved.
+    training : ResolvedTraining
     n_classes : int
     parameters : Parameters
         As trained, batch normalisation unfolded.
@@ -77,7 +78,7 @@ class TrainingState:
     """
 
     network: NetworkConfig
-    training: TrainingConfig
+    training: ResolvedTraining
     n_classes: int
     parameters: Parameters
     moments: Array
@@ -104,7 +105,6 @@ class TrainingState:
     @property
     def is_finished(self) -> bool:
         """Whether all epochs are done, or `patience` epochs have passed since the best."""
-        assert self.training.epochs != "auto"
         if self.epoch >= self.training.epochs:
             return True
         best = [record.epoch for record in self.history if record.is_best]
@@ -225,8 +225,6 @@ class Trainer:
         self.before = own.copy(), state.moments.copy(), state.average and state.average.copy()
         self.blocks = optimizers.split_blocks(_blocks_of(state.parameters, state.training.layer_rates))
         self.class_weights = _class_weights(labels, state)
-        assert state.training.epochs != "auto"
-        assert state.training.batch_size != "auto"
         self.batch_size = state.training.batch_size
         self.steps_per_epoch = len(split_evenly(len(labels), self.batch_size))
         self.n_steps = state.training.epochs * self.steps_per_epoch

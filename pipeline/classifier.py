@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from model.activations import Array
 from model.calibration import Calibration, NetworkOutputs, network_outputs
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import NOT_PRETRAINED, PretrainConfig
 from model.errors import FormatError
 from model.folding import fold_batch_norm
 from model.network import Workspace
@@ -57,11 +58,31 @@ class ImageArray(Protocol):
     def __getitem__(self, part: slice, /) -> Any: ...
 
 
+def model_path(path: str | Path) -> Path:
+    """Return the model file that a path means: the file itself, or model.h5 in a run folder."""
+    path = Path(path)
+    return path / "model.h5" if path.is_dir() else path
+
+
 def is_model(path: str | Path) -> bool:
     """Tell whether a path is a model file of this project (of any version), or a run folder that holds one."""
-    path = Path(path)
-    path = path / "model.h5" if path.is_dir() else path
-    return checkpoint.has_format(path, MODEL_FORMAT)
+    return checkpoint.has_format(model_path(path), MODEL_FORMAT)
+
+
+def image_keys(sha256: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Return a short key for each image file.
+
+    Parameters
+    ----------
+    sha256 : ndarray of shape (m, 32), uint8
+        SHA-256 of each file.
+
+    Returns
+    -------
+    ndarray of shape (m,), uint64
+        The first 8 bytes of each.
+    """
+    return np.ascontiguousarray(sha256[:, :8]).view(">u8")[:, 0].astype(np.uint64)
 
 
 @dataclass(frozen=True)
@@ -86,6 +107,8 @@ class ImageClassifier:
         not count them.
     calibration : Calibration or None
         What the validation images taught about its answers; None where there were none, or nobody asked them.
+    pretraining : PretrainConfig
+        How its first layers were pretrained.
     """
 
     preprocessor: Preprocessor
@@ -97,13 +120,22 @@ class ImageClassifier:
     provenance: dict[str, Any] = field(default_factory=dict)
     trained_on: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     calibration: Calibration | None = None
+    pretraining: PretrainConfig = NOT_PRETRAINED
 
     @classmethod
-    def from_state(cls, state: TrainingState, preprocessor: Preprocessor, classes: tuple[str, ...]) -> ImageClassifier:
+    def from_state(
+        cls,
+        state: TrainingState,
+        preprocessor: Preprocessor,
+        classes: tuple[str, ...],
+        pretraining: PretrainConfig = NOT_PRETRAINED,
+    ) -> ImageClassifier:
         """Fold a training run's result into a plain network."""
         parameters, network = fold_batch_norm(state.result, state.network)
         preprocessor, parameters = preprocessor.folded_into(parameters)
-        return cls(preprocessor, network, parameters, classes, state.training, list(state.history))
+        return cls(
+            preprocessor, network, parameters, classes, state.training, list(state.history), pretraining=pretraining
+        )
 
     @property
     def geometry(self) -> Geometry:
@@ -223,7 +255,7 @@ class ImageClassifier:
         -------
         ndarray of shape (m,), bool
         """
-        keys = np.ascontiguousarray(sha256[:, :8]).view(">u8")[:, 0].astype(np.uint64)
+        keys = image_keys(sha256)
         if not len(self.trained_on):
             return np.zeros(len(keys), bool)
         at = np.minimum(np.searchsorted(self.trained_on, keys), len(self.trained_on) - 1)
@@ -235,6 +267,7 @@ class ImageClassifier:
             checkpoint.write_layers(file, self.parameters)
             write_json(file, "network_config", asdict(self.network))
             write_json(file, "training_config", asdict(self.training))
+            write_json(file, "pretrain_config", asdict(self.pretraining))
             write_json(file, "geometry", asdict(self.geometry))
             write_json(file, "contrast", self.preprocessor.contrast)
             write_json(file, "classes", list(self.classes))
@@ -253,9 +286,7 @@ class ImageClassifier:
         FileNotFoundError, FormatError
             When there is no such file, or it is foreign, damaged, newer than this program or contradicts itself.
         """
-        path = Path(path)
-        path = path / "model.h5" if path.is_dir() else path
-        with checkpoint.opened(path, MODEL_FORMAT, MODEL_VERSION) as file:
+        with checkpoint.opened(model_path(path), MODEL_FORMAT, MODEL_VERSION) as file:
             parameters = checkpoint.read_layers(file)
             geometry = Geometry(**read_json(file, "geometry"))
             classes = tuple(read_json(file, "classes"))
@@ -280,11 +311,12 @@ class ImageClassifier:
                 provenance,
                 np.sort(checkpoint.read_array(file, "trained_on", 1, "u")),
                 calibration,
+                checkpoint.config_from(PretrainConfig, read_json(file, "pretrain_config")),
             )
 
 
 def _check_facts(classes: tuple[str, ...], provenance: dict[str, Any]) -> None:
-    """Refuse classes that are no names, and facts of another kind than `TrainingRun.save_model` writes."""
+    """Refuse classes that are no names, and facts of another kind than `pipeline.training.finish.save_model` writes."""
     if len(set(classes)) < len(classes) or not all(isinstance(name, str) for name in classes):
         raise FormatError("its classes are no list of different names")
     tables = {"images": int, "accuracy": float, "versions": str, "network_as_trained": object, "augmentation": object}

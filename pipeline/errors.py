@@ -16,5 +16,5 @@ class MissingExtra(InputError):
         super().__init__(f"{feature} needs an optional library: run  pip install 'facette[{extra}]'")
 
 
-# Whose message is shown to the user as it is. Every other error is a mistake of the program.
-USER_ERRORS: tuple[type[Exception], ...] = (InputError, ConfigError, FormatError, Diverged, OSError)
+# The errors whose message is shown to the user as it is. Every other error is a mistake of the program.
+USER_ERRORS = (InputError, ConfigError, FormatError, Diverged, OSError)

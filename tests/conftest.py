@@ -8,6 +8,9 @@ from PIL import Image
 
 from model.config import NetworkConfig, TrainingConfig
 from pipeline.sources.demo import write_demo
+from model.edges.config import NOT_PRETRAINED
+from pipeline.training.finish import finish
+from pipeline.training.recipe import Recipe
 from pipeline.training.prepare import prepare
 
 
@@ -48,17 +51,17 @@ def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small() -> dict:
-    """Return configurations that train in about a second."""
-    return {"network": NetworkConfig(hidden=(48, 16)), "training": TrainingConfig(epochs=15, pretrain="none")}
+def small() -> Recipe:
+    """Return a recipe that trains in about a second."""
+    return Recipe(NetworkConfig(hidden=(48, 16)), TrainingConfig(epochs=15), NOT_PRETRAINED)
 
 
 @pytest.fixture(scope="session")
-def run_path(faces: Path, small: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_path(faces: Path, small: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a finished run on the faces; tests leave it as it is."""
     folder = tmp_path_factory.mktemp("runs") / "faces"
-    run = prepare(faces, folder, **small)
+    run = prepare(faces, folder, recipe=small)
     with run.dataset:
         list(run.epochs())
-        run.finish()
+        finish(run)
     return folder

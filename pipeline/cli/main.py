@@ -57,8 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     command = ""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # stderr can write every path already
-        sys.stdout.reconfigure(errors=PERCENT_ESCAPE)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=PERCENT_ESCAPE)  # a path need not be text
     try:  # from here on, an interrupt is no traceback: what takes time to import is imported below
         from pipeline.cli.console import say
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from model.activations import Array
 from model.edges.first_layer import (
-    PRETRAINERS,
     crop_shape_for,
     fit_filters,
     learn_filters,
@@ -64,7 +63,7 @@ def control_shares(classifier: ImageClassifier, *, seed: int = 0) -> dict[str, f
     """
     shape, W1 = classifier.geometry.shape, classifier.parameters[1].W
     crop_shape, n = crop_shape_for(shape), min(_CONTROL_FILTERS, n_filters_for(len(W1), classifier.network.activation))
-    method = classifier.training.pretrain if classifier.training.pretrain in PRETRAINERS else "sparse_filtering"
+    method = classifier.pretraining.pretrain if classifier.pretraining.is_on else "sparse_filtering"
     rng = np.random.default_rng([seed, 0, 0, RandomStream.CONTROLS])
     found = {}
     for kind in NOISES:

@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that explains itself, with every image inside it."""
+"""The report of a run: one HTML file that needs no other, with every image inside it."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from model.activations import Array
 from model.parameters import layer_shapes
 from model.training import EpochRecord
 from pipeline.data.dataset import Dataset
+from pipeline.evaluation.result import TrainingResult
 from pipeline.explanation.figures import draw_filters
+from pipeline.images.encode import to_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from pipeline.training.run import TrainingResult
-
-_LARGEST_CONFUSION_TABLE = 12  # classes; more are shown as a list of the most frequent mix-ups
+_LARGEST_CONFUSION_TABLE = 12  # classes; with more, the most frequent confusions are listed
 _UNITS_SHOWN = 64
 
 
 class Mistake(NamedTuple):
-    """An image that was taken for another class, most confident first: where it lies, and what was said of it."""
+    """A misclassified image, with its path, its class, and the predicted class with its probability."""
 
     path: str
     image: NDArray[np.uint8]
@@ -39,7 +39,7 @@ class Mistake(NamedTuple):
 def find_mistakes(
     dataset: Dataset, probabilities: Array, labels: NDArray[np.integer], indices: NDArray[np.integer], limit: int = 24
 ) -> list[Mistake]:
-    """Return the wrong predictions the network was surest of, at most `limit`.
+    """Return the misclassified images with the most confident predictions, in that order.
 
     Parameters
     ----------
@@ -48,6 +48,7 @@ def find_mistakes(
     labels, indices : ndarray of shape (m,)
         True class, and row in the data set.
     limit : int
+        At most so many.
     """
     predicted, confidence = probabilities.argmax(axis=0), probabilities.max(axis=0)
     wrong = np.flatnonzero(predicted != labels)
@@ -65,7 +66,7 @@ def find_mistakes(
 
 
 def draw_history(history: Sequence[EpochRecord]) -> Figure:
-    """Draw cost and accuracy over the epochs, training and validation, with the best epoch marked."""
+    """Draw cost and accuracy of training and validation over the epochs, with the best epoch marked."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3), layout="constrained")
@@ -85,7 +86,7 @@ def draw_history(history: Sequence[EpochRecord]) -> Figure:
 
 
 def draw_rate_range(rates: Sequence[float], costs: Sequence[float], suggested: float) -> Figure:
-    """Draw the cost against ever larger learning rates, with the suggested one marked."""
+    """Draw the cost against increasing learning rates, with the suggested one marked."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3.5), layout="constrained")
@@ -99,7 +100,7 @@ def draw_rate_range(rates: Sequence[float], costs: Sequence[float], suggested: f
 
 
 def most_confused(result: TrainingResult, limit: int = 12) -> list[tuple[str, str, int]]:
-    """Return (true class, predicted class, how often) of the most frequent mix-ups."""
+    """Return (true class, predicted class, number of images) of the most frequent confusions."""
     found = result.scores[result.evaluated_on]
     pairs = [
         (found.classes[i], found.classes[j], count)
@@ -142,8 +143,4 @@ def _figure_png(figure: Figure) -> str:
 
 
 def _image_png(image: NDArray[np.uint8]) -> str:
-    from PIL import Image
-
-    data = io.BytesIO()
-    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(data, format="png")
-    return base64.b64encode(data.getvalue()).decode()
+    return base64.b64encode(to_png(image)).decode()

@@ -11,7 +11,7 @@ from model.storage.atomic import replacing
 from pipeline.errors import InputError
 from pipeline.files.names import PERCENT_ESCAPE
 
-SECTIONS = ("data", "network", "training", "augmentation", "run")
+SECTIONS = ("data", "network", "training", "pretraining", "augmentation", "run")
 
 
 def read_toml(path: str | Path) -> dict[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from pipeline.classifier import ImageClassifier
+from pipeline.classifier import ImageClassifier, model_path
 from pipeline.errors import USER_ERRORS
 from pipeline.explanation.wording import shape
 from pipeline.pages.widgets import markup
@@ -38,7 +38,7 @@ def choose(runs: str | Path, given: str | Path | None = None) -> Chosen:
     runs, options = Path(runs), {run.name: run for run in list_runs(runs)}
     problem = ""
     if given:
-        model = Path(given) / "model.h5" if Path(given).is_dir() else Path(given)
+        model = model_path(given)
         first = summarize(model)
         if first is None:
             problem = f"{model}: there is no such model"

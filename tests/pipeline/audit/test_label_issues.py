@@ -12,6 +12,9 @@ from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.ingestion.ingest import ingest
+from model.edges.config import NOT_PRETRAINED
+from pipeline.training.finish import finish
+from pipeline.training.recipe import Recipe
 from pipeline.training.prepare import prepare
 
 
@@ -37,13 +40,12 @@ def digits(tmp_path_factory):
     run = prepare(
         folder / "table.csv",
         root / "run",
-        network=NetworkConfig(hidden=(32,)),
-        training=TrainingConfig(epochs=20, batch_size=32, pretrain="none"),
+        recipe=Recipe(NetworkConfig(hidden=(32,)), TrainingConfig(epochs=20, batch_size=32), NOT_PRETRAINED),
         data=DataConfig(),
     )
     with run.dataset:
         list(run.epochs())
-        run.finish()
+        finish(run)
     return root / "run", names[wrong]
 
 

@@ -8,9 +8,12 @@ from PIL import Image
 
 from model.config import NetworkConfig, TrainingConfig
 from pipeline.sources.demo import write_demo
+from model.edges.config import NOT_PRETRAINED
+from pipeline.training.finish import finish
+from pipeline.training.recipe import Recipe
 from pipeline.training.prepare import prepare
 
-SMALL = NetworkConfig(hidden=(32,)), TrainingConfig(epochs=4, batch_size=32, pretrain="none")
+SMALL = Recipe(NetworkConfig(hidden=(32,)), TrainingConfig(epochs=4, batch_size=32), NOT_PRETRAINED)
 
 
 @pytest.fixture(scope="session")
@@ -18,10 +21,10 @@ def trained(tmp_path_factory):
     """A folder with data/faces and runs/faces; not to be changed."""
     root = tmp_path_factory.mktemp("trained")
     source = write_demo("faces", root / "data" / "faces")
-    run = prepare(source, root / "runs" / "faces", network=SMALL[0], training=SMALL[1])
+    run = prepare(source, root / "runs" / "faces", recipe=SMALL)
     with run.dataset:
         list(run.epochs())
-        run.finish()
+        finish(run)
     return root
 
 
