@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 from model.config import NetworkConfig, TrainingConfig
-from pipeline.sources.demo import write_demo
 from model.edges.config import NOT_PRETRAINED
+from pipeline.sources.demo import write_demo
 from pipeline.training.finish import finish
-from pipeline.training.recipe import Recipe
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe
 
 
 @pytest.fixture(scope="session")

@@ -10,9 +10,10 @@ import pytest
 from model.config import NetworkConfig, TrainingConfig
 from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
-from pipeline.settings import add_flags, config_from_flags
+from pipeline.settings import CONFIGURATIONS, add_flags, config_from_flags
+from pipeline.training.recipe import RunConfig
 
-KINDS = (DataConfig, NetworkConfig, TrainingConfig)
+KINDS = (DataConfig, RunConfig, *CONFIGURATIONS.values())
 
 
 def parse(*words):

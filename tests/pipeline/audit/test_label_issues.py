@@ -6,16 +6,16 @@ from PIL import Image
 from sklearn.metrics import log_loss
 
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import NOT_PRETRAINED
 from pipeline.audit.label_issues import duplicate_sets, top_losses
 from pipeline.classifier import ImageClassifier
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.ingestion.ingest import ingest
-from model.edges.config import NOT_PRETRAINED
 from pipeline.training.finish import finish
-from pipeline.training.recipe import Recipe
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import pytest
 
 from model.calibration import fold_temperature
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import NOT_PRETRAINED, PretrainConfig
 from model.errors import FormatError
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
@@ -29,10 +30,9 @@ from pipeline.prediction.inputs import Inputs
 from pipeline.prediction.predict import predict
 from pipeline.prediction.uploads import Upload, classify_uploads
 from pipeline.sources.demo import write_demo
-from model.edges.config import NOT_PRETRAINED, PretrainConfig
 from pipeline.training.finish import finish
-from pipeline.training.recipe import Recipe
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe
 
 
 @pytest.fixture(scope="module")

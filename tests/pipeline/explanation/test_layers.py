@@ -12,17 +12,17 @@ import pytest
 from PIL import Image, ImageSequence
 
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import PretrainConfig
 from model.edges.scores import score_filters
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.explanation.layers import control_shares, deeper_layer_images, first_layer_images, score_first_layer
-from model.edges.config import PretrainConfig
 from pipeline.training.finish import finish
-from pipeline.training.recipe import Recipe
 from pipeline.training.prepare import prepare
 from pipeline.training.pretrain import first_layer_growth
+from pipeline.training.recipe import Recipe
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,14 @@ import shutil
 import numpy as np
 
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import NOT_PRETRAINED
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 from pipeline.evaluation.scores import split_probabilities
 from pipeline.explanation.report import find_mistakes
-from model.edges.config import NOT_PRETRAINED
 from pipeline.training.finish import finish
-from pipeline.training.recipe import Recipe
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe
 
 
 def test_report_states_the_figures_of_the_run(run_path):
