@@ -208,9 +208,7 @@ def facette(variant: str, threads: int | None, views: int) -> Callable[[Split, i
         names = ("train_images", "train_labels", "test_images", "test_labels")
         with tempfile.TemporaryDirectory() as folder:
             np.savez(Path(folder, "set.npz"), **dict(zip(names, split, strict=True)))
-            run = prepare(
-                Path(folder, "set.npz"), Path(folder, "run"), **configurations(variant, seed, threads)
-            )
+            run = prepare(Path(folder, "set.npz"), Path(folder, "run"), **configurations(variant, seed, threads))
             with run.dataset:
                 for _ in run.epochs():
                     pass

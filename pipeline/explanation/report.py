@@ -101,10 +101,10 @@ def draw_rate_range(rates: Sequence[float], costs: Sequence[float], suggested: f
 
 def most_confused(result: TrainingResult, limit: int = 12) -> list[tuple[str, str, int]]:
     """Return (true class, predicted class, number of images) of the most frequent confusions."""
-    found = result.scores[result.evaluated_on]
+    evaluation = result.scores[result.evaluated_on]
     pairs = [
-        (found.classes[i], found.classes[j], count)
-        for i, row in enumerate(found.confusion)
+        (evaluation.classes[i], evaluation.classes[j], count)
+        for i, row in enumerate(evaluation.confusion)
         for j, count in enumerate(row)
         if i != j and count
     ]
@@ -119,18 +119,18 @@ def render_report(name: str, result: TrainingResult, mistakes: Sequence[Mistake]
         loader=jinja2.PackageLoader("pipeline"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     classifier = result.classifier
-    judged = result.scores[result.evaluated_on]
+    evaluation = result.scores[result.evaluated_on]
     W1, shape = classifier.parameters[1].W, classifier.geometry.shape
     filters = draw_filters(W1, shape, title="", scores=result.first_layer, max_units=_UNITS_SHOWN)
     return environment.get_template("report.html.j2").render(
         name=name,
         result=result,
         classifier=classifier,
-        judged=judged,
+        evaluation=evaluation,
         layers=layer_shapes(classifier.parameters, classifier.network),
         history_png=_figure_png(draw_history(classifier.history)),
         filters_png=_figure_png(filters),
-        show_confusion=len(judged.classes) <= _LARGEST_CONFUSION_TABLE,
+        show_confusion=len(evaluation.classes) <= _LARGEST_CONFUSION_TABLE,
         confused=most_confused(result),
         mistakes=[(mistake, _image_png(mistake.image)) for mistake in mistakes],
     )

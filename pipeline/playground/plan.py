@@ -9,7 +9,7 @@ from model.errors import ConfigError
 from model.parameters import LayerShapes, Parameters, layer_shapes
 from pipeline.playground.images import ImageSet
 from pipeline.settings import CONFIGURATIONS, NONE, value_text
-from pipeline.training.recipe import Facts, Recipe, ResolvedRecipe, resolve_recipe
+from pipeline.training.recipe import DataFacts, Recipe, ResolvedRecipe, resolve_recipe
 
 MOST_PARAMETERS = 20_000_000  # a training holds about six arrays of this size: 0.5 GB
 
@@ -44,7 +44,7 @@ def make_plan(recipe: Recipe, image_set: ImageSet) -> Plan:
     m, n_classes, geometry = image_set.counts["train"], len(image_set.classes), image_set.geometry
     if recipe.training.patience and not image_set.counts["validation"]:
         raise ConfigError("patience: early stopping needs validation images, and there are none; set it to 0")
-    resolved = resolve_recipe(recipe, Facts(m, n_classes, geometry))
+    resolved = resolve_recipe(recipe, DataFacts(m, n_classes, geometry))
     network = resolved.network
     dims = network.layer_dims(geometry.n_x, n_classes)
     size = sum((before + 1) * units for before, units in itertools.pairwise(dims))

@@ -31,7 +31,7 @@ from pipeline.preprocess import Preprocessor
 from pipeline.sources.open import open_source
 from pipeline.training.augmentation_trial import try_augmentations
 from pipeline.training.pretrain import pretrain_layers
-from pipeline.training.recipe import Facts, Recipe, fine_tuning, resolve_recipe
+from pipeline.training.recipe import DataFacts, Recipe, fine_tuning, resolve_recipe
 from pipeline.training.run import TrainingRun, batch_sources
 from pipeline.training.run_folder import making
 from pipeline.training.timing import fastest_threads
@@ -138,7 +138,7 @@ def begin(
     settings, seed = recipe.run, recipe.training.seed
     preprocessor = Preprocessor(geometry, recipe.pretraining.normalize_contrast).fitted(dataset.iterate(indices))
     trial = try_augmentations(recipe.augmentation, dataset, preprocessor, seed=seed, memory=settings.memory_bytes)
-    resolved = resolve_recipe(recipe, Facts(len(indices), n_classes, geometry, trial.decision))
+    resolved = resolve_recipe(recipe, DataFacts(len(indices), n_classes, geometry, trial.decision))
     state = start(
         resolved.network,
         resolved.training,

@@ -59,7 +59,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Facts:
+class DataFacts:
     """What "auto" values depend on.
 
     Attributes
@@ -97,7 +97,7 @@ def fine_tuning(recipe: Recipe, initial: ImageClassifier) -> Recipe:
     )
 
 
-def resolve_recipe(recipe: Recipe, facts: Facts) -> ResolvedRecipe:
+def resolve_recipe(recipe: Recipe, facts: DataFacts) -> ResolvedRecipe:
     """Turn every "auto" into a value.
 
     Augmentation is resolved first, then pretraining, which depends on it, then network and training.

@@ -22,7 +22,7 @@ def test_without_test_images_says_what_it_was_evaluated_on(faces, small, tmp_pat
     result = train_in(tmp_path / "run", faces, data=DataConfig(test=0.0), recipe=small)
 
     assert result.evaluated_on == "validation"
-    assert "flatters" in (tmp_path / "run" / "report.html").read_text()
+    assert "figure is optimistic" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_a_finished_run_is_reported_again_from_its_folder(run_path, tmp_path, capsys):

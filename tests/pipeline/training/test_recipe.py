@@ -12,14 +12,14 @@ from model.errors import ConfigError
 from pipeline.errors import InputError
 from pipeline.images.augment import AugmentConfig
 from pipeline.images.geometry import Geometry
-from pipeline.training.recipe import Facts, Recipe, RunConfig, resolve_recipe
+from pipeline.training.recipe import DataFacts, Recipe, RunConfig, resolve_recipe
 
 GEOMETRY = Geometry(28, 28, "gray", "crop")
 MOVED = AugmentConfig(augment="none", shift=0.1)
 
 
 def resolved(recipe=None, *, m=500, n_classes=3, geometry=GEOMETRY, augmentation=None):
-    return resolve_recipe(recipe or Recipe(), Facts(m, n_classes, geometry, augmentation))
+    return resolve_recipe(recipe or Recipe(), DataFacts(m, n_classes, geometry, augmentation))
 
 
 @pytest.mark.parametrize("m", [1, 50, 5_000, 20_000])
