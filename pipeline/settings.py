@@ -21,6 +21,8 @@ from pipeline.training.recipe import Recipe
 
 Config = TypeVar("Config")
 
+_METAVARS = {"start_from": "MODEL", "pretrain_on": "FOLDER", "group_by": "KEY"}  # others: the last word of the name
+
 
 def add_flags(parser: argparse.ArgumentParser, kind: type, title: str) -> None:
     """Add one ``--flag`` for each field of a configuration dataclass; flags not given are absent from the result."""
@@ -35,7 +37,8 @@ def add_flags(parser: argparse.ArgumentParser, kind: type, title: str) -> None:
             options["action"] = argparse.BooleanOptionalAction
         else:
             options["type"] = _reader(hint)
-            options["metavar"] = "|".join(field.metadata["choices"]) or field.name.rpartition("_")[2].upper()
+            last_word = field.name.rpartition("_")[2].upper()
+            options["metavar"] = "|".join(field.metadata["choices"]) or _METAVARS.get(field.name, last_word)
         group.add_argument(f"--{field.name.replace('_', '-')}", **options)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pipeline.data.config import DataConfig
 from pipeline.settings import CONFIGURATIONS, all_settings
 from pipeline.training.recipe import Recipe
+from pipeline.training.run_folder import run_name
 
 
 def export_command(source: str, texts: Mapping[str, str]) -> str:
@@ -52,9 +52,3 @@ def _constructor(config: Any, imports: set[str]) -> str:
     values = {field.name: getattr(config, field.name) for field in dataclasses.fields(kind)}
     changed = [f"{name}={value!r}" for name, value in values.items() if value != getattr(kind(), name)]
     return f"{kind.__name__}({', '.join(changed)})"
-
-
-def run_name(source: str) -> str:
-    """Return a name for a run on this source."""
-    path = Path(source)
-    return (path.parent.name if path.name == "data.h5" else path.stem).lstrip(".") or "run"

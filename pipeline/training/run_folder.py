@@ -35,6 +35,12 @@ def holds_run(folder: Path) -> bool:
     return any((folder / name).exists() for name in ("model.h5", "checkpoint.h5", "data.h5", _ASIDE))
 
 
+def run_name(source: str | Path) -> str:
+    """Return a name for a run on this source, as valid UTF-8: that of the folder or file, or of the run it lies in."""
+    path = Path(source).resolve()
+    return escape((path.parent.name if path.name == "data.h5" else path.stem).lstrip(".")) or "run"
+
+
 def run_folder(runs: str | Path, name: str | None, source: str | Path, *, overwrite: bool = False) -> Path:
     """Return the folder for a new run: RUNS/NAME, else RUNS/SOURCE, or the first of RUNS/SOURCE-2, -3 that is free.
 
@@ -52,7 +58,7 @@ def run_folder(runs: str | Path, name: str | None, source: str | Path, *, overwr
     InputError
         When the name is not a plain name, or is taken.
     """
-    runs, wanted = Path(runs), escape(name or Path(source).resolve().stem.lstrip(".") or "run")
+    runs, wanted = Path(runs), escape(name) if name else run_name(source)
     if Path(wanted).name != wanted or wanted.startswith("."):
         raise InputError(f"--name {wanted!r} does not work; give a plain name such as first")
     folder, taken = runs / wanted, 1

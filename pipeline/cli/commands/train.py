@@ -28,7 +28,7 @@ def add_training_flags(parser: Parser) -> None:
     from pipeline.settings import CONFIGURATIONS, add_flags
     from pipeline.training.recipe import RunConfig
 
-    group = parser.add_argument_group("run")
+    group = parser.add_argument_group("results")
     group.add_argument("--name", help="name of the run: results go to RUNS/NAME (default: from the source)")
     group.add_argument("--runs", default="runs", help="folder of all runs (default: runs)")
     group.add_argument("--overwrite", action="store_true", help="replace a run of this name")

@@ -14,12 +14,12 @@ import streamlit as st
 
 from pipeline.data.config import DataConfig
 from pipeline.errors import USER_ERRORS
-from pipeline.playground.export import run_name
 from pipeline.playground.images import ImageSet, read_image_set
 from pipeline.playground.session import begin_session, model_bytes
 from pipeline.sources.source import Source
 from pipeline.training.background import BackgroundTraining
 from pipeline.training.recipe import Recipe
+from pipeline.training.run_folder import run_name
 
 _PATIENCE = 2.0  # seconds to wait for what takes a tenth, unless another training is at work
 

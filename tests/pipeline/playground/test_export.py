@@ -6,12 +6,11 @@ import contextlib
 import io
 
 import numpy as np
-import pytest
 
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.data.config import DataConfig
-from pipeline.playground.export import export_command, export_python, run_name
+from pipeline.playground.export import export_command, export_python
 from pipeline.settings import read_settings
 
 TEXTS = {"hidden": "8", "epochs": "1", "augment": "none", "normalize_contrast": "on"}
@@ -39,10 +38,3 @@ def test_the_program_names_only_what_differs_from_the_defaults():
     assert "Config" not in program
     assert "recipe" not in program
     assert "data=DataConfig(size='10')," in export_python("digits", read_settings({})[0], DataConfig(size="10"))
-
-
-@pytest.mark.parametrize(
-    ("source", "name"), [("photos/", "photos"), ("a/b.zip", "b"), ("runs/first/data.h5", "first"), (".h", "h")]
-)
-def test_names_of_runs(source, name):
-    assert run_name(source) == name

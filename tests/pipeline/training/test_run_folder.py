@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from pipeline.errors import InputError
@@ -18,3 +20,18 @@ def test_names_of_runs(tmp_path):
     with pytest.raises(InputError, match="plain name"):
         run_folder(tmp_path, "../escape", "x")
     assert run_folder(tmp_path, "photos", "x", overwrite=True) == tmp_path / "photos"
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("photos/", "photos"),
+        ("a/b.zip", "b"),
+        ("runs/first/data.h5", "first"),
+        (".h", "h"),
+        ("/", "run"),
+        (os.fsdecode(b"photos-\xff\n"), "photos-%FF%0A"),
+    ],
+)
+def test_a_run_is_named_after_its_source(tmp_path, source, name):
+    assert run_folder(tmp_path, None, source) == tmp_path / name
