@@ -76,17 +76,16 @@ def config_from_flags(kind: type[Config], arguments: argparse.Namespace, stored:
     Raises
     ------
     InputError
-        When a stored name is unknown, or a value does not work.
+        When a stored name is unknown.
+    ConfigError
+        When a value does not work.
     """
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     unknown = sorted(set(stored) - set(names))
     if unknown:
         raise InputError(f"configuration: {', '.join(unknown)} is unknown; valid names are {', '.join(names)}")
     given = {name: value for name, value in vars(arguments).items() if name in names}
-    try:
-        return kind(**{**stored, **given})
-    except ConfigError as error:
-        raise InputError(str(error)) from None
+    return kind(**{**stored, **given})
 
 
 # The parts of a recipe that have flags of their own, in the order of the help text.

@@ -15,9 +15,9 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -145,6 +145,9 @@ class BackgroundTraining:
         self._is_ending = self._has_ended = False
         self._is_watched = True
         self._closed = threading.Event()
+        self._open = ExitStack()  # what is closed when the thread ends
+        self._run: TrainingRun | None = None  # from `_prepare` on
+        self._records: Generator[EpochRecord, None, None] | None = None
         self._thread = threading.Thread(target=self._work, name="training", daemon=True)
 
     def start(self, epochs: float = math.inf) -> BackgroundTraining:
@@ -231,11 +234,9 @@ class BackgroundTraining:
 
     def _work(self) -> None:
         try:
-            if self._next_task(preparing=True):
-                self.stage = "Reading the images"
-                run = self._make()
-                with run.dataset:
-                    self._drive(run)
+            with self._open:
+                while self.model is None and (task := self._next_task()):
+                    task()
         except _Closed:
             pass
         except USER_ERRORS as error:
@@ -246,6 +247,7 @@ class BackgroundTraining:
             _log.exception("a training run failed")
             self.error = _OWN_FAULT
         finally:
+            self._run = self._records = None
             if self._after:
                 self._after()
             self._queue.leave(self)
@@ -255,57 +257,63 @@ class BackgroundTraining:
                     self._asked.popleft()[1].cancel()
                 self._queue.changed.notify_all()
 
-    def _drive(self, run: TrainingRun) -> None:
-        self.epochs = run.state.training.epochs
+    def _next_task(self) -> Callable[[], None] | None:
+        """Wait until there is a task and this run has its turn; return the task, or None when the run is closed."""
+        with self._queue.changed:
+            while not self._closed.is_set():
+                task = self._wanted_task()
+                if task is None:
+                    self._queue.leave(self)
+                    if self._at_end is None and self._run and self.records and self._is_stale:
+                        return self._take_snapshot
+                    if self.stage:
+                        self.stage = ""
+                        self._queue.changed.notify_all()
+                elif self._queue.enter(self):
+                    if task == self._train_epoch:
+                        self.stage = "Training"
+                        self._credit -= 1
+                    return task
+                else:
+                    self.stage = "Waiting"
+                self._queue.changed.wait()
+        return None
+
+    def _wanted_task(self) -> Callable[[], None] | None:
+        """Return what to do next, by the first line of this table that holds; None: the run rests.
+
+        ======================================================================== ================
+        not prepared yet, and watched or something was asked                     `_prepare`
+        not prepared yet                                                         None
+        there is an `at_end`, and all epochs are done, or `end` after an epoch   `_finish`
+        something was asked                                                      `_answer`
+        watched, and there are epochs left that were requested                   `_train_epoch`
+        else                                                                     None
+        ======================================================================== ================
+        """
+        if self._run is None:
+            return self._prepare if self._is_watched or self._asked else None
+        if self._at_end and (self.is_over or (self._is_ending and self.records)):
+            return self._finish
+        if self._asked:
+            return self._answer
+        return self._train_epoch if self._is_watched and self._credit and not self.is_over else None
+
+    def _prepare(self) -> None:
+        self.stage = "Reading the images"
+        run = self._make()
+        self._open.enter_context(run.dataset)
         records = cast("Generator[EpochRecord, None, None]", run.epochs(before_batch=self._stop_if_closed))
-        with closing(records):
-            while self.model is None and (task := self._next_task()):
-                task(run, records)
+        self._records = self._open.enter_context(closing(records))
+        self.epochs = run.state.training.epochs
+        self._run = run
 
     def _stop_if_closed(self) -> None:
         if self._closed.is_set():
             raise _Closed
 
-    def _next_task(self, *, preparing: bool = False) -> Callable[[TrainingRun, Iterator[EpochRecord]], None] | None:
-        """Wait until there is a task and it is this run's turn; return the task, or None when the run is to close.
-
-        The first line of this table that holds counts. "At the end" is: there is an `at_end`, and all epochs are done
-        or `end` was requested. "Epochs wanted" is: a user watches, epochs are left, and some of them were requested.
-
-        ==================================== ================ ==================================================
-        state                                in the queue     returned
-        ==================================== ================ ==================================================
-        closed                               as it was        None
-        at the end                           enters, waits    `_finish`
-        something was asked, or to prepare   enters, waits    `_job` (to prepare, the caller only wants the turn)
-        epochs wanted                        enters, waits    `_epoch`
-        rests, and the snapshot is old       leaves           `_take_snapshot`
-        rests                                leaves           nothing: waits for a change
-        ==================================== ================ ==================================================
-        """
-        with self._queue.changed:
-            while not self._closed.is_set():
-                ending = bool(self._at_end) and (self.is_over or (self._is_ending and bool(self.records)))
-                wanted = self._is_watched and (preparing or (self._credit and not self.is_over))
-                if wanted or ending or self._asked:
-                    if self._queue.enter(self):
-                        if preparing or ending or self._asked:
-                            return self._finish if ending else self._job
-                        self.stage = "Training"
-                        self._credit -= 1
-                        return self._epoch
-                    self.stage = "Waiting"
-                else:
-                    self._queue.leave(self)
-                    if self._at_end is None and self.records and self._is_stale:
-                        return self._take_snapshot
-                    if self.stage:
-                        self.stage = ""
-                        self._queue.changed.notify_all()
-                self._queue.changed.wait()
-        return None
-
-    def _epoch(self, run: TrainingRun, records: Iterator[EpochRecord]) -> None:
+    def _train_epoch(self) -> None:
+        run, records = self._prepared
         try:
             record = next(records, None)
         except Diverged as error:
@@ -321,23 +329,29 @@ class BackgroundTraining:
         self.is_over = record is None or run.state.is_finished
         is_due = time.monotonic() - self._snapshot_taken > _SECONDS_BETWEEN_SNAPSHOTS
         if self._at_end is None and self.records and is_due:
-            self._take_snapshot(run, records)
+            self._take_snapshot()
 
-    def _job(self, run: TrainingRun, records: Iterator[EpochRecord]) -> None:
+    def _answer(self) -> None:
         self.stage = "Working"
         job, future = self._asked.popleft()
         try:
-            future.set_result(job(run))
+            future.set_result(job(self._prepared[0]))
         except USER_ERRORS as error:
             future.set_exception(InputError(str(error)))
         except Exception:
             _log.exception("what was asked of a training run failed")
             future.set_exception(InputError(_OWN_FAULT))
 
-    def _finish(self, run: TrainingRun, records: Iterator[EpochRecord]) -> None:
+    def _finish(self) -> None:
         self.stage = "Evaluating, and writing the report"
         assert self._at_end is not None
-        self.model = self._at_end(run)
+        self.model = self._at_end(self._prepared[0])
+
+    @property
+    def _prepared(self) -> tuple[TrainingRun, Generator[EpochRecord, None, None]]:
+        assert self._run is not None
+        assert self._records is not None
+        return self._run, self._records
 
     _snapshot_taken = -math.inf
     _validation: tuple[NDArray[np.uint8], NDArray[np.int64]] | None = None
@@ -346,8 +360,9 @@ class BackgroundTraining:
     def _is_stale(self) -> bool:
         return self.snapshot is None or self.snapshot.epoch < len(self.records)
 
-    def _take_snapshot(self, run: TrainingRun, records: Iterator[EpochRecord]) -> None:
+    def _take_snapshot(self) -> None:
         """Keep the weights as they are now, not the best ones so far: the user wants to see them change."""
+        run, _ = self._prepared
         if self._validation is None:
             rows = run.dataset.indices("validation")[:_IMAGES]
             self._validation = run.dataset.take(rows), run.dataset.labels[rows]

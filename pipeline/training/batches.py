@@ -16,8 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from model.batches import Batch, split_evenly
+from model.batches import Batch, BatchSource, split_evenly
 from model.randomness import RandomStream
+from model.training import TrainingState, check_sources
 from pipeline.data.dataset import Dataset
 from pipeline.images.augment import AugmentConfig, augment
 from pipeline.preprocess import Preprocessor
@@ -57,6 +58,25 @@ def image_batches(
         batches = FileBatches(dataset, indices, preprocessor, memory, dtype)
     batches.augmentation = augmentation if augmentation and augmentation.is_on else None
     return batches
+
+
+def batch_sources(
+    dataset: Dataset, preprocessor: Preprocessor, augmentation: AugmentConfig, state: TrainingState, memory: int
+) -> tuple[BatchSource, BatchSource | None]:
+    """Return the batches of training and of validation images; there is no second source without such images.
+
+    Raises
+    ------
+    ConfigError
+        When the run is to stop early, and there are no validation images.
+    """
+    dtype = state.training.dtype
+    train_source = image_batches(dataset, "train", preprocessor, memory=memory, augmentation=augmentation, dtype=dtype)
+    validation_source = None
+    if len(dataset.indices("validation")):
+        validation_source = image_batches(dataset, "validation", preprocessor, memory=memory, dtype=dtype)
+    check_sources(state, train_source, validation_source)
+    return train_source, validation_source
 
 
 class ImageBatches(ABC):

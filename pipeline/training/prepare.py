@@ -30,9 +30,10 @@ from pipeline.ingestion.ingest import IngestReport, ingest
 from pipeline.preprocess import Preprocessor
 from pipeline.sources.open import open_source
 from pipeline.training.augmentation_trial import try_augmentations
+from pipeline.training.batches import batch_sources
 from pipeline.training.pretrain import pretrain_layers
 from pipeline.training.recipe import DataFacts, Recipe, fine_tuning, resolve_recipe
-from pipeline.training.run import TrainingRun, batch_sources
+from pipeline.training.run import TrainingRun
 from pipeline.training.run_folder import making
 from pipeline.training.timing import fastest_threads
 

@@ -17,8 +17,9 @@ from pipeline.errors import InputError
 from pipeline.images.augment import AugmentConfig
 from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
+from pipeline.training.batches import batch_sources
 from pipeline.training.recipe import RunConfig
-from pipeline.training.run import TrainingRun, batch_sources
+from pipeline.training.run import TrainingRun
 
 
 def resume(folder: str | Path, *, threads: int | None = None) -> TrainingRun:

@@ -16,13 +16,12 @@ from model.activations import Array
 from model.batches import Batch, BatchSource
 from model.edges.config import PretrainConfig
 from model.storage.checkpoint import save_state
-from model.training import EpochRecord, TrainingState, check_sources, train
+from model.training import EpochRecord, TrainingState, train
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 from pipeline.images.augment import AugmentConfig
 from pipeline.ingestion.ingest import IngestReport
 from pipeline.preprocess import Preprocessor
-from pipeline.training.batches import image_batches
 from pipeline.training.recipe import RunConfig
 from pipeline.training.run_folder import bring_back
 
@@ -157,25 +156,6 @@ class TrainingRun:
         bring_back(self.folder)
         with contextlib.suppress(OSError):  # not empty: there are files of the user
             self.folder.rmdir()
-
-
-def batch_sources(
-    dataset: Dataset, preprocessor: Preprocessor, augmentation: AugmentConfig, state: TrainingState, memory: int
-) -> tuple[BatchSource, BatchSource | None]:
-    """Return the batches of training and of validation images; there is no second source without such images.
-
-    Raises
-    ------
-    ConfigError
-        When the run is to stop early, and there are no validation images.
-    """
-    dtype = state.training.dtype
-    train_source = image_batches(dataset, "train", preprocessor, memory=memory, augmentation=augmentation, dtype=dtype)
-    validation_source = None
-    if len(dataset.indices("validation")):
-        validation_source = image_batches(dataset, "validation", preprocessor, memory=memory, dtype=dtype)
-    check_sources(state, train_source, validation_source)
-    return train_source, validation_source
 
 
 class _Watched:

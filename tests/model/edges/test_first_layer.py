@@ -94,18 +94,6 @@ def test_steps_lead_from_noise_to_the_filters(method, photograph_pieces, rng):
     assert edges[1] >= 0.6
 
 
-def test_contrast_of_every_example_is_normalised_by_itself(rng):
-    X = rng.uniform(size=(50, 4)).astype(np.float32)
-    X[:, 1] = 0.3 * X[:, 0] + 0.4
-    X[:, 2] = 0.7
-    found = normalize_contrast(X)
-    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-4)
-    np.testing.assert_allclose(found[:, [0, 3]].std(axis=0), 1, atol=0.02)
-    assert np.abs(found[:, 2]).max() < 1e-4  # flat: stays flat
-    np.testing.assert_allclose(found[:, 1], found[:, 0], atol=0.15)  # the same image in dimmer light
-    assert found.dtype == np.float32
-
-
 def test_whitened_examples_are_uncorrelated_and_of_spread_one(rng):
     X = (rng.normal(size=(12, 12)) @ rng.normal(size=(12, 500)) + 3).astype(np.float32)
     Z, P = whiten(X, 8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from pipeline.training.finish import finish
 from pipeline.training.prepare import prepare
+from pipeline.training.resume import resume
 
 
 def train_in(folder, source, **options):
@@ -41,3 +43,28 @@ def test_run_folder_holds_what_is_promised(run_path):
     with Image.open(run_path / "filters.png") as image:
         assert np.asarray(image.convert("L")).std() > 5  # something is drawn
     assert not [path for path in run_path.iterdir() if path.name.startswith(".")]
+
+
+def test_what_stops_an_epoch_undoes_it(faces, small, tmp_path):
+    """140 training images in batches of 32 are five steps: the eighth batch is in the second epoch."""
+
+    class Stop(Exception):
+        pass
+
+    batches = itertools.count(1)
+
+    def stop():
+        if next(batches) == 8:
+            raise Stop
+
+    run = prepare(faces, tmp_path / "run", recipe=small)
+    with run.dataset:
+        epochs = run.epochs(before_batch=stop)
+        next(epochs)
+        weights = run.state.parameters.flat.copy()
+        with pytest.raises(Stop):
+            next(epochs)
+        assert run.state.epoch == 1
+        np.testing.assert_array_equal(run.state.parameters.flat, weights)
+    with (resumed := resume(tmp_path / "run")).dataset:
+        np.testing.assert_array_equal(resumed.state.parameters.flat, weights)
