@@ -28,6 +28,7 @@ from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.ingestion.ingest import ingest
+from pipeline.training.finish import save_model
 from pipeline.training.prepare import prepare
 
 
@@ -215,7 +216,7 @@ def facette(variant: str, threads: int | None, tta: int) -> Callable[[Split, int
             with run.dataset:
                 for _ in run.epochs():
                     pass
-                found, _ = evaluate(run.save_model(), run.data_path, split="test", include_trained=True, tta=tta)
+                found, _ = evaluate(save_model(run), run.data_path, split="test", include_trained=True, tta=tta)
         return found.accuracy
 
     return measure

@@ -29,13 +29,13 @@ from PIL import Image
 from model.activations import Array
 from model.batches import ArrayBatches, Batch, split_evenly
 from model.config import NetworkConfig, TrainingConfig
+from model.contrast import normalize_contrast
 from model.edges.first_layer import (
     crop_shape_for,
     fit_filters,
     learn_filters,
     n_crops_for,
     n_filters_for,
-    normalize_contrast,
     pretrain_first_layer,
 )
 from model.edges.scores import FilterScores, energy_area, score_filters

@@ -18,16 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from model.config import NetworkConfig, TrainingConfig
 from pipeline.data.config import DataConfig
 from pipeline.evaluation.scores import score, split_probabilities
 from pipeline.explanation.layers import score_first_layer
-from pipeline.images.augment import AugmentConfig
-from pipeline.settings import add_flags, config_from_flags
+from pipeline.settings import CONFIGURATIONS, add_flags, config_from_flags
 from pipeline.training.prepare import prepare
-from pipeline.training.recipe import Recipe
+from pipeline.training.recipe import Recipe, RunConfig
 
-KINDS = {"data": DataConfig, "network": NetworkConfig, "training": TrainingConfig, "augmentation": AugmentConfig}
+KINDS = {"data": DataConfig, **CONFIGURATIONS}
 
 
 def configurations(variant: str, seed: int, *, threads: int | None = 1) -> tuple[DataConfig, Recipe]:
@@ -38,8 +36,8 @@ def configurations(variant: str, seed: int, *, threads: int | None = 1) -> tuple
     settings = re.split(r",(?=[a-z])", variant) if variant else []
     flags = [argument for setting in settings for argument in _flag(*setting.split("="))]
     given = parser.parse_args(["--seed", str(seed), "--split-seed", str(seed), *flags])
-    found: dict[str, Any] = {name: config_from_flags(kind, given, {}) for name, kind in KINDS.items()}
-    return found.pop("data"), Recipe(**found, threads=threads)
+    configs: dict[str, Any] = {name: config_from_flags(kind, given, {}) for name, kind in KINDS.items()}
+    return configs.pop("data"), Recipe(**configs, run=RunConfig(threads=threads or "auto"))
 
 
 def _flag(name: str, value: str) -> list[str]:

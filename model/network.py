@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from model.activations import ACTIVATIONS, Array
 from model.batch_norm import BatchNormCache, batch_norm_backward, batch_norm_forward, batch_norm_inference
 from model.config import NetworkConfig
+from model.errors import DimensionError
 from model.heads import HEADS
-from model.parameters import DimensionError, Parameters, check_shape
+from model.parameters import Parameters, check_shape
 
 
 class Workspace:

@@ -14,11 +14,8 @@ import numpy as np
 
 from model.activations import Array
 from model.config import NetworkConfig
+from model.errors import DimensionError
 from model.initializers import INITIALIZERS
-
-
-class DimensionError(ValueError):
-    """A matrix has the wrong shape; the message names the layer, the matrix, its shape and the expected one."""
 
 
 def check_shape(name: str, matrix: Array, expected: tuple[int | None, int | None], symbols: str) -> None:

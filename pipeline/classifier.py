@@ -24,11 +24,13 @@ from numpy.typing import NDArray
 from model.activations import Array
 from model.calibration import Calibration, NetworkOutputs, network_outputs
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import NOT_PRETRAINED, PretrainConfig
+from model.errors import FormatError
 from model.folding import fold_batch_norm
 from model.network import Workspace
 from model.parameters import Parameters
 from model.storage import checkpoint
-from model.storage.checkpoint import FormatError, read_json, write_json
+from model.storage.checkpoint import read_json, write_json
 from model.training import EpochRecord, TrainingState
 from pipeline.errors import InputError
 from pipeline.images.decode import decode_image
@@ -57,11 +59,31 @@ class ImageArray(Protocol):
     def __getitem__(self, part: slice, /) -> Any: ...
 
 
+def model_path(path: str | Path) -> Path:
+    """Return the model file that a path means: the file itself, or model.h5 in a run folder."""
+    path = Path(path)
+    return path / "model.h5" if path.is_dir() else path
+
+
 def is_model(path: str | Path) -> bool:
     """Return whether a path is a model file of Facette (of any version), or a run folder that holds one."""
-    path = Path(path)
-    path = path / "model.h5" if path.is_dir() else path
-    return checkpoint.has_format(path, MODEL_FORMAT)
+    return checkpoint.has_format(model_path(path), MODEL_FORMAT)
+
+
+def image_keys(sha256: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Return a short key for each image file.
+
+    Parameters
+    ----------
+    sha256 : ndarray of shape (m, 32), uint8
+        SHA-256 of each file.
+
+    Returns
+    -------
+    ndarray of shape (m,), uint64
+        The first 8 bytes of each.
+    """
+    return np.ascontiguousarray(sha256[:, :8]).view(">u8")[:, 0].astype(np.uint64)
 
 
 @dataclass(frozen=True)
@@ -86,6 +108,8 @@ class ImageClassifier:
         images.
     calibration : Calibration or None
         Temperature and usual uncertainty, measured on validation images; None if there were none.
+    pretraining : PretrainConfig
+        How the first layers were pretrained.
     """
 
     preprocessor: Preprocessor
@@ -97,13 +121,22 @@ class ImageClassifier:
     provenance: dict[str, Any] = field(default_factory=dict)
     trained_on: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     calibration: Calibration | None = None
+    pretraining: PretrainConfig = NOT_PRETRAINED
 
     @classmethod
-    def from_state(cls, state: TrainingState, preprocessor: Preprocessor, classes: tuple[str, ...]) -> ImageClassifier:
+    def from_state(
+        cls,
+        state: TrainingState,
+        preprocessor: Preprocessor,
+        classes: tuple[str, ...],
+        pretraining: PretrainConfig = NOT_PRETRAINED,
+    ) -> ImageClassifier:
         """Return the classifier of a training run, with everything affine folded into W and b."""
         parameters, network = fold_batch_norm(state.result, state.network)
         preprocessor, parameters = preprocessor.folded_into(parameters)
-        return cls(preprocessor, network, parameters, classes, state.training, list(state.history))
+        return cls(
+            preprocessor, network, parameters, classes, state.training, list(state.history), pretraining=pretraining
+        )
 
     @property
     def geometry(self) -> Geometry:
@@ -223,7 +256,7 @@ class ImageClassifier:
         -------
         ndarray of shape (m,), bool
         """
-        keys = np.ascontiguousarray(sha256[:, :8]).view(">u8")[:, 0].astype(np.uint64)
+        keys = image_keys(sha256)
         if not len(self.trained_on):
             return np.zeros(len(keys), bool)
         positions = np.minimum(np.searchsorted(self.trained_on, keys), len(self.trained_on) - 1)
@@ -235,6 +268,7 @@ class ImageClassifier:
             checkpoint.write_layers(file, self.parameters)
             write_json(file, "network_config", asdict(self.network))
             write_json(file, "training_config", asdict(self.training))
+            write_json(file, "pretrain_config", asdict(self.pretraining))
             write_json(file, "geometry", asdict(self.geometry))
             write_json(file, "contrast", self.preprocessor.contrast)
             write_json(file, "classes", list(self.classes))
@@ -255,9 +289,7 @@ class ImageClassifier:
         FormatError
             When it is not a model file, is damaged, was written by a newer version, or contradicts itself.
         """
-        path = Path(path)
-        path = path / "model.h5" if path.is_dir() else path
-        with checkpoint.opened(path, MODEL_FORMAT, MODEL_VERSION) as file:
+        with checkpoint.opened(model_path(path), MODEL_FORMAT, MODEL_VERSION) as file:
             parameters = checkpoint.read_layers(file)
             geometry = Geometry(**read_json(file, "geometry"))
             classes = tuple(read_json(file, "classes"))
@@ -282,6 +314,7 @@ class ImageClassifier:
                 provenance,
                 np.sort(checkpoint.read_array(file, "trained_on", 1, "u")),
                 calibration,
+                checkpoint.config_from(PretrainConfig, read_json(file, "pretrain_config")),
             )
 
 

@@ -15,8 +15,11 @@ import pytest
 from PIL import Image
 
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import NOT_PRETRAINED
 from pipeline.sources.demo import write_demo
+from pipeline.training.finish import finish
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe
 
 CLUSTER = """
 import os, sys
@@ -104,20 +107,20 @@ def faces(make_once) -> Path:
 
 
 @pytest.fixture(scope="session")
-def small() -> dict:
-    """Return configurations that train in about a second."""
-    return {"network": NetworkConfig(hidden=(48, 16)), "training": TrainingConfig(epochs=15, pretrain="none")}
+def small() -> Recipe:
+    """Return a recipe that trains in about a second."""
+    return Recipe(NetworkConfig(hidden=(48, 16)), TrainingConfig(epochs=15), NOT_PRETRAINED)
 
 
 @pytest.fixture(scope="session")
-def run_path(faces: Path, small: dict, make_once) -> Path:
+def run_path(faces: Path, small: Recipe, make_once) -> Path:
     """Return the folder of a finished run on the faces; tests leave it as it is."""
 
     def train(folder: Path) -> None:
-        run = prepare(faces, folder, **small)
+        run = prepare(faces, folder, recipe=small)
         with run.dataset:
             list(run.epochs())
-            run.finish()
+            finish(run)
 
     return make_once("runs/faces", train)
 

@@ -29,30 +29,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.activations import Array
+from model.contrast import normalize_contrast
 
-CONTRAST_FLOOR = 1e-3  # added to the variance of a crop, so that flat crops do not become noise
 LEARNING_SIDE = 32  # filters for larger images are learned on crops of this size and enlarged
 N_CROPS = 8_000
 MAX_ITERATIONS = 50
 ONE_SIDED = ("relu", "leaky_relu", "elu", "gelu", "softplus")  # a unit is active for w or for -w, hardly for both
 _SPARE = 1.1  # filters learned for each one needed; a few stay noise, and their activations are the least sparse
-
-
-def normalize_contrast(X: Array) -> Array:
-    """Subtract each example's mean and divide by the root of its variance plus `CONTRAST_FLOOR`.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_x, m), float, 0 to 1
-
-    Returns
-    -------
-    ndarray of shape (n_x, m), same dtype
-    """
-    centred = (X - X.mean(axis=0)).T  # (m, n_x)
-    variance = np.einsum("mx,mx->m", centred, centred)[:, None] / len(X)
-    centred /= np.sqrt(variance + X.dtype.type(CONTRAST_FLOOR))
-    return centred.T
 
 
 def whiten(X: Array, n_components: int) -> tuple[Array, Array]:

@@ -19,11 +19,12 @@ from typing import Any, TypeVar
 import h5py
 import numpy as np
 
-from model.config import NetworkConfig, TrainingConfig
+from model.config import NetworkConfig, ResolvedTraining
+from model.errors import FormatError
 from model.optimizers import OPTIMIZERS
 from model.parameters import Parameters
 from model.storage.atomic import replacing
-from model.storage.hdf5 import DAMAGE, FormatError, attribute, open_file, read_text, write_attribute, write_text
+from model.storage.hdf5 import DAMAGE, attribute, open_file, read_text, write_attribute, write_text
 from model.training import EpochRecord, TrainingState
 
 CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "facette-checkpoint", 1
@@ -233,7 +234,7 @@ def load_state(path: str | Path) -> tuple[TrainingState, dict[str, Any], dict[st
     with opened(path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION) as file:
         state = TrainingState(
             network=config_from(NetworkConfig, read_json(file, "network_config")),
-            training=config_from(TrainingConfig, read_json(file, "training_config")),
+            training=config_from(ResolvedTraining, read_json(file, "training_config")),
             parameters=read_layers(file["parameters"]),
             moments=read_array(file, "moments", 2),
             average=read_layers(file["average"]) if "average" in file else None,
@@ -250,7 +251,7 @@ def _check_state(state: TrainingState) -> None:
     network, training, parameters = state.network, state.training, state.parameters
     if not all(type(n) is int and n >= 0 for n in (state.n_classes, state.epoch, state.step)):
         raise ValueError("the progress is not given in whole numbers")
-    if "auto" in (*asdict(network).values(), *asdict(training).values()):
+    if "auto" in asdict(network).values():
         raise ValueError("the configuration is not resolved")
     layer_dims = network.layer_dims(parameters.layer_dims[0], state.n_classes)
     n_moments = OPTIMIZERS[training.optimizer].n_moments

@@ -19,6 +19,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from model.errors import FormatError
+
 MOST_OBJECTS = 10_000
 LARGEST_RATIO = 200  # of declared to stored bytes; images and weights have less than 10
 _RATIO_FROM_BYTES = 1 << 24  # smaller arrays may have any ratio
@@ -29,10 +31,6 @@ _ATTRIBUTE_TYPES = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING)
 
 # Everything that reading a file with missing or changed bytes can raise: each layer of h5py fails in its own way.
 DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError, OverflowError)
-
-
-class FormatError(ValueError):
-    """A file that is damaged, of another kind, or of a newer version; the message says which."""
 
 
 def open_file(path: str | Path) -> h5py.File:

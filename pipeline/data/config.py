@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from model.config import Auto, ConfigError, check_fields, option
+from model.config import Auto, check_fields, option
+from model.errors import ConfigError
 from pipeline.images.geometry import COLORS, FITS, MAX_PIXELS, parse_size
 
 LARGEST_MAX_PIXELS = 178_956_970  # Pillow itself refuses anything above

@@ -6,7 +6,6 @@ import numpy as np
 
 from model.activations import Array
 from model.edges.first_layer import (
-    PRETRAINERS,
     crop_shape_for,
     fit_filters,
     learn_filters,
@@ -22,12 +21,12 @@ from model.edges.stimuli import (
     receptive_fields,
 )
 from model.parameters import Parameters
+from model.randomness import RandomStream
 from pipeline.classifier import ImageClassifier
 from pipeline.explanation.figures import LayerImages
 from pipeline.images.crops import NOISES, embedded_photographs, noise_photographs, take_crops
 
 _EXAMPLES = 64  # images that receptive fields are measured on
-_CONTROL = 6  # tells this use of the seed from others
 _CONTROL_FILTERS = 50
 _CONTROL_PIECES = 200
 _TOP = 8  # images that a unit's mean is made of
@@ -64,8 +63,8 @@ def control_shares(classifier: ImageClassifier, *, seed: int = 0) -> dict[str, f
     """
     shape, W1 = classifier.geometry.shape, classifier.parameters[1].W
     crop_shape, n = crop_shape_for(shape), min(_CONTROL_FILTERS, n_filters_for(len(W1), classifier.network.activation))
-    method = classifier.training.pretrain if classifier.training.pretrain in PRETRAINERS else "sparse_filtering"
-    rng = np.random.default_rng([seed, 0, 0, _CONTROL])
+    method = classifier.pretraining.pretrain if classifier.pretraining.is_on else "sparse_filtering"
+    rng = np.random.default_rng([seed, 0, 0, RandomStream.CONTROLS])
     found = {}
     for kind in NOISES:
         crops = take_crops(noise_photographs(kind, rng), crop_shape, n_crops_for(n), rng)

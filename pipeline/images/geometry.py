@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import dataclass, field
 
-from model.config import ConfigError
+from model.errors import ConfigError
 
 COLORS = {"gray": 1, "rgb": 3}
 

@@ -10,6 +10,7 @@ from sklearn.neural_network import MLPClassifier
 
 from model.activations import ACTIVATIONS
 from model.config import NetworkConfig
+from model.errors import DimensionError
 from model.heads import HEADS
 from model.network import (
     Workspace,
@@ -22,7 +23,7 @@ from model.network import (
     linear_backward,
     linear_forward,
 )
-from model.parameters import DimensionError, Parameters, initialize
+from model.parameters import Parameters, initialize
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model.errors import FormatError
 from model.network import class_probabilities
-from model.storage.checkpoint import FormatError
 from model.storage.hdf5 import write_attribute
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset

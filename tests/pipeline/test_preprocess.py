@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.config import NetworkConfig
-from model.edges.first_layer import CONTRAST_FLOOR
+from model.contrast import CONTRAST_FLOOR
 from model.network import class_probabilities
 from model.parameters import initialize
 from pipeline.images.geometry import Geometry

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
+from model.contrast import normalize_contrast
 from model.edges.first_layer import (
     PRETRAINERS,
     ReconstructionICA,
@@ -17,7 +18,6 @@ from model.edges.first_layer import (
     learn_filters,
     n_crops_for,
     n_filters_for,
-    normalize_contrast,
     pretrain_first_layer,
     whiten,
 )
@@ -94,18 +94,6 @@ def test_steps_lead_from_noise_to_the_filters(method, photograph_crops, rng):
     edges = [score_filters(step, SHAPE).edge.mean() for step in (steps[0], steps[-1])]
     assert edges[0] <= 0.1
     assert edges[1] >= 0.6
-
-
-def test_contrast_is_normalised_for_each_example_alone(rng):
-    X = rng.uniform(size=(50, 4)).astype(np.float32)
-    X[:, 1] = 0.3 * X[:, 0] + 0.4
-    X[:, 2] = 0.7
-    found = normalize_contrast(X)
-    np.testing.assert_allclose(found.mean(axis=0), 0, atol=1e-4)
-    np.testing.assert_allclose(found[:, [0, 3]].std(axis=0), 1, atol=0.02)
-    assert np.abs(found[:, 2]).max() < 1e-4  # flat: stays flat
-    np.testing.assert_allclose(found[:, 1], found[:, 0], atol=0.15)  # the same image in dimmer light
-    assert found.dtype == np.float32
 
 
 def test_whitened_examples_are_uncorrelated_with_standard_deviation_1(rng):

@@ -9,12 +9,12 @@ from sklearn.datasets import load_digits
 
 from model.batches import ArrayBatches
 from model.config import NetworkConfig, TrainingConfig
+from model.errors import FormatError
 from model.folding import fold_batch_norm
 from model.network import class_probabilities
 from model.optimizers import OPTIMIZERS
 from model.storage.checkpoint import (
     CHECKPOINT_FORMAT,
-    FormatError,
     create,
     load_state,
     opened,

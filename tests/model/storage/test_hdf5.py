@@ -7,7 +7,8 @@ import h5py
 import numpy as np
 import pytest
 
-from model.storage.checkpoint import FormatError, load_state
+from model.errors import FormatError
+from model.storage.checkpoint import load_state
 from model.storage.hdf5 import attribute, open_file, read_text, write_attribute, write_text
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset

@@ -6,13 +6,16 @@ from PIL import Image
 from sklearn.metrics import log_loss
 
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import NOT_PRETRAINED
 from pipeline.audit.label_issues import duplicate_sets, top_losses
 from pipeline.classifier import ImageClassifier
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.ingestion.ingest import ingest
+from pipeline.training.finish import finish
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +40,12 @@ def digits(tmp_path_factory):
     run = prepare(
         folder / "table.csv",
         root / "run",
-        network=NetworkConfig(hidden=(32,)),
-        training=TrainingConfig(epochs=20, batch_size=32, pretrain="none"),
+        recipe=Recipe(NetworkConfig(hidden=(32,)), TrainingConfig(epochs=20, batch_size=32), NOT_PRETRAINED),
         data=DataConfig(),
     )
     with run.dataset:
         list(run.epochs())
-        run.finish()
+        finish(run)
     return root / "run", names[wrong]
 
 

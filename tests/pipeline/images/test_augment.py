@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.config import ConfigError
+from model.errors import ConfigError
 from pipeline.data.dataset import Dataset
 from pipeline.images.augment import RECIPES, UNITS_PER_PIXEL, AugmentConfig, augment, interpolate, resolve_augmentation
 from pipeline.images.geometry import Geometry

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import NOT_PRETRAINED
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 from pipeline.evaluation.held_out import data_of, held_out_samples
@@ -14,7 +15,9 @@ from pipeline.images.encode import to_png
 from pipeline.images.geometry import Geometry
 from pipeline.prediction.predict import Item, predict
 from pipeline.prediction.uploads import SHOWN_SIDE, Upload, classify_uploads, loss_by_fit, part_box
+from pipeline.training.finish import save_model
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe
 
 
 @pytest.fixture
@@ -22,12 +25,11 @@ def model(face_folder, tmp_path):
     run = prepare(
         face_folder,
         tmp_path / "run",
-        network=NetworkConfig(hidden=(8,)),
-        training=TrainingConfig(epochs=1, pretrain="none"),
+        recipe=Recipe(NetworkConfig(hidden=(8,)), TrainingConfig(epochs=1), NOT_PRETRAINED),
     )
     with run.dataset:
         list(run.epochs())
-        run.save_model()
+        save_model(run)
     return tmp_path / "run" / "model.h5"
 
 
