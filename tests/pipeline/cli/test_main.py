@@ -280,7 +280,7 @@ def test_resume_takes_the_checkpoint_for_its_folder(run_path, capsys, tmp_path):
     shutil.copytree(run_path, tmp_path / "runs" / "x")
     code, _, err = run(capsys, "train", "--resume", "runs/x/checkpoint.h5")
     assert code == 0
-    assert "Resuming runs/x after epoch 15" in err
+    assert "runs/x is finished, after epoch 15" in err
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,9 @@ import shutil
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.data.config import DataConfig
-from pipeline.training.finish import finish
-from pipeline.training.prepare import prepare
 
 
-def train_in(folder, source, **options):
-    run = prepare(source, folder, **options)
-    with run.dataset:
-        list(run.epochs())
-        return finish(run)
-
-
-def test_without_test_images_says_what_it_was_evaluated_on(faces, small, tmp_path):
+def test_without_test_images_says_what_it_was_evaluated_on(train_in, faces, small, tmp_path):
     result = train_in(tmp_path / "run", faces, data=DataConfig(test=0.0), recipe=small)
 
     assert result.evaluated_on == "validation"

@@ -23,14 +23,7 @@ from pipeline.training.prepare import prepare
 from pipeline.training.recipe import Recipe, RunConfig
 
 
-def train_in(folder, source, **options):
-    run = prepare(source, folder, **options)
-    with run.dataset:
-        list(run.epochs())
-        return finish(run)
-
-
-def test_stored_configuration_repeats_the_run(faces, run_path, tmp_path):
+def test_stored_configuration_repeats_the_run(train_in, faces, run_path, tmp_path):
     stored = read_toml(run_path / "config.toml")
     kinds = {"data": DataConfig, "run": RunConfig, **CONFIGURATIONS}
     configs = {name: config_from_flags(kind, argparse.Namespace(), stored[name]) for name, kind in kinds.items()}
@@ -43,7 +36,7 @@ def test_stored_configuration_repeats_the_run(faces, run_path, tmp_path):
 
 
 @pytest.mark.slow
-def test_same_seed_same_weights_other_seed_other_weights(faces, small, tmp_path):
+def test_same_seed_same_weights_other_seed_other_weights(train_in, faces, small, tmp_path):
     def weights(name, seed):
         training = dataclasses.replace(small.training, seed=seed, epochs=3)
         result = train_in(tmp_path / name, faces, recipe=dataclasses.replace(small, training=training))
@@ -54,7 +47,7 @@ def test_same_seed_same_weights_other_seed_other_weights(faces, small, tmp_path)
     assert not np.array_equal(first, weights("other", 2))
 
 
-def test_trains_on_a_data_set_file_in_place(run_path, small, tmp_path):
+def test_trains_on_a_data_set_file_in_place(train_in, run_path, small, tmp_path):
     result = train_in(tmp_path / "run", run_path / "data.h5", recipe=small)
 
     assert not (tmp_path / "run" / "data.h5").exists()
@@ -62,7 +55,7 @@ def test_trains_on_a_data_set_file_in_place(run_path, small, tmp_path):
 
 
 @pytest.mark.slow
-def test_reading_from_the_file_is_as_good_as_from_memory(faces, small, tmp_path):
+def test_reading_from_the_file_is_as_good_as_from_memory(train_in, faces, small, tmp_path):
     """200 images of 625 bytes are one chunk, so the window is shuffled as a whole: as random as in memory."""
     recipe = dataclasses.replace(small, run=RunConfig(memory=0.001))
     from_file = train_in(tmp_path / "run", faces, recipe=recipe)
@@ -70,7 +63,7 @@ def test_reading_from_the_file_is_as_good_as_from_memory(faces, small, tmp_path)
     assert from_file.scores["test"].accuracy > 0.85
 
 
-def test_without_validation_images(faces, small, tmp_path):
+def test_without_validation_images(train_in, faces, small, tmp_path):
     result = train_in(tmp_path / "run", faces, data=DataConfig(validation=0.0), recipe=small)
 
     assert "validation" not in result.scores
@@ -84,7 +77,7 @@ def test_early_stopping_without_validation_leaves_nothing_behind(faces, tmp_path
     assert not (tmp_path / "run").exists()
 
 
-def test_ready_made_splits_are_kept(faces, small, tmp_path):
+def test_ready_made_splits_are_kept(train_in, faces, small, tmp_path):
     source = tmp_path / "photos"
     for split, numbers in (("train", range(60)), ("valid", range(60, 80)), ("test", range(80, 100))):
         for label, first in (("face", 0), ("not-face", 100)):
@@ -132,7 +125,9 @@ def test_fine_tuning_on_other_classes_is_refused(faces, run_path, tmp_path):
 
 
 @pytest.mark.slow
-def test_overwriting_replaces_a_run_and_keeps_it_when_the_new_one_cannot_begin(faces, small, run_path, tmp_path):
+def test_overwriting_replaces_a_run_and_keeps_it_if_the_new_one_cannot_begin(
+    train_in, faces, small, run_path, tmp_path
+):
     shutil.copytree(run_path, tmp_path / "run")
     (tmp_path / "run" / "mine.txt").write_text("precious")
     before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}

@@ -22,15 +22,8 @@ from pipeline.training.recipe import Recipe, RunConfig
 from pipeline.training.resume import resume
 
 
-def train_in(folder, source, **options):
-    run = prepare(source, folder, **options)
-    with run.dataset:
-        list(run.epochs())
-        return finish(run)
-
-
 @pytest.mark.slow
-def test_first_layer_learns_edges_from_photographs_and_keeps_them(faces, tmp_path):
+def test_first_layer_learns_edges_from_photographs_and_keeps_them(train_in, faces, tmp_path):
     recipe = Recipe(NetworkConfig(hidden=(64, 16)), TrainingConfig(epochs=30))
     result = train_in(tmp_path / "run", faces, recipe=recipe)
     plain = train_in(tmp_path / "plain", faces, recipe=dataclasses.replace(recipe, pretraining=NOT_PRETRAINED))

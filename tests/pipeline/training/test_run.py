@@ -10,19 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.training.finish import finish
 from pipeline.training.prepare import prepare
 from pipeline.training.resume import resume
 
 
-def train_in(folder, source, **options):
-    run = prepare(source, folder, **options)
-    with run.dataset:
-        list(run.epochs())
-        return finish(run)
-
-
-def test_beats_majority_and_chance_on_held_out_faces(faces, tmp_path):
+def test_beats_majority_and_chance_on_held_out_faces(train_in, faces, tmp_path):
     result = train_in(tmp_path / "run", faces)
 
     assert result.evaluated_on == "test"
