@@ -1,6 +1,6 @@
 """Calibrated probabilities, and an uncertainty by which a classifier can abstain.
 
-Two things are fitted on the validation examples, after training:
+Two things are fitted after training, with the validation examples:
 
 - The **temperature** T divides the logits before they become probabilities (Guo et al. 2017, "On calibration of modern
   neural networks"). Above 1 it lowers a confidence that the validation examples do not confirm. It is linear in the
@@ -102,17 +102,17 @@ class Calibration:
 
         Parameters and shapes are those of `uncertainties`. The rank by distance is 0 if there is no `distance`.
         """
-        by_probability = _rank(log_other_probability(probabilities), self.log_others)
+        by_probability = _rank_among(log_other_probability(probabilities), self.log_others)
         if not len(self.distance):
             return by_probability, np.zeros_like(by_probability)
-        return by_probability, _rank(distances(hidden, self.means, self.whitening), self.distance)
+        return by_probability, _rank_among(distances(hidden, self.means, self.whitening), self.distance)
 
     def threshold(self, rate: float) -> float:
         """Return the uncertainty that a share `rate` of the validation examples exceeds."""
         return float(np.quantile(self.uncertainty, 1 - rate))
 
 
-def _rank(values: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
+def _rank_among(values: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the rank of values among reference values: 0 at the smallest, 1 at the largest, more beyond it.
 
     Between two reference values the rank is interpolated. Beyond the largest it grows by 1 for every distance between

@@ -23,7 +23,7 @@ from model.errors import FormatError
 
 MOST_OBJECTS = 10_000
 LARGEST_RATIO = 200  # of declared to stored bytes; images and weights have less than 10
-_RATIO_FROM_BYTES = 1 << 24  # smaller arrays may have any ratio
+_UNCHECKED_BYTES = 1 << 24  # arrays up to this size may have any ratio
 _FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF)
 _READ_BYTES = 1 << 20  # of texts read at a time
 _TEXT_CHUNK_BYTES = 1 << 16  # small, so that reading a few thousand texts reads little more than those
@@ -100,7 +100,7 @@ def _examine_array(array: h5py.Dataset) -> None:
     item = array.id.get_type().get_size()
     declared = max(int(np.prod(shape, dtype=object)) * item for shape in (array.shape, array.chunks or (0,)))
     allowed = array.id.get_storage_size() * (LARGEST_RATIO if filters else 1)
-    if declared > max(_RATIO_FROM_BYTES, allowed):
+    if declared > max(_UNCHECKED_BYTES, allowed):
         raise FormatError(
             f"{array.name}: declares shape {array.shape}, {declared} bytes, but the file stores only "
             f"{array.id.get_storage_size()} bytes of it, which is implausible"

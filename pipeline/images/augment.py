@@ -108,7 +108,7 @@ def augment(
     m, (height, width, channels) = len(pixels), geometry.shape
     n = 1 if alike else m
     rows, columns, shapes = _motions(n, height, width, config, rng)
-    gain, offset = _draw(rng, config.contrast, n), _draw(rng, config.brightness, n) * 255
+    gain, offset = _draw_uniform(rng, config.contrast, n), _draw_uniform(rng, config.brightness, n) * 255
     if alike:
         rows, columns, gain, offset = (drawn.repeat(m, axis=0) for drawn in (rows, columns, gain, offset))
     images, changed = pixels.reshape(m, height, width, channels), np.empty((m, height, width, channels), np.uint8)
@@ -121,7 +121,7 @@ def augment(
     return changed.reshape(m, -1)
 
 
-def _draw(rng: np.random.Generator, largest: Any, m: int) -> NDArray[np.float32]:
+def _draw_uniform(rng: np.random.Generator, largest: Any, m: int) -> NDArray[np.float32]:
     """Draw m values uniformly between -largest and largest."""
     return (rng.random(m, dtype=np.float32) * 2 - 1) * np.float32(largest)
 
@@ -141,9 +141,9 @@ def _motions(
     shapes : ndarray of shape (k, height * width), float32
         ``rows @ shapes`` and ``columns @ shapes`` are the positions of all pixels, in 1/256 of a pixel.
     """
-    angle = np.deg2rad(_draw(rng, config.rotate, m))
-    zoom, shear = 1 + _draw(rng, config.zoom, m), _draw(rng, config.shear, m)
-    down, right = _draw(rng, config.shift, m) * height, _draw(rng, config.shift, m) * width
+    angle = np.deg2rad(_draw_uniform(rng, config.rotate, m))
+    zoom, shear = 1 + _draw_uniform(rng, config.zoom, m), _draw_uniform(rng, config.shear, m)
+    down, right = _draw_uniform(rng, config.shift, m) * height, _draw_uniform(rng, config.shift, m) * width
     mirror = np.where(rng.random(m) < 0.5, np.float32(-1), np.float32(1)) if config.flip else np.ones(m, np.float32)
     cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
     rows = np.stack([down + (height - 1) / 2, cos, sin], axis=1)

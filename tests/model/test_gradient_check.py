@@ -163,19 +163,19 @@ def test_the_numerical_gradient_is_that_computed_by_hand():
     parameters.flat[:] = [0.7, 0.0]
     X, Y, weights = np.array([[2.0]]), np.array([[1.0]]), np.ones(1)
     by_hand = np.array([-2 / (1 + np.exp(1.4)), -1 / (1 + np.exp(1.4))])
-    analytic = {}
+    claimed = {}
 
     def cost_and_gradients(X, Y, weights, parameters, gradients, config, **options):
-        gradients.flat[:] = analytic["claimed"]
+        gradients.flat[:] = claimed["gradient"]
         return float(np.logaddexp(0, -(parameters[1].W * X + parameters[1].b)).item()), X
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("model.gradient_check.cost_and_gradients", cost_and_gradients)
-        analytic["claimed"] = by_hand
+        claimed["gradient"] = by_hand
         assert check_gradients(X, Y, weights, parameters, config) < 1e-9
-        analytic["claimed"] = -by_hand
+        claimed["gradient"] = -by_hand
         assert check_gradients(X, Y, weights, parameters, config) == pytest.approx(1)
-        analytic["claimed"] = 1.1 * by_hand
+        claimed["gradient"] = 1.1 * by_hand
         assert check_gradients(X, Y, weights, parameters, config) == pytest.approx(0.1 / 2.1, rel=1e-6)
     np.testing.assert_array_equal(parameters.flat, [0.7, 0.0])
 
