@@ -94,16 +94,19 @@ def page(browser):
     page.on("request", lambda request: elsewhere.append(request.url) if _leaves(request.url) else None)
     yield page
     page.close()
-    assert elsewhere == [], "the page asks other machines"
+    assert elsewhere == [], "the page sends requests to other machines"
 
 
 def _leaves(url):
     return url.startswith("http") and not url.startswith("http://localhost:")
 
 
-@pytest.fixture
-def phone(page):
-    """Return a page of a phone's size, and a function that tells whether all of it fits the width."""
-    page.set_viewport_size({"width": 390, "height": 844})
-    widths = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
-    return page, lambda: page.evaluate(widths)
+@pytest.fixture(scope="session")
+def expect_no_horizontal_scrolling():
+    """Return a function that checks that all of a page fits the width of the screen."""
+    fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
+
+    def expect(page):
+        assert page.evaluate(fits), page.url
+
+    return expect

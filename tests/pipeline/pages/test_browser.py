@@ -8,6 +8,8 @@ import pytest
 
 pytest.importorskip("streamlit")
 
+PHONE = {"width": 390, "height": 844}
+
 pytestmark = pytest.mark.browser
 
 
@@ -136,8 +138,8 @@ def test_look_at_a_unit_of_the_first_layer(url, page):
     page.get_by_text("the image classified last").wait_for()  # the sample shown on the page before
 
 
-def test_a_phone(url, phone):
-    page, fits = phone
+def test_a_phone(url, page, expect_no_horizontal_scrolling):
+    page.set_viewport_size(PHONE)
     for place, title in (
         ("", "Classify images"),
         ("first-layer", "First layer"),
@@ -149,7 +151,7 @@ def test_a_phone(url, phone):
         page.goto(f"{url}/{place}")
         page.get_by_role("heading", name=title, exact=True).wait_for()
         page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
-        assert fits(), title
+        expect_no_horizontal_scrolling(page)
 
 
 def test_the_keyboard_suffices(url, page):
