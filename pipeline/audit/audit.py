@@ -8,22 +8,21 @@ or changed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from pipeline.audit.checks import CHECKS, Facts
 from pipeline.audit.report import SEVERITIES, SHOWN, AuditReport, Finding
 from pipeline.data.config import DataConfig
-from pipeline.data.dataset import Dataset, is_dataset
+from pipeline.data.dataset import Dataset
 from pipeline.data.duplicates import groups_of_equals
 from pipeline.data.grouping import near_pairs
 from pipeline.data.splits import SPLITS
 from pipeline.images.statistics import MEASURES
-from pipeline.ingestion.ingest import ingest
+from pipeline.ingestion.open import open_or_ingest
 from pipeline.ingestion.survey import resolve_geometry, survey
-from pipeline.sources.open import open_source
 from pipeline.sources.source import Source
 from pipeline.text import count
 
@@ -44,7 +43,7 @@ def audit(
     source : str, Path or Dataset
         A data set, or anything `pipeline.sources.open.open_source` knows; the latter is read as it is, not divided.
     config : DataConfig, optional
-        For `max_pixels` and `group_by`.
+        How a source that is no data set is read; its size, fit and shares do not count.
     jobs, progress
         As in `pipeline.ingestion.ingest.ingest`.
 
@@ -55,17 +54,11 @@ def audit(
     """
     if isinstance(source, Dataset):
         return _audit(source, str(source.file.filename))
-    if is_dataset(source):
-        with Dataset.open(source) as data:
+    config = replace(config or DataConfig(), size=_SIDE, fit="pad")
+    with open_or_ingest(source, config, split="given", jobs=jobs, progress=progress) as (data, opened):
+        if opened is None:
             return _audit(data, str(source))
-    config = config or DataConfig()
-    opened = open_source(source, config.group_by)
-    look = DataConfig(size=_SIDE, fit="pad", validation=0, test=0, max_pixels=config.max_pixels)
-    with TemporaryDirectory(prefix="facette-") as folder:
-        target = Path(folder) / "audit.h5"
-        ingest(opened, target, look, into="given", jobs=jobs, progress=progress)
-        with Dataset.open(target) as data:
-            return _audit(data, opened.location, divided=opened.ready_made, smallest=_smallest(opened))
+        return _audit(data, opened.location, divided=opened.ready_made, smallest=_smallest(opened))
 
 
 def _smallest(source: Source) -> tuple[int, int]:

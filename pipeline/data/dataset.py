@@ -15,9 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import io
 import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -39,7 +37,7 @@ from pipeline.images.statistics import DIGEST_BYTES, MEASURES, THUMBNAIL_SIDE, d
 FORMAT = "facette-dataset"
 VERSION = 1
 BLOCK_BYTES = 1 << 22
-COURSE = {"train_set_x", "test_set_x"}
+_COURSE = {"train_set_x", "test_set_x"}
 # Name -> (kinds of its numbers, NumPy's `dtype.kind`; shape of one row). All of them have a row for each image.
 _COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
     "labels": ("iu", ()),
@@ -94,17 +92,12 @@ class Dataset:
     def open(cls, path: str | Path) -> Dataset:
         """Open a data set file and check that it is whole.
 
-        A file in the course's layout is ingested into a temporary data set with the defaults of `DataConfig`.
-
         Raises
         ------
         InputError
             If the file is missing, is none of this project's data sets, is damaged, or comes from a newer version.
         """
         file = open_hdf5(path)
-        if COURSE & set(file):
-            file.close()
-            return _open_course(path)
         try:
             _check(file)
             return cls(file)
@@ -279,16 +272,6 @@ def open_hdf5(path: str | Path) -> h5py.File:
         raise InputError(f"{escape(path)}: {error}") from None
 
 
-def _open_course(path: str | Path) -> Dataset:
-    """Ingest a file in the course's layout, and keep the result in an open file that is on no disk's folder."""
-    from pipeline.ingestion.ingest import ingest
-
-    with tempfile.TemporaryDirectory(prefix="facette-") as folder:
-        target = Path(folder) / "course.h5"
-        ingest(path, target)
-        return Dataset(h5py.File(io.BytesIO(target.read_bytes()), "r"))
-
-
 def is_dataset(path: str | Path) -> bool:
     """Tell whether a path is a data set file of this project (of any version)."""
     return has_format(path, FORMAT)
@@ -315,6 +298,11 @@ def _attribute(file: h5py.File, name: str) -> str:
 
 def _check(file: h5py.File) -> None:
     """Refuse a file that is another one, or newer, or whose parts do not fit one another."""
+    if _COURSE & set(file):
+        raise FormatError(
+            "holds the arrays of the course's layout and is not a data set; make one with: "
+            f"facette ingest {escape(file.filename)} OUT.h5"
+        )
     found, version = attribute(file, "format"), attribute(file, "version")
     if found != FORMAT:
         what = f"is a {found} file" if isinstance(found, str) else "is an HDF5 file of another program"

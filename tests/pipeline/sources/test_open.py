@@ -15,6 +15,7 @@ from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.ingestion.ingest import ingest
+from pipeline.ingestion.open import open_or_ingest
 from pipeline.sources.builtin import load_named
 from pipeline.sources.open import open_source
 
@@ -250,9 +251,14 @@ def test_the_layout_of_the_course(tmp_path, lfw_images):
             assert (data.labels == labels).all()
             assert (data.images[..., 0] == lfw_images).all()
             assert (data.split[160:] == 2).all()
-    with Dataset.open(folder / "train_catvnoncat.h5") as course, Dataset.open(tmp_path / "out.h5") as data:
+    with (
+        open_or_ingest(folder / "train_catvnoncat.h5") as (course, _),
+        Dataset.open(tmp_path / "out.h5") as data,
+    ):
         assert course.fingerprint == data.fingerprint
         assert (course.X == data.X).all()
+    with pytest.raises(InputError, match="is not a data set; make one with: facette ingest .*train_catvnoncat"):
+        Dataset.open(folder / "train_catvnoncat.h5")
     with h5py.File(folder / "test_catvnoncat.h5", "r+") as file:
         del file["test_set_y"]
         file["test_set_y"] = np.zeros(3)
