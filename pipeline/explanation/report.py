@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from model.parameters import layer_shapes
 from model.training import EpochRecord
 from pipeline.data.dataset import Dataset
 from pipeline.explanation.figures import draw_filters
+from pipeline.images.encode import png_url, to_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -127,23 +127,15 @@ def render_report(name: str, result: TrainingResult, mistakes: Sequence[Mistake]
         classifier=classifier,
         judged=judged,
         layers=layer_shapes(classifier.parameters, classifier.network),
-        history_png=_figure_png(draw_history(classifier.history)),
-        filters_png=_figure_png(filters),
+        history_url=_figure_url(draw_history(classifier.history)),
+        filters_url=_figure_url(filters),
         show_confusion=len(judged.classes) <= _LARGEST_CONFUSION_TABLE,
         confused=most_confused(result),
-        mistakes=[(mistake, _image_png(mistake.image)) for mistake in mistakes],
+        mistakes=[(mistake, png_url(to_png(mistake.image))) for mistake in mistakes],
     )
 
 
-def _figure_png(figure: Figure) -> str:
+def _figure_url(figure: Figure) -> str:
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=110)
-    return base64.b64encode(data.getvalue()).decode()
-
-
-def _image_png(image: NDArray[np.uint8]) -> str:
-    from PIL import Image
-
-    data = io.BytesIO()
-    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(data, format="png")
-    return base64.b64encode(data.getvalue()).decode()
+    return png_url(data.getvalue())

@@ -44,10 +44,9 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from pipeline.data.config import DataConfig
 from pipeline.errors import MissingExtra
 from pipeline.images import jpeg
-from pipeline.images.geometry import Geometry
+from pipeline.images.geometry import MAX_PIXELS, Geometry
 
 ERROR_CODES = (
     "not_found",
@@ -111,7 +110,6 @@ _UNSUPPORTED_SIGNATURES = [(name, re.compile(pattern, re.DOTALL)) for name, patt
 _HEAD = 256
 _AT_ONCE = 1 << 20
 MAX_BYTES = 1 << 30
-MAX_PIXELS: int = DataConfig.max_pixels
 SMALLEST_DRAFT = 64  # pixels a side: what `pipeline.images.statistics` needs for a thumbnail
 
 _TRANSPOSES = {

@@ -21,7 +21,7 @@ import numpy as np
 
 from model.storage.hdf5 import DAMAGE
 from pipeline.data.dataset import Dataset, is_dataset, open_hdf5
-from pipeline.data.splits import SPLITS
+from pipeline.data.splits import Split
 from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.images.decode import ImageError
@@ -215,9 +215,11 @@ def _open_dataset(path: Path) -> Source:
     data = Dataset.open(path)
     lock = Lock()
     names = np.array(["", *data.classes], dtype=object)[data.labels + 1]
+    splits = np.array([split.label if split != Split.DROPPED else "" for split in Split], dtype=object)[data.split]
+    groups = [str(group) if group >= 0 else "" for group in data.group.tolist()]
     samples = [
-        Sample(str(p), str(name), SPLITS[split] if split < len(SPLITS) - 1 else "", f"{group}" if group >= 0 else "", i)
-        for i, (p, name, split, group) in enumerate(zip(data.paths, names, data.split, data.group, strict=True))
+        Sample(str(path), str(name), split, group, i)
+        for i, (path, name, split, group) in enumerate(zip(data.paths, names, splits, groups, strict=True))
     ]
 
     def read(sample: Sample) -> np.ndarray:

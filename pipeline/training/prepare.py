@@ -29,7 +29,7 @@ from pipeline.sources.open import open_source
 from pipeline.training.augmentation_trial import resolve_by_trial
 from pipeline.training.pretrain import resolve_pretraining
 from pipeline.training.recipe import Recipe
-from pipeline.training.run import TrainingRun, geometry_settings
+from pipeline.training.run import TrainingRun
 from pipeline.training.run_folder import making
 
 _FURTHER = 0.1  # of the learning rate, for a model trained before: at full rate it first forgets what it knew
@@ -109,7 +109,7 @@ def prepare(
 
 def _check_settled(dataset: Dataset, data: DataConfig, source: str | Path) -> None:
     """Refuse settings of how images are read and split, where that was settled when they were ingested."""
-    settled = {**dataset.config, **geometry_settings(dataset.geometry)}
+    settled = {**dataset.config, **dataset.geometry.settings()}
     asked = [
         field.name
         for field in fields(DataConfig)

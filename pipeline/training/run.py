@@ -40,7 +40,6 @@ from pipeline.explanation.figures import draw_filters, save_figure
 from pipeline.explanation.layers import score_first_layer
 from pipeline.files.toml import to_toml
 from pipeline.images.augment import AugmentConfig
-from pipeline.images.geometry import Geometry
 from pipeline.ingestion.ingest import IngestReport
 from pipeline.preprocess import Preprocessor
 from pipeline.training.batches import image_batches
@@ -339,7 +338,7 @@ class TrainingRun:
         names = {field.name for field in fields(DataConfig)}
         data = {name: value for name, value in self.dataset.config.items() if name in names}
         sections: dict[str, dict[str, Any]] = {
-            "data": {**data, **geometry_settings(self.preprocessor.geometry)},
+            "data": {**data, **self.preprocessor.geometry.settings()},
             "network": asdict(self.state.network),
             "training": asdict(self.state.training),
             "augmentation": asdict(self.augmentation),
@@ -352,12 +351,6 @@ class TrainingRun:
         }
         with replacing(self.folder / "config.toml") as temporary:
             temporary.write_text(to_toml(sections), encoding="utf-8")
-
-
-def geometry_settings(geometry: Geometry) -> dict[str, Any]:
-    """Return the settings of `DataConfig` that make just this geometry."""
-    size = f"{geometry.height}x{geometry.width}"
-    return {"size": size, "color": geometry.color, "fit": geometry.fit, "exact": geometry.exact}
 
 
 def _keys(dataset: Dataset, split: str) -> NDArray[np.uint64]:

@@ -8,7 +8,7 @@ from PIL import Image, ImageEnhance
 
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
-from pipeline.data.duplicates import candidate_pairs, confirm, conflicts, groups_of_equals, merge, star_groups
+from pipeline.data.duplicates import candidate_pairs, confirm, conflicts, groups_of_equals, star_groups
 from pipeline.images.statistics import look_at
 from pipeline.ingestion.ingest import ingest
 
@@ -96,12 +96,6 @@ def test_groups_do_not_chain():
     assert (group == np.arange(100) // 2 * 2).all()
     hub = np.array([[0, i] for i in range(1, 50)])
     assert (star_groups(50, hub) == 0).all()
-
-
-def test_merging_joins_what_either_joins():
-    one = np.array([0, 0, -1, -1, 4, 4])
-    other = np.array([-1, 7, 7, -1, -1, -1])
-    assert merge(6, one, other).tolist() == [0, 0, 0, -1, 4, 4]
 
 
 def test_equals_and_conflicts():
