@@ -114,7 +114,7 @@ def test_classify_a_sample(url, page):
     page.get_by_role("radio", name="2", exact=True).click()
     table = page.get_by_role("table", name="Probability of each class")
     assert table.get_by_role("row").count() == 2
-    page.get_by_text("True class: not-face").wait_for()
+    page.get_by_text("True class: other").wait_for()
     assert page.get_by_alt_text("map of the parts that speak for").count() == 1
     assert "sample=2" in page.url
 
@@ -161,7 +161,7 @@ def test_one_bad_file_says_what_is_wrong(url, page):
 
 
 def test_upload_a_folder_of_class_folders(url, page, photo, face, tmp_path):
-    for name, data in (("face/a.png", face), ("not-face/b.jpg", photo), ("not-face/.hidden", b"x"), ("c.jpg", b"no")):
+    for name, data in (("face/a.png", face), ("other/b.jpg", photo), ("other/.hidden", b"x"), ("c.jpg", b"no")):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / name).write_bytes(data)
     page.goto(f"{url}/?from=Folder")

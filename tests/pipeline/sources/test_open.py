@@ -16,7 +16,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.ingestion.ingest import ingest
 from pipeline.ingestion.open import open_or_ingest
-from pipeline.sources.builtin import load_named
+from pipeline.sources.builtin import load_builtin
 from pipeline.sources.open import open_source
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -277,15 +277,15 @@ def test_a_data_set_is_a_source_too(face_folder, tmp_path):
         assert (one.paths == small.paths).all()
 
 
-def test_digits_and_lfw_subset_need_no_network(tmp_path):
+def test_digits_and_faces_need_no_network(tmp_path):
     report = ingest("digits", tmp_path / "digits.h5")
     assert len(report.classes) == 10
     assert report.ingested == 1797
-    images, labels, classes = load_named("lfw_subset")
+    images, labels, classes = load_builtin("faces")
     assert images.shape == (200, 25, 25, 1)
     assert classes[labels[0]] == "face"
-    with pytest.raises(InputError, match="no known set"):
-        load_named("cats")
+    with pytest.raises(InputError, match="no built-in set 'cats'; choose one of faces, digits"):
+        load_builtin("cats")
 
 
 def test_downloaded_sets_are_read_from_a_prepared_cache(tmp_path, monkeypatch, lfw_images):
@@ -293,10 +293,10 @@ def test_downloaded_sets_are_read_from_a_prepared_cache(tmp_path, monkeypatch, l
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")  # a port that answers nobody: no network
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     with pytest.raises(InputError, match="connect to the internet"):
-        load_named("olivetti")
+        load_builtin("olivetti")
     rng = np.random.default_rng(0)
     joblib.dump(rng.random((400, 4096), dtype=np.float32), tmp_path / "olivetti_py3.pkz", compress=6)
-    images, labels, classes = load_named("olivetti")
+    images, labels, classes = load_builtin("olivetti")
     assert images.shape == (400, 64, 64, 1)
     assert images.max() == 255
     assert np.bincount(labels).tolist() == [10] * 40
@@ -309,7 +309,7 @@ def test_downloaded_sets_are_read_from_a_prepared_cache(tmp_path, monkeypatch, l
             face.convert("RGB").save(folder / f"{person}_{i + 1:04d}.jpg")
     for name in ("pairsDevTrain.txt", "pairsDevTest.txt", "pairs.txt"):
         (tmp_path / "lfw_home" / name).write_text("")
-    images, labels, classes = load_named("lfw")
+    images, labels, classes = load_builtin("lfw")
     assert images.shape == (43, 62, 47, 1)
     assert classes == ("Ada Lovelace", "Emmy Noether")
     assert images.max() > 100
@@ -351,7 +351,7 @@ def test_what_is_no_source(tmp_path):
     (tmp_path / "a.txt").write_text("x")
     assert "is not a source of images" in say(tmp_path / "a.txt", tmp_path)
     assert "no such file or folder" in say("nonsense", tmp_path)
-    assert open_source("lfw_subset").kind == "lfw_subset"
+    assert open_source("faces").kind == "faces"
 
 
 def test_an_archive_of_nothing(tmp_path, face_folder):
