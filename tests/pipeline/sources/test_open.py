@@ -103,7 +103,7 @@ def test_a_manifest_with_splits_groups_and_missing_files(manifest, tmp_path):
     [
         ([("a.png", "x")], ("file", "label"), r"no column 'path'; columns found: 'file', 'label'"),
         ([("a.png", "x", "holdout")], ("path", "label", "split"), r"line 2: split 'holdout' is unknown"),
-        ([("a.png", "x"), ("a.png", "y")], ("path", "label"), r"line 3: 'a.png' is there twice, as 'x' and as 'y'"),
+        ([("a.png", "x"), ("a.png", "y")], ("path", "label"), r"line 3: 'a.png' has two rows, as 'x' and as 'y'"),
         ([("a, b.png", "x"), ("a", "b", "x")], ("path", "label"), r"line 3: has 3 cells and the first line has 2"),
         ([("", "x")], ("path", "label"), r"line 2: has no path"),
         ([], ("path", "label"), r"names no image"),
