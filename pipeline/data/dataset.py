@@ -45,7 +45,7 @@ VERSION = 1
 BLOCK_BYTES = 1 << 22
 _COURSE = {"train_set_x", "test_set_x"}
 # Name -> (kinds of its values, as in NumPy's `dtype.kind`; shape of one row). All have a row for each image.
-_COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
+_COLUMN_TYPES: dict[str, tuple[str, tuple[int, ...]]] = {
     "labels": ("iu", ()),
     "split": ("u", ()),
     "group": ("iu", ()),
@@ -319,7 +319,7 @@ def _check(file: h5py.File) -> None:
     images, shape = file["images"], Geometry.from_json(_attribute(file, "geometry")).shape
     if images.shape[1:] != shape or images.dtype != np.uint8:
         raise ValueError(f"images of {images.dtype} {images.shape[1:]}, geometry of {shape}")
-    for name, (kinds, row) in _COLUMNS.items():
+    for name, (kinds, row) in _COLUMN_TYPES.items():
         _check_column(file[name], (len(images), *row), kinds)
     codes = file["thumbnail_of"]
     _check_column(codes, codes.shape[:1], "iu")

@@ -90,7 +90,7 @@ def candidate_pairs(thumbnails: np.ndarray, compared: np.ndarray | None = None) 
     words, keys = words[order], keys[:, order]
     found = np.empty(0, np.int64)
     for key in keys:
-        found = np.sort(np.concatenate([found, *_close(key, words)]))  # quicker than `np.unique`
+        found = np.sort(np.concatenate([found, *_close_pairs(key, words)]))  # quicker than `np.unique`
         found = found[np.diff(found, prepend=-1) > 0]
     pairs = np.sort(order[np.stack(np.divmod(found, max(1, m)), axis=1)], axis=1)
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
@@ -134,7 +134,7 @@ def star_groups(m: int, pairs: np.ndarray) -> np.ndarray:
     return first
 
 
-_BITS, _PADDED = 176, 192
+_HASH_BITS, _PADDED = 176, 192
 _CHOICES, _FEWEST, _MOST = 20, 16, 32  # choices of bits; the fewest and the most bits of a choice
 _WINDOW = 16
 _HASHED_AT_A_TIME, _COMPARED_AT_A_TIME, _LISTED_AT_A_TIME = 1 << 12, 1 << 16, 1 << 16  # 50 MB, 10 MB, 10 MB
@@ -152,13 +152,13 @@ def _choices(m: int) -> np.ndarray:
     """
     rng = np.random.default_rng(0)
     n = min(max(_FEWEST, m.bit_length()), _MOST)
-    near = (np.arange(0, _BITS, 16)[:, None] + np.arange(n)) % _BITS  # (11, n)
-    choices = np.full((_CHOICES, _MOST), _BITS)
-    choices[:, :n] = [*near, *(rng.permutation(_BITS)[:n] for _ in range(_CHOICES - len(near)))]
+    near = (np.arange(0, _HASH_BITS, 16)[:, None] + np.arange(n)) % _HASH_BITS  # (11, n)
+    choices = np.full((_CHOICES, _MOST), _HASH_BITS)
+    choices[:, :n] = [*near, *(rng.permutation(_HASH_BITS)[:n] for _ in range(_CHOICES - len(near)))]
     return choices
 
 
-def _close(key: np.ndarray, words: np.ndarray) -> Iterator[np.ndarray]:
+def _close_pairs(key: np.ndarray, words: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the pairs i, j of images with equal keys whose hashes are close, as numbers i * m + j.
 
     Key and index are put into one number, key * 2^32 + index, because sorting numbers is much faster than sorting
@@ -203,7 +203,7 @@ def _hash(thumbnails: np.ndarray) -> np.ndarray:
     bits = np.zeros((m, _PADDED), dtype=bool)
     bits[:, :56] = (cells[:, :, 1:] > cells[:, :, :-1]).reshape(m, 56)
     bits[:, 56:112] = (cells[:, 1:] > cells[:, :-1]).reshape(m, 56)
-    bits[:, 112:_BITS] = waves > np.partition(waves, 31, axis=1)[:, 31:32]
+    bits[:, 112:_HASH_BITS] = waves > np.partition(waves, 31, axis=1)[:, 31:32]
     return bits
 
 

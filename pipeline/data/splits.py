@@ -97,7 +97,7 @@ def make_split(
     labels = np.asarray(labels)
     keys = _numbered(len(labels), groups)
     _check_classes(labels, keys, classes, held_out=shares.validation + shares.test > 0)
-    result = _assign(labels, keys, len(classes), shares)
+    result = _assign_splits(labels, keys, len(classes), shares)
     for split, share, purpose in ((Split.TRAIN, 1.0, "to train on"), (Split.TEST, shares.test, "to test on")):
         lacking = [classes[c] for c in classes_without(result, labels, len(classes), split) if (labels == c).any()]
         if lacking and share:
@@ -138,7 +138,7 @@ def extend_split(
         known = with_key[at] == keys[rows]
         result[rows[known]] = result[settled[first[at[known]]]]
     rows = np.flatnonzero(result == UNDIVIDED)
-    result[rows] = _assign(labels[rows], keys[rows], n_classes, shares)
+    result[rows] = _assign_splits(labels[rows], keys[rows], n_classes, shares)
     return result
 
 
@@ -166,7 +166,7 @@ def complete_split(
     result = np.where(np.asarray(labels) < 0, Split.UNLABELLED, given).astype(np.uint8)
     rows = np.flatnonzero(result == Split.TRAIN)
     keys = _numbered(len(result), groups)[rows]
-    result[rows] = _assign(np.asarray(labels)[rows], keys, n_classes, shares)
+    result[rows] = _assign_splits(np.asarray(labels)[rows], keys, n_classes, shares)
     return result
 
 
@@ -225,7 +225,7 @@ def _check_classes(labels: np.ndarray, keys: np.ndarray, classes: Sequence[str],
         )
 
 
-def _assign(labels: np.ndarray, keys: np.ndarray, n_classes: int, shares: Shares) -> np.ndarray:
+def _assign_splits(labels: np.ndarray, keys: np.ndarray, n_classes: int, shares: Shares) -> np.ndarray:
     """Place groups of several examples first, then fill every class up with the examples that stand alone.
 
     A group goes to the split that lacks most of what the group brings. The lack of a split is the part of its target

@@ -155,12 +155,12 @@ def make_report(
         leaks=leaks,
         dropped=int((split == Split.DROPPED).sum()),
         conflicts=conflicts,
-        notes=(*source.notes, *notes, *_notes(contents, source, leaks, conflicts)),
+        notes=(*source.notes, *notes, *_grouping_notes(contents, source, leaks, conflicts)),
         fingerprint=fingerprint,
     )
 
 
-def _notes(
+def _grouping_notes(
     contents: Contents, source: Source, leaks: Sequence[tuple[str, ...]], conflicts: Sequence[tuple[str, ...]]
 ) -> list[str]:
     """Describe what was found about images that belong together."""

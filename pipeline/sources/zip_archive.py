@@ -22,7 +22,7 @@ from pipeline.sources.manifest import parse_manifest
 from pipeline.sources.source import Sample, Source
 
 _LARGEST_RATIO = 200
-_RATIO_FROM_BYTES = 1 << 24
+_RATIO_CHECKED_FROM = 1 << 24
 _ENCRYPTED = 0x1
 
 
@@ -162,7 +162,7 @@ def check_member(info: zipfile.ZipInfo) -> None:
         raise ImageError("permission", "is encrypted; unpack the archive with its password and give the folder")
     if info.file_size > MAX_BYTES:
         raise ImageError("too_large", f"unpacks to {info.file_size} bytes; at most {MAX_BYTES} are read")
-    if info.file_size > max(_RATIO_FROM_BYTES, _LARGEST_RATIO * info.compress_size):
+    if info.file_size > max(_RATIO_CHECKED_FROM, _LARGEST_RATIO * info.compress_size):
         raise ImageError("too_large", f"unpacks to more than {_LARGEST_RATIO} times its size, which no image does")
 
 

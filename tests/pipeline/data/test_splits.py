@@ -123,7 +123,7 @@ def test_new_examples_join_the_split_of_their_group_and_old_ones_stay():
 
 
 def test_groups_go_to_the_split_that_lacks_most_and_single_examples_fill_the_rest():
-    """The example in the docstring of `_assign`: ten images of a class, in groups of 4 and 3 and three alone."""
+    """The example in the docstring of `_assign_splits`: ten images of a class, in groups of 4 and 3 and three alone."""
     labels = np.repeat([0, 1], 10)
     groups = np.concatenate([np.repeat([1, 2], [4, 3]), np.full(13, -1)])
     result = make_split(labels, names(2), Shares(0.1, 0.2), groups)
