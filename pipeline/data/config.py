@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from model.config import Auto, ConfigError, check_fields, option
 from pipeline.data.splits import Shares
-from pipeline.images.geometry import COLORS, FITS, LARGEST_MAX_PIXELS, MAX_PIXELS, parse_size
+from pipeline.images.geometry import COLORS, FITS, MAX_PIXELS, parse_size
+
+LARGEST_MAX_PIXELS = 178_956_970  # Pillow rejects images of more pixels
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from model.parameters import layer_shapes
 from model.training import EpochRecord
 from pipeline.data.dataset import Dataset
 from pipeline.explanation.figures import draw_filters
-from pipeline.images.encode import png_url, to_png
+from pipeline.images.encode import to_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -127,15 +128,19 @@ def render_report(name: str, result: TrainingResult, mistakes: Sequence[Mistake]
         classifier=classifier,
         judged=judged,
         layers=layer_shapes(classifier.parameters, classifier.network),
-        history_url=_figure_url(draw_history(classifier.history)),
-        filters_url=_figure_url(filters),
+        history_png=_figure_png(draw_history(classifier.history)),
+        filters_png=_figure_png(filters),
         show_confusion=len(judged.classes) <= _LARGEST_CONFUSION_TABLE,
         confused=most_confused(result),
-        mistakes=[(mistake, png_url(to_png(mistake.image))) for mistake in mistakes],
+        mistakes=[(mistake, _image_png(mistake.image)) for mistake in mistakes],
     )
 
 
-def _figure_url(figure: Figure) -> str:
+def _figure_png(figure: Figure) -> str:
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=110)
-    return png_url(data.getvalue())
+    return base64.b64encode(data.getvalue()).decode()
+
+
+def _image_png(image: NDArray[np.uint8]) -> str:
+    return base64.b64encode(to_png(image)).decode()

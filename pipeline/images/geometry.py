@@ -18,10 +18,8 @@ FITS = {
     "stretch": "keep the whole image, distorted",
 }
 
-MAX_PIXELS = 120_000_000  # of an image that is decoded, unless a caller allows more
-LARGEST_MAX_PIXELS = 178_956_970  # Pillow refuses anything above
-
 _LARGEST_SIDE = 4096
+MAX_PIXELS = 120_000_000  # of an image file, unless another limit is given
 
 
 @dataclass(frozen=True)
