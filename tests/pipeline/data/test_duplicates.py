@@ -107,7 +107,7 @@ def test_equals_and_conflicts():
     assert conflicts(group, np.array([0, 0, -1, 0, 1])) == []
 
 
-def test_near_duplicates_stay_on_one_side(scenes, tmp_path):
+def test_near_duplicates_stay_in_one_split(scenes, tmp_path):
     for name, part in (("a", scenes[:50]), ("b", scenes[50:])):
         (tmp_path / "in" / name).mkdir(parents=True)
         for i, image in enumerate(part):

@@ -11,7 +11,7 @@ def test_members_are_listed_by_group_and_those_that_stand_alone_are_left_out():
     assert members(np.empty(0, dtype=int)) == []
 
 
-def test_merging_joins_what_either_joins():
+def test_merging_puts_together_what_either_grouping_does():
     one = np.array([0, 0, -1, -1, 4, 4])
     other = np.array([-1, 7, 7, -1, -1, -1])
     assert merge(6, one, other).tolist() == [0, 0, 0, -1, 4, 4]

@@ -30,7 +30,7 @@ def test_shares_of_the_whole(counts, expected):
     seed=st.integers(0, 100),
 )
 @settings(max_examples=60, deadline=None)
-def test_every_class_is_in_every_part_near_its_share(counts, validation, test, seed):
+def test_every_class_is_in_every_split_near_its_share(counts, validation, test, seed):
     labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
     result = make_split(labels, names(len(counts)), Shares(validation, test, seed))
     for c, count in enumerate(counts):
@@ -42,7 +42,7 @@ def test_every_class_is_in_every_part_near_its_share(counts, validation, test, s
 
 @given(seed=st.integers(0, 200), m=st.integers(30, 120), n_groups=st.integers(12, 60))
 @settings(max_examples=60, deadline=None)
-def test_groups_are_never_torn(seed, m, n_groups):
+def test_groups_are_never_spread_over_splits(seed, m, n_groups):
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, m)
     groups = rng.integers(-1, n_groups, m)
