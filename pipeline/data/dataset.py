@@ -5,7 +5,7 @@ The layout of the file (`format` = facette-dataset) is a column for each fact, w
 - `images` uint8 (m, height, width, channels), chunked by whole examples
 - `labels` int32 (m,), indices of `classes`; -1 for an unlabelled image
 - `split` uint8 (m,), values of `pipeline.data.splits.Split`
-- `group` int32 (m,), equal for images that must be in one split; -1 for an image that stands alone
+- `group` int32 (m,), equal for images of one group, which must be in one split; -1 for an image in no group
 - `keys` (m,), the group key each image came with
 - `paths` (m,); `sha256` uint8 (m, 32) of the source bytes
 - `sizes` int32 (m, 2), height and width of the source image; `kind` (m,), an index of `kinds` such as ``JPEG RGB``
@@ -73,7 +73,7 @@ class Dataset:
     split : ndarray of shape (m,), uint8
         Values of `pipeline.data.splits.Split`.
     group : ndarray of shape (m,), int
-        Equal for images that belong together; -1 for an image that stands alone.
+        Equal for images of one group; -1 for an image in no group.
     classes : tuple of str
     geometry : Geometry
     fingerprint : str
@@ -235,11 +235,11 @@ class Dataset:
             yield start, self._images(start, start + self._block)
 
     def _images(self, start: int, stop: int) -> np.ndarray:
-        with _whole(self.file):
+        with _intact(self.file):
             return self.images[start:stop]
 
     def _column(self, name: str) -> np.ndarray:
-        with _whole(self.file):
+        with _intact(self.file):
             column = self.file[name]
             return read_text(column) if column.dtype.kind == "S" else column[:]
 
@@ -250,7 +250,7 @@ class Dataset:
 
 
 @contextmanager
-def _whole(file: h5py.File) -> Iterator[None]:
+def _intact(file: h5py.File) -> Iterator[None]:
     """Turn the errors of reading damaged parts of a file into one message."""
     try:
         yield

@@ -1,7 +1,7 @@
-"""Decide which images belong together, and divide a set of images into splits that nothing leaks across.
+"""Group the images of a set, and divide it into splits that nothing leaks across.
 
-Images belong together if they are exact duplicates (equal pixels), confirmed near duplicates, or share a group key (a
-person). Every such group is in one split, unless a ready-made division says otherwise; such leaks are reported.
+Images are of one group if they are exact duplicates (equal pixels), confirmed near duplicates, or share a group key
+(such as a person). Every group is in one split, unless ready-made splits say otherwise; such leaks are reported.
 """
 
 from __future__ import annotations
@@ -57,17 +57,17 @@ class Division:
     split : ndarray of shape (m,), uint8
         Values of `pipeline.data.splits.Split`.
     group : ndarray of shape (m,), int
-        Equal for images that belong together; -1 for an image that stands alone.
+        Equal for images of one group; -1 for an image in no group.
     equal : ndarray of shape (m,), int
         The index of the first image with equal pixels; -1 if there is no other.
     near : ndarray of shape (n, 2), int
         Pairs of near duplicates.
     leaks : list of ndarray of int
-        Indices of images that belong together but are in several splits of a ready-made division.
+        Indices of each group that ready-made splits spread over several splits.
     conflicts : list of ndarray of int
         Indices of exact duplicates with several labels.
     random_split_leaks : int
-        Held-out images that would have a relative in training if the split were random and ignored groups.
+        Held-out images with a related image in training, if the split were random and ignored groups.
     """
 
     split: np.ndarray
@@ -131,7 +131,7 @@ def random_split(labels: np.ndarray, n_classes: int, config: DataConfig) -> np.n
 
 
 def random_split_leaks(labels: np.ndarray, n_classes: int, group: np.ndarray, config: DataConfig) -> int:
-    """Count the held-out images of a random split (ignoring groups) that have a relative in its training split."""
+    """Count the held-out images of a random split (ignoring groups) with a related image in its training split."""
     if (group < 0).all():
         return 0
     splits = random_split(labels, n_classes, config)

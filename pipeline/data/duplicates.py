@@ -123,7 +123,7 @@ def star_groups(m: int, pairs: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (m,), int
-        The index of each group's first member; -1 for an image that stands alone.
+        The index of each group's first member; -1 for an image in no group.
     """
     first = np.full(m, -1)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))

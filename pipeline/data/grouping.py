@@ -1,6 +1,6 @@
-"""Groups of images that belong together, as arrays.
+"""Groups of images, as arrays.
 
-A grouping is an array of shape (m,), int: equal numbers for images of one group, -1 for an image that stands alone.
+A grouping is an array of shape (m,), int: equal numbers for images of one group, -1 for an image in no group.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def merge(m: int, *groupings: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (m,), int
-        The index of each group's first member; -1 for an image that stands alone.
+        The index of each group's first member; -1 for an image in no group.
     """
     first = np.arange(m)
     while True:

@@ -82,7 +82,7 @@ def make_split(
         Names, for the messages.
     shares : Shares
     groups : ndarray of shape (m,), int, optional
-        Examples of the same number stay together; -1 for an example that stands alone.
+        Examples of the same number stay together; -1 for an example in no group.
 
     Returns
     -------
@@ -145,7 +145,7 @@ def extend_split(
 def complete_split(
     given: np.ndarray, labels: np.ndarray, n_classes: int, shares: Shares, groups: np.ndarray | None = None
 ) -> np.ndarray:
-    """Take the splits that a ready-made division lacks out of its training images; leave all others as given.
+    """Take the splits that are not given out of the training images; leave all other images as given.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def leaked(splits: np.ndarray, groups: np.ndarray) -> np.ndarray:
     ----------
     splits : ndarray of shape (m,), uint8
     groups : ndarray of shape (m,), int
-        -1 for an example that stands alone.
+        -1 for an example in no group.
 
     Returns
     -------
@@ -195,7 +195,7 @@ def classes_without(splits: np.ndarray, labels: np.ndarray, n_classes: int, spli
 
 
 def _numbered(m: int, groups: np.ndarray | None) -> np.ndarray:
-    """Return a group number for every example: a number of its own if it stands alone."""
+    """Return a group number for every example: a number of its own if it is in no group."""
     if groups is None:
         return np.arange(m)
     return np.where(groups >= 0, groups, np.arange(m) + groups.max(initial=-1) + 1)
@@ -226,7 +226,7 @@ def _check_classes(labels: np.ndarray, keys: np.ndarray, classes: Sequence[str],
 
 
 def _assign_splits(labels: np.ndarray, keys: np.ndarray, n_classes: int, shares: Shares) -> np.ndarray:
-    """Place groups of several examples first, then fill every class up with the examples that stand alone.
+    """Place groups of several examples first, then fill every class up with the single examples.
 
     A group goes to the split that lacks most of what the group brings. The lack of a split is the part of its target
     that is still missing: 1 if it has nothing yet, 0 if it is full, below 0 if it is overfull, and -1 if it has twice

@@ -39,11 +39,11 @@ class IngestReport:
     near_duplicates : tuple of (path, path)
         Confirmed pairs.
     groups : int
-        Groups of images that belong together.
+        Groups of two images or more.
     random_split_leaks : int
-        Held-out images that would have a relative in training if the split were random and ignored groups.
+        Held-out images with a related image in training, if the split were random and ignored groups.
     leaks : tuple of tuples of str
-        Groups that a ready-made division spreads over several splits: their images, each as ``SPLIT: PATH``.
+        Groups that ready-made splits spread over several splits: their images, each as ``SPLIT: PATH``.
     conflicts : tuple of tuples of str
         Exact duplicates with several labels, each as ``CLASS: PATH``.
     notes : tuple of str
@@ -163,7 +163,7 @@ def make_report(
 def _grouping_notes(
     contents: Contents, source: Source, leaks: Sequence[tuple[str, ...]], conflicts: Sequence[tuple[str, ...]]
 ) -> list[str]:
-    """Describe what was found about images that belong together."""
+    """Describe what was found about duplicates and groups."""
     division = contents.division
     equal = division.equal[division.equal >= 0]
     notes = []
@@ -173,8 +173,8 @@ def _grouping_notes(
         notes.append(f"near duplicates: {count(len(division.near), 'pair')} of images")
     if division.random_split_leaks and contents.classes and not source.ready_made:
         notes.append(
-            "images that belong together are in one split; a random split (ignoring groups) would have tested or "
-            f"validated on {count(division.random_split_leaks, 'image')} with a relative in training"
+            "every group is in one split; a random split (ignoring groups) would have tested or validated on "
+            f"{count(division.random_split_leaks, 'image')} with a related image in training"
         )
     if conflicts:
         notes.append(f"exact duplicates with several labels: {count(len(conflicts), 'set')}; {_first(conflicts)}")

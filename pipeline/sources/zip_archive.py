@@ -48,8 +48,10 @@ def open_zip(path: Path, group_by: str = "") -> Source:
     if len(tables) == 1:
         table = tables[0]
         info = members.pop(table)
-        place = f"{where}: {escape(table)}"
-        samples, columns, doubles = parse_manifest(_manifest_bytes(archive, info, place), place, group_by)
+        table_location = f"{where}: {escape(table)}"
+        samples, columns, doubles = parse_manifest(
+            _manifest_bytes(archive, info, table_location), table_location, group_by
+        )
         folder = posixpath.dirname(table)
         samples = [
             sample._replace(key=posixpath.normpath(posixpath.join(folder, str(sample.key)))) for sample in samples
@@ -142,13 +144,13 @@ def _open_again(path: Path) -> ZipMembers:
     return ZipMembers(path, archive, _members(archive)[0])
 
 
-def _manifest_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> bytes:
+def _manifest_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo, location: str) -> bytes:
     """Return the bytes of a manifest in an archive."""
     try:
         check_member(info)
         return archive.read(info)
     except Exception as error:  # a decompressor may raise anything on broken bytes
-        raise InputError(f"{place}: cannot be unpacked ({' '.join(str(error).split())})") from None
+        raise InputError(f"{location}: cannot be unpacked ({' '.join(str(error).split())})") from None
 
 
 def check_member(info: zipfile.ZipInfo) -> None:

@@ -1,4 +1,4 @@
-"""Images that belong together are in one split, and what a random split would leak is counted."""
+"""Every group is in one split, and what a random split (ignoring groups) would leak is counted."""
 
 import shutil
 
