@@ -18,9 +18,10 @@ from pipeline.training.runs import RunSummary
 
 if TYPE_CHECKING:
     from model.training import EpochRecord
+    from pipeline.evaluation.result import TrainingResult
     from pipeline.evaluation.scores import Evaluation
     from pipeline.ingestion.ingest import IngestReport
-    from pipeline.training.run import TrainingResult, TrainingRun
+    from pipeline.training.run import TrainingRun
 from pipeline.cli.console import duration
 
 _CORE = ("numpy", "pillow", "h5py", "scikit-learn", "scipy", "matplotlib", "jinja2", "tqdm")
@@ -147,6 +148,8 @@ def describe_ingest(report: IngestReport) -> str:
 
 def describe_plan(run: TrainingRun) -> str:
     """Say what a training is about to do, and about how long it will take."""
+    from pipeline.training.timing import estimate_seconds
+
     network, training, state = run.state.network, run.state.training, run.state
     dims = "-".join(map(str, state.parameters.layer_dims))
     extras = [network.activation]
@@ -157,20 +160,20 @@ def describe_plan(run: TrainingRun) -> str:
     named = f" ({recipe})" if recipe != "none" else ""
     varied = f", images varied at random{named}" if run.augmentation.is_on else ""
     schedule = training.schedule.replace("_", "-")
-    left = training.epochs - state.epoch if training.epochs != "auto" else 0
+    left = training.epochs - state.epoch
     lines = [
         f"Network {dims} ({', '.join(extras)}; {network.head}): {state.parameters.flat.size:,} parameters",
         f"Training {count(left, 'epoch')} in batches of {training.batch_size}: {training.optimizer}, "
         f"learning rate {training.learning_rate:.3g}, {schedule}, seed {training.seed}"
-        f"{varied}; about {duration(max(1.0, run.estimate_seconds()))} of computing on "
+        f"{varied}; about {duration(max(1.0, estimate_seconds(run)))} of computing on "
         f"{count(run.threads, 'thread')}",
     ]
-    if training.pretrain != "none":
+    if run.pretraining.is_on:
         method, where = (
-            training.pretrain.replace("_", " "),
-            run.pretrain_on or "photographs that come with scikit-learn",
+            run.pretraining.pretrain.replace("_", " "),
+            run.settings.pretrain_on or "photographs that come with scikit-learn",
         )
-        further = {1: "", 2: "; layer 2", 3: "; layers 2 and 3"}[training.pretrain_layers]
+        further = {1: "", 2: "; layer 2", 3: "; layers 2 and 3"}[run.pretraining.pretrain_layers]
         further += " from the training images, without labels too" if further else ""
         lines.insert(1, f"First layer: edges learned before, without labels, by {method} on {where}{further}")
     if run.trial:
@@ -207,7 +210,7 @@ def describe_result(result: TrainingResult) -> str:
     ]
     lines = [text_table(rows), f"On the same {result.evaluated_on} images:"]
     lines.append(text_table([(b.name, percent(b.accuracy), f"({b.note})") for b in result.baselines]))
-    edges = result.first_layer.sentence()
+    edges = result.first_layer.summary()
     if result.first_layer_change is not None:
         edges += f"; training with labels moved them by {percent(result.first_layer_change)}"
     lines.append(edges)

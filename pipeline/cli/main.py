@@ -6,11 +6,16 @@ Exit codes: 0 done; 1 failed; 2 wrong usage, configuration or input; 3 done, wit
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
+
+from model.errors import Diverged
+from pipeline.errors import USER_ERRORS
+from pipeline.files.names import PERCENT_ESCAPE
 
 
 class Parser(argparse.ArgumentParser):
@@ -52,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     command = ""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=PERCENT_ESCAPE)  # a path need not be text
     try:  # from here on, an interrupt is no traceback: what takes time to import is imported below
         from pipeline.cli.console import say
 
@@ -68,13 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"facette {command}: does not fit into memory ({error}); take smaller images, batches or layers")
         return 1
     except (ValueError, ArithmeticError, OSError) as error:
-        from model.config import ConfigError
-        from model.storage.hdf5 import FormatError
-        from model.training import Diverged
-        from pipeline.errors import InputError
-
-        if not isinstance(error, (InputError, ConfigError, FormatError, Diverged, OSError)):
-            raise  # a mistake of the program, not of the person
+        if not isinstance(error, USER_ERRORS):
+            raise  # a mistake of the program, not of the user
         say(f"facette {command}: {error}")
         return 1 if isinstance(error, Diverged) else 2
 

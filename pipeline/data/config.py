@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from model.config import Auto, ConfigError, check_fields, option
-from pipeline.images.geometry import COLORS, FITS, parse_size
+from model.config import Auto, check_fields, option
+from model.errors import ConfigError
+from pipeline.images.geometry import COLORS, FITS, MAX_PIXELS, parse_size
 
 LARGEST_MAX_PIXELS = 178_956_970  # Pillow itself refuses anything above
 
@@ -36,7 +37,7 @@ class DataConfig:
     near_duplicates: bool = option(True, "also keep near duplicates (64 pixels a side and up) on one side of the split")
     drop_leaks: bool = option(False, "of ready-made splits: leave out training images that are also in another split")
     exact: bool = option(False, "decode large JPEGs at full size: slower, and hardly another image")
-    max_pixels: int = option(120_000_000, "an image of more pixels is refused", check="positive")
+    max_pixels: int = option(MAX_PIXELS, "an image of more pixels is refused", check="positive")
     strict: bool = option(False, "stop at the first file that cannot be read")
 
     def __post_init__(self) -> None:

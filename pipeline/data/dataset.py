@@ -13,6 +13,7 @@ hold the geometry, the configuration, and the counts of every ingestion into the
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import io
@@ -27,8 +28,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from model.errors import FormatError
 from model.storage.checkpoint import has_format
-from model.storage.hdf5 import DAMAGE, FormatError, attribute, open_file, read_text
+from model.storage.hdf5 import DAMAGE, attribute, open_file, read_text
 from pipeline.data.config import DataConfig
 from pipeline.data.splits import SPLITS
 from pipeline.errors import InputError
@@ -195,6 +197,12 @@ class Dataset:
         names = {field.name for field in dataclasses.fields(DataConfig)}
         config = DataConfig(**{name: value for name, value in self.config.items() if name in names})
         return random_split(self.labels, len(self.classes), config)
+
+    def with_split(self, split: np.ndarray) -> Dataset:
+        """Return the same images under another split, an array of shape (m,), uint8; both share the open file."""
+        other = copy.copy(self)
+        other.split = split
+        return other
 
     def read(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Read one split into memory.

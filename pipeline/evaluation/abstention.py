@@ -67,7 +67,7 @@ def measure_abstention(
     if classifier.calibration is None:
         return None
     threshold = classifier.uncertainty_threshold(rate)
-    learned_from_them = classifier.training.pretrain != "none" and not classifier.provenance.get("pretrain_on")
+    learned_from_them = classifier.pretraining.is_on and not classifier.provenance.get("pretrain_on")
     refused = {}
     for kind, make in OOD_KINDS.items():
         images = make(classifier.geometry, np.random.default_rng(0))

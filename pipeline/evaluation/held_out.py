@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
+from pipeline.files.names import unescape
 from pipeline.images.encode import to_png
 from pipeline.prediction.uploads import Upload
 
@@ -21,9 +22,9 @@ def data_of(model: str | Path, classifier: ImageClassifier) -> Path | None:
     A relative place is looked for from here, then from every folder above the model, since the training may have been
     started in another one. A data set that has changed since the training does not count.
     """
-    above, source = Path(model).resolve().parents, str(classifier.provenance.get("source", ""))
+    above, source = Path(model).resolve().parents, unescape(str(classifier.provenance.get("source", "")))
     fingerprint = classifier.provenance.get("data_fingerprint")
-    for path in dict.fromkeys((above[0] / "data.h5", Path(source), *(folder / source for folder in above))):
+    for path in dict.fromkeys((above[0] / "data.h5", source, *(folder / source for folder in above))):
         try:
             if path.is_file() and is_dataset(path):
                 with Dataset.open(path) as dataset:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from model.activations import Array
+from model.randomness import RandomStream
 from model.storage.checkpoint import config_from
 from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError
@@ -44,10 +45,7 @@ def tta_probabilities(classifier: ImageClassifier, images: np.ndarray, views: in
     if not config.is_on:
         raise InputError("--tta: this model was trained on images as they are; leave it out")
     for view in range(1, views):
-        rng = np.random.default_rng([_VIEWING, view])
+        rng = np.random.default_rng([0, 0, view, RandomStream.TEST_TIME_AUGMENTATION])
         changed = augment(images.reshape(len(images), -1), classifier.geometry, config, rng, alike=True)
         total = total + classifier.probabilities(changed)
     return total / views
-
-
-_VIEWING = 4  # tells this use of a seed from others

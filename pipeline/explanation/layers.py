@@ -6,7 +6,6 @@ import numpy as np
 
 from model.activations import Array
 from model.edges.first_layer import (
-    PRETRAINERS,
     crop_shape_for,
     fit_filters,
     learn_filters,
@@ -17,17 +16,17 @@ from model.edges.scores import FilterScores, score_filters
 from model.edges.stimuli import (
     layer_activations,
     linear_projection,
+    maximally_activating_mean,
     maximise_activation,
-    most_exciting_mean,
     receptive_fields,
 )
 from model.parameters import Parameters
+from model.randomness import RandomStream
 from pipeline.classifier import ImageClassifier
 from pipeline.explanation.figures import LayerImages
 from pipeline.images.crops import NOISES, embedded_photographs, noise_photographs, take_crops
 
 _EXAMPLES = 64  # images that receptive fields are measured on
-_CONTROL = 6  # tells this use of the seed from others
 _CONTROL_FILTERS = 50
 _CONTROL_PIECES = 200
 _TOP = 8  # images that a unit's mean is made of
@@ -64,8 +63,8 @@ def control_shares(classifier: ImageClassifier, *, seed: int = 0) -> dict[str, f
     """
     shape, W1 = classifier.geometry.shape, classifier.parameters[1].W
     crop_shape, n = crop_shape_for(shape), min(_CONTROL_FILTERS, n_filters_for(len(W1), classifier.network.activation))
-    method = classifier.training.pretrain if classifier.training.pretrain in PRETRAINERS else "sparse_filtering"
-    rng = np.random.default_rng([seed, 0, 0, _CONTROL])
+    method = classifier.pretraining.pretrain if classifier.pretraining.is_on else "sparse_filtering"
+    rng = np.random.default_rng([seed, 0, 0, RandomStream.CONTROLS])
     found = {}
     for kind in NOISES:
         crops = take_crops(noise_photographs(kind, rng), crop_shape, n_crops_for(n), rng)
@@ -85,7 +84,7 @@ def first_layer_images(classifier: ImageClassifier, scores: FilterScores, n: int
     W1 = classifier.parameters[1].W
     order = scores.order[scores.partner[scores.order] < 0]
     shown = order[np.linspace(0, len(order) - 1, min(n, len(order))).astype(int)]
-    return LayerImages("Layer 1", f"{len(shown)} of {len(W1)} units: rows of W1. {scores.sentence()}", W1[shown])
+    return LayerImages("Layer 1", f"{len(shown)} of {len(W1)} units: rows of W1. {scores.summary()}", W1[shown])
 
 
 def deeper_layer_images(classifier: ImageClassifier, images: np.ndarray, l: int, n: int) -> list[LayerImages]:
@@ -111,9 +110,9 @@ def deeper_layer_images(classifier: ImageClassifier, images: np.ndarray, l: int,
     shown = _first_units(parameters, l, n)
     fields = receptive_fields(l, X[:, :_EXAMPLES], shown, network)
     answers = layer_activations(X, parameters, network)[l - 1][:n]
-    means = most_exciting_mean(X, answers, fields, n_images=_TOP)
+    means = maximally_activating_mean(X, answers, fields, n_images=_TOP)
     mean, rng = float(X.mean()), np.random.default_rng(0)
-    made = maximise_activation(l, shown, network, rng, mean=mean, spread=float(X.std())) - mean
+    made = maximise_activation(l, shown, network, rng, mean=mean, std=float(X.std())) - mean
     count = parameters.layer_dims[l]
     some = f"the first {n} of {count} units" if n < count else f"its {count} units" if count > 1 else "its one unit"
     how = f"{some}: mean of the {min(_TOP, len(images))} images each answers to most, times its receptive field"

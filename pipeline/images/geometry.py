@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import dataclass, field
 
-from model.config import ConfigError
+from model.errors import ConfigError
 
 COLORS = {"gray": 1, "rgb": 3}
 
@@ -18,6 +18,7 @@ FITS = {
 }
 
 _LARGEST_SIDE = 4096
+MAX_PIXELS = 120_000_000  # of an image file, unless another limit is given
 
 
 @dataclass(frozen=True)

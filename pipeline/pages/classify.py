@@ -10,12 +10,13 @@ from typing import Any
 import streamlit as st
 
 from pipeline.classifier import ImageClassifier
+from pipeline.errors import USER_ERRORS
 from pipeline.evaluation.abstention import RATE
 from pipeline.evaluation.held_out import data_of, held_out_samples
 from pipeline.explanation.occlusion import occlusion_map
 from pipeline.explanation.wording import headline, shape, verdict, what_probabilities_are
 from pipeline.pages.widgets import markup, no_model
-from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
+from pipeline.pages.widgets.sidebar import Chosen
 from pipeline.prediction.predict import WRITERS
 from pipeline.prediction.uploads import (
     Upload,
@@ -66,7 +67,7 @@ def _samples(model: str, written: float, _classifier: ImageClassifier) -> list[U
     data = data_of(model, _classifier)
     try:
         return held_out_samples(data) if data else []
-    except PROBLEMS:
+    except USER_ERRORS:
         return []
 
 

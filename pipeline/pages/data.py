@@ -18,11 +18,11 @@ from pipeline.audit.report import AuditReport
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.data.splits import SPLITS
-from pipeline.errors import InputError
+from pipeline.errors import USER_ERRORS, InputError
 from pipeline.evaluation.held_out import data_of
 from pipeline.explanation.wording import shape
 from pipeline.pages.widgets import markup, no_model
-from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
+from pipeline.pages.widgets.sidebar import Chosen
 from pipeline.text import count
 
 DATA = Path("data")  # data sets in it can be looked at, too
@@ -56,7 +56,7 @@ def render(chosen: Chosen) -> None:
     try:
         with Dataset.open(path) as dataset:
             _page(chosen, dataset, (str(path), path.stat().st_mtime))
-    except PROBLEMS as error:
+    except USER_ERRORS as error:
         st.error(markup.plain(str(error)), icon=":material/error:")
 
 

@@ -6,7 +6,6 @@ import csv
 import sys
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from pipeline.errors import InputError
@@ -74,7 +73,7 @@ def run(arguments: Arguments) -> int:
         return 0
     if scores:
         print(
-            scores.sentence()
+            scores.summary()
             + ("" if 2 * scores.edge.sum() >= len(scores.edge) else "; try --pretrain sparse_filtering")
         )
     if arguments.controls:
@@ -92,7 +91,7 @@ def _animate(classifier: ImageClassifier, arguments: Arguments) -> int:
 
     *steps, trained = first_layer_growth(classifier)
     chosen = np.unique(np.geomspace(1, len(steps), _FRAMES).astype(int) - 1)
-    method = classifier.training.pretrain.replace("_", " ")
+    method = classifier.pretraining.pretrain.replace("_", " ")
     captions = [f"learned again, without labels: {method}, step {k} of {len(steps) - 1}" for k in chosen]
     frames = [steps[k][:_ANIMATED] for k in chosen]
     save_animation(
@@ -120,11 +119,11 @@ def _print_controls(classifier: ImageClassifier, stream: TextIO) -> None:
 
 def _held_out(classifier: ImageClassifier, arguments: Arguments) -> np.ndarray:
     """Return images that the model was not trained on."""
+    from pipeline.classifier import model_path
     from pipeline.data.dataset import Dataset
     from pipeline.evaluation.held_out import data_of
 
-    model = Path(arguments.model)
-    path = arguments.data or data_of(model / "model.h5" if model.is_dir() else model, classifier)
+    path = arguments.data or data_of(model_path(arguments.model), classifier)
     if path is None:
         raise InputError("deeper layers are shown images, and the run's data set is gone; name one with --data")
     with Dataset.open(path) as dataset:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from model.config import ConfigError
+from model.errors import ConfigError
+from pipeline.errors import USER_ERRORS
 from pipeline.pages.playground import images, settings, training
 from pipeline.pages.playground.session import PlaygroundSession
 from pipeline.pages.widgets import markup, shapes
-from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
+from pipeline.pages.widgets.sidebar import Chosen
 from pipeline.playground.export import export_command, export_python
 from pipeline.playground.images import ImageSet
 from pipeline.playground.plan import Plan, make_plan
@@ -38,7 +39,7 @@ def render(chosen: Chosen) -> None:
         except ConfigError as error:
             name, sentence = explain_error(error)
             problems = {name: sentence}
-        except PROBLEMS as error:
+        except USER_ERRORS as error:
             problems = {"": str(error)}
     for name, sentence in problems.items():
         places.get(name, right).error(markup.plain(sentence), icon=":material/error:")

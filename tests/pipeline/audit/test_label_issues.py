@@ -6,13 +6,16 @@ from PIL import Image
 from sklearn.metrics import log_loss
 
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import NOT_PRETRAINED
 from pipeline.audit.label_issues import duplicate_sets, top_losses
 from pipeline.classifier import ImageClassifier
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.ingestion.ingest import ingest
+from pipeline.training.finish import finish
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -37,16 +40,16 @@ def digits(tmp_path_factory):
     run = prepare(
         folder / "table.csv",
         root / "run",
-        network=NetworkConfig(hidden=(32,)),
-        training=TrainingConfig(epochs=20, batch_size=32, pretrain="none"),
+        recipe=Recipe(NetworkConfig(hidden=(32,)), TrainingConfig(epochs=20, batch_size=32), NOT_PRETRAINED),
         data=DataConfig(),
     )
     with run.dataset:
         list(run.epochs())
-        run.finish()
+        finish(run)
     return root / "run", names[wrong]
 
 
+@pytest.mark.slow
 def test_a_wrong_label_comes_first(digits):
     run, wrong = digits
     classifier = ImageClassifier.load(run)
@@ -64,10 +67,10 @@ def test_a_wrong_label_comes_first(digits):
         assert top_losses(classifier, dataset, ("test",), limit=3) == found[:3]
 
 
-def test_a_data_set_of_another_shape_is_refused(digits, tmp_path):
+def test_a_data_set_of_another_shape_is_refused(run_path, tmp_path):
     ingest("digits", tmp_path / "large.h5", DataConfig(size="16"))
     with Dataset.open(tmp_path / "large.h5") as dataset, pytest.raises(InputError, match="another size"):
-        top_losses(ImageClassifier.load(digits[0]), dataset)
+        top_losses(ImageClassifier.load(run_path), dataset)
 
 
 def test_copies_are_found_and_those_that_contradict_come_first(tmp_path):

@@ -23,16 +23,13 @@ from pipeline.cli.main import main
 PLAIN = ["--pretrain", "none", "--augment", "none"]
 QUICK = ["--hidden", "16", "--epochs", "2", *PLAIN]
 
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
+
 
 def run(capsys, *words):
     code = main([str(word) for word in words])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.slow
@@ -122,6 +119,7 @@ def test_an_existing_data_set_is_replaced_only_on_demand(capsys, faces, tmp_path
     assert run(capsys, "ingest", faces, "a.h5", "--append", "--overwrite")[0] == 2
 
 
+@pytest.mark.slow
 def test_training_with_rejected_files_exits_as_ingestion_does(capsys, faces, tmp_path):
     make_classes(cats=20, dogs=20)(tmp_path / "photos", faces)
     (tmp_path / "photos" / "cats" / "bad.jpg").write_text("no image")
@@ -130,6 +128,7 @@ def test_training_with_rejected_files_exits_as_ingestion_does(capsys, faces, tmp
     assert "Rejected: cats/bad.jpg" in err
 
 
+@pytest.mark.slow
 def test_find_learning_rate_draws_and_suggests(capsys, faces):
     code, out, _ = run(capsys, "train", faces, "--find-learning-rate", "--name", "lr 1", "--hidden", "32", *PLAIN)
     assert code == 0
@@ -281,7 +280,7 @@ def test_resume_takes_the_checkpoint_for_its_folder(run_path, capsys, tmp_path):
     shutil.copytree(run_path, tmp_path / "runs" / "x")
     code, _, err = run(capsys, "train", "--resume", "runs/x/checkpoint.h5")
     assert code == 0
-    assert "Resuming runs/x after epoch 15" in err
+    assert "runs/x is finished, after epoch 15" in err
 
 
 @pytest.mark.parametrize(
@@ -377,6 +376,7 @@ def test_ctrl_c_keeps_what_was_trained_and_resumes_to_the_same_end(capsys, faces
     np.testing.assert_array_equal(cut.parameters.flat, whole.parameters.flat)
 
 
+@pytest.mark.slow
 def test_demo_does_it_all(capsys, tmp_path):
     code, out, err = run(capsys, "demo", *QUICK)
 

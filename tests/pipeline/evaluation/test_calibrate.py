@@ -16,7 +16,8 @@ import pytest
 
 from model.calibration import fold_temperature
 from model.config import NetworkConfig, TrainingConfig
-from model.storage.checkpoint import FormatError
+from model.edges.config import NOT_PRETRAINED, PretrainConfig
+from model.errors import FormatError
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.data.dataset import Dataset
@@ -29,7 +30,9 @@ from pipeline.prediction.inputs import Inputs
 from pipeline.prediction.predict import predict
 from pipeline.prediction.uploads import Upload, classify_uploads
 from pipeline.sources.demo import write_demo
+from pipeline.training.finish import finish
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +43,11 @@ def digits(tmp_path_factory):
     run = prepare(
         images,
         folder / "run",
-        network=NetworkConfig(hidden=(32,)),
-        training=TrainingConfig(epochs=3, pretrain="none"),
+        recipe=Recipe(NetworkConfig(hidden=(32,)), TrainingConfig(epochs=3), NOT_PRETRAINED),
     )
     with run.dataset:
         list(run.epochs())
-        run.finish()
+        finish(run)
     return images, folder / "run"
 
 
@@ -108,7 +110,7 @@ def test_files_without_calibration_keep_loading_and_say_so_when_asked(digits, tm
         del file["calibration"]
     old = ImageClassifier.load(tmp_path / "old.h5")
     assert old.calibration is None
-    with pytest.raises(InputError, match="does not know its doubts"):
+    with pytest.raises(InputError, match="has no calibration"):
         old.uncertainty_threshold(0.1)
     image = str(next(digits[0].rglob("*.png")))
     assert main(["predict", str(tmp_path / "old.h5"), image]) == 0
@@ -160,7 +162,7 @@ def test_evaluate_shows_what_abstaining_does(digits, capsys):
 
 def test_photographs_that_the_first_layer_knows_are_not_passed_off_as_strange(digits, capsys, tmp_path):
     model = ImageClassifier.load(digits[1])
-    pretrained = replace(model, training=replace(model.training, pretrain="sparse_filtering"))
+    pretrained = replace(model, pretraining=PretrainConfig("sparse_filtering"))
     pretrained.save(tmp_path / "model.h5")
     assert main(["evaluate", str(tmp_path / "model.h5"), str(digits[1] / "data.h5")]) == 0
     assert "the photographs are among those that the first layer was learned from" in capsys.readouterr().out

@@ -12,14 +12,17 @@ import pytest
 from PIL import Image, ImageSequence
 
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import PretrainConfig
 from model.edges.scores import score_filters
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.explanation.layers import control_shares, deeper_layer_images, first_layer_images, score_first_layer
+from pipeline.training.finish import finish
 from pipeline.training.prepare import prepare
 from pipeline.training.pretrain import first_layer_growth
+from pipeline.training.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +96,11 @@ def test_command_names_what_does_not_work(run_path, tmp_path, capsys):
 def pretrained(faces, tmp_path_factory):
     """Return the folder of a run with a pretrained first layer."""
     folder = tmp_path_factory.mktemp("runs") / "edges"
-    training = TrainingConfig(epochs=3, pretrain="sparse_filtering", seed=3)
-    run = prepare(faces, folder, network=NetworkConfig(hidden=(24, 8)), training=training)
+    training, pretraining = TrainingConfig(epochs=3, seed=3), PretrainConfig("sparse_filtering")
+    run = prepare(faces, folder, recipe=Recipe(NetworkConfig(hidden=(24, 8)), training, pretraining))
     with run.dataset:
         list(run.epochs())
-        run.finish()
+        finish(run)
     return folder
 
 
@@ -133,6 +136,7 @@ def test_growth_leads_from_noise_to_the_layer_of_the_model(pretrained):
     assert np.median(cosines) > 0.9
 
 
+@pytest.mark.slow
 def test_growth_of_other_photographs_is_not_shown_as_the_models(pretrained):
     classifier = ImageClassifier.load(pretrained)
     other = replace(classifier, training=replace(classifier.training, seed=4))

@@ -9,11 +9,14 @@ import shutil
 import numpy as np
 
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import NOT_PRETRAINED
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 from pipeline.evaluation.scores import split_probabilities
 from pipeline.explanation.report import find_mistakes
+from pipeline.training.finish import finish
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe
 
 
 def test_report_states_the_figures_of_the_run(run_path):
@@ -36,12 +39,11 @@ def test_class_names_cannot_break_the_page(faces, tmp_path):
     run = prepare(
         tmp_path / "photos",
         tmp_path / "run",
-        network=NetworkConfig(hidden=(8,)),
-        training=TrainingConfig(epochs=2, pretrain="none"),
+        recipe=Recipe(NetworkConfig(hidden=(8,)), TrainingConfig(epochs=2), NOT_PRETRAINED),
     )
     with run.dataset:
         list(run.epochs())
-        run.finish()
+        finish(run)
     html = (tmp_path / "run" / "report.html").read_text()
 
     assert "<script>" not in html

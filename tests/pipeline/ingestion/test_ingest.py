@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.config import ConfigError
+from model.errors import ConfigError
 from model.storage.hdf5 import write_attribute
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset

@@ -1,111 +1,29 @@
 """What a person does, in a real browser without a window."""
 
 import csv
-import os
-import shutil
-import socket
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("streamlit")
-playwright = pytest.importorskip("playwright.sync_api")
 
-ROOT = Path(__file__).parents[3]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 PHONE = {"width": 390, "height": 844}
-SECONDS = 60
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; install the system's package chromium"),
-]
+pytestmark = pytest.mark.browser
 
 
-def serve(folder, *arguments):
-    """Start the app in a folder; return the process and its address once it answers."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "pipeline.cli", "app", "--port", str(port), "--no-browser", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-    url = f"http://localhost:{port}"
-    for _ in range(SECONDS * 5):
-        try:
-            with urllib.request.urlopen(f"{url}/_stcore/health") as answer:
-                if answer.status == 200:
-                    return process, url
-        except OSError:
-            if process.poll() is not None:
-                break
-            with pytest.raises(subprocess.TimeoutExpired):  # wait a little, or until it ends
-                process.wait(0.2)
-    stop(process)
-    raise AssertionError(f"the app does not answer:\n{(folder / 'server.log').read_text()}")
-
-
-def stop(process):
-    process.terminate()
-    process.wait(20)
-
-
-def test_the_command_takes_its_server_with_it(tmp_path):
-    process, url = serve(tmp_path)
-    stop(process)
+def test_the_command_takes_its_server_with_it(serve, tmp_path):
+    with serve(tmp_path) as url:
+        pass
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(url)
 
 
 @pytest.fixture(scope="module")
-def url(trained):
-    process, url = serve(trained)
-    yield url
-    stop(process)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("browser")
-    with playwright.sync_playwright() as run:
-        context = run.chromium.launch_persistent_context(
-            folder, executable_path=CHROMIUM, headless=True, args=FLAGS, viewport={"width": 1280, "height": 900}
-        )
-        yield context
-        context.close()
-
-
-@pytest.fixture
-def page(browser):
-    page = browser.new_page()
-    page.set_default_timeout(SECONDS * 1000)
-    elsewhere = []
-    page.on("request", lambda request: elsewhere.append(request.url) if _leaves(request.url) else None)
-    yield page
-    page.close()
-    assert elsewhere == [], "the page asks other machines"
-
-
-def _leaves(url):
-    return url.startswith("http") and not url.startswith("http://localhost:")
-
-
-def no_wider_than_the_screen(page):
-    return page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+def url(serve, run_path, tmp_path_factory):
+    with serve(tmp_path_factory.mktemp("served"), "--runs", str(run_path.parent)) as url:
+        yield url
 
 
 def test_classify_a_sample(url, page):
@@ -119,12 +37,12 @@ def test_classify_a_sample(url, page):
     assert "sample=2" in page.url
 
 
-def test_upload_good_and_bad_files_and_download_the_rows(url, page, photo, face, tmp_path):
+def test_upload_good_and_bad_files_and_download_the_rows(url, page, photo_jpeg, face_png, tmp_path):
     page.goto(f"{url}/?from=Upload")
     page.locator("input[type=file]").set_input_files(
         [
-            {"name": "face.png", "mimeType": "image/png", "buffer": face},
-            {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo},
+            {"name": "face.png", "mimeType": "image/png", "buffer": face_png},
+            {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo_jpeg},
             {"name": "words.jpg", "mimeType": "image/jpeg", "buffer": b"some words"},
         ]
     )
@@ -141,9 +59,9 @@ def test_upload_good_and_bad_files_and_download_the_rows(url, page, photo, face,
     ]
 
 
-def test_classify_a_part_of_a_photograph(url, page, photo):
+def test_classify_a_part_of_a_photograph(url, page, photo_jpeg):
     page.goto(f"{url}/?from=Upload")
-    page.locator("input[type=file]").set_input_files({"name": "p.jpg", "mimeType": "image/jpeg", "buffer": photo})
+    page.locator("input[type=file]").set_input_files({"name": "p.jpg", "mimeType": "image/jpeg", "buffer": photo_jpeg})
     page.get_by_alt_text("the image p.jpg", exact=True).wait_for()
     page.get_by_text("Classify a part of the image").click()
     page.get_by_role("slider", name="Size").press("ArrowLeft")
@@ -160,8 +78,13 @@ def test_one_bad_file_says_what_is_wrong(url, page):
     assert "not an image" in message.inner_text()
 
 
-def test_upload_a_folder_of_class_folders(url, page, photo, face, tmp_path):
-    for name, data in (("face/a.png", face), ("not-face/b.jpg", photo), ("not-face/.hidden", b"x"), ("c.jpg", b"no")):
+def test_upload_a_folder_of_class_folders(url, page, photo_jpeg, face_png, tmp_path):
+    for name, data in (
+        ("face/a.png", face_png),
+        ("not-face/b.jpg", photo_jpeg),
+        ("not-face/.hidden", b"x"),
+        ("c.jpg", b"no"),
+    ):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / name).write_bytes(data)
     page.goto(f"{url}/?from=Folder")
@@ -185,9 +108,9 @@ def test_put_a_label_right_and_download_the_manifest(url, page, tmp_path):
     assert all(Path(row["path"]).is_file() for row in rows)
 
 
-def test_two_visitors_do_not_see_each_others_images(url, page, browser, face):
+def test_two_visitors_do_not_see_each_others_images(url, page, browser, face_png):
     page.goto(f"{url}/?from=Upload")
-    page.locator("input[type=file]").set_input_files({"name": "mine.png", "mimeType": "image/png", "buffer": face})
+    page.locator("input[type=file]").set_input_files({"name": "mine.png", "mimeType": "image/png", "buffer": face_png})
     page.get_by_alt_text("the image mine.png", exact=True).wait_for()
     other = browser.new_page()
     other.goto(f"{url}/?from=Upload")
@@ -200,22 +123,22 @@ def test_deeper_layers(url, page):
     page.goto(url)
     page.get_by_role("link", name="Deeper layers").click()
     page.get_by_role("heading", name="Product of the weights").wait_for()
-    assert page.get_by_alt_text("Preferred stimulus of").count() == 1
+    assert page.get_by_alt_text("Preferred stimulus of").count() == 16
 
 
 def test_look_at_a_unit_of_the_first_layer(url, page):
     page.goto(url)
     page.get_by_role("link", name="First layer").click()
     page.get_by_role("heading", name="First layer", exact=True).wait_for()
-    page.get_by_alt_text("weights of unit 32:").first.wait_for()
-    assert page.locator(".facette-tiles").first.locator("img").count() == 32
+    page.get_by_alt_text("weights of unit 48:").first.wait_for()
+    assert page.locator(".facette-tiles").first.locator("img").count() == 48
     page.get_by_label("Look at unit").fill("7")
     page.keyboard.press("Enter")
     page.get_by_text("Unit 7:").wait_for()
     page.get_by_text("the image classified last").wait_for()  # the sample shown on the page before
 
 
-def test_a_phone(url, page):
+def test_a_phone(url, page, expect_no_horizontal_scrolling):
     page.set_viewport_size(PHONE)
     for place, title in (
         ("", "Classify images"),
@@ -228,7 +151,7 @@ def test_a_phone(url, page):
         page.goto(f"{url}/{place}")
         page.get_by_role("heading", name=title, exact=True).wait_for()
         page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
-        assert no_wider_than_the_screen(page), title
+        expect_no_horizontal_scrolling(page)
 
 
 def test_the_keyboard_suffices(url, page):
@@ -252,14 +175,11 @@ def test_the_keyboard_suffices(url, page):
     page.get_by_role("heading", name="First layer", exact=True).wait_for()
 
 
-def test_train_the_demo_where_there_is_no_model(page, tmp_path):
-    process, url = serve(tmp_path)
-    try:
+def test_train_the_demo_where_there_is_no_model(serve, page, tmp_path):
+    with serve(tmp_path) as url:
         page.goto(url)
         page.get_by_role("heading", name="No model yet").wait_for()
         page.get_by_role("button", name="Train the demo model").click()
         page.get_by_role("heading", name="Classify images").wait_for(timeout=180_000)  # it trains all of the demo
         page.get_by_role("table", name="Probability of each class").wait_for()
         assert (tmp_path / "runs" / "demo-faces" / "report.html").is_file()
-    finally:
-        stop(process)

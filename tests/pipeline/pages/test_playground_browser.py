@@ -12,14 +12,10 @@ from pipeline.classifier import ImageClassifier
 
 pytest.importorskip("streamlit")
 playwright = pytest.importorskip("playwright.sync_api")
-journeys = pytest.importorskip("tests.pipeline.pages.test_browser")
-CHROMIUM, PHONE, SECONDS = journeys.CHROMIUM, journeys.PHONE, 60
-browser, page = journeys.browser, journeys.page  # fixtures
+SECONDS = 60
+PHONE = {"width": 390, "height": 844}
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; install the system's package chromium"),
-]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +24,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def url(folder):
-    process, url = journeys.serve(folder)
-    yield url
-    journeys.stop(process)
+def url(serve, folder):
+    with serve(folder) as url:
+        yield url
 
 
 def seen(locator, **how):
@@ -170,7 +165,7 @@ def test_the_training_of_a_visitor_who_has_gone_makes_room(url, page, browser):
     says(page, "Done: 3 epochs")
 
 
-def test_a_phone_and_the_keyboard(url, page):
+def test_a_phone_and_the_keyboard(url, page, expect_no_horizontal_scrolling):
     page.set_viewport_size(PHONE)
     page.goto(f"{url}/playground?images=Faces&hidden=8&epochs=2")
     start = page.get_by_role("button", name="Start", exact=True)
@@ -179,4 +174,4 @@ def test_a_phone_and_the_keyboard(url, page):
     page.keyboard.press("Enter")
     says(page, "Done: 2 epochs")
     seen(page.get_by_role("table", name=re.compile("Confusion matrix")))
-    assert journeys.no_wider_than_the_screen(page)
+    expect_no_horizontal_scrolling(page)

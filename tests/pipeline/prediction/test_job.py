@@ -28,10 +28,7 @@ from pipeline.prediction.job import MOST
 MANY = 2 * MOST + 100
 COMMAND = [sys.executable, "-m", "pipeline.cli", "predict"]
 
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
 
 
 @pytest.fixture
@@ -178,6 +175,7 @@ def crowd(photos):
     return Path("crowd")
 
 
+@pytest.mark.slow
 def test_files_that_come_and_go_leave_what_lies_between_them_done(capsys, monkeypatch, run_path, crowd):
     words = [run_path, crowd, "-o", "out.csv"]
     (crowd / "gone.png").symlink_to("nowhere.png")
