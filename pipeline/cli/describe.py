@@ -12,7 +12,7 @@ from model.parameters import layer_shapes
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.console import percent, text_table
 from pipeline.data.dataset import Dataset
-from pipeline.data.splits import SPLITS
+from pipeline.data.splits import LABELLED_SPLITS
 from pipeline.text import count
 from pipeline.training.runs import RunSummary
 
@@ -67,12 +67,12 @@ def _shape(shape: tuple[int, str | int]) -> str:
 def describe_dataset(dataset: Dataset) -> str:
     """Say what a data set holds."""
     geometry = dataset.geometry
-    rows: list[tuple[str, ...]] = [("class", *SPLITS[:3], "all")]
+    rows: list[tuple[str, ...]] = [("class", *(split.label for split in LABELLED_SPLITS), "all")]
     for k, name in enumerate(dataset.classes):
         of_class = dataset.labels == k
-        counts = [int((of_class & (dataset.split == s)).sum()) for s in range(3)]
+        counts = [int((of_class & (dataset.split == s)).sum()) for s in LABELLED_SPLITS]
         rows.append((name, *(f"{count:,}" for count in counts), f"{int(of_class.sum()):,}"))
-    totals = [int((dataset.split == s).sum()) for s in range(3)]
+    totals = [int((dataset.split == s).sum()) for s in LABELLED_SPLITS]
     rows.append(("all", *(f"{count:,}" for count in totals), f"{len(dataset):,}"))
     return "\n".join(
         [

@@ -17,7 +17,7 @@ from pipeline.audit.label_issues import HELD_OUT, LabelIssue, duplicate_sets, to
 from pipeline.audit.report import AuditReport
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset, is_dataset
-from pipeline.data.splits import SPLITS
+from pipeline.data.splits import Split
 from pipeline.errors import USER_ERRORS, InputError
 from pipeline.evaluation.held_out import data_of
 from pipeline.explanation.wording import shape
@@ -32,9 +32,9 @@ CARDS_A_PAGE = 12
 SETS_A_PAGE = 6
 OF_A_SET = 8
 LARGEST_ARCHIVE = 20_000  # images
-# Blue, orange, green, gray and purple of Okabe & Ito, one for each of SPLITS.
+# Blue, orange, green, gray and purple of Okabe & Ito, one for each Split.
 _COLORS = ((0, 114, 178), (230, 159, 0), (0, 158, 115), (153, 153, 153), (204, 121, 167))
-_BADGES = {"serious": "red", "warning": "orange", "remark": "gray"}
+_BADGES = {"serious": "red", "warning": "orange", "note": "gray"}
 # Words -> the splits among which mistakes are looked for.
 _AMONG = {
     "held-out images": HELD_OUT,
@@ -104,12 +104,12 @@ def _page(chosen: Chosen, dataset: Dataset, key: Key) -> None:
 def _composition(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     """Draw how many images each class has in each split."""
     labelled = dataset.labels >= 0
-    counts = np.zeros((len(dataset.classes), len(SPLITS)), int)
+    counts = np.zeros((len(dataset.classes), len(Split)), int)
     np.add.at(counts, (dataset.labels[labelled], dataset.split[labelled]), 1)
-    totals, used = counts.sum(axis=1), np.flatnonzero(np.bincount(dataset.split, minlength=len(SPLITS)))
+    totals, used = counts.sum(axis=1), [split for split in Split if (dataset.split == split).any()]
     order = np.argsort(-totals, kind="stable")
     shown = sorted(order[:CLASSES_SHOWN]) if len(order) > CLASSES_SHOWN else range(len(order))
-    parts = [(SPLITS[s], _COLORS[s]) for s in used]
+    parts = [(s.label, _COLORS[s]) for s in used]
     st.subheader("Images of each class", anchor=False)
     st.html(markup.legend([(color, name) for name, color in parts]))
     st.html(
@@ -123,10 +123,10 @@ def _composition(chosen: Chosen, dataset: Dataset, key: Key) -> None:
         rest = totals[order[CLASSES_SHOWN:]]
         st.caption(f"{len(rest):,} more classes, of {rest.max():,} images or fewer, are not drawn.")
     st.subheader("Splits", anchor=False)
-    sizes = np.bincount(dataset.split, minlength=len(SPLITS))
+    sizes = np.bincount(dataset.split, minlength=len(Split))
     st.table(
         {
-            "split": [SPLITS[s] for s in used],
+            "split": [s.label for s in used],
             "images": [f"{sizes[s]:,}" for s in used],
             "share": [f"{100 * sizes[s] / len(dataset):.1f}%" for s in used],
             "classes": [f"{np.count_nonzero(counts[:, s]):,}" for s in used],
@@ -151,13 +151,13 @@ def _images(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     """Draw the images of a class, a sheet at a time."""
     left, right = st.columns(2)
     name = left.selectbox("Class", ["all", *dataset.classes], key="class", bind="query-params")
-    used = [SPLITS[s] for s in np.unique(dataset.split)]
+    used = [Split(s).label for s in np.unique(dataset.split)]
     split = right.selectbox("Split", ["all", *used], key="split", bind="query-params")
     chosen_rows = np.ones(len(dataset), bool)
     if name != "all":
         chosen_rows &= dataset.labels == dataset.classes.index(name)
     if split != "all":
-        chosen_rows &= dataset.split == SPLITS.index(split)
+        chosen_rows &= dataset.split == Split.of(split)
     everything = np.flatnonzero(chosen_rows)
     st.caption(count(len(everything), "image"))
     rows = _a_page(everything, IMAGES_A_PAGE, f"sheet-{name}-{split}")
@@ -215,9 +215,9 @@ def _duplicate_sets(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     )
     for rows in _a_page(sets, SETS_A_PAGE, "sets"):
         splits = sorted({int(dataset.split[row]) for row in rows})
-        places = " and ".join(SPLITS[s] for s in splits)
+        places = " and ".join(Split(s).label for s in splits)
         st.markdown(f"**{len(rows)} alike**, in {places}")
-        _cards(dataset, [(row, SPLITS[dataset.split[row]]) for row in rows[:OF_A_SET]])
+        _cards(dataset, [(row, Split(dataset.split[row]).label) for row in rows[:OF_A_SET]])
         if len(rows) > OF_A_SET:
             st.caption(f"and {len(rows) - OF_A_SET:,} more")
 

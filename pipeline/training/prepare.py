@@ -183,7 +183,7 @@ def write_config(run: TrainingRun) -> None:
     names = {field.name for field in fields(DataConfig)}
     data = {name: value for name, value in run.dataset.config.items() if name in names}
     sections: dict[str, dict[str, Any]] = {
-        "data": {**data, **_geometry_settings(run.preprocessor.geometry)},
+        "data": {**data, **run.preprocessor.geometry.settings()},
         "network": asdict(run.state.network),
         "training": asdict(run.state.training),
         "pretraining": asdict(run.pretraining),
@@ -191,12 +191,6 @@ def write_config(run: TrainingRun) -> None:
         "run": asdict(run.settings),
     }
     write_toml(sections, run.folder / "config.toml")
-
-
-def _geometry_settings(geometry: Geometry) -> dict[str, Any]:
-    """Return the settings of `DataConfig` that make exactly this geometry."""
-    size = f"{geometry.height}x{geometry.width}"
-    return {"size": size, "color": geometry.color, "fit": geometry.fit, "exact": geometry.exact}
 
 
 def _ingest(
@@ -215,7 +209,7 @@ def _ingest(
 
 def _check_unchanged(dataset: Dataset, data: DataConfig, source: str | Path) -> None:
     """Refuse settings of how images are read and split that differ from those that the data set was made with."""
-    used = {**dataset.config, **_geometry_settings(dataset.geometry)}
+    used = {**dataset.config, **dataset.geometry.settings()}
     asked = [
         field.name
         for field in fields(DataConfig)

@@ -18,6 +18,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.evaluation.scores import Evaluation, score, split_probabilities
 from pipeline.images.augment import AugmentConfig
+from pipeline.ingestion.open import open_or_ingest
 from pipeline.training.prepare import begin
 from pipeline.training.recipe import Recipe, RunConfig
 
@@ -49,7 +50,7 @@ def compare_with_random_split(
     InputError
         When the data set is not the one that the classifier was trained on, or has no groups.
     """
-    with Dataset.open(data) as dataset:
+    with open_or_ingest(data) as (dataset, _):
         if dataset.fingerprint != classifier.provenance.get("data_fingerprint"):
             raise InputError(f"{data}: is not the data set that this model was trained on; give that one")
         if classifier.provenance.get("started_from"):

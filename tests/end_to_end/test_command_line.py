@@ -37,7 +37,7 @@ def test_demo_then_predict_then_evaluate(tmp_path):
     assert predict.returncode == 3, predict.stderr
     rows = list(csv.DictReader((tmp_path / "all.csv").read_text(encoding="utf-8").splitlines()))
     assert [(row["path"], row["status"]) for row in rows] == [("new/known.png", "ok"), ("new/notes.jpg", "error")]
-    assert rows[0]["label"] in ("face", "not-face")
+    assert rows[0]["label"] in ("face", "other")
     assert rows[:1] == list(csv.DictReader((tmp_path / "good.csv").read_text(encoding="utf-8").splitlines()))
 
     evaluate = facette("evaluate", "runs/demo-faces", "data/faces", "--json")

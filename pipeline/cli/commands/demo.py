@@ -20,10 +20,11 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Arguments) -> int:
     """Write the demo's images, train on them and classify them."""
-    from pipeline.sources.demo import DEMOS, write_demo
+    from pipeline.sources.builtin import BUILTIN_SETS
+    from pipeline.sources.demo import write_demo
 
     folder = write_demo(arguments.demo, Path(arguments.data) / arguments.demo)
-    say(f"Demo: {DEMOS[arguments.demo].about}\nThe images are in {folder}, a folder for each class.")
+    say(f"Demo: {BUILTIN_SETS[arguments.demo].about}\nThe images are in {folder}, a folder for each class.")
     overwrite = arguments.overwrite or not arguments.name  # the demo's own run may be replaced without asking
     arguments.name = arguments.name or f"demo-{arguments.demo}"
     say(f"\n$ facette train {folder} --name {arguments.name}")

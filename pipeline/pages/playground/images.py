@@ -19,23 +19,20 @@ from pipeline.pages.widgets.sidebar import Chosen
 from pipeline.playground.images import ImageSet, find_sources, from_files
 from pipeline.serve import MAX_UPLOAD_MEGABYTES
 from pipeline.settings import all_settings, read_image_settings
+from pipeline.sources.builtin import BUILTIN_SETS
+from pipeline.sources.demo import DEMOS
 from pipeline.sources.open import open_source
 from pipeline.sources.source import Source
 
 MAX_TRAINING_IMAGES = 2_000
 DATA = Path("data")
-DEMOS = {"Faces": "lfw_subset", "Digits": "digits"}
 _USES = {"train": "to train on", "validation": "to validate on", "test": "to test on"}
-_ABOUT = {
-    "Faces": "100 faces and 100 crops that are none, 25×25 pixels, from scikit-image.",
-    "Digits": "1,797 handwritten digits, 8×8 pixels, from scikit-learn.",
-}
 
 
 def draw_images(session: PlaygroundSession, chosen: Chosen) -> dict[str, str]:
     """Draw the choice of images, and what was found in them; return the words of how they are read."""
     ways: dict[str, Callable[[PlaygroundSession, Chosen, DataConfig], None]] = {
-        **{name: partial(_builtin, name) for name in DEMOS},
+        **{name.capitalize(): partial(_builtin, name) for name in DEMOS},
         "In a folder here": _found,
         "Upload a zip": partial(_uploaded, "zip"),
         "Upload a folder": partial(_uploaded, "folder"),
@@ -63,8 +60,8 @@ def draw_images(session: PlaygroundSession, chosen: Chosen) -> dict[str, str]:
 
 
 def _builtin(name: str, session: PlaygroundSession, _: Chosen, data: DataConfig) -> None:
-    st.caption(_ABOUT[name])
-    session.load_images(name, lambda: DEMOS[name], data)
+    st.caption(BUILTIN_SETS[name].about)
+    session.load_images(name, lambda: name, data)
 
 
 def _found(session: PlaygroundSession, chosen: Chosen, data: DataConfig) -> None:

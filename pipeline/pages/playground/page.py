@@ -14,6 +14,7 @@ from pipeline.playground.export import export_command, export_python
 from pipeline.playground.images import ImageSet
 from pipeline.playground.plan import Plan, make_plan
 from pipeline.settings import all_settings, explain_error, read_settings
+from pipeline.sources.builtin import BUILTIN_SETS
 from pipeline.training.recipe import Recipe
 
 _WATCH_EVERY = 0.7  # seconds
@@ -80,6 +81,6 @@ def _outside(session: PlaygroundSession, image_set: ImageSet, recipe: Recipe, te
         wrap_lines=True,
     )
     note = "It trains the same network: same images, same seed."
-    if not session.is_set and image_set.source not in images.DEMOS.values():
+    if not session.is_set and image_set.source not in BUILTIN_SETS:
         note = f"{markup.plain(image_set.source)} stands for where your images lie. {note}"
     st.caption(note)

@@ -8,7 +8,7 @@ from PIL import Image, ImageEnhance
 
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
-from pipeline.data.duplicates import candidate_pairs, confirm, conflicts, groups_of_equals, merge, star_groups
+from pipeline.data.duplicates import candidate_pairs, confirm, conflicts, groups_of_equals, star_groups
 from pipeline.images.statistics import summarise
 from pipeline.ingestion.ingest import ingest
 
@@ -100,12 +100,6 @@ def test_groups_do_not_chain():
     assert (star_groups(50, hub) == 0).all()
 
 
-def test_merging_joins_what_either_joins():
-    one = np.array([0, 0, -1, -1, 4, 4])
-    other = np.array([-1, 7, 7, -1, -1, -1])
-    assert merge(6, one, other).tolist() == [0, 0, 0, -1, 4, 4]
-
-
 def test_equals_and_conflicts():
     digests = np.array([[1, 2], [3, 4], [1, 2], [3, 4], [5, 6]], dtype=np.uint8)
     group = groups_of_equals(digests)
@@ -115,7 +109,7 @@ def test_equals_and_conflicts():
     assert conflicts(group, np.array([0, 0, -1, 0, 1])) == []
 
 
-def test_near_duplicates_stay_on_one_side(scenes, tmp_path):
+def test_near_duplicates_stay_in_one_split(scenes, tmp_path):
     for name, part in (("a", scenes[:50]), ("b", scenes[50:])):
         (tmp_path / "in" / name).mkdir(parents=True)
         for i, image in enumerate(part):

@@ -34,7 +34,7 @@ def test_report_states_the_figures_of_the_run(run_path):
 
 def test_class_names_cannot_break_the_page(faces, tmp_path):
     names = ("<script>alert(1)</script>".replace("/", "_"), 'a "quoted" & odd größe')
-    for name, source in zip(names, ("face", "not-face"), strict=True):
+    for name, source in zip(names, ("face", "other"), strict=True):
         shutil.copytree(faces / source, tmp_path / "photos" / name)
     run = prepare(
         tmp_path / "photos",

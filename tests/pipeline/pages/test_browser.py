@@ -32,7 +32,7 @@ def test_classify_a_sample(url, page):
     page.get_by_role("radio", name="2", exact=True).click()
     table = page.get_by_role("table", name="Probability of each class")
     assert table.get_by_role("row").count() == 2
-    page.get_by_text("True class: not-face").wait_for()
+    page.get_by_text("True class: other").wait_for()
     assert page.get_by_alt_text("map of the parts that speak for").count() == 1
     assert "sample=2" in page.url
 
@@ -81,8 +81,8 @@ def test_one_bad_file_says_what_is_wrong(url, page):
 def test_upload_a_folder_of_class_folders(url, page, photo_jpeg, face_png, tmp_path):
     for name, data in (
         ("face/a.png", face_png),
-        ("not-face/b.jpg", photo_jpeg),
-        ("not-face/.hidden", b"x"),
+        ("other/b.jpg", photo_jpeg),
+        ("other/.hidden", b"x"),
         ("c.jpg", b"no"),
     ):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)

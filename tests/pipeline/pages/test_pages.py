@@ -149,7 +149,7 @@ def test_samples_were_not_trained_on_and_their_truth_is_told(trained):
     at.segmented_control(key="sample").set_value("All").run()
     assert not at.exception
     found = results(at)
-    assert {result.row.true_label for result in found} == {"face", "not-face"}
+    assert {result.row.true_label for result in found} == {"face", "other"}
     assert not any(result.was_trained_on for result in found)
     table = at.dataframe[0].value
     assert list(table["true class"]) == [result.row.true_label for result in found]
@@ -232,10 +232,10 @@ def test_bad_files_stand_beside_good_ones(trained, face_png, photo_jpeg):
 
 def test_a_folder_tells_the_true_classes_and_what_was_passed_over(trained, face_png):
     at = page("classify", trained / "runs", **{"from": "Folder"})
-    files = ("photos/not-face/b.png", face_png), ("photos/face/a.png", face_png), ("photos/face/.DS_Store", b"litter")
+    files = ("photos/other/b.png", face_png), ("photos/face/a.png", face_png), ("photos/face/.DS_Store", b"litter")
     upload(at, *files)
-    assert [result.row.path for result in results(at)] == ["photos/face/a.png", "photos/not-face/b.png"]
-    assert [result.row.true_label for result in results(at)] == ["face", "not-face"]
+    assert [result.row.path for result in results(at)] == ["photos/face/a.png", "photos/other/b.png"]
+    assert [result.row.true_label for result in results(at)] == ["face", "other"]
     assert "1 hidden or system files passed over" in words(at)
     assert "1 of 2 whose class is known are right" in words(at)
 
@@ -319,7 +319,7 @@ def test_an_image_of_the_training_is_recognised(trained, tmp_path):
 def test_no_image_yet_tells_what_to_do(trained):
     at = page("classify", trained / "runs", **{"from": "Upload"})
     assert "Add an image" in at.info[0].value
-    assert "face, not-face" in at.info[0].value
+    assert "face, other" in at.info[0].value
 
 
 @pytest.mark.slow
@@ -497,7 +497,7 @@ def test_a_label_put_right_is_exported_and_read_by_the_command_line(trained, tmp
     at = page("data", trained / "runs", view="Mistakes")
     first, second = at.selectbox[1:3]  # after the choice of splits
     wrong, gone = (box.label.removeprefix("Label of ") for box in (first, second))
-    other = next(name for name in ("face", "not-face") if name != first.value)
+    other = next(name for name in ("face", "other") if name != first.value)
     first.set_value(other).run()
     at.selectbox(key=second.key).set_value(data.REMOVE).run()
     assert not at.exception

@@ -32,7 +32,7 @@ def test_uploaded_files_have_their_class_in_their_path(faces, tmp_path, root):
     files += [(f"{root}face/.DS_Store", b"x"), (f"{root}face/empty.png", b"")]
     found = read_image_set(from_files(files, "mine"), tmp_path)
     assert found.source == "mine"
-    assert found.classes == ("face", "not-face")
+    assert found.classes == ("face", "other")
     assert sum(found.counts.values()) == 100
     assert found.report.ignored == {"hidden or system": 1}
     assert [code for _, code, _ in found.report.rejected] == ["empty_file"]

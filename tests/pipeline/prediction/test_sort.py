@@ -19,7 +19,7 @@ from pipeline.prediction import sort
 def photos(faces, tmp_path, monkeypatch):
     """Ten images, two of them with one base name, two copies of one, and a file that is none."""
     monkeypatch.chdir(tmp_path)
-    for kind in ("face", "not-face"):
+    for kind in ("face", "other"):
         Path("photos", kind).mkdir(parents=True)
         for path in sorted((faces / kind).iterdir())[:4]:
             shutil.copy(path, Path("photos", kind))

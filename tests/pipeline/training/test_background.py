@@ -57,7 +57,7 @@ def test_ending_early_keeps_what_was_trained(tmp_path):
     training.wait(60)
     assert not training.is_alive
     assert 1 <= len(training.records) < 100_000
-    assert ImageClassifier.load(training.model).classes == ("face", "not-face")
+    assert ImageClassifier.load(training.model).classes == ("face", "other")
 
 
 @pytest.mark.slow

@@ -80,7 +80,7 @@ def test_early_stopping_without_validation_leaves_nothing_behind(faces, tmp_path
 def test_ready_made_splits_are_kept(train_in, faces, small, tmp_path):
     source = tmp_path / "photos"
     for split, numbers in (("train", range(60)), ("valid", range(60, 80)), ("test", range(80, 100))):
-        for label, first in (("face", 0), ("not-face", 100)):
+        for label, first in (("face", 0), ("other", 100)):
             (source / split / label).mkdir(parents=True)
             for i in numbers:
                 shutil.copy(faces / label / f"{first + i:04d}.png", source / split / label)
@@ -118,8 +118,8 @@ def test_fine_tuning_starts_where_the_model_ended_and_remembers_its_images(faces
 
 def test_fine_tuning_on_other_classes_is_refused(faces, run_path, tmp_path):
     shutil.copytree(faces / "face", tmp_path / "photos" / "cat")
-    shutil.copytree(faces / "not-face", tmp_path / "photos" / "dog")
-    with pytest.raises(InputError, match="has the classes cat, dog; the model to start from knows face, not-face"):
+    shutil.copytree(faces / "other", tmp_path / "photos" / "dog")
+    with pytest.raises(InputError, match="has the classes cat, dog; the model to start from knows face, other"):
         prepare(tmp_path / "photos", tmp_path / "run", recipe=Recipe(run=RunConfig(start_from=str(run_path))))
     assert not (tmp_path / "run").exists()
 
