@@ -33,8 +33,9 @@ from PIL import Image
 from pipeline.data.config import DataConfig
 from pipeline.data.grouping import divide
 from pipeline.data.splits import OPEN
-from pipeline.ingestion.ingest import ingest
+from pipeline.ingestion.ingest import IngestOptions, ingest
 from pipeline.sources.source import Sample, Source
+from pipeline.workers import Threads
 
 SIDE = 64
 Decode = Callable[[Path, int], np.ndarray]
@@ -176,7 +177,7 @@ def compare(title: str, root: Path, side: int, out: Path, rounds: int, threads: 
         contestants[name] = _loop(decode, files, side, threads)
     for name, exact in (("facette ingest", False), ("facette ingest --exact", True)):
         config = DataConfig(size=str(side), color="rgb", exact=exact)
-        contestants[name] = partial(ingest, root, out, config, jobs=threads, overwrite=True)
+        contestants[name] = partial(ingest, root, out, config, IngestOptions(overwrite=True), workers=Threads(threads))
     if "OpenCV" in contestants:
         import cv2
 
@@ -258,7 +259,9 @@ def _measure(run: Callable[[int], Callable[[], object]], m: int, send: Connectio
 
 def _ingest_many(m: int, work: Path, threads: int) -> Callable[[], object]:
     config = DataConfig(size="32", color="rgb")
-    return partial(ingest, synthetic(m), work / f"{m}.h5", config, jobs=threads, overwrite=True)
+    return partial(
+        ingest, synthetic(m), work / f"{m}.h5", config, IngestOptions(overwrite=True), workers=Threads(threads)
+    )
 
 
 def synthetic(m: int) -> Source:

@@ -47,9 +47,10 @@ from pipeline.images.decode import decode_image, read_bytes
 from pipeline.images.geometry import Geometry
 from pipeline.ingestion.ingest import ingest
 from pipeline.prediction.inputs import Inputs
-from pipeline.prediction.job import Threads, predict_to_file
+from pipeline.prediction.job import PredictionJob, predict_to_file
 from pipeline.prediction.predict import Settings
 from pipeline.preprocess import Preprocessor
+from pipeline.workers import Threads
 
 HIDDEN = (256, 128)
 NETWORKS = {
@@ -96,7 +97,8 @@ def facette(classifier: ImageClassifier, source: Path, jobs: int, output: Path) 
     def run() -> None:
         with threadpool_limits(1):
             items = Inputs([str(source)], classifier.classes)
-            done = predict_to_file(classifier, items, output, Settings(), work=Threads(jobs), overwrite=True)
+            job = PredictionJob(classifier, items, output, Settings(), overwrite=True)
+            done = predict_to_file(job, Threads(jobs))
             done.journal.remove()
 
     return run

@@ -88,10 +88,17 @@ class Calibration:
         -------
         ndarray of shape (m,), 0 or more
         """
-        places = _place(log_other_probability(probabilities), self.log_others)
-        if len(self.distance):
-            places = np.maximum(places, _place(distances(hidden, self.means, self.whitening), self.distance))
-        return places
+        return np.maximum(*self.uncertainty_parts(probabilities, hidden))
+
+    def uncertainty_parts(self, probabilities: Array, hidden: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the two signs whose maximum is `uncertainties`, each of shape (m,): by probability, and by distance.
+
+        Without a distance (see `distance`), the second is 0.
+        """
+        by_probability = _place(log_other_probability(probabilities), self.log_others)
+        if not len(self.distance):
+            return by_probability, np.zeros_like(by_probability)
+        return by_probability, _place(distances(hidden, self.means, self.whitening), self.distance)
 
     def threshold(self, rate: float) -> float:
         """Return the doubt that a share `rate` of the validation examples is above."""

@@ -21,11 +21,12 @@ from pipeline.data.duplicates import groups_of_equals
 from pipeline.data.grouping import near_pairs
 from pipeline.data.splits import SPLITS
 from pipeline.images.statistics import MEASURES
-from pipeline.ingestion.ingest import ingest
+from pipeline.ingestion.ingest import IngestOptions, ingest
 from pipeline.ingestion.survey import resolve_geometry, survey
 from pipeline.sources.open import open_source
 from pipeline.sources.source import Source
 from pipeline.text import count
+from pipeline.workers import Threads
 
 _SIDE = "64"
 
@@ -63,7 +64,7 @@ def audit(
     look = DataConfig(size=_SIDE, fit="pad", validation=0, test=0, max_pixels=config.max_pixels)
     with TemporaryDirectory(prefix="facette-") as folder:
         target = Path(folder) / "audit.h5"
-        ingest(opened, target, look, into="given", jobs=jobs, progress=progress)
+        ingest(opened, target, look, IngestOptions(split="given"), workers=Threads(jobs), progress=progress)
         with Dataset.open(target) as data:
             return _audit(data, opened.location, divided=opened.ready_made, smallest=_smallest(opened))
 

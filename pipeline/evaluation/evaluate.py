@@ -16,9 +16,10 @@ from pipeline.errors import InputError
 from pipeline.evaluation.abstention import measure_abstention
 from pipeline.evaluation.scores import Evaluation, score
 from pipeline.evaluation.test_time_augmentation import tta_probabilities
-from pipeline.ingestion.ingest import ingest
+from pipeline.ingestion.ingest import IngestOptions, ingest
 from pipeline.sources.open import open_source
 from pipeline.text import count
+from pipeline.workers import Threads
 
 
 def evaluate(
@@ -115,7 +116,7 @@ def _opened(
     source = open_source(data)
     with TemporaryDirectory(prefix="facette-") as folder:
         target = Path(folder) / "data.h5"
-        into = "given" if source.ready_made else "test"
-        ingest(source, target, geometry=classifier.geometry, into=into, jobs=jobs, progress=progress)
+        options = IngestOptions(classifier.geometry, split="given" if source.ready_made else "test")
+        ingest(source, target, options=options, workers=Threads(jobs), progress=progress)
         with Dataset.open(target) as dataset:
             yield dataset, source.ready_made

@@ -126,12 +126,19 @@ _TRANSPOSES = {
 _EXIF_ORIENTATION = 0x0112
 _CUT = re.compile(r"truncat|unexpected end|end of file|requires a buffer", re.IGNORECASE)
 
-# A file's fate is told by its row. Pillow's warnings and log, and libtiff, would tell it again, on stderr, without the
-# file's name; and `warnings.catch_warnings` is not safe among threads.
-warnings.filterwarnings("ignore", module=r"PIL\.")
-logging.getLogger("PIL").addHandler(logging.NullHandler())
-with contextlib.suppress(AttributeError, OSError):  # where libtiff cannot be found through Pillow, it goes on talking
-    ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
+
+def quiet_decoders() -> None:
+    """Keep Pillow and libtiff from writing to stderr, for the whole process; programs call it when they start.
+
+    Whatever is wrong with a file becomes an `ImageError`. The decoders' warnings and logs say the same again, without
+    the file's name.
+    """
+    # `warnings.catch_warnings` around each image is not safe among threads.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    if not logging.getLogger("PIL").handlers:
+        logging.getLogger("PIL").addHandler(logging.NullHandler())
+    with contextlib.suppress(AttributeError, OSError):  # if Pillow's libtiff cannot be reached, it goes on writing
+        ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 
 
 class ImageError(Exception):

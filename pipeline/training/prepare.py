@@ -23,7 +23,7 @@ from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
 from pipeline.images.augment import MANY, AugmentConfig
-from pipeline.ingestion.ingest import ingest
+from pipeline.ingestion.ingest import IngestOptions, ingest
 from pipeline.preprocess import Preprocessor
 from pipeline.sources.open import open_source
 from pipeline.training.augmentation_trial import resolve_by_trial
@@ -31,6 +31,7 @@ from pipeline.training.pretrain import resolve_pretraining
 from pipeline.training.recipe import Recipe
 from pipeline.training.run import TrainingRun, geometry_settings
 from pipeline.training.run_folder import making
+from pipeline.workers import Threads
 
 _FURTHER = 0.1  # of the learning rate, for a model trained before: at full rate it first forgets what it knew
 
@@ -93,7 +94,8 @@ def prepare(
                 raise InputError(
                     f"{opened.location}: has no classes; it needs two or more, with one folder of images for each"
                 )
-            ingested = ingest(opened, data_path, data, geometry=geometry, jobs=jobs, progress=progress)
+            options = IngestOptions(geometry)
+            ingested = ingest(opened, data_path, data, options, workers=Threads(jobs), progress=progress)
         dataset = Dataset.open(data_path)
         try:
             if ingested is None and data is not None:

@@ -16,9 +16,10 @@ from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.files.walk import list_image_files
-from pipeline.ingestion.ingest import ingest
+from pipeline.ingestion.ingest import IngestOptions, ingest
+from pipeline.prediction.formats import write_csv
 from pipeline.prediction.inputs import Inputs
-from pipeline.prediction.predict import predict, write_csv
+from pipeline.prediction.predict import Settings, predict
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +169,7 @@ def test_nothing_to_classify_is_said(photos):
 
 
 def rows_of(classifier, *given):
-    return list(predict(classifier, Inputs([str(one) for one in given], classifier.classes), topk=2))
+    return list(predict(classifier, Inputs([str(one) for one in given], classifier.classes), Settings(topk=2)))
 
 
 def test_an_archive_says_what_the_folder_says(photos, classifier):
@@ -220,7 +221,7 @@ def test_names_of_every_kind_become_one_line_each(photos, classifier):
 
 def test_a_data_set_or_archive_that_was_replaced_is_read_anew(photos, classifier, run_path):
     for kind in ("face", "not-face"):
-        ingest(photos / kind, "new.h5", geometry=classifier.geometry)
+        ingest(photos / kind, "new.h5", options=IngestOptions(geometry=classifier.geometry))
         shutil.move("new.h5", "data.h5")
         with zipfile.ZipFile("photos.zip", "w") as archive:
             for path in sorted((photos / kind).iterdir()):

@@ -20,10 +20,9 @@ import pytest
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.data.dataset import Dataset
-from pipeline.ingestion.ingest import ingest
-from pipeline.prediction.chunks import LEAST, split_into_chunks
+from pipeline.ingestion.ingest import IngestOptions, ingest
+from pipeline.prediction.chunks import split_into_chunks
 from pipeline.prediction.inputs import Item
-from pipeline.prediction.job import MOST
 
 MANY = 2 * MOST + 100
 COMMAND = [sys.executable, "-m", "pipeline.cli", "predict"]
@@ -219,9 +218,8 @@ def test_a_data_set_in_many_batches_has_the_rows_of_its_images(capsys, monkeypat
                 data.paths, data.sha256, data.labels, probabilities.argmax(axis=0), strict=True
             )
         ]
-    monkeypatch.setattr("pipeline.prediction.predict.IMAGES_IN_BATCH", (64, 64))
+    monkeypatch.setattr("pipeline.prediction.chunks.IMAGES_IN_SLICE", (64, 64))
     monkeypatch.setattr("pipeline.classifier._AT_A_TIME", (50, 50))
-    monkeypatch.setattr("pipeline.prediction.chunks.CHUNK_OF_SLICE", 150)
     for name, jobs in (("one.csv", 1), ("three.csv", 3)):
         assert predict(capsys, run_path, "data.h5", "-o", name, "--jobs", jobs)[0] == 0
     assert Path("one.csv").read_bytes() == Path("three.csv").read_bytes()
@@ -405,7 +403,7 @@ def test_totals_add_up(capsys, run_path, photos):
 
 def test_classes_that_the_model_does_not_know_are_not_held_against_it(capsys, run_path, photos):
     (photos / "face").rename(photos / "car")
-    ingest(photos, "data.h5", geometry=ImageClassifier.load(run_path).geometry)
+    ingest(photos, "data.h5", options=IngestOptions(geometry=ImageClassifier.load(run_path).geometry))
     Path("table.csv").write_text("path,label\nphotos/car/0001.png,face\nphotos/car/0002.png,boat\n")
     _, out, _ = predict(capsys, run_path, "data.h5", "table.csv", "-o", "out.csv", "--json")
     rows = read("out.csv")

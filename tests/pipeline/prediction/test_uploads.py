@@ -12,7 +12,8 @@ from pipeline.evaluation.held_out import data_of, held_out_samples
 from pipeline.explanation.wording import headline, verdict
 from pipeline.images.encode import to_png
 from pipeline.images.geometry import Geometry
-from pipeline.prediction.predict import Item, predict
+from pipeline.prediction.inputs import Item
+from pipeline.prediction.predict import Settings, predict
 from pipeline.prediction.uploads import SHOWN_SIDE, Upload, classify_uploads, loss_by_fit, part_box
 from pipeline.training.prepare import prepare
 
@@ -38,10 +39,10 @@ def test_rows_are_those_of_predict(model, photo, tmp_path):
     files = {"good.jpg": data.getvalue(), "cut.jpg": data.getvalue()[:9000], "words.png": b"words", "empty.gif": b""}
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    expected = list(predict(classifier, [Item(tmp_path / name, name) for name in files], topk=2))
+    expected = list(predict(classifier, [Item(tmp_path / name, name) for name in files], Settings(topk=2)))
     results = classify_uploads(classifier, [Upload(name, content) for name, content in files.items()])
     for row, result in zip(expected, results, strict=True):
-        assert result.row._replace(sha256="") == row._replace(sha256="")
+        assert result.row == row
         assert (result.shown is None) == (row.status == "error")
     assert results[0].size == (photo.height, photo.width)
     assert max(results[0].shown.size) <= SHOWN_SIDE

@@ -14,9 +14,10 @@ from PIL import Image
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
-from pipeline.ingestion.ingest import ingest
+from pipeline.ingestion.ingest import IngestOptions, ingest
 from pipeline.sources.builtin import load_named
 from pipeline.sources.open import open_source
+from pipeline.workers import Threads
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 
@@ -30,7 +31,7 @@ def png(image):
 def say(location, tmp_path, **options):
     tmp_path.mkdir(exist_ok=True)
     with pytest.raises(InputError) as caught:
-        ingest(location, tmp_path / "out.h5", DataConfig(**options), overwrite=True)
+        ingest(location, tmp_path / "out.h5", DataConfig(**options), IngestOptions(overwrite=True))
     assert not (tmp_path / "out.h5").exists()
     return str(caught.value)
 
@@ -125,7 +126,7 @@ def make_zip(path, folder, prefix="", extra=()):
 @pytest.mark.parametrize("prefix", ["", "photos/", "my/photos/"])
 def test_an_archive_gives_what_the_folder_gives(face_folder, tmp_path, prefix):
     ingest(face_folder, tmp_path / "folder.h5")
-    ingest(make_zip(tmp_path / "a.zip", face_folder, prefix), tmp_path / "zip.h5", jobs=3)
+    ingest(make_zip(tmp_path / "a.zip", face_folder, prefix), tmp_path / "zip.h5", workers=Threads(3))
     assert content(tmp_path / "zip.h5") == content(tmp_path / "folder.h5")
 
 
@@ -159,7 +160,7 @@ def test_an_archive_is_not_believed(face_folder, tmp_path, lfw_images):
         "face/bomb.png": "too_large",
         "face/zeros.png": "too_large",
     }
-    assert report.ignored == {"litter": 1, "hidden": 1}
+    assert report.ignored == {"system file": 1, "hidden": 1}
     assert report.found == 208
     assert not (tmp_path / "evil.png").exists()
 
@@ -243,7 +244,7 @@ def test_the_layout_of_the_course(tmp_path, lfw_images):
     (tmp_path / "cats").mkdir()
     folder = write_course(tmp_path / "cats", images, labels, 160)
     for location in (folder, folder / "train_catvnoncat.h5", folder / "test_catvnoncat.h5"):
-        report = ingest(location, tmp_path / "out.h5", overwrite=True)
+        report = ingest(location, tmp_path / "out.h5", options=IngestOptions(overwrite=True))
         assert report.splits == {"train": 136, "validation": 24, "test": 40, "unlabelled": 0, "dropped": 0}
         with Dataset.open(tmp_path / "out.h5") as data:
             assert data.classes == ("non-cat", "cat")
@@ -314,7 +315,7 @@ def test_groups_by_folder_and_by_pattern(face_folder, tmp_path):
         path.rename(path.with_name(f"S{int(path.stem) // 8}_{path.name}"))
 
     def sides(group_by, key):
-        ingest(face_folder, tmp_path / "out.h5", DataConfig(group_by=group_by), overwrite=True)
+        ingest(face_folder, tmp_path / "out.h5", DataConfig(group_by=group_by), IngestOptions(overwrite=True))
         with Dataset.open(tmp_path / "out.h5") as data:
             found = {}
             for path, split in zip(data.paths, data.split, strict=True):
