@@ -33,7 +33,7 @@ _SETTINGS = (
     f"application_id={_APPLICATION}",
 )
 _TABLES = (
-    "CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, facts TEXT, checksum INTEGER, data BLOB) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, facts TEXT, checksum INTEGER, data BLOB)",
     "CREATE TABLE IF NOT EXISTS state (facts TEXT)",
 )
 
