@@ -18,26 +18,11 @@ from pipeline.images.decode import pixels_of
 LOOK_SIDE = 256
 THUMBNAIL_SIDE = 32
 SHORTEST_SIDE = 64  # of images that get a thumbnail: smaller ones are too alike (see `pipeline.data.duplicates`)
+# Brightness is the mean gray, 0 to 255; contrast the standard deviation of gray; entropy that of the gray histogram, 0
+# to 8 bits; sharpness the variance of the Laplacian over the variance of gray, which blurring lowers and contrast
+# leaves alone; colorfulness the mean difference of the largest and the least of R, G and B at `_COLOR_SIDE` pixels.
 MEASURES = ("brightness", "contrast", "entropy", "sharpness", "colorfulness")
 _COLOR_SIDE = 64
-
-
-class Look(NamedTuple):
-    """Numbers about one image.
-
-    `brightness` is the mean gray, 0 to 255; `contrast` the standard deviation of gray; `entropy` that of the gray
-    histogram, 0 to 8 bits; `sharpness` the variance of the Laplacian over the variance of gray, which blurring lowers
-    and contrast leaves alone; `colorfulness` the mean difference of the largest and the least of R, G and B at
-    `_COLOR_SIDE` pixels, 0 for gray content. `thumbnail` is an array of shape (32, 32), uint8, or None for a small
-    image.
-    """
-
-    brightness: float
-    contrast: float
-    entropy: float
-    sharpness: float
-    colorfulness: float
-    thumbnail: np.ndarray | None
 
 
 class ImageSummary(NamedTuple):
@@ -103,13 +88,6 @@ def measures_of(summaries: Sequence[ImageSummary]) -> np.ndarray:
     mean, variance, entropy = _light(counts)
     sharpness = np.divide(roughness, variance, out=np.zeros(n), where=variance > 0)
     return np.stack([mean, np.sqrt(variance), entropy, sharpness, colorfulness], axis=1).astype(np.float32)
-
-
-def look_at(image: Image.Image) -> Look:
-    """Take a first look at an image of mode L or RGB."""
-    found = summarise(image)
-    numbers = dict(zip(MEASURES, measures_of([found])[0].tolist(), strict=True))
-    return Look(**numbers, thumbnail=found.thumbnail)
 
 
 def _alike(summaries: Sequence[ImageSummary]) -> list[list[int]]:

@@ -12,7 +12,7 @@ from pipeline.audit.checks import one_feature_scores
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
-from pipeline.images.statistics import look_at
+from pipeline.images.statistics import MEASURES, measures_of, summarise
 from pipeline.ingestion.ingest import ingest
 
 
@@ -25,11 +25,13 @@ def clean(tmp_path_factory):
     crops = []
     for photo in map(Image.fromarray, load_sample_images().images):
         crops += [photo.crop((x, y, x + 120, y + 90)) for y in range(0, 330, 60) for x in range(0, 520, 40)]
-    looks = [look_at(crop) for crop in crops]  # plain sky and bokeh would rightly be reported
+    looks = [
+        dict(zip(MEASURES, row, strict=True)) for row in measures_of([summarise(crop) for crop in crops])
+    ]  # plain sky and bokeh would rightly be reported
     crops = [
         c
         for c, look in zip(crops, looks, strict=True)
-        if min(look.contrast - 20, look.sharpness - 0.06, 220 - look.brightness) > 0
+        if min(look["contrast"] - 20, look["sharpness"] - 0.06, 220 - look["brightness"]) > 0
     ]
     rng = np.random.default_rng(0)
     for name, part in zip(("left", "right"), np.split(rng.permutation(len(crops))[:80], 2), strict=True):

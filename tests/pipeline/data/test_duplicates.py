@@ -9,7 +9,7 @@ from PIL import Image, ImageEnhance
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.data.duplicates import candidate_pairs, confirm, conflicts, groups_of_equals, merge, star_groups
-from pipeline.images.statistics import look_at
+from pipeline.images.statistics import summarise
 from pipeline.ingestion.ingest import IngestOptions, ingest
 
 
@@ -48,7 +48,7 @@ COPIES = {
 @pytest.mark.parametrize("copy", COPIES)
 def test_copies_are_found_and_only_they(scenes, copy):
     m = len(scenes)
-    thumbnails = np.stack([look_at(image).thumbnail for image in [*scenes, *map(COPIES[copy], scenes)]])
+    thumbnails = np.stack([summarise(image).thumbnail for image in [*scenes, *map(COPIES[copy], scenes)]])
     expected = {(i, i + m) for i in range(m)}
     found = near(thumbnails)
     assert len(found & expected) >= 0.97 * m
@@ -57,7 +57,7 @@ def test_copies_are_found_and_only_they(scenes, copy):
 
 def test_copies_are_found_among_many(scenes):
     m = len(scenes)
-    own = np.stack([look_at(image).thumbnail for image in [*scenes, *map(COPIES["smaller"], scenes)]])
+    own = np.stack([summarise(image).thumbnail for image in [*scenes, *map(COPIES["smaller"], scenes)]])
     rng = np.random.default_rng(0)
     others = rng.integers(0, 256, (70_000, 8, 8), dtype=np.uint8).repeat(4, axis=1).repeat(4, axis=2)
     found = near(np.concatenate([own, others]))
@@ -69,7 +69,7 @@ def test_copies_are_found_among_many(scenes):
 @pytest.mark.slow
 def test_many_images_of_one_scene_are_grouped_with_few_comparisons(scenes):
     m = 600
-    scene = look_at(scenes[0]).thumbnail
+    scene = summarise(scenes[0]).thumbnail
     frames = np.clip(scene + np.random.default_rng(0).integers(-2, 3, (m, 32, 32)), 0, 255).astype(np.uint8)
     pairs = np.array(sorted(near(frames)))
     assert len(pairs) < 320 * m
@@ -82,7 +82,7 @@ def test_different_digits_are_not_near_duplicates():
 
     digits = load_digits()
     images = [Image.fromarray(np.rint(image * 15.9).astype(np.uint8)).resize((80, 80)) for image in digits.images]
-    thumbnails = np.stack([look_at(image).thumbnail for image in images])
+    thumbnails = np.stack([summarise(image).thumbnail for image in images])
     pairs = np.array(sorted(near(thumbnails)))
     group = star_groups(len(images), pairs)
     assert np.bincount(group[group >= 0]).max() <= 8

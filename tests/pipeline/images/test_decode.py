@@ -13,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.images.decode import ERROR_CODES, ImageError, declared_size, decode_image, open_image, read_bytes
+from pipeline.images.decode import (
+    ERROR_CODES,
+    ImageError,
+    declared_size,
+    decode_image,
+    open_image,
+    quiet_decoders,
+    read_bytes,
+)
 from pipeline.images.geometry import Geometry
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -170,7 +178,8 @@ def test_a_png_whose_data_do_not_add_up_is_corrupt(scene):
         open_image(bytes(data))
 
 
-def test_libraries_say_nothing_of_their_own_about_broken_images(scene, capfd):
+def test_quiet_decoders_write_nothing_about_broken_images(scene, capfd):
+    quiet_decoders()
     good = encode(scene.convert("1"), "TIFF", compression="group4")
     for at in range(10, len(good), 40):
         try:
@@ -262,6 +271,17 @@ def test_many_threads_decode_the_same(scene):
         for _ in range(3):
             together = list(pool.map(lambda data: decode_image(data, geometry), files))
             assert all((a == b).all() for a, b in zip(alone, together, strict=True))
+
+
+def test_importing_the_classifier_leaves_warnings_and_logs_as_they_are():
+    check = (
+        "import logging, warnings; before = list(warnings.filters); import PIL.Image; "
+        "handlers = list(logging.getLogger('PIL').handlers); import pipeline.classifier; "
+        "print([f for f in warnings.filters if f not in before and 'PIL' in str(f)], "
+        "logging.getLogger('PIL').handlers == handlers)"
+    )
+    found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == "[] True"
 
 
 def test_importing_is_light():

@@ -49,6 +49,23 @@ def test_rows_are_those_of_predict(model, photo, tmp_path):
     assert results[0].network_image.shape == classifier.geometry.shape
 
 
+def test_it_abstains_on_what_predict_abstains_on_and_says_why(run_path, faces, tmp_path):
+    classifier = ImageClassifier.load(run_path)
+    files = sorted(faces.rglob("*.png"))[::4]
+    for i in range(5):
+        files.append(tmp_path / f"noise {i}.png")
+        Image.effect_noise((25, 25), 200).save(files[-1])
+    settings = Settings(topk=2, uncertainty_threshold=classifier.uncertainty_threshold(0.3))
+    expected = list(predict(classifier, [Item(path, path.name) for path in files], settings))
+    results = classify_uploads(classifier, [Upload(path.name, path.read_bytes()) for path in files], reject=0.3)
+    for row, result in zip(expected, results, strict=True):
+        assert result.row.status == row.status
+        assert dict(result.row.ranking) == pytest.approx(dict(row.ranking), abs=1e-6)
+        assert (result.reason != "") == (row.status == "abstain")
+    reasons = [result.reason for result in results]
+    assert {"", "unsure"} <= set(reasons) <= {"", "unsure", "unlike"}
+
+
 def test_too_many_pixels_are_refused(model, photo):
     data = io.BytesIO()
     photo.save(data, format="png")
