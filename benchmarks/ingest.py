@@ -1,12 +1,12 @@
-"""How fast images become a data set: against plain loops over the same decoders, and as the images get many.
+"""How fast images become a data set: compared with plain loops over the same decoders, and for growing numbers.
 
     python benchmarks/ingest.py --data PHOTOS [--rounds 5] [--threads 1]
     python benchmarks/ingest.py --growth 10000,30000,100000,300000 --figure docs/images/ingest.png
 
 PHOTOS is a folder of photographs, of which those of about 500x375 are taken as they are, repeated under other names.
-Contestants alternate, each with the same number of threads; what is given are medians: seconds by the clock, and of the
-processor, which other programs disturb less. All bring the images to 64x64 RGB (small ones stay 32x32); only ours
-also lists the files, hashes them, looks for near duplicates, measures, divides, and writes the data set file.
+Contestants alternate, each with the same number of threads. The figures are medians of wall-clock seconds, and of
+processor seconds, which other programs disturb less. All bring the images to 64x64 RGB (small ones stay 32x32); only
+ours also lists the files, hashes them, looks for near duplicates, measures, divides, and writes the data set file.
 simplejpeg and OpenCV take part where they are installed. Memory is the peak of a process for each number of images.
 """
 
@@ -108,7 +108,7 @@ def _is_ordinary(path: Path) -> bool:
 
 
 def pillow(path: Path, side: int) -> np.ndarray:
-    """What most scripts do."""
+    """Do what most scripts do."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC))
 

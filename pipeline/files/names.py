@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def escape(path: Path | str) -> str:
-    """Return a path as text that is valid UTF-8 on one line: bytes that are not, and control characters, as ``%XX``."""
+    """Return a path as valid UTF-8 on one line; other bytes, and control characters, become ``%XX``."""
     text = os.fsencode(path).decode("utf-8", errors="percent-escape")
     return re.sub(r"[\x00-\x1f\x7f]", lambda match: f"%{ord(match[0]):02X}", text)
 
@@ -18,7 +18,7 @@ _ESCAPED = re.compile(rb"%([01][0-9A-F]|7F|[89A-F][0-9A-F])")
 
 
 def unescape(text: str) -> Path:
-    """Return the path that `escape` made a text of; one that bears such signs itself comes out as another."""
+    """Return the path from which `escape` made a text; a path that itself contains ``%XX`` becomes another path."""
     return Path(os.fsdecode(_ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), os.fsencode(text))))
 
 

@@ -1,9 +1,9 @@
 """Results of a long job on disk, until the job is complete: a job that is stopped resumes from them.
 
 The store of a target, such as ``out.csv``, is the one SQLite file ``out.csv.parts`` beside it. Each result is a row: a
-key, facts about the result as JSON, its bytes, and their CRC-32. A result is stored in one transaction, so it is there
-or it is not, even if the process is killed while it writes. Nothing waits for the disk: what is lost with the power is
-noticed by the checksum (or by SQLite), and done again.
+key, facts about the result as JSON, its bytes, and the CRC-32 of both. A result is stored in one transaction, so it is
+there or it is not, even if the process is killed while it writes. Nothing waits for the disk: what is lost with the
+power is noticed by the checksum (or by SQLite), and done again.
 
 A process holds the store alone for as long as it is open; SQLite's lock ends with the process, however that ends.
 """
@@ -86,7 +86,9 @@ class Store:
         except BaseException:
             self._database.close()
             raise
-        self.state: dict[str, Any] = json.loads(text)
+        self.state: dict[str, Any] = {}
+        with contextlib.suppress(ValueError):  # a damaged state is none
+            self.state = json.loads(text)
 
     def _refusal(self, error: sqlite3.DatabaseError) -> InputError:
         if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
@@ -109,20 +111,24 @@ class Store:
             If the disk is full or fails; what was stored before stays.
         """
         with self._transaction() as database:
-            row = (key, json.dumps(facts), zlib.crc32(data), data)
+            text = json.dumps(facts)
+            row = (key, text, _checksum(text, data), data)
             database.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", row)
 
     def get(self, key: str) -> tuple[Any, bytes] | None:
         """Return the facts and the bytes of a result; None if there is none, or it is damaged."""
         try:
             row = self._database.execute("SELECT facts, checksum, data FROM results WHERE key = ?", (key,)).fetchone()
-            return (json.loads(row[0]), row[2]) if row and zlib.crc32(row[2]) == row[1] else None
+            return (json.loads(row[0]), row[2]) if row and _checksum(row[0], row[2]) == row[1] else None
         except (sqlite3.DatabaseError, ValueError, TypeError):
             return None
 
     def keys(self) -> set[str]:
-        """Return the keys of all results."""
-        return {key for (key,) in self._database.execute("SELECT key FROM results")}
+        """Return the keys of all results; none if they are damaged."""
+        try:
+            return {key for (key,) in self._database.execute("SELECT key FROM results")}
+        except sqlite3.DatabaseError:
+            return set()
 
     def remove_all_but(self, keys: Iterable[str]) -> None:
         """Remove all other results."""
@@ -172,6 +178,10 @@ def _is_store_or_nothing(path: Path) -> bool:
     except OSError:  # such as a folder
         return False
     return not head or (head[:16] == _HEADER and head[68:] == _APPLICATION.to_bytes(4, "big"))
+
+
+def _checksum(facts: str, data: bytes) -> int:
+    return zlib.crc32(data, zlib.crc32(facts.encode()))
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

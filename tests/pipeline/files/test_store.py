@@ -91,12 +91,14 @@ def test_a_second_process_is_kept_out_until_the_first_ends(store):
 def test_a_changed_byte_is_noticed(store):
     store.put("a", 0, b"some rows")
     store.put("b", 0, b"other rows")
+    store.put("c", "some facts", b"more")
     store.close()
     content = store_path(Path("out.csv")).read_bytes()
     assert content.count(b"some rows") == 1
-    store.path.write_bytes(content.replace(b"some rows", b"same rows"))
+    store.path.write_bytes(content.replace(b"some rows", b"same rows").replace(b"some facts", b"same facts"))
     again = reopened(store)
     assert again.get("a") is None
+    assert again.get("c") is None
     assert again.get("b") == (0, b"other rows")
     again.close()
 
