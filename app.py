@@ -7,6 +7,7 @@ from functools import partial
 
 import streamlit as st
 
+from pipeline.images.decode import quiet_decoders
 from pipeline.pages import classify, data, deeper_layers, first_layer, model
 from pipeline.pages.playground import page
 from pipeline.pages.widgets import markup, sidebar
@@ -28,6 +29,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--runs", default="runs", help="folder of runs to choose from (default: runs)")
     parser.add_argument("--model", help="model.h5 to start with (default: the newest in runs)")
     arguments = parser.parse_args(argv)
+    quiet_decoders()
     st.set_page_config(page_title="Facette", page_icon=markup.icon(), layout="wide")
     st.html(markup.STYLE)  # first, so that the browser fetches what draws images while the page is made
     st.logo(markup.LOGO, size="large")

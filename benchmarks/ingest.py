@@ -1,12 +1,12 @@
-"""How fast images become a data set: against plain loops over the same decoders, and as the images get many.
+"""How fast images become a data set: compared with plain loops over the same decoders, and for growing numbers.
 
     python benchmarks/ingest.py --data PHOTOS [--rounds 5] [--threads 1]
     python benchmarks/ingest.py --growth 10000,30000,100000,300000 --figure docs/images/ingest.png
 
 PHOTOS is a folder of photographs, of which those of about 500x375 are taken as they are, repeated under other names.
-Contestants alternate, each with the same number of threads; what is given are medians: seconds by the clock, and of the
-processor, which other programs disturb less. All bring the images to 64x64 RGB (small ones stay 32x32); only ours
-also lists the files, hashes them, looks for near duplicates, measures, divides, and writes the data set file.
+Contestants alternate, each with the same number of threads. The figures are medians of wall-clock seconds, and of
+processor seconds, which other programs disturb less. All bring the images to 64x64 RGB (small ones stay 32x32); only
+ours also lists the files, hashes them, looks for near duplicates, measures, divides, and writes the data set file.
 simplejpeg and OpenCV take part where they are installed. Memory is the peak of a process for each number of images.
 """
 
@@ -33,8 +33,9 @@ from PIL import Image
 from pipeline.data.config import DataConfig
 from pipeline.data.division import Undivided, divide
 from pipeline.data.splits import UNDIVIDED
-from pipeline.ingestion.ingest import ingest
+from pipeline.ingestion.ingest import IngestOptions, ingest
 from pipeline.sources.source import Sample, Source
+from pipeline.workers import Threads
 
 SIDE = 64
 Decode = Callable[[Path, int], np.ndarray]
@@ -107,7 +108,7 @@ def _is_ordinary(path: Path) -> bool:
 
 
 def pillow(path: Path, side: int) -> np.ndarray:
-    """What most scripts do."""
+    """Do what most scripts do."""
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC))
 
@@ -176,7 +177,7 @@ def compare(title: str, root: Path, side: int, out: Path, rounds: int, threads: 
         contestants[name] = _loop(decode, files, side, threads)
     for name, exact in (("facette ingest", False), ("facette ingest --exact", True)):
         config = DataConfig(size=str(side), color="rgb", exact=exact)
-        contestants[name] = partial(ingest, root, out, config, jobs=threads, overwrite=True)
+        contestants[name] = partial(ingest, root, out, config, IngestOptions(overwrite=True), workers=Threads(threads))
     if "OpenCV" in contestants:
         import cv2
 
@@ -258,7 +259,9 @@ def _measure(run: Callable[[int], Callable[[], object]], m: int, send: Connectio
 
 def _ingest_many(m: int, work: Path, threads: int) -> Callable[[], object]:
     config = DataConfig(size="32", color="rgb")
-    return partial(ingest, synthetic(m), work / f"{m}.h5", config, jobs=threads, overwrite=True)
+    return partial(
+        ingest, synthetic(m), work / f"{m}.h5", config, IngestOptions(overwrite=True), workers=Threads(threads)
+    )
 
 
 def synthetic(m: int) -> Source:

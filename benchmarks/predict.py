@@ -1,16 +1,16 @@
-"""Compare `facette predict` with what people would write instead, and with what the machine can do at most.
+"""Compare `facette predict` with what users would write instead, and with the most that the machine can do.
 
-Three questions, each answered side by side in one run:
+Three comparisons, each in one run:
 
-- `photographs`: files a second, beside the rate at which the same threads only decode them, and beside three loops with
-  the same network: Pillow + scikit-learn, a PyTorch DataLoader, Pillow + onnxruntime;
-- `tiny`: images a second from a data set file, for some networks, beside their bare matrix products;
+- `photographs`: files a second; the rate at which the same threads only decode them; and three loops with the same
+  network: Pillow + scikit-learn, a PyTorch DataLoader, Pillow + onnxruntime;
+- `tiny`: images a second from a data set file, for some networks, and their matrix products alone;
 - `start`: seconds from the start of the process to the first row.
 
 All contestants write a CSV file, use the same weights and the same number of threads. Each is run `--repeats` times,
-taking turns; figures are medians, and the ratio is the median of those within a turn.
+in alternation; figures are medians, and the ratio is the median of the ratios within a turn.
 
-    pip install -e ".[bench]" onnx onnxruntime     # peers to compare with; those missing are left out
+    pip install -e ".[bench]" onnx onnxruntime     # what it is compared with; what is missing is left out
     python benchmarks/predict.py
     python benchmarks/predict.py --only tiny --tiny 300000
     python benchmarks/predict.py --only photographs --data FOLDER_OF_PHOTOS
@@ -47,9 +47,10 @@ from pipeline.images.decode import decode_image, read_bytes
 from pipeline.images.geometry import Geometry
 from pipeline.ingestion.ingest import ingest
 from pipeline.prediction.inputs import Inputs
-from pipeline.prediction.job import Threads, predict_to_file
+from pipeline.prediction.job import PredictionJob, predict_to_file
 from pipeline.prediction.predict import Settings
 from pipeline.preprocess import Preprocessor
+from pipeline.workers import Threads
 
 HIDDEN = (256, 128)
 NETWORKS = {
@@ -70,7 +71,7 @@ def random_classifier(geometry: Geometry, n_classes: int, hidden: tuple[int, ...
 
 
 def measure(contestants: Runs, repeats: int) -> dict[str, list[float]]:
-    """Return the seconds of each contestant's runs, after one that does not count."""
+    """Return the seconds of each contestant's runs, after one run that does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(repeats + 1):
         for name, run in contestants.items():
@@ -96,7 +97,8 @@ def facette(classifier: ImageClassifier, source: Path, jobs: int, output: Path) 
     def run() -> None:
         with threadpool_limits(1):
             items = Inputs([str(source)], classifier.classes)
-            done = predict_to_file(classifier, items, output, Settings(), work=Threads(jobs), overwrite=True)
+            job = PredictionJob(classifier, items, output, Settings(), overwrite=True)
+            done = predict_to_file(job, Threads(jobs))
             done.journal.remove()
 
     return run
@@ -109,7 +111,7 @@ def write_rows(path: Path, names: list[str], probabilities: np.ndarray) -> None:
 
 
 def read_with_pillow(path: str, geometry: Geometry) -> np.ndarray:
-    """Return an image as a row of numbers, the way tutorials do it."""
+    """Return an image as a row of values, as tutorials do it."""
     with Image.open(path) as image:
         small = image.convert("RGB").resize((geometry.width, geometry.height))
     return np.asarray(small, np.float32).reshape(-1) / 255
@@ -134,7 +136,7 @@ def with_sklearn(classifier: ImageClassifier, files: list[str], output: Path) ->
 
 
 def with_torch(classifier: ImageClassifier, files: list[str], output: Path, jobs: int) -> Callable[[], object]:
-    """A PyTorch DataLoader with as many worker processes as threads are allowed."""
+    """A PyTorch DataLoader with as many worker processes as there are threads."""
     import torch
 
     network = torch.nn.Sequential()

@@ -1,8 +1,8 @@
-"""Work in several processes, or on many machines: other ways to work on the chunks of `pipeline.prediction.job`.
+"""Threads, processes, or the machines of a cluster behind one protocol: an ordered, bounded map.
 
-A chunk goes out as a list of items, or as a stretch of a data set, and comes back as lines; only the process that began
-writes files. So it does not matter who does a chunk, how often, or who dies over it. `map` does the same for any
-function that may be done twice.
+`Workers.map` yields each task with its result, in the order of the tasks, and takes only a few tasks ahead of the one
+that it yields: neither the tasks nor the results have to fit into memory. Only the process that calls it writes files,
+so it does not matter who does a task, how often, or who dies over it.
 """
 
 from __future__ import annotations
@@ -19,37 +19,23 @@ import uuid
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.connection import wait
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError, MissingExtra
-from pipeline.prediction.chunks import ItemChunk
-from pipeline.prediction.inputs import DatasetSlice
-from pipeline.prediction.job import ChunkResult, classify_chunk
-from pipeline.prediction.predict import Settings
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+_TASKS_AHEAD = 4  # for each thread; 2 for each process, where they have to be sent
 _DEATHS_IN_A_ROW = 3
 _SECONDS_FOR_THE_FIRST_WORKER = 60
 
 
-@dataclass(frozen=True)
-class Processes:
-    """Work in `workers` processes of this machine; one that is killed is replaced, and its task done again."""
-
-    workers: int
-
-    def __call__(
-        self, classifier: ImageClassifier, chunks: Iterable[ItemChunk], settings: Settings
-    ) -> Iterator[tuple[ItemChunk, ChunkResult]]:
-        """See `pipeline.prediction.job.Work`, and `map`."""
-        return self.map(classify_chunk, (classifier, settings), chunks)
+class Workers(Protocol):
+    """Whoever works on tasks."""
 
     def map(
         self, function: Callable[..., Result], shared: tuple[Any, ...], tasks: Iterable[Task]
@@ -59,68 +45,158 @@ class Processes:
         Parameters
         ----------
         function : callable
-            At the top of a module; may be called twice for a task.
+            At the top of a module (or a `Divisible` of such functions); may be called twice for a task.
         shared : tuple
-            Sent to each process once.
+            Sent once to each process or machine.
         tasks : iterable
-            ``str(task)`` says in an error what it is about.
+            Taken in this thread. ``str(task)`` names a task in an error.
 
         Raises
         ------
         ChildProcessError
-            When processes keep dying.
+            If processes or machines keep dying.
         """
-        waiting: deque[Task] = deque()
-        futures: deque[Future[Result]] = deque()  # of the first tasks that wait
+
+
+@dataclass(frozen=True)
+class Divisible:
+    """A function whose task can be divided, so that a few large tasks keep many threads busy.
+
+    For a task of 40 photographs, `split` gives five pieces of 8; three threads decode these side by side (`do`), and
+    one of them joins the five results. A process or machine does the whole task in one go, with the same result.
+
+    Attributes
+    ----------
+    split : callable
+        ``split(task)`` gives the pieces.
+    do : callable
+        ``do(*shared, piece)``
+    join : callable
+        ``join(*shared, task, results)`` makes the result of the task from those of its pieces, in order.
+    """
+
+    split: Callable[[Any], Iterable[Any]]
+    do: Callable[..., Any]
+    join: Callable[..., Any]
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Do a task, given after all that is shared."""
+        *shared, task = arguments
+        return self.join(*shared, task, [self.do(*shared, piece) for piece in self.split(task)])
+
+
+@dataclass(frozen=True)
+class Threads:
+    """Work in `n` threads of this process."""
+
+    n: int = 1
+
+    def map(
+        self, function: Callable[..., Result], shared: tuple[Any, ...], tasks: Iterable[Task]
+    ) -> Iterator[tuple[Task, Result]]:
+        """See `Workers`."""
+        pending: deque[tuple[Task, Future[Result]]] = deque()
+
+        def next_result() -> tuple[Task, Result]:
+            task, future = pending.popleft()
+            return task, future.result()
+
+        with ThreadPoolExecutor(self.n, thread_name_prefix="work") as pool:
+            try:
+                for task in tasks:
+                    pending.append((task, _submitted(pool, function, shared, task)))
+                    while pending and (pending[0][1].done() or len(pending) > _TASKS_AHEAD * self.n):
+                        yield next_result()
+                while pending:
+                    yield next_result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _submitted(
+    pool: ThreadPoolExecutor, function: Callable[..., Result], shared: tuple[Any, ...], task: Any
+) -> Future[Result]:
+    if not isinstance(function, Divisible):
+        return pool.submit(function, *shared, task)
+    # The pieces come before what waits for them. Threads take work in this order, so a thread that waits for a piece
+    # waits for one that another thread is doing already.
+    pieces = [pool.submit(function.do, *shared, piece) for piece in function.split(task)]
+    return pool.submit(lambda: function.join(*shared, task, [piece.result() for piece in pieces]))
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Work in `n` processes of this machine; one that is killed is replaced, and its task is done again.
+
+    `prepare` is called in each process when it starts.
+    """
+
+    n: int
+    prepare: Callable[[], None] | None = None
+
+    def map(
+        self, function: Callable[..., Result], shared: tuple[Any, ...], tasks: Iterable[Task]
+    ) -> Iterator[tuple[Task, Result]]:
+        """See `Workers`."""
+        pending: deque[Task] = deque()
+        futures: deque[Future[Result]] = deque()  # those of the first of the pending tasks
         source, deaths = iter(tasks), 0
         pool = self._pool(function, shared)
         try:
             while True:
-                waiting.extend(itertools.islice(source, 2 * self.workers - len(waiting)))
-                if not waiting:
+                pending.extend(itertools.islice(source, 2 * self.n - len(pending)))
+                if not pending:
                     return
                 try:
-                    for task in itertools.islice(waiting, len(futures), None):
+                    for task in itertools.islice(pending, len(futures), None):
                         futures.append(pool.submit(_do, task))
-                    done = futures[0].result()
+                    result = futures[0].result()
                 except BrokenProcessPool:
-                    pool.shutdown(wait=False)  # some versions of Python wait for ever for a broken one
+                    pool.shutdown(wait=False)  # some versions of Python wait forever for a broken pool
                     deaths += 1
                     if deaths == _DEATHS_IN_A_ROW:
                         raise ChildProcessError(
-                            f"worker processes were killed {deaths} times in a row, at {waiting[0]} and what follows "
-                            "(too little memory?)"
+                            f"worker processes were killed {deaths} times in a row, at {pending[0]} or one of the next "
+                            "files (too little memory?)"
                         ) from None
                     pool = self._pool(function, shared)
                     futures.clear()
                     continue
                 deaths = 0
                 futures.popleft()
-                yield waiting.popleft(), done
+                yield pending.popleft(), result
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _pool(self, function: Callable[..., Any], shared: tuple[Any, ...]) -> ProcessPoolExecutor:
-        spawn = multiprocessing.get_context("spawn")  # threads and forks do not go together
-        return ProcessPoolExecutor(self.workers, spawn, initializer=_begin, initargs=(function, shared))
+        spawn = multiprocessing.get_context("spawn")  # a fork copies locks that threads hold, and then waits for them
+        return ProcessPoolExecutor(self.n, spawn, initializer=_start, initargs=(self.prepare, function, shared))
 
 
-_here: Callable[[Any], Any]
+_function: Callable[[Any], Any]
 
 
-def _begin(function: Callable[..., Any], shared: tuple[Any, ...]) -> None:
-    """Make a worker process ready: it leaves Ctrl-C to its parent, and ends when that is gone."""
+def _start(prepare: Callable[[], None] | None, function: Callable[..., Any], shared: tuple[Any, ...]) -> None:
+    """Make a worker process ready: it leaves Ctrl-C to its parent, and ends when its parent has ended."""
     from threadpoolctl import threadpool_limits
 
-    global _here
+    global _function
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _here = functools.partial(function, *shared)
+    _function = _bound(prepare, function, shared)
 
 
 def _do(task: Any) -> Any:
-    return _here(task)
+    return _function(task)
+
+
+def _bound(
+    prepare: Callable[[], None] | None, function: Callable[..., Any], shared: tuple[Any, ...]
+) -> Callable[[Any], Any]:
+    if prepare:
+        prepare()
+    return functools.partial(function, *shared)
 
 
 def _end_with_parent() -> None:
@@ -131,62 +207,60 @@ def _end_with_parent() -> None:
 
 
 @dataclass(frozen=True)
-class Cluster:
+class DaskCluster:
     """Work on the workers of a Dask cluster, all of which see the files under the same paths.
 
     Attributes
     ----------
     address : str
-        Of the scheduler, such as ``tcp://scheduler:8786``.
+        Address of the scheduler, such as ``tcp://scheduler:8786``.
+    prepare : callable, optional
+        Called on each worker before its first task.
     """
 
     address: str
-
-    def __call__(
-        self, classifier: ImageClassifier, chunks: Iterable[ItemChunk], settings: Settings
-    ) -> Iterator[tuple[ItemChunk, ChunkResult]]:
-        """See `pipeline.prediction.job.Work`, and `map`."""
-        return self.map(classify_chunk, (classifier, settings), map(_located, chunks))
+    prepare: Callable[[], None] | None = None
 
     def map(
         self, function: Callable[..., Result], shared: tuple[Any, ...], tasks: Iterable[Task]
     ) -> Iterator[tuple[Task, Result]]:
-        """Yield each task with ``function(*shared, task)``, in order; as `Processes.map`.
+        """See `Workers`.
 
         Raises
         ------
         MissingExtra, InputError, ChildProcessError
-            When Dask is not installed; when there is no scheduler or no worker; when workers keep dying, or the
-            scheduler does.
+            If Dask is not installed; if there is no scheduler or no worker; if workers keep dying, or the scheduler
+            dies.
         """
         distributed = _distributed()
-        waiting: deque[tuple[Task, Any]] = deque()
+        pending: deque[tuple[Task, Any]] = deque()
         run = uuid.uuid4().hex
         with self._client(distributed.Client) as client:
-            # What is shared is a task like any other: where the workers that hold it die, it is made again elsewhere.
-            ready = client.submit(_bound, pickle.dumps((function, shared)), key=f"facette-shared-{run}")
+            # What is shared is a task like any other: if the workers that hold it die, it is made again elsewhere.
+            data = pickle.dumps((self.prepare, function, shared))
+            ready = client.submit(_unpickled, data, key=f"facette-shared-{run}")
             try:
                 for number, task in enumerate(tasks):
-                    waiting.append((task, client.submit(_called, ready, task, key=f"facette-{run}-{number}")))
-                    while len(waiting) > 2 * max(1, sum(client.nthreads().values())):
-                        yield waiting[0][0], waiting[0][1].result()
-                        waiting.popleft()
-                while waiting:
-                    yield waiting[0][0], waiting[0][1].result()
-                    waiting.popleft()
+                    pending.append((task, client.submit(_called, ready, task, key=f"facette-{run}-{number}")))
+                    while len(pending) > 2 * max(1, sum(client.nthreads().values())):
+                        yield pending[0][0], pending[0][1].result()
+                        pending.popleft()
+                while pending:
+                    yield pending[0][0], pending[0][1].result()
+                    pending.popleft()
             except distributed.KilledWorker as error:
-                raise ChildProcessError(f"workers died again and again at about {waiting[0][0]} ({error})") from None
+                raise ChildProcessError(f"workers died again and again at about {pending[0][0]} ({error})") from None
             except (OSError, CancelledError) as error:
                 if client.status == "running" and not isinstance(
                     error, (distributed.comm.CommClosedError, CancelledError)
                 ):
-                    raise  # a task's own
+                    raise  # the task itself raised it
                 raise ChildProcessError(f"the scheduler {self.address} has gone") from None
             except ModuleNotFoundError as error:
                 raise InputError(f"{self.address}: its workers lack {error.name}; install facette on them") from None
             finally:
                 with contextlib.suppress(Exception):  # the scheduler may be gone
-                    client.cancel([future for _, future in waiting])
+                    client.cancel([future for _, future in pending])
 
     @contextlib.contextmanager
     def _client(self, Client: Any) -> Iterator[Any]:
@@ -196,7 +270,7 @@ class Cluster:
         except (OSError, ValueError) as error:
             raise InputError(f"--dask {self.address}: there is no scheduler there ({error})") from None
         with client, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sending large graph")  # the model, and once
+            warnings.filterwarnings("ignore", message="Sending large graph")  # it is the model, sent once
             try:
                 client.wait_for_workers(1, timeout=_SECONDS_FOR_THE_FIRST_WORKER)
             except TimeoutError:
@@ -212,22 +286,9 @@ def _distributed() -> Any:
     return distributed
 
 
-def _bound(data: bytes) -> Callable[[Any], Any]:
-    function, shared = pickle.loads(data)
-    return functools.partial(function, *shared)
+def _unpickled(data: bytes) -> Callable[[Any], Any]:
+    return _bound(*pickle.loads(data))
 
 
 def _called(function: Callable[[Any], Any], task: Any) -> Any:
     return function(task)
-
-
-def _located(chunk: ItemChunk) -> ItemChunk:
-    """Return a chunk with absolute paths: a worker is in another folder."""
-    items = chunk.items
-    if isinstance(items, DatasetSlice):
-        return chunk._replace(items=replace(items, path=_absolute(items.path)))
-    return chunk._replace(items=[item._replace(path=_absolute(item.path)) for item in items])
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100

@@ -132,7 +132,7 @@ def trained(run_path: Path) -> Path:
 
 
 @pytest.fixture
-def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make the test's temporary folder the current one."""
     monkeypatch.chdir(tmp_path)
     return tmp_path

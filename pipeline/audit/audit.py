@@ -19,10 +19,12 @@ from pipeline.data.dataset import Dataset
 from pipeline.data.duplicates import groups_of_equals, near_pairs
 from pipeline.data.splits import Split
 from pipeline.images.statistics import MEASURES
+from pipeline.ingestion.ingest import IngestOptions
 from pipeline.ingestion.open import open_or_ingest
 from pipeline.ingestion.survey import resolve_geometry, survey
 from pipeline.sources.source import Source
 from pipeline.text import count
+from pipeline.workers import Threads
 
 _AUDIT_SIDE = "64"  # pixels: of the images shown in the report
 
@@ -53,7 +55,10 @@ def audit(
     if isinstance(source, Dataset):
         return _report_on(source, str(source.file.filename))
     config = replace(config or DataConfig(), size=_AUDIT_SIDE, fit="pad")
-    with open_or_ingest(source, config, split="given", jobs=jobs, progress=progress) as (data, opened):
+    with open_or_ingest(source, config, IngestOptions(split="given"), workers=Threads(jobs), progress=progress) as (
+        data,
+        opened,
+    ):
         if opened is None:
             return _report_on(data, str(source))
         return _report_on(data, opened.location, divided=opened.ready_made, smallest=_smallest(opened))

@@ -65,6 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         arguments = _parse(argv)
         command = arguments.command
+        from pipeline.images.decode import quiet_decoders
+
+        quiet_decoders()
         return int(_command(command).run(arguments))
     except KeyboardInterrupt:
         print("Interrupted", file=sys.stderr)

@@ -13,8 +13,10 @@ from pipeline.errors import InputError
 from pipeline.evaluation.abstention import measure_abstention
 from pipeline.evaluation.scores import Evaluation, score
 from pipeline.evaluation.test_time_augmentation import tta_probabilities
+from pipeline.ingestion.ingest import IngestOptions
 from pipeline.ingestion.open import open_or_ingest
 from pipeline.text import count
+from pipeline.workers import Threads
 
 
 def evaluate(
@@ -57,7 +59,9 @@ def evaluate(
     InputError
         When nothing is left to evaluate on, the images have another geometry, or a class is unknown to the model.
     """
-    opened = open_or_ingest(data, geometry=classifier.geometry, split="given", jobs=jobs, progress=progress)
+    opened = open_or_ingest(
+        data, None, IngestOptions(classifier.geometry, "given"), workers=Threads(jobs), progress=progress
+    )
     with opened as (dataset, source):
         has_splits = source is None or source.ready_made
         if dataset.geometry != classifier.geometry:

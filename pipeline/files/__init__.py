@@ -1,1 +1,1 @@
-"""File names, folder walks, and files that appear complete or not at all."""
+"""File names, folder walks, files that appear complete or not at all, and stored results of long jobs."""

@@ -10,7 +10,7 @@ from pipeline.files.names import escape
 
 
 def safe_cell(path: str) -> str:
-    """Return a path as it may stand in a table: a spreadsheet would run one that begins like a formula."""
+    """Return a path that is safe in a table; a spreadsheet would run a path that begins like a formula."""
     return f"./{path}" if path[:1] in ("=", "+", "-", "@", "\t", "\r") else path
 
 
@@ -23,9 +23,9 @@ _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
 
 def safe_label(label: str) -> str:
-    """Return a label as it may stand in a table: what a spreadsheet would run begins with ``./``, like a path.
+    """Return a label that is safe in a table: one that a spreadsheet would run begins with ``./``, like a path.
 
-    Plain numbers such as -1 stay: they are run by nothing, and often are classes.
+    Plain numbers such as -1 stay as they are: nothing runs them, and they are often classes.
     """
     return label if _NUMBER.fullmatch(label) else safe_cell(label)
 
@@ -44,15 +44,15 @@ def read_header(line: str) -> tuple[str, tuple[str, ...]]:
 
 
 def label_column(columns: Iterable[str]) -> str:
-    """Return which column of a table tells what is true: in one that a prediction wrote, `label` is an answer."""
+    """Return which column of a table has the true labels: in a table that `predict` wrote, `label` is a prediction."""
     return "true_label" if written_by_predict(columns) else "label"
 
 
 def written_by_predict(columns: Iterable[str]) -> bool:
-    """Tell by its columns whether a prediction wrote a table."""
+    """Tell by its columns whether `predict` wrote a table."""
     return {"true_label", "model_id"} <= set(columns)
 
 
 def read_label(cell: str) -> str:
-    """Return the label that `safe_label` made a cell of."""
+    """Return the label from which `safe_label` made a cell."""
     return cell[2:] if cell.startswith("./") and safe_label(cell[2:]) == cell else cell

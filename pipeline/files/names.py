@@ -18,7 +18,7 @@ _ESCAPED = re.compile(rb"%([01][0-9A-F]|7F|[89A-F][0-9A-F])")
 
 
 def unescape(text: str) -> Path:
-    """Return the path that `escape` made a text of; one that bears such signs itself comes out as another."""
+    """Return the path from which `escape` made a text; a path that itself contains ``%XX`` becomes another path."""
     return Path(os.fsdecode(_ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), os.fsencode(text))))
 
 

@@ -1,4 +1,4 @@
-"""Size and time of change of a file: enough to see that it is not the one from before."""
+"""Size and modification time of a file: enough to notice that it has changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Stamp(NamedTuple):
-    """Size of a file in bytes and its time of change in nanoseconds; -1 for both if there is no such file."""
+    """Size of a file in bytes and its modification time in nanoseconds; -1 for both if there is no such file."""
 
     size: int
     mtime: int

@@ -1,9 +1,8 @@
-"""Find the image files below a folder, in a fixed order, with everything that is passed over counted.
+"""Find the image files below a folder, in a fixed order, with everything that is ignored counted.
 
-Every visible regular file counts as an image file: whether it is one is for `pipeline.images.decode` to say, by its
-content.
-Passed over: hidden files and folders, the litter that operating systems leave (`LITTER`), symbolic links to folders or
-to anything outside the root, and what is not a regular file. A folder that is passed over counts once.
+Every visible regular file counts as an image file: `pipeline.images.decode` decides by its content whether it is one.
+Ignored are: hidden files and folders, system files (`SYSTEM_FILES`), symbolic links to folders or to anything outside
+the root, and what is not a regular file. A folder that is ignored counts once.
 """
 
 from __future__ import annotations
@@ -11,14 +10,66 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 from pipeline.errors import InputError
 from pipeline.files.names import escape
 
-LITTER = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information"}
+SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information"}
+
+
+class Found(NamedTuple):
+    """Something below a root: its path relative to the root, with ``/`` between the parts, and what it is.
+
+    `reason` says why something is ignored, such as ``"hidden"``.
+    """
+
+    path: str
+    kind: Literal["file", "ignored", "unreadable folder", "empty folder"]
+    reason: str = ""
+
+
+def walk(root: Path | str) -> Iterator[Found]:
+    """Go through what lies below a folder, sorted by `sort_key`.
+
+    In memory are only the names of one folder and of those that it lies in.
+
+    Raises
+    ------
+    OSError
+        If the root itself may not be read.
+    """
+    real_root = os.path.realpath(root)
+    open_folders = [("", iter(_entries(root)))]
+    while open_folders:
+        folder, entries = open_folders[-1]
+        entry = next(entries, None)
+        if entry is None:
+            open_folders.pop()
+            continue
+        path = folder + entry.name
+        reason = reason_to_ignore(entry, real_root)
+        if reason:
+            yield Found(path, "ignored", reason)
+        elif entry.is_dir(follow_symlinks=False):
+            try:
+                below = _entries(entry.path)
+            except OSError:
+                yield Found(path, "unreadable folder")
+                continue
+            if not below:
+                yield Found(path, "empty folder")
+            open_folders.append((f"{path}/", iter(below)))
+        else:
+            yield Found(path, "file")
+
+
+def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as found:
+        return sorted(found, key=lambda entry: os.fsencode(entry.name))
 
 
 @dataclass(frozen=True)
@@ -33,7 +84,7 @@ class Listing:
 
 
 def list_image_files(root: Path | str) -> Listing:
-    """Walk a folder (or take one file) and list what may be images.
+    """List what may be images below a folder (or take one file); see `walk`.
 
     Raises
     ------
@@ -41,43 +92,22 @@ def list_image_files(root: Path | str) -> Listing:
         If there is nothing at `root`, or it may not be read.
     """
     root = Path(root)
+    paths: dict[str, list[str]] = {"file": [], "unreadable folder": [], "empty folder": []}
+    ignored: Counter[str] = Counter()
     try:
-        is_folder = stat.S_ISDIR(root.stat().st_mode)
+        if not stat.S_ISDIR(root.stat().st_mode):
+            return Listing(root.parent, (root.name,), {}, (), ())
+        for found in walk(root):
+            if found.kind == "ignored":
+                ignored[found.reason] += 1
+            else:
+                paths[found.kind].append(found.path)
     except FileNotFoundError:
         raise InputError(f"{escape(root)}: there is no such file or folder") from None
     except OSError as error:
         raise InputError(f"{escape(root)}: cannot be read ({error.strerror})") from None
-    if not is_folder:
-        return Listing(root.parent, (root.name,), {}, (), ())
-    files: list[str] = []
-    unreadable: list[str] = []
-    empty: list[str] = []
-    ignored: Counter[str] = Counter()
-    real_root = os.path.realpath(root)
-    pending = [""]
-    while pending:
-        folder = pending.pop()
-        try:
-            with os.scandir(root / folder) as found:
-                entries = sorted(found, key=lambda entry: os.fsencode(entry.name))
-        except OSError as error:
-            if not folder:
-                raise InputError(f"{escape(root)}: cannot be read ({error.strerror})") from None
-            unreadable.append(folder)
-            continue
-        if folder and not entries:
-            empty.append(folder)
-        for entry in entries:
-            path = f"{folder}/{entry.name}" if folder else entry.name
-            reason = reason_to_ignore(entry, real_root)
-            if reason:
-                ignored[reason] += 1
-            elif entry.is_dir(follow_symlinks=False):
-                pending.append(path)
-            else:
-                files.append(path)
-    files.sort(key=sort_key)
-    return Listing(root, tuple(files), dict(ignored), tuple(sorted(unreadable)), tuple(sorted(empty)))
+    files, unreadable, empty = (tuple(found) for found in paths.values())
+    return Listing(root, files, dict(ignored), tuple(sorted(unreadable)), tuple(sorted(empty)))
 
 
 def sort_key(path: str) -> tuple[bytes, ...]:
@@ -86,10 +116,10 @@ def sort_key(path: str) -> tuple[bytes, ...]:
 
 
 def reason_to_ignore_name(name: str) -> str:
-    """Return why a file or folder of this name is not data (``"hidden"``, ``"litter"``), or ``""``."""
+    """Return why a file or folder of this name is not data (``"hidden"``, ``"system file"``), or ``""``."""
     if name.startswith("."):
         return "hidden"
-    return "litter" if name.lower() in LITTER else ""
+    return "system file" if name.lower() in SYSTEM_FILES else ""
 
 
 def reason_to_ignore(entry: os.DirEntry[str], real_root: str) -> str:
@@ -100,7 +130,7 @@ def reason_to_ignore(entry: os.DirEntry[str], real_root: str) -> str:
     if entry.is_symlink():
         target = os.path.realpath(entry.path)
         inside = os.path.commonpath([real_root, target]) == real_root
-        # A link that leads nowhere is tried like a file, and becomes a row that says so.
+        # A link to nothing is tried like a file, and becomes a row that says so.
         return "link" if Path(target).is_dir() or not inside else ""
     try:
         mode = entry.stat(follow_symlinks=False).st_mode

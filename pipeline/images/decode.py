@@ -126,12 +126,19 @@ _TRANSPOSES = {
 _EXIF_ORIENTATION = 0x0112
 _TRUNCATED = re.compile(r"truncat|unexpected end|end of file|requires a buffer", re.IGNORECASE)
 
-# Errors are reported as `ImageError`. Pillow's warnings and log, and libtiff, would report them a second time, on
-# stderr and without the file's name. (`warnings.catch_warnings` is not safe with several threads.)
-warnings.filterwarnings("ignore", module=r"PIL\.")
-logging.getLogger("PIL").addHandler(logging.NullHandler())
-with contextlib.suppress(AttributeError, OSError):  # if libtiff is not found through Pillow, it still prints
-    ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
+
+def quiet_decoders() -> None:
+    """Keep Pillow and libtiff from writing to stderr, for the whole process; programs call it when they start.
+
+    Whatever is wrong with a file becomes an `ImageError`. The decoders' warnings and logs say the same again, without
+    the file's name.
+    """
+    # `warnings.catch_warnings` around each image is not safe among threads.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    if not logging.getLogger("PIL").handlers:
+        logging.getLogger("PIL").addHandler(logging.NullHandler())
+    with contextlib.suppress(AttributeError, OSError):  # if Pillow's libtiff cannot be reached, it goes on writing
+        ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 
 
 class ImageError(Exception):

@@ -27,6 +27,9 @@ from pipeline.images.decode import pixels_of
 SUMMARY_SIDE = 256
 THUMBNAIL_SIDE = 32
 SHORTEST_SIDE = 64  # of an image with a thumbnail; smaller ones are too similar (see `pipeline.data.duplicates`)
+# Brightness is the mean gray, 0 to 255; contrast the standard deviation of gray; entropy that of the gray histogram, 0
+# to 8 bits; sharpness the variance of the Laplacian over the variance of gray: blurring lowers it, contrast does not
+# change it; colorfulness the mean difference of the largest and the least of R, G and B at `_COLOR_SIDE` pixels.
 MEASURES = ("brightness", "contrast", "entropy", "sharpness", "colorfulness")
 _COLOR_SIDE = 64
 

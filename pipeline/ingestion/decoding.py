@@ -1,14 +1,13 @@
-"""A chunk of a source becomes a part of a data set: decoded wherever there is room, and kept until all are there.
+"""Decode the samples of a source, a chunk at a time.
 
-A chunk is decoded as a whole by a function of nothing but its images and the geometry, so it does not matter who
-does it, or how often. Parts are kept in a hidden folder beside the target while a longer ingestion goes on; one that
-is interrupted takes them up again.
+A chunk is decoded as a whole by a function of nothing but its files and the geometry, so it does not matter who does
+it, or how often.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -19,7 +18,7 @@ from pipeline.images.geometry import Geometry
 from pipeline.images.statistics import DIGEST_BYTES, MEASURES, THUMBNAIL_SIDE, digest, measures_of, summarise
 from pipeline.sources.source import Sample
 
-CHUNK = 256  # images; fewer where they are large
+CHUNK = 32  # images; fewer if they are large. Small, so that threads share even a few images evenly
 
 _CHUNK_BYTES = 1 << 26
 
@@ -27,7 +26,7 @@ Rejected = tuple[str, str, str]  # path, code, message
 
 
 class SampleChunk(NamedTuple):
-    """A run of samples that is decoded as a whole."""
+    """Consecutive samples that are decoded as a whole."""
 
     number: int
     samples: Sequence[Sample]
@@ -45,22 +44,24 @@ def chunks(samples: Sequence[Sample], geometry: Geometry) -> Iterator[SampleChun
 
 @dataclass(frozen=True)
 class DecodedChunk:
-    """What became of a run of samples, a column for each fact.
+    """What became of consecutive samples, a column for each fact.
 
     Attributes
     ----------
     at : ndarray of shape (n,), int
-        Which of the samples are images, ascending; all other columns speak of these.
+        Indices of the samples that are images, ascending; all other columns are about these.
     pixels : ndarray of shape (n, height, width, channels), uint8
     sha256 : ndarray of shape (n, 32), uint8
-        Of the source bytes.
+        Hash of the file's bytes.
     digests : ndarray of shape (n, 16), uint8
-        Equal where the pixels are.
+        Hash of the pixels.
     sizes : ndarray of shape (n, 2), int32
+        Height and width of the file's image.
     kinds : ndarray of shape (n,), str
+        Format and colour mode, such as ``JPEG RGB``.
     measures : ndarray of shape (n, 5), float32
     thumbnail_of : ndarray of shape (k,), int
-        Which of the n have a thumbnail, ascending.
+        Which of the n images have a thumbnail, ascending.
     thumbnails : ndarray of shape (k, 32, 32), uint8
     rejected : ndarray of shape (r, 3), str
         Path, code and message of the samples that are no images.
@@ -79,46 +80,30 @@ class DecodedChunk:
 
     @property
     def found(self) -> int:
-        """Return how many samples this is about."""
+        """Number of samples, images or not."""
         return len(self.at) + len(self.rejected)
 
 
-def join(parts: Sequence[DecodedChunk]) -> DecodedChunk:
-    """Put parts that follow one another together."""
-    if len(parts) == 1:
-        return parts[0]
-    columns = {
-        name: np.concatenate([getattr(part, name) for part in parts]) for name in DecodedChunk.__dataclass_fields__
-    }
-    found = np.cumsum([0, *(part.found for part in parts)])
-    images = np.cumsum([0, *(len(part.at) for part in parts)])
-    columns["at"] = np.concatenate([part.at + start for part, start in zip(parts, found[:-1], strict=True)])
-    columns["thumbnail_of"] = np.concatenate(
-        [part.thumbnail_of + start for part, start in zip(parts, images[:-1], strict=True)]
-    )
-    return DecodedChunk(**columns)
-
-
-def select(part: DecodedChunk, wanted: np.ndarray) -> DecodedChunk:
-    """Leave out images; `wanted` is of shape (n,), bool."""
-    place = np.cumsum(wanted) - 1
-    large = wanted[part.thumbnail_of]
-    rows = ("at", "pixels", "sha256", "digests", "sizes", "kinds", "measures")
+def select(decoded: DecodedChunk, wanted: np.ndarray) -> DecodedChunk:
+    """Keep only some images; `wanted` is of shape (n,), bool."""
+    new_index = np.cumsum(wanted) - 1
+    has_thumbnail = wanted[decoded.thumbnail_of]
+    columns = ("at", "pixels", "sha256", "digests", "sizes", "kinds", "measures")
     return replace(
-        part,
-        **{name: getattr(part, name)[wanted] for name in rows},
-        thumbnail_of=place[part.thumbnail_of[large]],
-        thumbnails=part.thumbnails[large],
+        decoded,
+        **{name: getattr(decoded, name)[wanted] for name in columns},
+        thumbnail_of=new_index[decoded.thumbnail_of[has_thumbnail]],
+        thumbnails=decoded.thumbnails[has_thumbnail],
     )
 
 
-def decode_samples(
-    read: Callable[[Sample], bytes | np.ndarray], geometry: Geometry, max_pixels: int, samples: Iterable[Sample]
+def decode_chunk(
+    read: Callable[[Sample], bytes | np.ndarray], geometry: Geometry, max_pixels: int, chunk: SampleChunk
 ) -> DecodedChunk:
-    """Decode some samples in this thread; see `pipeline.sources.source.Source` for `read`."""
+    """Decode a chunk in this thread; see `pipeline.sources.source.Source` for `read`."""
     at, pixels, sha256, digests, sizes, kinds, summaries = [], [], [], [], [], [], []
     rejected: list[Rejected] = []
-    for i, sample in enumerate(samples):
+    for i, sample in enumerate(chunk.samples):
         try:
             data = read(sample)
             if isinstance(data, bytes):
@@ -158,10 +143,3 @@ def decode_samples(
         ),
         rejected=np.array(rejected, str).reshape(-1, 3),
     )
-
-
-def decode_chunk(
-    read: Callable[[Sample], bytes | np.ndarray], geometry: Geometry, max_pixels: int, chunk: SampleChunk
-) -> DecodedChunk:
-    """Decode a chunk in this thread."""
-    return decode_samples(read, geometry, max_pixels, chunk.samples)

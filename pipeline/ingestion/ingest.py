@@ -1,9 +1,9 @@
 """From a source of images to a data set file, with every file accounted for.
 
 found = ingested + rejected + ignored, always. Images are decoded a chunk at a time, by threads, processes or other
-machines, but written in the order of the source, so the file is the same whoever does it. They are streamed into a
-temporary file beside the target, which takes the target's place only when it is whole; the decoded chunks of a longer
-ingestion are kept until then (see `pipeline.ingestion.decoding`), so that it can be taken up again.
+machines, but written in the order of the source, so the file is the same whoever decodes. They are streamed into a
+temporary file beside the target, which replaces the target only when it is complete; the decoded chunks of a longer
+ingestion are stored until then (see `pipeline.ingestion.resume`), so that it can be resumed.
 """
 
 from __future__ import annotations
@@ -15,9 +15,8 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
 
 import h5py
 import numpy as np
@@ -31,82 +30,87 @@ from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.files.writing import writing
 from pipeline.images.geometry import Geometry
-from pipeline.images.statistics import digest
 from pipeline.ingestion.columns import Columns, Contents, read_columns, write_columns
-from pipeline.ingestion.decoding import DecodedChunk, SampleChunk, chunks, decode_chunk, decode_samples, join, select
-from pipeline.ingestion.report import IngestCounts, IngestReport, make_report, split_notes, write_rejected
-from pipeline.ingestion.resume import Kept
-from pipeline.ingestion.survey import choose_geometry, survey
+from pipeline.ingestion.decoding import DecodedChunk, SampleChunk, chunks, decode_chunk, select
+from pipeline.ingestion.report import IngestCounts, IngestReport, make_report, split_notes
+from pipeline.ingestion.resume import ChunkStore
+from pipeline.ingestion.survey import choose_geometry
 from pipeline.sources.open import open_source
 from pipeline.sources.source import Sample, Source
 from pipeline.text import count
-
-__all__ = ["IngestReport", "digest", "ingest", "survey", "write_rejected"]
+from pipeline.workers import Threads, Workers
 
 _CHUNK_BYTES = 1 << 20
 
 _COUNTS_BYTES = 30_000
 
-_T = TypeVar("_T")
-
-_R = TypeVar("_R")
-
-Task = tuple[Callable[[Sample], bytes | np.ndarray], Geometry, int]
-
 Progress = Callable[[int, int], None]
 
-_BATCH = 32  # images that a thread takes at a time
+
+@dataclass(frozen=True)
+class IngestOptions:
+    """What is not a property of the data set, but of one ingestion.
+
+    Attributes
+    ----------
+    geometry : Geometry, optional
+        Overrides the size, colour and fit of the configuration: for evaluating a model on new images.
+    split : str
+        Put all labelled images into this split (``"test"``), instead of dividing them; ``"given"``: leave all in the
+        split they come with, and put those without one into training. One class is enough then.
+    append : bool
+        Add to the data set at the target: it keeps its geometry, and its images their splits. An image that is there
+        already, under the same path and with the same bytes, is skipped.
+    overwrite : bool
+        Replace a data set at the target. Any other file stays, and is an error.
+    dry_run : bool
+        Do everything but put the file in its place: the report says what would happen.
+    """
+
+    geometry: Geometry | None = None
+    split: str = ""
+    append: bool = False
+    overwrite: bool = False
+    dry_run: bool = False
 
 
-class Work(Protocol):
-    """Processes or machines that decode, such as `pipeline.workers.Cluster`."""
+@dataclass(frozen=True)
+class IngestJob:
+    """One ingestion, when everything is known about it but the images; see `IngestOptions`."""
 
-    def map(self, function: Callable[..., _R], shared: tuple[Any, ...], tasks: Iterable[_T]) -> Iterator[tuple[_T, _R]]:
-        """Yield each task with ``function(*shared, task)``, in order."""
+    source: Source
+    target: Path
+    config: DataConfig
+    geometry: Geometry
+    split: str
+    append: bool
 
 
 def ingest(
     source: str | Path | Source,
     target: str | Path,
     config: DataConfig | None = None,
+    options: IngestOptions | None = None,
     *,
-    geometry: Geometry | None = None,
-    into: str = "",
-    append: bool = False,
-    overwrite: bool = False,
-    dry_run: bool = False,
-    jobs: int = 1,
-    work: Work | None = None,
+    workers: Workers | None = None,
     progress: Progress | None = None,
 ) -> IngestReport:
     """Decode all images of a source into a data set file.
 
-    Where an earlier call was stopped, the same call goes on; it makes the same file as one that was not stopped.
+    If an earlier call was stopped, the same call resumes it; the file is the same as without the interruption.
 
     Parameters
     ----------
     source : str, Path or Source
         A location that `pipeline.sources.open.open_source` knows.
     target : str or Path
-        The file to make.
+        The file to create.
     config : DataConfig, optional
         Size, colour, fit, and how to split.
-    geometry : Geometry, optional
-        Overrides the size, colour and fit of `config`: for evaluating a model on new images.
-    into : str, optional
-        Put all labelled images into this split (``"test"``), instead of dividing them; ``"given"``: leave all in the
-        split they come with, and those that have none in training. One class is enough then.
-    append : bool
-        Add to the data set at `target`: it keeps its geometry, and its images their splits. An image that is there
-        already, under the same path and with the same bytes, is passed over.
-    overwrite : bool
-        Replace a data set at `target`. Any other file is refused.
-    dry_run : bool
-        Do everything but put the file in its place: the report says what would happen.
-    jobs : int
-        Number of threads that decode. The result does not depend on it.
-    work : Work, optional
-        Who decodes instead; only where the images are files, or members of an archive.
+    options : IngestOptions, optional
+    workers : Workers, optional
+        Who decodes; default: one thread. Processes and machines only if the images are files, or members of an archive.
+        The result does not depend on it.
     progress : callable, optional
         Called as ``progress(done, total)`` after every few files.
 
@@ -119,55 +123,58 @@ def ingest(
     InputError
         If the source, the target or the split cannot work; nothing is left at the target then.
     """
-    config = config or DataConfig()
+    config, options, workers = config or DataConfig(), options or IngestOptions(), workers or Threads()
     choices = [*(split.label for split in LABELLED_SPLITS), "given"]
-    if into and into not in choices:
-        raise InputError(f"into: {into!r} is unknown; choose one of {', '.join(choices)}")
+    if options.split and options.split not in choices:
+        raise InputError(f"split: {options.split!r} is unknown; choose one of {', '.join(choices)}")
     target = Path(target)
-    _check_target(target, append=append, overwrite=overwrite or dry_run)
+    _check_target(target, append=options.append, overwrite=options.overwrite or options.dry_run)
     source = source if isinstance(source, Source) else open_source(source, config.group_by)
-    if append:
+    geometry = options.geometry
+    if options.append:
         with Dataset.open(target) as old:
             geometry = old.geometry
-    elif not into:
+    elif not options.split:
         _check_early(source, config)
-    if work and source.stamp is None:
+    if source.stamp is None and not isinstance(workers, Threads):
         raise InputError(
             f"{source.location}: is a file of arrays, with nothing to decode; only folders, manifests and archives "
             "are shared among processes and machines"
         )
     geometry = geometry or choose_geometry(source, config)
-    kept = Kept(target, source, geometry, config.max_pixels)
+    job = IngestJob(source, target, config, geometry, options.split, options.append)
+    if options.dry_run:
+        return _write(job, workers, None, progress)
+    with ChunkStore(target, source, geometry, config.max_pixels) as store:
+        report = _write(job, workers, store, progress)
+        store.remove()
+    return dataclasses.replace(report, resumed=store.resumed)
+
+
+def _write(job: IngestJob, workers: Workers, store: ChunkStore | None, progress: Progress | None) -> IngestReport:
+    """Write the data set file; without a store (in a dry run), only into a temporary file that is removed."""
     with (
-        writing(target, discard=dry_run) as stream,
-        contextlib.closing(Columns(None if dry_run else target.parent)) as table,
+        writing(job.target, discard=store is None) as stream,
+        contextlib.closing(Columns(job.target.parent if store else None)) as columns,
     ):
-        done = 0
-
-        def tick(n: int) -> None:
-            nonlocal done
-            stream.check()
-            done += n
-            if progress:
-                progress(done, len(source.samples))
-
-        if append:
-            with target.open("rb") as old_file:
+        if job.append:
+            with job.target.open("rb") as old_file:
                 shutil.copyfileobj(old_file, stream)
-        try:
-            with h5py.File(stream, "r+" if append else "w") as file:
-                known = read_columns(file, table) if append else set()
-                task = (source.read, geometry, config.max_pixels)
-                all_chunks = chunks(source.samples, geometry)
-                parts = _parts(all_chunks, task, jobs, work, None if dry_run else kept, tick)
-                outcome = _fill(file, table, known, source, geometry, config, parts)
-                report = _finish(file, table, source, outcome, geometry, config, into, str(target), append)
-        except InputError:
-            kept.remove()  # what is wrong must be mended first
-            raise
-    if not dry_run:
-        kept.remove()
-    return dataclasses.replace(report, resumed=kept.resumed)
+        with h5py.File(stream, "r+" if job.append else "w") as file:
+            known = read_columns(file, columns) if job.append else set()
+            done = 0
+
+            def decoded() -> Iterator[tuple[SampleChunk, DecodedChunk]]:
+                nonlocal done
+                for chunk, result in _decoded(job, workers, store):
+                    stream.check()
+                    done += len(chunk.samples)
+                    if progress:
+                        progress(done, len(job.source.samples))
+                    yield chunk, result
+
+            counts = _fill(file, columns, known, job, decoded())
+            return _finish(file, columns, job, counts)
 
 
 def _check_target(target: Path, *, append: bool, overwrite: bool) -> None:
@@ -179,9 +186,9 @@ def _check_target(target: Path, *, append: bool, overwrite: bool) -> None:
     except OSError as error:
         raise InputError(f"{where}: cannot be written ({error.strerror}); give another place") from None
     if target.is_dir():
-        raise InputError(f"{where}: is a folder; give the name of a file to make, such as {where}/data.h5")
+        raise InputError(f"{where}: is a folder; give the name of a file to create, such as {where}/data.h5")
     if append and not target.exists():
-        raise InputError(f"{where}: there is no data set to append to; leave out append to make one")
+        raise InputError(f"{where}: there is no data set to append to; omit --append to create one")
     if target.exists() and not is_dataset(target):
         raise InputError(f"{where}: exists and is no data set, so it is not overwritten; give another name")
     if target.exists() and not (append or overwrite):
@@ -190,13 +197,13 @@ def _check_target(target: Path, *, append: bool, overwrite: bool) -> None:
         )
     folder = target.parent
     if not folder.is_dir():
-        raise InputError(f"{where}: the folder {escape(folder)} does not exist; make it first, or give another name")
+        raise InputError(f"{where}: the folder {escape(folder)} does not exist; create it first, or give another name")
     if not os.access(folder, os.W_OK):
         raise InputError(f"{where}: may not be written by this user; give another place")
 
 
 def _check_early(source: Source, config: DataConfig) -> None:
-    """Find what no decoding can mend, before any time is spent on it."""
+    """Find what decoding cannot change, before any time is spent on it."""
     names = sorted({sample.label for sample in source.samples if sample.label})
     if names and not source.ready_made:
         index = {name: i for i, name in enumerate(names)}
@@ -204,90 +211,57 @@ def _check_early(source: Source, config: DataConfig) -> None:
         make_split(labels, names, config.shares)
 
 
-def _parts(
-    all_chunks: Iterable[SampleChunk],
-    task: Task,
-    jobs: int,
-    work: Work | None,
-    kept: Kept | None,
-    tick: Callable[[int], None],
-) -> Iterator[tuple[SampleChunk, DecodedChunk]]:
-    """Yield the chunks with what became of them, in order; parts kept by an earlier run are not made again."""
-    held: deque[SampleChunk] = deque()
+def _decoded(job: IngestJob, workers: Workers, store: ChunkStore | None) -> Iterator[tuple[SampleChunk, DecodedChunk]]:
+    """Yield the chunks with what became of them, in order; those that an earlier run stored are not decoded again."""
+    resumed: deque[SampleChunk] = deque()
+    shared = (job.source.read, job.geometry, job.config.max_pixels)
 
     def to_do() -> Iterator[SampleChunk]:
-        for chunk in all_chunks:
-            if kept and kept.holds(chunk):
-                held.append(chunk)
+        for chunk in chunks(job.source.samples, job.geometry):
+            if store and store.has(chunk):
+                resumed.append(chunk)
             else:
                 yield chunk
 
-    def load() -> tuple[SampleChunk, DecodedChunk]:
-        assert kept
-        chunk = held.popleft()
-        tick(len(chunk.samples))
-        return chunk, kept.load(chunk.number) or decode_chunk(*task, chunk)
+    def load(chunk: SampleChunk) -> tuple[SampleChunk, DecodedChunk]:
+        return chunk, (store and store.get(chunk)) or decode_chunk(*shared, chunk)
 
-    for chunk, part in work.map(decode_chunk, task, to_do()) if work else _by_threads(to_do(), task, jobs, tick):
-        while held and held[0].number < chunk.number:
-            yield load()
-        if kept:
-            kept.save(chunk.number, part)
-        if work:
-            tick(len(chunk.samples))
-        yield chunk, part
-    while held:
-        yield load()
-
-
-def _by_threads(
-    to_do: Iterable[SampleChunk], task: Task, jobs: int, tick: Callable[[int], None]
-) -> Iterator[tuple[SampleChunk, DecodedChunk]]:
-    """Decode chunks by threads, which take a few images at a time so that all have work to the end."""
-    begun: deque[SampleChunk] = deque()
-
-    def batches() -> Iterator[Sequence[Sample]]:
-        for chunk in to_do:
-            begun.append(chunk)
-            for start in range(0, len(chunk.samples), _BATCH):
-                yield chunk.samples[start : start + _BATCH]
-
-    parts: list[DecodedChunk] = []
-    for part in _map_in_order(lambda samples: decode_samples(*task, samples), batches(), jobs):
-        parts.append(part)
-        tick(part.found)
-        if sum(part.found for part in parts) == len(begun[0].samples):
-            yield begun.popleft(), join(parts)
-            parts = []
+    for chunk, decoded in workers.map(decode_chunk, shared, to_do()):
+        while resumed and resumed[0].number < chunk.number:
+            yield load(resumed.popleft())
+        if store:
+            store.put(chunk, decoded)
+        yield chunk, decoded
+    while resumed:
+        yield load(resumed.popleft())
 
 
 def _fill(
     file: h5py.File,
-    table: Columns,
+    columns: Columns,
     known: set[tuple[str, bytes]],
-    source: Source,
-    geometry: Geometry,
-    config: DataConfig,
-    parts: Iterable[tuple[SampleChunk, DecodedChunk]],
+    job: IngestJob,
+    decoded_chunks: Iterable[tuple[SampleChunk, DecodedChunk]],
 ) -> IngestCounts:
-    """Write the images, and note the rest in the table."""
-    before = len(table)
-    images = _image_dataset(file, before + len(source.samples), geometry)
+    """Write the images, and add the rest to the columns; `known` has (path, SHA-256) of images that are there."""
+    before, source = len(columns), job.source
+    images = _image_dataset(file, before + len(source.samples), job.geometry)
     rejected, present = list(source.rejected), 0
-    for chunk, part in parts:
-        rejected += map(tuple, part.rejected.tolist())
-        samples = [chunk.samples[i] for i in part.at.tolist()]
+    for chunk, decoded in decoded_chunks:
+        rejected += map(tuple, decoded.rejected.tolist())
+        samples = [chunk.samples[i] for i in decoded.at.tolist()]
         if known:
-            new = [(s.path, row.tobytes()) not in known for s, row in zip(samples, part.sha256, strict=True)]
+            new = [(s.path, row.tobytes()) not in known for s, row in zip(samples, decoded.sha256, strict=True)]
             present += new.count(False)
-            samples, part = [s for s, wanted in zip(samples, new, strict=True) if wanted], select(part, np.array(new))
-        images[len(table) : len(table) + len(samples)] = part.pixels
-        table.add(samples, part)
-        if rejected and config.strict:
+            samples = [sample for sample, wanted in zip(samples, new, strict=True) if wanted]
+            decoded = select(decoded, np.array(new))
+        images[len(columns) : len(columns) + len(samples)] = decoded.pixels
+        columns.add(samples, decoded)
+        if rejected and job.config.strict:
             path, code, message = rejected[0]
             raise InputError(f"{path}: {message} ({code}); nothing was ingested, since strict is on")
-    images.resize(len(table), axis=0)
-    ingested = len(table) - before
+    images.resize(len(columns), axis=0)
+    ingested = len(columns) - before
     if not ingested and not present:
         path, _code, message = rejected[0]
         raise InputError(
@@ -313,40 +287,13 @@ def _image_dataset(file: h5py.File, m: int, geometry: Geometry) -> h5py.Dataset:
     )
 
 
-def _map_in_order(function: Callable[[_T], _R], items: Iterable[_T], jobs: int) -> Iterator[_R]:
-    """Map with several threads, yielding in the order of the items, and never far ahead of the taker."""
-    if jobs <= 1:
-        yield from map(function, items)
-        return
-    with ThreadPoolExecutor(jobs) as pool:
-        waiting: deque[Any] = deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= 4 * jobs:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _finish(
-    file: h5py.File,
-    table: Columns,
-    source: Source,
-    done: IngestCounts,
-    geometry: Geometry,
-    config: DataConfig,
-    into: str,
-    target: str,
-    append: bool,
-) -> IngestReport:
+def _finish(file: h5py.File, columns: Columns, job: IngestJob, done: IngestCounts) -> IngestReport:
     """Divide what was decoded, and write everything but the images."""
+    source, geometry, config, append, target = job.source, job.geometry, job.config, job.append, str(job.target)
     first = tuple(read_text(file["classes"])) if append else source.classes
-    classes, labels, notes = _classes(first, [sample.label for sample in source.samples], table.samples)
-    division = divide(table.undivided(labels, classes), config, split=into, allow_small_classes=append)
-    contents = Contents(table, labels, classes, division)
+    classes, labels, notes = _classes(first, [sample.label for sample in source.samples], columns.samples)
+    division = divide(columns.undivided(labels, classes), job.config, split=job.split, allow_small_classes=job.append)
+    contents = Contents(columns, labels, classes, division)
     if not append:
         notes += split_notes(division.split, labels, classes)
     write_columns(file, contents, done.rejected, append=append)
@@ -378,7 +325,7 @@ def _finish(
 def _classes(
     first: Sequence[str], named: Iterable[str], samples: Iterable[Sample]
 ) -> tuple[list[str], np.ndarray, list[str]]:
-    """Number the classes that have images, those of `first` first; return (names, labels of shape (m,), notes)."""
+    """Number the classes that have images, those of `first` first; return names, labels of shape (m,), and notes."""
     left = {sample.label for sample in samples} - {""}
     wanted = (set(named) | left) - {""}
     order = [*(name for name in first if name in wanted), *sorted(wanted - set(first))]

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset, is_dataset
-from pipeline.images.geometry import Geometry
-from pipeline.ingestion.ingest import ingest
+from pipeline.ingestion.ingest import IngestOptions, Progress, ingest
 from pipeline.sources.open import open_source
 from pipeline.sources.source import Source
+from pipeline.workers import Workers
 
 
 @contextmanager
 def open_or_ingest(
     location: str | Path,
     config: DataConfig | None = None,
+    options: IngestOptions | None = None,
     *,
-    geometry: Geometry | None = None,
-    split: str = "",
-    jobs: int = 1,
-    progress: Callable[[int, int], None] | None = None,
+    workers: Workers | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[tuple[Dataset, Source | None]]:
     """Open a data set; ingest anything else into a temporary data set, which is deleted at the end.
 
@@ -31,7 +30,7 @@ def open_or_ingest(
     ----------
     location : str or Path
         A data set file, or anything `pipeline.sources.open.open_source` knows.
-    config, geometry, split, jobs, progress
+    config, options, workers, progress
         As in `pipeline.ingestion.ingest.ingest`; a data set file is opened as it is, whatever they say.
 
     Yields
@@ -52,6 +51,6 @@ def open_or_ingest(
     source = open_source(location, config.group_by if config else "")
     with TemporaryDirectory(prefix="facette-") as folder:
         target = Path(folder) / "data.h5"
-        ingest(source, target, config, geometry=geometry, into=split, jobs=jobs, progress=progress)
+        ingest(source, target, config, options, workers=workers, progress=progress)
         with Dataset.open(target) as dataset:
             yield dataset, source

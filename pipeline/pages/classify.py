@@ -17,7 +17,7 @@ from pipeline.explanation.occlusion import occlusion_map
 from pipeline.explanation.wording import headline, shape, verdict, what_probabilities_are
 from pipeline.pages.widgets import markup, no_model
 from pipeline.pages.widgets.sidebar import Chosen
-from pipeline.prediction.predict import WRITERS
+from pipeline.prediction.formats import WRITERS
 from pipeline.prediction.uploads import (
     Upload,
     UploadResult,

@@ -17,6 +17,7 @@ from pipeline.ingestion.ingest import ingest
 from pipeline.ingestion.report import IngestReport
 from pipeline.sources.labels import arrange, check_class_names
 from pipeline.sources.source import Sample, Source
+from pipeline.workers import Threads
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def read_image_set(source: str | Source, folder: Path, config: DataConfig | None
         data, report = Path(source), None
     else:
         data = folder / "data.h5"
-        report = ingest(source, data, config, jobs=os.cpu_count() or 1)
+        report = ingest(source, data, config, workers=Threads(os.cpu_count() or 1))
     name = source.location if isinstance(source, Source) else source
     with Dataset.open(data) as dataset:
         counts = {split: len(dataset.indices(split)) for split in ("train", "validation", "test")}

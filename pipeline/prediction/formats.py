@@ -15,15 +15,29 @@ from pipeline.prediction.rows import Row, Rows, columns
 class Format(NamedTuple):
     """A line of the table.
 
-    `ending` is that of the files that hold its lines; `header` and `lines` give bytes for rows of `topk` labels.
-    `convert`, where a format is no lines of text, makes the file from such parts: it takes their paths in order, the
-    file to write, and topk.
+    Attributes
+    ----------
+    line_format : str
+        Name of the lines in which rows are stored until the output is complete.
+    header, lines : callable
+        ``header(topk)`` and ``lines(rows, topk)`` give bytes, for rows of `topk` labels.
+    convert : callable, optional
+        For a format that is not lines of text: ``convert(parts, target, topk)`` makes the file from such lines.
     """
 
-    ending: str
+    line_format: str
     header: Callable[[int], bytes]
     lines: Callable[[Rows, int], bytes]
-    convert: Callable[[Iterable[Path], Path, int], None] | None = None
+    convert: Callable[[Iterable[bytes], Path, int], None] | None = None
+
+    def write(self, parts: Iterable[bytes], target: Path, topk: int) -> None:
+        """Write a file of rows whose lines are given, one chunk's after another's."""
+        if self.convert:
+            self.convert(parts, target, topk)
+            return
+        with target.open("wb") as file:
+            file.write(self.header(topk))
+            file.writelines(parts)
 
 
 def write_csv(rows: Iterable[Row], file: TextIO, topk: int) -> None:
@@ -36,13 +50,13 @@ def write_jsonl(rows: Iterable[Row], file: TextIO, topk: int) -> None:
     file.write(json_lines(Rows.of(rows, topk), topk).decode())
 
 
-def write_parquet(parts: Iterable[Path], target: Path, topk: int) -> None:
-    """Make a Parquet file of parts of JSON lines, one part in memory at a time.
+def write_parquet(parts: Iterable[bytes], target: Path, topk: int) -> None:
+    """Make a Parquet file of JSON lines, a few chunks in memory at a time.
 
     Raises
     ------
     MissingExtra
-        When pyarrow is not installed.
+        If pyarrow is not installed.
     """
     pa, parquet = _arrow()
     schema = pa.schema(
@@ -56,11 +70,10 @@ def write_parquet(parts: Iterable[Path], target: Path, topk: int) -> None:
 _ROWS_IN_GROUP = 65_536
 
 
-def _groups(parts: Iterable[Path]) -> Iterator[list[dict[str, Any]]]:
+def _groups(parts: Iterable[bytes]) -> Iterator[list[dict[str, Any]]]:
     records: list[dict[str, Any]] = []
     for part in parts:
-        with part.open(encoding="utf-8") as file:
-            records += map(json.loads, file)
+        records += map(json.loads, part.splitlines())
         if len(records) >= _ROWS_IN_GROUP:
             yield records
             records = []
@@ -77,23 +90,27 @@ def _arrow() -> tuple[Any, Any]:
     return pyarrow, parquet
 
 
+def _no_header(topk: int) -> bytes:
+    return b""
+
+
 OUTPUT_FORMATS: dict[str, Format] = {
     "csv": Format("csv", csv_header, csv_lines),
-    "jsonl": Format("jsonl", lambda topk: b"", json_lines),
-    "parquet": Format("jsonl", lambda topk: b"", json_lines, write_parquet),
+    "jsonl": Format("jsonl", _no_header, json_lines),
+    "parquet": Format("jsonl", _no_header, json_lines, write_parquet),
 }
 
-# What writes rows to an open text file, as the app offers them.
+# Functions that write rows to an open text file, as the app offers them.
 WRITERS: dict[str, Callable[[Iterable[Row], TextIO, int], None]] = {"csv": write_csv, "jsonl": write_jsonl}
 
 
 def format_for(output: str, name: str = "") -> str:
-    """Return the name of a format: this one, or that of the ending of a file's name; CSV where it has none.
+    """Return the name of a format: `name`, or else the ending of the output's name, or else CSV.
 
     Raises
     ------
     InputError
-        When there is none, it cannot go to standard output (``-``), or its library is missing.
+        If there is no such format, it cannot go to standard output (``-``), or its library is missing.
     """
     ending = "" if output == "-" else Path(output).suffix.lower().lstrip(".")
     chosen = name or ending or "csv"

@@ -1,8 +1,8 @@
 """What to classify: files, folders, patterns, lists, archives and data sets, as one stream of items.
 
-Nothing is held that grows with the number of files, but for the names in one folder, what a zip archive or an array
-file lists, and the names that a pattern matches. Every file named is an item, whether it is there or not: it becomes
-a row that says so.
+Memory does not grow with the number of files, except for the names in one folder, the contents of a zip archive or an
+array file, and the names that a pattern matches. Every file that is named is an item, even if it does not exist: then
+it becomes a row that says so.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
 from pipeline.files.cells import label_column, read_header, read_label, safe_cell, safe_name, written_by_predict
 from pipeline.files.names import escape, unescape
-from pipeline.files.walk import reason_to_ignore
+from pipeline.files.walk import walk
 from pipeline.sources.source import Source
 
 
@@ -37,14 +37,14 @@ class Item(NamedTuple):
     Attributes
     ----------
     path : Path
-        The file, or the archive or file of arrays that it lies in.
+        The file, or the archive or file of arrays that contains it.
     name : str
-        What it is called in the output.
+        Its name in the output.
     true_label : str
-        Its class, where that is known.
+        Its class, if that is known.
     key : str, int or None
-        What finds it in its archive or file of arrays; None for a file of its own.
-    refused : tuple of (code, message), or empty
+        Finds it in its archive or file of arrays; None for a file of its own.
+    refused : (code, message), or empty
         Why it cannot even be tried.
     """
 
@@ -57,14 +57,19 @@ class Item(NamedTuple):
 
 @dataclass(frozen=True)
 class DatasetSlice:
-    """Images of a data set that follow one another, `start` to `stop`; they are read together.
+    """Consecutive images of a data set, from index `start` up to `stop`, which are read together.
+
+    It holds no images. The classifier takes slices of it, as of an array, and turns them into arrays: the images are
+    read at this moment, so that of ten million images only those at hand are in memory. For example, of
+    ``DatasetSlice(path, "faces.h5/", 0, 4096)`` the classifier takes ``[0:1024]``, which is
+    ``DatasetSlice(path, "faces.h5/", 0, 1024)``, and ``np.asarray`` of it reads 1,024 images.
 
     Attributes
     ----------
     path : Path
         The data set.
     prefix : str
-        What comes before an image's own path in the output.
+        Comes before an image's own path in the output.
     start, stop : int
     """
 
@@ -86,20 +91,24 @@ class DatasetSlice:
         return open_data_set(str(self.path))
 
     def names(self) -> NDArray[np.bytes_]:
-        """Return what the images are called in the output, in UTF-8."""
+        """Return the names of the images in the output, in UTF-8: ndarray of shape (m,)."""
         return np.char.add(self.prefix.encode(), self.data.path_column[self.start : self.stop])
 
-    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.uint8]:
+    def images(self) -> NDArray[np.uint8]:
         """Read the images: ndarray of shape (m, height, width, channels)."""
         return self.data.images[self.start : self.stop]
 
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> NDArray[np.uint8]:
+        """Read the images for ``np.asarray``, by which `ImageClassifier` takes them; see `ImageArray`."""
+        return self.images()
+
     def digests(self) -> NDArray[np.bytes_]:
-        """Return the SHA-256 of the files that the images came from, in hexadecimal digits."""
+        """Return the SHA-256 of the files that the images came from, in hexadecimal digits: ndarray of shape (m,)."""
         raw = self.data.sha256_column[self.start : self.stop].tobytes()
         return np.frombuffer(raw.hex().encode("ascii"), "S64")
 
     def true_labels(self, classes: tuple[str, ...]) -> tuple[tuple[str, ...], NDArray[np.integer]]:
-        """Return `classes` and those that only the data set has, and the index of each image's class (or -1)."""
+        """Return `classes` followed by other classes of the data set, and the index of each image's class (or -1)."""
         names = tuple(dict.fromkeys((*classes, *self.data.classes)))
         number = np.array([*(names.index(name) for name in self.data.classes), -1])
         return names, number[self.data.labels[self.start : self.stop]]
@@ -111,31 +120,31 @@ ItemBatch = Sequence[Item] | DatasetSlice
 class Inputs:
     """Everything that was typed, in that order, as items, and a `DatasetSlice` for each data set.
 
-    They can be gone through once where ``-`` is among what was typed.
+    If ``-`` was typed, it can be iterated over only once.
 
     Parameters
     ----------
     given : sequence of str
-        Files; folders, walked in sorted order; patterns (``*``, ``?``, ``[``, ``**``); ``.txt`` lists with a path a
-        line, seen from the folder one is in; ``.csv`` and ``.tsv`` tables with a column ``path``, seen from the
-        table's folder (where `predict` wrote it: from the folder one is in, or else from there), and perhaps ``label``
-        (``true_label``); ``-`` for paths on standard input; zip archives; data sets (``.h5``), ``.npz`` and ``.npy``
-        arrays.
+        Files; folders, walked in sorted order; patterns (``*``, ``?``, ``[``, ``**``); ``.txt`` lists with one path a
+        line, relative to the current folder; ``.csv`` and ``.tsv`` tables with a column ``path``, relative to the
+        table's folder (in a table that `predict` wrote: to the current folder, or else to the table's), and perhaps
+        ``label`` (``true_label``); ``-`` for paths on standard input; zip archives; data sets (``.h5``), ``.npz`` and
+        ``.npy`` arrays.
     classes : sequence of str
-        The model's classes. Where a file's folder, below what was typed, bears the name of one, that is its true
-        label.
+        The model's classes. If a folder that a file lies in, below what was typed, has the name of a class, that is the
+        file's true label.
     stdin : binary file, optional
-        Where ``-`` reads from.
+        What ``-`` reads.
 
     Attributes
     ----------
     ignored : Counter
-        What was passed over so far (hidden files and the like), by reason.
+        How many files were ignored so far (hidden files, for example), by reason.
 
     Raises
     ------
     InputError
-        At once where a list, table, archive or data set cannot be read.
+        At once if a list, table, archive or data set cannot be read.
     """
 
     def __init__(self, given: Sequence[str], classes: Sequence[str] = (), stdin: BinaryIO | None = None) -> None:
@@ -176,15 +185,17 @@ class Inputs:
 
     def _walked(self, root: Path) -> Iterator[Item]:
         try:
-            entries = _walk(root, self.ignored)
-            for relative in entries:
-                path = root / relative
-                yield Item(path, safe_name(path), self._label(relative.split("/")[:-1]))
+            for found in walk(root):
+                if found.kind == "ignored":
+                    self.ignored[found.reason] += 1
+                elif found.kind != "empty folder":  # a folder that may not be read becomes a row that says so
+                    path = root / found.path
+                    yield Item(path, safe_name(path), self._label(found.path.split("/")[:-1]))
         except OSError as error:
             raise InputError(f"{escape(root)}: cannot be read ({error.strerror})") from None
 
     def _matched(self, pattern: str) -> Iterator[Item]:
-        """Files that match, and what lies in folders that match; a pattern without a match is a file not found."""
+        """Yield files that match, and those in folders that match; a pattern without a match is a file not found."""
         matches = sorted(glob.glob(pattern, recursive=True), key=os.fsencode)  # noqa: PTH207 (Path.glob has no roots)
         fixed = len([part for part in Path(pattern).parts if not glob.has_magic(part)])
         recursive = "**" in pattern
@@ -192,12 +203,12 @@ class Inputs:
             path = Path(text)
             if not path.is_dir():
                 yield Item(path, safe_name(text), self._label(path.parts[fixed:-1]))
-            elif not recursive:  # with **, what lies in it matches for itself
+            elif not recursive:  # with **, the files in it match, too
                 yield from self._walked(path)
 
     def _data_set(self, path: Path) -> Callable[[], Iterable[DatasetSlice]]:
-        run = DatasetSlice(path, safe_cell(f"{escape(path)}/"), 0, len(open_data_set(str(path))))
-        return lambda: (run,) if len(run) else ()
+        whole = DatasetSlice(path, safe_cell(f"{escape(path)}/"), 0, len(open_data_set(str(path))))
+        return lambda: (whole,) if len(whole) else ()
 
     def _contained(self, path: Path) -> Callable[[], Iterator[Item]]:
         source = open_container(str(path))
@@ -208,25 +219,13 @@ class Inputs:
             for sample in source.samples:
                 inner, label = sample.path, sample.label
                 if source.kind == "zip":
-                    inner = str(sample.key)  # whole: the path leaves out a folder that all have in common
+                    inner = str(sample.key)  # the sample's path leaves out a folder that all have in common
                     label = label if source.columns else self._label(inner.split("/")[:-1])
                 yield Item(path, safe_name(f"{outer}/{inner}"), label, sample.key)
             for name, code, message in source.rejected:
                 yield Item(path, safe_name(f"{outer}/{name}"), "", name, (code, message))
 
         return items
-
-
-def find_items(inputs: Sequence[str], classes: Sequence[str] = ()) -> tuple[list[Item | DatasetSlice], Counter[str]]:
-    """List everything to classify in memory, with what was passed over by reason; see `Inputs`.
-
-    Raises
-    ------
-    InputError
-        As `Inputs`; and when there are no files.
-    """
-    found = Inputs(inputs, classes)
-    return list(found), found.ignored
 
 
 def _ending(text: str) -> str:
@@ -242,7 +241,7 @@ def open_data_set(path: str) -> Dataset:
     Raises
     ------
     InputError
-        When it cannot be read.
+        If it cannot be read.
     """
     return _data_set_of(os.path.abspath(path), _version(path))  # noqa: PTH100
 
@@ -253,7 +252,7 @@ def open_container(path: str) -> Source:
     Raises
     ------
     InputError
-        When it cannot be read.
+        If it cannot be read.
     """
     return _source_of(os.path.abspath(path), _version(path))  # noqa: PTH100
 
@@ -278,38 +277,6 @@ def _source_of(path: str, version: tuple[int, ...]) -> Source:
     return open_source(path)
 
 
-def _walk(root: Path, ignored: Counter[str]) -> Iterator[str]:
-    """Yield the paths below a folder in the order of `listing.list_image_files`.
-
-    In memory are the names of one folder and of those it lies in. A folder that may not be read is yielded like a
-    file, and becomes a row that says so.
-    """
-    real_root = os.path.realpath(root)
-    begun = [("", _entries(root))]
-    while begun:
-        folder, entries = begun[-1]
-        entry = next(entries, None)
-        if entry is None:
-            begun.pop()
-            continue
-        path = folder + entry.name
-        reason = reason_to_ignore(entry, real_root)
-        if reason:
-            ignored[reason] += 1
-        elif entry.is_dir(follow_symlinks=False):
-            try:
-                begun.append((f"{path}/", _entries(entry.path)))
-            except OSError:
-                yield path
-        else:
-            yield path
-
-
-def _entries(folder: Path | str) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as found:
-        return iter(sorted(found, key=lambda entry: os.fsencode(entry.name)))
-
-
 def _listed(file: BinaryIO) -> Iterator[Item]:
     for line in file:
         text = os.fsdecode(line.rstrip(b"\r\n"))
@@ -331,7 +298,7 @@ def _list_reader(path: Path) -> Callable[[], Iterator[Item]]:
 
 
 def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
-    """Read a table of paths. Other than a manifest's, its rows may repeat, need no label, and are never all in memory.
+    """Read a table of paths; unlike in a manifest, rows may repeat, need no label, and are never all in memory.
 
     Raises
     ------
@@ -347,7 +314,7 @@ def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
     path_at, label_at = columns.index("path"), columns.index(labels) if labels in columns else None
     folders = [path.parent]
     if written_by_predict(columns) and path.parent != Path():
-        folders.insert(0, Path())  # its paths are as they were given
+        folders.insert(0, Path())  # its paths are as they were typed
 
     def items() -> Iterator[Item]:
         with _table(path) as file:
@@ -358,24 +325,24 @@ def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
                     text = row[path_at].strip() if len(row) > path_at else ""
                     if not text and not any(row):
                         continue
-                    place = _place(text, folders)
+                    image = _path_of(text, folders)
                     label = row[label_at].strip() if label_at is not None and len(row) > label_at else ""
                     missing = () if text else ("not_found", f"line {rows.line_num} of {escape(path)} has no path")
-                    yield Item(place, safe_name(place), read_label(escape(label)), None, missing)
+                    yield Item(image, safe_name(image), read_label(escape(label)), None, missing)
             except csv.Error as error:
                 raise InputError(f"{escape(path)}, line {rows.line_num}: is not a row of a table ({error})") from None
 
     return items
 
 
-def _place(text: str, folders: Sequence[Path]) -> Path:
-    """Return the file that a cell of a table means, seen from the first of the folders where there is one."""
-    places = [Path(posixpath.normpath(folder / text)) for folder in folders]
+def _path_of(text: str, folders: Sequence[Path]) -> Path:
+    """Return the file that a cell of a table means, relative to the first of the folders that has such a file."""
+    paths = [Path(posixpath.normpath(folder / text)) for folder in folders]
     if "%" in text:
-        places = [form for place in places for form in (place, unescape(str(place)))]
-    if len(places) == 1:
-        return places[0]
-    return next((place for place in places if os.path.lexists(place)), places[0])
+        paths = [form for path in paths for form in (path, unescape(str(path)))]
+    if len(paths) == 1:
+        return paths[0]
+    return next((path for path in paths if os.path.lexists(path)), paths[0])
 
 
 def _readable(path: Path) -> BinaryIO:

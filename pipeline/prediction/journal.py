@@ -1,19 +1,16 @@
-"""What a long prediction has done so far, in part files beside its output: a run that was stopped goes on from there.
+"""What a long prediction has done so far, in a store beside its output: a run that was stopped resumes from there.
 
-``OUT.parts/`` holds, for every chunk of items, its rows as they will stand in the output, and a record of what
-they rest on: the stamps of the files, their hashes, and the errors. Both bear the chunk's key, a hash of the names in
-it, so that a chunk is found wherever it stands in the stream. One whose record still holds is not done again; any other
-is done again as a whole, so that the end is the one an undisturbed run would have reached, to the byte. The record is
-written after the rows and in one step, and holds their checksum: a chunk is there or it is not.
+For every chunk of items, the store (`pipeline.files.store`) holds its rows as they stand in the output, and a record of
+what they depend on: the stamps of the files, their hashes, and the errors. The key is a hash of the names in the chunk,
+so a chunk is found wherever it is in the stream. A chunk whose record still holds is not done again; any other is done
+again as a whole, so the output is the one of an undisturbed run, byte for byte.
+
+The store's state says which output is ours: ``identity`` (what decides how rows look), ``output`` (the stamp of the
+output file as we left it), ``next`` (the stamp of the file that is about to replace it), and ``facts`` (see `mark`).
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import shutil
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,30 +19,27 @@ from model.storage.atomic import replacing
 from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.files.stamps import Stamp, stamp_of
+from pipeline.files.store import Store, store_path
 from pipeline.prediction.formats import Format
 from pipeline.prediction.inputs import Item
 
-_FORMAT = {"format": "facette-journal", "version": 2}
-
 
 class Record(NamedTuple):
-    """What the rows of a chunk rest on.
+    """What the rows of a chunk depend on.
 
     Attributes
     ----------
     m : int
-        Its items.
+        Number of items.
     stamps : list
-        Stamp of each item's file; for the images of a data set, only of that.
+        Stamp of each item's file; for images of a data set, the stamp of the data set alone.
     errors : dict
-        Place in the chunk -> (code, message).
+        Index of the item in the chunk (as text) -> (code, message).
     counts : dict
-        Of `pipeline.prediction.rows.Tally`.
+        Counts of a `pipeline.prediction.rows.Tally`.
     digests, paths, folders : sequence of str
-        SHA-256 of each item's file, where it lies (an absolute path), and the folder that it is to be sorted into
-        (None: it stays where it is); empty for the images of a data set.
-    size, checksum : int
-        Bytes of the rows, and their CRC-32.
+        SHA-256 of each item's file, its absolute path, and the folder that it is to be sorted into (None: it stays
+        where it is); empty for images of a data set.
     """
 
     m: int
@@ -55,61 +49,85 @@ class Record(NamedTuple):
     digests: Sequence[str] = ()
     paths: Sequence[str | None] = ()
     folders: Sequence[str | None] = ()
-    size: int = 0
-    checksum: int = 0
 
 
 class Journal:
-    """The part files of one output.
-
-    Parameters
-    ----------
-    output : Path
-    identity : dict
-        All that decides what rows look like; parts made under another are worthless. Plain JSON values.
-    overwrite : bool
-        Begin anew, and replace whatever `output` is.
+    """The stored chunks of one output; `begin` or `resume` opens it.
 
     Attributes
     ----------
     note : str
-        What a person should know about what was found.
-    state : dict
+        What a user should know about what was found.
+    facts : dict
         What `mark` stored.
-
-    Raises
-    ------
-    InputError
-        When `output` or its parts are foreign, cannot be written, or another process is at work on them.
     """
 
-    def __init__(self, output: Path, identity: dict[str, Any], *, overwrite: bool = False) -> None:
-        self.output, self.folder = output, output.with_name(output.name + ".parts")
-        self.note, self.state = "", {}
-        self._identity = {**_FORMAT, **identity}
-        self._format_ending = str(identity["lines"])
+    def __init__(self, output: Path, store: Store, identity: dict[str, Any], note: str = "") -> None:
+        self.output, self.note = output, note
+        self._store, self._identity = store, identity
+        self.facts: dict[str, Any] = store.state.get("facts", {})
+        self._known = Stamp(*store.state["output"]) if store.state else stamp_of(output)
+
+    @classmethod
+    def begin(cls, output: Path, identity: dict[str, Any], *, overwrite: bool = False) -> Journal:
+        """Open the journal of an output, or start one.
+
+        Parameters
+        ----------
+        output : Path
+        identity : dict
+            All that decides how rows look; chunks stored under another identity are removed. Plain JSON values.
+        overwrite : bool
+            Start over, and replace `output` whatever it is.
+
+        Raises
+        ------
+        InputError
+            If `output` or its store is foreign, cannot be written, or another process is writing it.
+        """
         where = escape(output)
         if output.is_dir():
             raise InputError(f"{where}: is a folder; give the name of a file to write")
         if not output.parent.is_dir():
             raise InputError(f"{where}: there is no folder {escape(output.parent)}")
-        found = self._found()
-        ours = bool(found) and list(stamp_of(output)) in (found["output"], found.get("coming"))
-        if output.exists() and not ours and not overwrite:
-            raise InputError(f"{where}: is there already; give another name, or replace it with --overwrite")
+        store = Store(output)
+        state = store.state
         try:
-            self.folder.mkdir(exist_ok=True)
-            self._lock = self._locked()
-        except OSError as error:
-            raise InputError(f"{escape(self.folder)}: cannot be written ({error.strerror})") from None
-        if overwrite or not found:
-            self._clear()
-        elif found["identity"] != self._identity:
-            self.note = "the model or the options have changed since the last run: everything is predicted again"
-            self._clear()
-        else:
-            self.state = found["state"]
-        self.mark()
+            is_ours = bool(state) and list(stamp_of(output)) in (state["output"], state.get("next"))
+            if output.exists() and not is_ours and not overwrite:
+                raise InputError(f"{where}: is there already; give another name, or replace it with --overwrite")
+            note = ""
+            if overwrite or (state and state["identity"] != identity):
+                store.remove_all_but(())
+                store.state = {}
+                if not overwrite:
+                    note = "the model or the options have changed since the last run: everything is predicted again"
+            journal = cls(output, store, identity, note)
+            journal.mark()
+        except BaseException:
+            if state:
+                store.close()
+            else:
+                store.remove()
+            raise
+        return journal
+
+    @classmethod
+    def resume(cls, output: Path) -> Journal | None:
+        """Open the journal of an output as it is; None if there is none.
+
+        Raises
+        ------
+        InputError
+            If another process is writing it, or its store is something else.
+        """
+        if not store_path(output).exists():
+            return None
+        store = Store(output)
+        if not store.state:  # its process was killed when it had just been made
+            store.remove()
+            return None
+        return cls(output, store, store.state["identity"])
 
     def __enter__(self) -> Journal:
         return self
@@ -117,84 +135,31 @@ class Journal:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _found(self) -> dict[str, Any]:
-        """Return what an earlier run left, or nothing."""
-        if not self.folder.exists():
-            return {}
-        try:
-            found = json.loads((self.folder / "run.json").read_text(encoding="ascii"))
-            if found["identity"]["format"] == _FORMAT["format"]:
-                return found
-        except FileNotFoundError:
-            if self.folder.is_dir() and not {path.name for path in self.folder.iterdir()} - {"lock"}:
-                return {}
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        raise InputError(
-            f"{escape(self.folder)}: is needed for part files, and holds something else; move it away, or choose "
-            "another output"
-        )
-
-    def _locked(self) -> Any:
-        """Keep other processes out for as long as the file is open."""
-        try:
-            import fcntl
-        except ImportError:  # not on this system
-            return None
-        file = (self.folder / "lock").open("w")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
-            raise InputError(f"{escape(self.output)}: another process is writing it") from None
-        except OSError:  # a file system without locks
-            pass
-        return file
-
-    def _clear(self) -> None:
-        for path in self.folder.iterdir():
-            if path.name != "lock":
-                path.unlink()
-
     def mark(self, **facts: Any) -> None:
-        """Add facts to `state`; store it, and that the output, as it is now, is this run's (or that there is none)."""
-        self.state |= facts
+        """Add to `facts`; store them, and that the output, as it is now, is this run's (or that there is none)."""
+        self.facts |= facts
         self._known = stamp_of(self.output)
-        self._store()
+        self._save()
 
-    def _store(self, coming: Path | None = None) -> None:
-        found = {"identity": self._identity, "state": self.state, "output": list(self._known)}
-        if coming:
-            found["coming"] = list(stamp_of(coming))
-        _write(self.folder / "run.json", json.dumps(found))
-
-    def rows_path(self, key: str) -> Path:
-        """Return where the rows of a chunk lie."""
-        return self.folder / f"{key}.{self._format_ending}"
+    def _save(self, next_output: Path | None = None) -> None:
+        state = {"identity": self._identity, "facts": self.facts, "output": list(self._known)}
+        if next_output:
+            state["next"] = list(stamp_of(next_output))
+        self._store.set_state(state)
 
     def record(self, key: str) -> Record | None:
-        """Return the record of a chunk, where there is one and its rows are whole."""
-        try:
-            stored = json.loads(self._record_path(key).read_text(encoding="ascii"))
-            rows = self.rows_path(key).read_bytes()
-            record = Record(**stored)
-            if (len(rows), zlib.crc32(rows)) != (record.size, record.checksum):
-                return None
-        except (OSError, ValueError, TypeError):
+        """Return the record of a chunk; None if there is none, or it is damaged."""
+        found = self._store.get(key)
+        if found is None:
             return None
+        record = Record(**found[0])
         return record._replace(stamps=[Stamp(*stamp) for stamp in record.stamps])
 
     def commit(self, key: str, rows: bytes, record: Record) -> None:
         """Store the rows of a chunk."""
-        if self.state.pop("chunks", None) is not None:  # from now on the output is not what the parts come to
-            self._store()
-        path = self._record_path(key)
-        path.unlink(missing_ok=True)
-        self.rows_path(key).write_bytes(rows)
-        _write(path, json.dumps(record._replace(size=len(rows), checksum=zlib.crc32(rows))._asdict()))
-
-    def _record_path(self, key: str) -> Path:
-        return self.folder / f"{key}.json"
+        if self.facts.pop("chunks", None) is not None:  # from now on the output is not what the chunks add up to
+            self._save()
+        self._store.put(key, record._asdict(), rows)
 
     def publish(self, keys: Sequence[str], format: Format, topk: int) -> None:
         """Put the rows of these chunks together under the output's name, and remove those of all others.
@@ -202,68 +167,40 @@ class Journal:
         Raises
         ------
         InputError
-            When somebody else has put a file there meanwhile.
+            If somebody else has put a file there meanwhile, or stored rows are damaged.
         """
         if stamp_of(self.output) != self._known:
             raise InputError(f"{escape(self.output)}: has appeared or changed meanwhile; it is left as it is")
-        parts = [self.rows_path(key) for key in keys]
         with replacing(self.output) as temporary:
-            if format.convert:
-                format.convert(parts, temporary, topk)
-            else:
-                with temporary.open("wb") as file:
-                    file.write(format.header(topk))
-                    for part in parts:
-                        with part.open("rb") as rows:
-                            shutil.copyfileobj(rows, file, 1 << 20)
-            self._store(coming=temporary)  # should the process be killed before `mark`
-        self.mark(chunks=keys)
-        wanted = set(keys)
-        for path in self._part_files():
-            if path.name.partition(".")[0] not in wanted:
-                path.unlink()
+            format.write(self._rows(keys), temporary, topk)
+            self._save(next_output=temporary)  # in case the process is killed before `mark`
+        self.mark(chunks=list(keys))
+        self._store.remove_all_but(keys)
 
-    def _part_files(self) -> list[Path]:
-        return [path for path in self.folder.iterdir() if path.name not in ("lock", "run.json")]
+    def _rows(self, keys: Sequence[str]) -> Iterator[bytes]:
+        for key in keys:
+            found = self._store.get(key)
+            if found is None:
+                raise InputError(f"{escape(self._store.path)}: is damaged; run the same command again")
+            yield found[1]
+
+    @property
+    def path(self) -> Path:
+        """Where it is stored."""
+        return self._store.path
 
     @property
     def is_empty(self) -> bool:
         """Tell whether there is nothing in it that a later run could use."""
-        return not self._part_files()
+        return not self._store.keys()
 
     def close(self) -> None:
-        """Let other processes in; the part files stay."""
-        if self._lock:
-            self._lock.close()
+        """Let other processes in; what is stored stays."""
+        self._store.close()
 
     def remove(self) -> None:
-        """Remove the part files, which are of no more use, and close."""
-        self._clear()
-        self.close()
-        with contextlib.suppress(OSError):
-            (self.folder / "lock").unlink(missing_ok=True)
-            self.folder.rmdir()
-
-
-def marked(output: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the (identity, state) that the journal of an output has; both empty where there is none."""
-    try:
-        found = json.loads((output.with_name(output.name + ".parts") / "run.json").read_text(encoding="ascii"))
-        return found["identity"], found["state"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}, {}
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a small file in one step; what is lost with the power is noticed and made again, so nothing waits."""
-    temporary = path.with_suffix(".tmp")
-    try:
-        temporary.write_text(text, encoding="ascii")
-        os.replace(temporary, path)  # noqa: PTH105
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+        """Remove what is stored, which is of no more use, and close."""
+        self._store.remove()
 
 
 def still_holds(
@@ -275,9 +212,9 @@ def still_holds(
     digest: Callable[[Item], str],
     error: Callable[[Item], Sequence[str]],
 ) -> Iterator[Callable[[], bool]]:
-    """Yield the checks that a record has to pass, cheap ones done, so that costly ones can be done side by side.
+    """Yield the checks that a record has to pass and that take time, so that the caller can do them side by side.
 
-    A file is known by its stamp; by its hash where the stamp has changed. What could not be read is tried again.
+    A file is known by its stamp, or by its hash if the stamp has changed. A file that could not be read is tried again.
     """
     for i, item in enumerate(items):
         before = record.errors.get(str(i))

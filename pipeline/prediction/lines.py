@@ -1,7 +1,15 @@
-"""Rows as lines of CSV and JSON, for a whole batch at a time.
+r"""Rows as lines of CSV and JSON, for a whole batch at a time.
 
-The lines are put together in one array of bytes: for tiny images, a line written on its own takes longer than the
-network.
+The lines are put together in one array of bytes, because for tiny images it takes longer to write the lines one by one
+than to classify the images. Each column is an array of cells, padded with NUL bytes to the widest of them; the columns
+are copied beside each other, and all NULs are removed at the end. For example, for two rows::
+
+    path      ,  status   ,  label     line feed
+    a.png     ,  ok       ,  cat       \n           ->   a.png,ok,cat\nlong.png,error,\n
+    long.png  ,  error    ,            \n
+
+(blanks stand for NULs here). No cell can have a NUL of its own: names are escaped, and JSON writes it as six
+characters.
 """
 
 from __future__ import annotations
@@ -15,14 +23,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.files.cells import safe_label
-from pipeline.prediction.rows import STATUSES, Rows, columns, utf8_column
+from pipeline.prediction.rows import STATUS_LABELS, Rows, columns, utf8_column
 
 
 class _Style(NamedTuple):
-    """What stands in a line.
+    """How the cells of a line look.
 
-    `lead` comes before the cell of a column (first or not), `end` after the last; `quote` makes a cell of a text, and
-    `label` a text of a label. A text that is not empty and has none of the bytes `special` needs but `marks` around it.
+    Attributes
+    ----------
+    lead : callable
+        ``lead(column, is_first)`` comes before the cell of a column: ``,`` in CSV, ``, "label": `` in JSON.
+    end : str
+        Comes after the last cell.
+    quote : callable
+        Makes a cell of a text: ``a,b`` becomes ``"a,b"``; an empty text becomes ``null`` in JSON.
+    marks : bytes
+        What a cell needs before and after a text that is not empty and has none of the `special` bytes: nothing in
+        CSV, quotation marks in JSON.
+    special : bytes
+        If a text has one of these bytes, only `quote` can make a cell of it.
+    label : callable
+        Makes a label safe for programs that read the lines.
     """
 
     lead: Callable[[str, bool], str]
@@ -44,16 +65,16 @@ def _json_quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False) if text else "null"
 
 
-_CSV = _Style(lambda _, first: "" if first else ",", "\n", _csv_quoted, b"", b',"\r\n', safe_label)
+def _csv_lead(column: str, is_first: bool) -> str:
+    return "" if is_first else ","
 
-_JSON = _Style(
-    lambda name, first: f'{"{" if first else ", "}"{name}": ',
-    "}\n",
-    _json_quoted,
-    b'"',
-    b'"\\' + bytes(range(1, 32)),
-    str,
-)
+
+def _json_lead(column: str, is_first: bool) -> str:
+    return f'{"{" if is_first else ", "}"{column}": '
+
+
+_CSV = _Style(_csv_lead, "\n", _csv_quoted, marks=b"", special=b',"\r\n', label=safe_label)
+_JSON = _Style(_json_lead, "}\n", _json_quoted, marks=b'"', special=b'"\\' + bytes(range(1, 32)), label=str)
 
 
 def csv_lines(rows: Rows, topk: int) -> bytes:
@@ -67,7 +88,7 @@ def csv_header(topk: int) -> bytes:
 
 
 def json_lines(rows: Rows, topk: int) -> bytes:
-    """Return rows as one JSON object a line, every column in each; what does not apply is null."""
+    """Return rows as one JSON object a line, with every column; what does not apply is null."""
     return _lines(rows, topk, _JSON)
 
 
@@ -78,7 +99,7 @@ def _lines(rows: Rows, topk: int, style: _Style) -> bytes:
     codes, messages = ([found[k] for found in rows.errors.values()] for k in (0, 1))
     cells: list[bytes | NDArray[np.bytes_]] = [
         _texts(rows.paths, style),
-        _coded(STATUSES, rows.statuses, style.quote),
+        _coded(STATUS_LABELS, rows.statuses, style.quote),
     ]
     for labels, values in zip(rows.labels, rows.probabilities, strict=True):
         cells.append(_coded(rows.names, labels, lambda name: style.quote(style.label(name))))
@@ -97,7 +118,7 @@ def _lines(rows: Rows, topk: int, style: _Style) -> bytes:
 
 
 def _joined(pieces: Sequence[bytes | NDArray[np.bytes_]], m: int) -> bytes:
-    """Return m lines, each of them all pieces in a row; one that is bytes is the same in all lines."""
+    """Return m lines of all pieces one after the other; a piece is the cells of a column, or the same in all lines."""
     line = b"".join(piece if isinstance(piece, bytes) else bytes(piece.itemsize) for piece in pieces)
     lines, at = np.empty((m, len(line)), np.uint8), 0
     lines[:] = np.frombuffer(line, np.uint8)
@@ -106,7 +127,7 @@ def _joined(pieces: Sequence[bytes | NDArray[np.bytes_]], m: int) -> bytes:
         if not isinstance(piece, bytes):
             lines[:, at : at + width] = piece.view(np.uint8).reshape(m, width)
         at += width
-    return lines[lines != 0].tobytes()  # what fills cells up to the width of their column is left out
+    return lines[lines != 0].tobytes()  # without the padding
 
 
 def _texts(texts: NDArray[np.bytes_], style: _Style) -> NDArray[np.bytes_]:
@@ -125,12 +146,12 @@ def _marked(texts: NDArray[np.bytes_], style: _Style) -> NDArray[np.bytes_]:
 
 
 def _coded(names: Sequence[str], indices: NDArray[np.integer], quote: Callable[[str], str]) -> NDArray[np.bytes_]:
-    """Return the cells of names, which are few; -1 is an empty one."""
+    """Return the cells of names, which are few and quoted once each; -1 gives an empty cell."""
     return utf8_column(quote(name) for name in (*names, ""))[indices]
 
 
 def _at(rows: Rows, texts: Sequence[str], style: _Style, empty: bytes) -> bytes | NDArray[np.bytes_]:
-    """Return the cells of texts that stand at the places of the errors."""
+    """Return the cells of a column that is empty but for the rows with errors, which have these texts."""
     if not texts:
         return empty
     quoted = utf8_column([*map(style.quote, texts), style.quote("")])
@@ -147,8 +168,10 @@ _WITHOUT_ZEROS = np.array([f"{k:03d}".rstrip("0").encode() for k in range(1000)]
 def _numbers(values: NDArray[np.floating], empty: bytes) -> NDArray[np.bytes_]:
     """Return probabilities as ``%.9g`` writes them, which is all that single precision holds; nan is `empty`.
 
-    Those between 0.0001 and 1, which are nearly all, are written together: times a power of ten they are whole
-    numbers, exactly so rounded in double precision, of which three digits at a time are looked up.
+    Nearly all are from 0.0001 to 1, and these are written together. For example, 0.012345678 has one zero after the
+    point; times 10^10 it is the whole number 123456780 (rounded in double precision, which is exact here), and with the
+    digits of that zero 012 345 678 000: four words of three digits, which are looked up in a table. Zeros at the end
+    are left out.
     """
     values = values.astype(np.float32).astype(np.float64)
     usual = (values >= 1e-4) & (values < 1)

@@ -1,4 +1,4 @@
-"""The rows of a prediction, one for every file, and what they come to in the end."""
+"""The rows of a prediction, one for every file, and their totals."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,13 +15,25 @@ from numpy.typing import NDArray
 
 from pipeline.text import count
 
-STATUSES = ("ok", "abstain", "error")
 
-OK, ABSTAIN, ERROR = range(3)
+class Status(IntEnum):
+    """What became of a file: it has a label, the classifier abstains, or it could not be read."""
+
+    OK = 0
+    ABSTAIN = 1
+    ERROR = 2
+
+    @property
+    def label(self) -> str:
+        """The word that is written for it, such as ``"ok"``."""
+        return self.name.lower()
+
+
+STATUS_LABELS = tuple(status.label for status in Status)
 
 
 class Row(NamedTuple):
-    """One line of the output. `ranking` holds (label, probability), likeliest first; empty for an error."""
+    """One line of the output. `ranking` holds (label, probability), most probable first; empty for an error."""
 
     path: str
     status: str
@@ -39,21 +52,21 @@ class Rows:
     Attributes
     ----------
     paths : ndarray of shape (m,), bytes
-        What the files are called, in UTF-8.
+        Names of the files in the output, in UTF-8.
     statuses : ndarray of shape (m,), int
-        Indices of `STATUSES`.
+        Values of `Status`.
     names : tuple of str
         The model's classes, then other labels that files came with; -1 stands for no label.
     labels : ndarray of shape (topk, m), int
-        Indices of `names`, the likeliest class first; -1 where a file could not be read.
+        Indices of `names`, the most probable class first; -1 if a file could not be read.
     probabilities : ndarray of shape (topk, m), float32
-        Of these labels; nan where there are none.
+        Probabilities of these labels; nan if there are none.
     true_labels : ndarray of shape (m,), int
         Indices of `names`, or -1.
     errors : mapping of int to (code, message)
-        By place.
+        By row.
     digests : ndarray of shape (m,), bytes
-        SHA-256 of each file in hexadecimal digits; empty where it could not be read.
+        SHA-256 of each file in hexadecimal digits; empty if it could not be read.
     model_id : str
     """
 
@@ -71,7 +84,7 @@ class Rows:
         return len(self.paths)
 
     def __iter__(self) -> Iterator[Row]:
-        names = (*self.names, "")
+        names, model_id = (*self.names, ""), self.model_id
         rankings = zip(self.labels.T.tolist(), self.probabilities.T.tolist(), strict=True)
         columns = zip(
             self.paths.tolist(), self.statuses.tolist(), self.true_labels.tolist(), self.digests.tolist(), strict=True
@@ -80,20 +93,24 @@ class Rows:
             ranking = tuple((names[k], value) for k, value in zip(labels, values, strict=True) if k >= 0)
             code, message = self.errors.get(i, ("", ""))
             yield Row(
-                path.decode(), STATUSES[status], ranking, names[true], code, message, digest.decode(), self.model_id
+                path.decode(),
+                STATUS_LABELS[status],
+                ranking,
+                names[true],
+                code,
+                message,
+                digest.decode(),
+                model_id,
             )
 
     def only(self, chosen: Sequence[str]) -> Rows:
-        """Return the rows that are sure of one of these classes; all rows where `chosen` is empty."""
+        """Return the rows with status ok whose label is one of these classes; all rows if `chosen` is empty."""
         if not chosen:
             return self
-        at = np.flatnonzero(self.is_sure_of(chosen))
+        indices = [self.names.index(name) for name in chosen]
+        at = np.flatnonzero((self.statuses == Status.OK) & np.isin(self.labels[0], indices))
         columns = {name: getattr(self, name)[..., at] for name in _COLUMNS}
-        return replace(self, **columns, errors={})  # nothing is sure of what it could not read
-
-    def is_sure_of(self, chosen: Sequence[str]) -> NDArray[np.bool_]:
-        """Tell for each row whether it is sure of one of these classes."""
-        return (self.statuses == OK) & np.isin(self.labels[0], [self.names.index(name) for name in chosen])
+        return replace(self, **columns, errors={})  # a file that could not be read is not among these rows
 
     @classmethod
     def of(cls, rows: Iterable[Row], topk: int) -> Rows:
@@ -107,7 +124,7 @@ class Rows:
         number = {name: k if name else -1 for k, name in enumerate(names)}
         return cls(
             paths=utf8_column(row.path for row in rows),
-            statuses=np.array([STATUSES.index(row.status) for row in rows], int),
+            statuses=np.array([STATUS_LABELS.index(row.status) for row in rows], int),
             names=names,
             labels=np.array([[number[label] for label in labels] for labels in found], int).reshape(-1, topk).T,
             probabilities=np.array(values, np.float32).reshape(-1, topk).T,
@@ -134,39 +151,39 @@ def columns(topk: int) -> list[str]:
 
 
 class Tally:
-    """Counts rows, and says at the end what they came to.
+    """Counts rows, and describes the totals.
 
     Parameters
     ----------
     n_classes : int
-        The classes of the model are the first names of all rows; a true label that is none of them is not counted as
-        right or wrong.
-    was_trained_on : callable
-        Tells by the SHA-256 of files, ndarray of shape (k, 32), uint8, which of them took part in the training.
+        The classes of the model are the first of the names of all rows; a true label that is none of them is not
+        counted as right or wrong.
+    were_trained_on : callable
+        Tells by the SHA-256 of files, ndarray of shape (k, 32), uint8, which of them the model was trained on.
     """
 
-    def __init__(self, n_classes: int, was_trained_on: Callable[[NDArray[np.uint8]], NDArray[np.bool_]]) -> None:
+    def __init__(self, n_classes: int, were_trained_on: Callable[[NDArray[np.uint8]], NDArray[np.bool_]]) -> None:
         self.statuses: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.labels: Counter[str] = Counter()
-        self.known: Counter[str] = Counter()  # rows whose class is known: labelled, right, seen
-        self._n_classes, self._were_trained_on = n_classes, was_trained_on
+        self.known: Counter[str] = Counter()  # rows whose class is known: labelled, right, trained_on
+        self._n_classes, self._were_trained_on = n_classes, were_trained_on
         self._begin = time.perf_counter()
         self.classified_now = 0
 
     def add(self, rows: Rows) -> None:
         """Count rows that were classified just now."""
         self.classified_now += len(rows)
-        self.statuses.update(_counted(STATUSES, rows.statuses))
+        self.statuses.update(_counted(STATUS_LABELS, rows.statuses))
         self.errors.update(code for code, _ in rows.errors.values())
-        self.labels.update(_counted(rows.names, rows.labels[0][rows.statuses == OK]))
-        labelled = (rows.true_labels >= 0) & (rows.true_labels < self._n_classes) & (rows.statuses != ERROR)
+        self.labels.update(_counted(rows.names, rows.labels[0][rows.statuses == Status.OK]))
+        labelled = (rows.true_labels >= 0) & (rows.true_labels < self._n_classes) & (rows.statuses != Status.ERROR)
         if labelled.any():
             digests = bytes.fromhex(rows.digests[labelled].tobytes().decode("ascii"))
-            seen = self._were_trained_on(np.frombuffer(digests, np.uint8).reshape(-1, 32))
+            trained_on = self._were_trained_on(np.frombuffer(digests, np.uint8).reshape(-1, 32))
             self.known["labelled"] += int(np.count_nonzero(labelled))
             self.known["right"] += int(np.count_nonzero((rows.labels[0] == rows.true_labels)[labelled]))
-            self.known["seen"] += int(np.count_nonzero(seen))
+            self.known["trained_on"] += int(np.count_nonzero(trained_on))
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return all counts, for `merge`."""
@@ -183,12 +200,12 @@ class Tally:
         labelled = self.known["labelled"]
         return {
             "files": self.statuses.total(),
-            **{status: self.statuses[status] for status in STATUSES},
+            **{status: self.statuses[status] for status in STATUS_LABELS},
             "errors": dict(self.errors),
             "labels": dict(self.labels),
             "labelled": labelled,
             "accuracy": self.known["right"] / labelled if labelled else None,
-            "trained_on": self.known["seen"],
+            "trained_on": self.known["trained_on"],
             "classified_now": self.classified_now,
             "seconds": round(seconds, 3),
             "files_per_second": round(self.classified_now / max(seconds, 1e-9), 1),
@@ -206,8 +223,8 @@ class Tally:
         text += f" ({count(earlier, 'row')} from an earlier run)" if earlier else ""
         if found["labelled"]:
             text += f"; {100 * found['accuracy']:.1f}% of the {found['labelled']:,} whose class is known are right"
-            seen = self.known["seen"]
-            text += f" (but {seen:,} of them took part in the training)" if seen else ""
+            trained_on = self.known["trained_on"]
+            text += f" (but the model was trained on {trained_on:,} of them)" if trained_on else ""
         return text
 
 

@@ -1,13 +1,12 @@
 """Sort images into a folder for each class, by copying or moving, and never over a file that is there.
 
-What is there already with the same bytes is not put there twice, so that sorting again after an interruption changes
-nothing; another file of the same name gets a number: ``a.jpg``, ``a-2.jpg``. An image that has changed since it was
-classified stays where it is.
+A file that is there already with the same bytes is not put there twice, so that sorting again after an interruption
+changes nothing; another file of the same name gets a number: ``a.jpg``, ``a-2.jpg``. An image that has changed since it
+was classified stays where it is.
 """
 
 from __future__ import annotations
 
-import contextlib
 import filecmp
 import itertools
 import os
@@ -18,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from model.storage.atomic import replacing
 from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.files.stamps import Stamp, stamp_of
@@ -31,30 +31,30 @@ def sort_images(journal: Journal, keys: Sequence[str], target: str | Path, *, mo
     Parameters
     ----------
     journal : Journal
-        Says where each file lies and where it belongs.
+        Holds the path of each file, and the folder that it belongs into.
     keys : sequence of str
-        Of its chunks.
+        Keys of its chunks.
     target : str or Path
-        Made where it does not exist.
+        Created if it does not exist.
     move : bool
-        Take the files away from where they are.
+        Remove the files from where they are.
 
     Returns
     -------
     Counter
         What became of the files: ``copied`` or ``moved``, ``there already``, ``missing``, ``changed``, ``unreadable``;
-        ``copied only`` where a file was to be moved, and its folder lets nothing be taken away.
+        ``copied only`` if a file was to be moved, and may not be removed from its folder.
 
     Raises
     ------
     OSError
-        When the target cannot be written.
+        If the target cannot be written.
     """
     outcomes: Counter[str] = Counter()
     for key in keys:
         record = journal.record(key)
         if record is None:
-            raise InputError(f"{escape(journal.rows_path(key))}: is damaged; run the same command again")
+            raise InputError(f"{escape(journal.path)}: is damaged; run the same command again")
         for path, folder, stamp in zip(record.paths, record.folders, record.stamps, strict=True):
             if path is not None and folder is not None:
                 outcomes[_transfer(Path(path), Path(target) / _plain(folder), stamp, move=move)] += 1
@@ -62,12 +62,12 @@ def sort_images(journal: Journal, keys: Sequence[str], target: str | Path, *, mo
 
 
 def check_target(target: str | Path, classes: Sequence[str]) -> None:
-    """Make sure, and leave nothing behind, that images can be put into folders for these classes.
+    """Check that images can be put into folders for these classes; nothing is created.
 
     Raises
     ------
     InputError
-        When they cannot.
+        If they cannot.
     """
     folders: dict[str, str] = {}
     for name in (UNCERTAIN, UNREADABLE, *classes):
@@ -88,7 +88,7 @@ def check_target(target: str | Path, classes: Sequence[str]) -> None:
 
 
 def _plain(label: str) -> str:
-    """Return a class's name as the name of one folder, which leads nowhere else."""
+    """Return the name of a class as the name of one folder, which cannot point to another place."""
     return re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", label).lstrip(".") or "_"
 
 
@@ -106,22 +106,22 @@ def _transfer(source: Path, folder: Path, stamp: Stamp, *, move: bool) -> str:
                 if not target.is_file() or target.stat().st_size != now.size:
                     continue
                 if os.path.samefile(source, target):  # noqa: PTH121
-                    return "there already"  # it lies here itself
+                    return "there already"  # it is this very file
                 if not filecmp.cmp(source, target, shallow=False):
                     continue
-                return "there already" if not move or _taken_away(source) else "copied only"
+                return "there already" if not move or _removed(source) else "copied only"
             _put(source, target, link=move and not source.is_symlink())
-            return "copied" if not move else "moved" if _taken_away(source) else "copied only"
+            return "copied" if not move else "moved" if _removed(source) else "copied only"
         except FileExistsError:
             continue
         except PermissionError:
             if os.access(folder, os.W_OK):
                 return "unreadable"
             raise
-    raise AssertionError("names do not end")
+    raise AssertionError("names never end")
 
 
-def _taken_away(source: Path) -> bool:
+def _removed(source: Path) -> bool:
     try:
         source.unlink()
     except PermissionError:
@@ -137,33 +137,20 @@ def _names(folder: Path, name: str) -> Iterator[Path]:
 
 
 def _put(source: Path, target: Path, *, link: bool) -> None:
-    """Make `target`, whole and at once: the same file under another name where `link` asks for it and it can be.
+    """Create `target`, complete: a copy, or (with `link`, and if the file system can) the same file under another name.
 
     Raises
     ------
     FileExistsError
-        When it has come to be meanwhile.
+        If another process has created it meanwhile.
     """
     if link:
         try:
-            os.link(source, target)  # unlike a renaming, never over a file
+            os.link(source, target)  # unlike a renaming, this never replaces a file
             return
         except FileExistsError:
             raise
         except OSError:  # another file system, or one without links
             pass
-    temporary = target.with_name(f".{os.getpid()}.facette.tmp")
-    try:
+    with replacing(target, overwrite=False) as temporary:
         shutil.copy2(source, temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, target)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without links
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-            os.replace(temporary, target)  # noqa: PTH105
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()

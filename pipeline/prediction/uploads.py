@@ -1,11 +1,13 @@
-"""Classify images in memory, keeping what a person wants to look at: each becomes one row, as in `predict`."""
+"""Classify images in memory, and keep what a user wants to look at: each becomes the row that `predict` writes."""
 
 from __future__ import annotations
 
-import hashlib
 import io
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,17 +16,20 @@ from PIL import Image
 
 from pipeline.classifier import ImageClassifier
 from pipeline.files.cells import safe_name
-from pipeline.files.walk import LITTER
-from pipeline.images.decode import DecodedImage, ImageError, decode_image, open_image
+from pipeline.files.walk import reason_to_ignore_name
+from pipeline.images.decode import open_image, sniff
 from pipeline.images.geometry import MAX_PIXELS, Geometry
-from pipeline.prediction.rows import Row
+from pipeline.prediction.inputs import Item
+from pipeline.prediction.predict import Settings, classify_loaded
+from pipeline.prediction.read import Loaded, load_image, stacked
+from pipeline.prediction.rows import Row, Status
 
-SHOWN_SIDE = 640  # longest side, in pixels, of the image kept for showing
-FAR_FROM_ASPECT = 1.25  # a cut that loses more than a fifth of the image is worth a hint
+SHOWN_SIDE = 640  # longest side, in pixels, of the image that is shown
+FAR_FROM_ASPECT = 1.25  # a crop that loses more than a fifth of the image is worth a hint
 
 
 class Upload(NamedTuple):
-    """An image in memory: the name to call it by, its bytes, and its class where it is known."""
+    """An image in memory: its name, its bytes, and its class if it is known."""
 
     name: str
     data: bytes
@@ -32,26 +37,26 @@ class Upload(NamedTuple):
 
 
 def from_folder(files: Iterable[tuple[str, bytes]], classes: Sequence[str]) -> tuple[list[Upload], int]:
-    """Take the files of a folder as `predict` takes them: sorted, hidden ones and litter passed over.
+    """Take the files of a folder as `predict` takes them: sorted, without hidden and system files.
 
     Parameters
     ----------
     files : iterable of (path, bytes)
         Paths begin with the folder's own name and have ``/`` between their parts.
     classes : sequence of str
-        Where a folder below bears the name of one, that is the true label.
+        If a folder below has the name of a class, that is the true label.
 
     Returns
     -------
     uploads : list of Upload
-    passed_over : int
+    ignored : int
         How many files were left out.
     """
     files = list(files)
     uploads = []
     for path, data in sorted(files):
         *folders, name = path.split("/")
-        if any(part.startswith(".") or part.lower() in LITTER for part in (*folders, name)):
+        if any(map(reason_to_ignore_name, (*folders, name))):
             continue
         uploads.append(Upload(path, data, next((part for part in folders[1:] if part in classes), "")))
     return uploads, len(files) - len(uploads)
@@ -59,23 +64,23 @@ def from_folder(files: Iterable[tuple[str, bytes]], classes: Sequence[str]) -> t
 
 @dataclass(frozen=True)
 class UploadResult:
-    """What became of an upload.
+    """The result of an upload.
 
     Attributes
     ----------
     row : Row
-        With every class in its ranking, likeliest first; an error has none.
+        The row that `predict` writes, with every class in its ranking; an error has no ranking.
     size : (height, width)
-        Of the upright image; (0, 0) for an error.
+        Size of the upright image; (0, 0) for an error.
     shown : Image.Image or None
         The image, at most `SHOWN_SIDE` pixels a side.
     network_image : ndarray of shape (height, width, channels), uint8, or None
         The image as the network sees it.
     was_trained_on : bool
-        Whether this very file took part in the training.
+        Whether the model was trained on this very file.
     reason : str
-        Why the classifier abstains: ``"unsure"``, or ``"unlike"`` the images it was trained on; empty where it does
-        not.
+        Why the classifier abstains: ``"unsure"``, or ``"unlike"`` the images it was trained on; empty if it does not
+        abstain.
     """
 
     row: Row
@@ -96,62 +101,52 @@ def classify_uploads(
     classifier : ImageClassifier
     uploads : sequence of Upload
     reject : float
-        Share of the validation images that the classifier would abstain on, as ``facette predict --reject``; 0:
-        it never abstains, and nor does one that is not calibrated.
+        Share of the validation images that the classifier abstains on, as ``facette predict --reject``; at 0, or if
+        it is not calibrated, it never abstains.
     max_pixels : int
         An image of more pixels is an error.
     """
-    opened = [_open(classifier, upload, max_pixels) for upload in uploads]
-    good = [network_image for _, network_image, _ in opened if network_image is not None]
-    classified = iter(_classify(classifier, np.stack(good), reject) if good else ())
+    if not uploads:
+        return []
+    geometry = classifier.geometry
+    can_abstain = reject > 0 and classifier.calibration is not None
+    threshold = classifier.uncertainty_threshold(reject) if can_abstain else math.inf
+    settings = Settings(topk=len(classifier.classes), uncertainty_threshold=threshold)
+    loaded = stacked([load_image(partial(_checked, upload), geometry, max_pixels) for upload in uploads], geometry, [])
+    items = [Item(Path(upload.name), safe_name(upload.name), upload.true_label) for upload in uploads]
+    rows = classify_loaded(classifier, items, loaded, settings).rows
+    reasons = iter(_reasons(classifier, loaded, rows.statuses))
+    network_images = iter(np.asarray(loaded.images))
     results = []
-    for upload, (image, network_image, error) in zip(uploads, opened, strict=True):
-        digest = hashlib.sha256(upload.data)
-        code, message = (error.code, str(error)) if error else ("", "")
-        common = (upload.true_label, code, message, digest.hexdigest(), classifier.model_id)
-        if image is None or network_image is None:
-            results.append(UploadResult(Row(safe_name(upload.name), "error", (), *common)))
+    for upload, row in zip(uploads, rows, strict=True):
+        if row.status == Status.ERROR.label:
+            results.append(UploadResult(row))
             continue
-        probabilities, reason = next(classified)
-        order = np.argsort(-probabilities, kind="stable")
-        ranking = tuple((classifier.classes[k], float(probabilities[k])) for k in order)
+        image = open_image(upload.data, max_pixels=max_pixels, draft=SHOWN_SIDE)  # no finer than needed
         left, top, right, bottom = map(round, image.frame)
         shown = image.image.crop((left, top, right, bottom))
         shown.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-        row = Row(safe_name(upload.name), "abstain" if reason else "ok", ranking, *common)
-        results.append(
-            UploadResult(row, image.size, shown, network_image, classifier.was_trained_on(digest.digest()), reason)
-        )
+        was_trained_on = classifier.was_trained_on(bytes.fromhex(row.sha256))
+        results.append(UploadResult(row, image.size, shown, next(network_images), was_trained_on, next(reasons)))
     return results
 
 
-Opened = tuple[DecodedImage | None, NDArray[np.uint8] | None, ImageError | None]
+def _checked(upload: Upload) -> bytes:
+    """Return the bytes of an upload that looks like an image, as `read_bytes` does for a file."""
+    sniff(upload.data)
+    return upload.data
 
 
-def _open(classifier: ImageClassifier, upload: Upload, max_pixels: int) -> Opened:
-    """Decode an image twice, each time no finer than needed: to be shown, and exactly as `predict` does."""
-    try:
-        image = open_image(upload.data, max_pixels=max_pixels, draft=SHOWN_SIDE)
-        return image, decode_image(upload.data, classifier.geometry, max_pixels=max_pixels), None
-    except ImageError as error:
-        return None, None, error
-
-
-def _classify(
-    classifier: ImageClassifier, images: NDArray[np.uint8], reject: float
-) -> Iterator[tuple[NDArray[np.floating], str]]:
-    """Yield the probabilities of each image, and why the classifier abstains on it."""
-    if not reject or classifier.calibration is None:
-        for probabilities in classifier.probabilities(images).T:
-            yield probabilities, ""
-        return
-    threshold = classifier.uncertainty_threshold(reject)
-    together, _, hidden = classifier.outputs(images)
-    uncertainties = classifier.calibration.uncertainties(together, hidden)
-    # The greater of two signs; without the distance, the probabilities are the only one.
-    unsure = replace(classifier.calibration, distance=np.empty(0)).uncertainties(together, hidden)
-    for probabilities, reason, by_probability in zip(together.T, uncertainties, unsure, strict=True):
-        yield probabilities, "" if reason <= threshold else "unlike" if reason > by_probability else "unsure"
+def _reasons(classifier: ImageClassifier, loaded: Loaded, statuses: NDArray[np.integer]) -> list[str]:
+    """Return for each image that could be read why the classifier abstains, or ``""``."""
+    abstains = statuses[statuses != Status.ERROR] == Status.ABSTAIN
+    reasons = np.full(len(abstains), "", "U6")
+    if abstains.any():
+        assert classifier.calibration
+        outputs = classifier.outputs(np.asarray(loaded.images)[abstains])
+        by_probability, by_distance = classifier.calibration.ranks(outputs.probabilities, outputs.hidden)
+        reasons[abstains] = np.where(by_distance > by_probability, "unlike", "unsure")
+    return reasons.tolist()
 
 
 def part_box(
@@ -162,12 +157,12 @@ def part_box(
     Parameters
     ----------
     size : (height, width)
-        Of the image.
+        Size of the image.
     geometry : Geometry
     share : float, 0 to 1
         Size of the part; 1 is the largest that fits.
     across, down : float, 0 to 1
-        Where it lies: 0 at the left or top, 1 at the right or bottom.
+        Position of the part: 0 at the left or top, 1 at the right or bottom.
 
     Returns
     -------
@@ -187,7 +182,7 @@ def crop_upload(upload: Upload, box: tuple[int, int, int, int], *, max_pixels: i
     Raises
     ------
     ImageError
-        When the image cannot be read.
+        If the image cannot be read.
     """
     data = io.BytesIO()
     open_image(upload.data, max_pixels=max_pixels).image.crop(box).save(data, format="bmp")
@@ -195,9 +190,9 @@ def crop_upload(upload: Upload, box: tuple[int, int, int, int], *, max_pixels: i
 
 
 def loss_by_fit(size: tuple[int, int], classifier: ImageClassifier) -> str:
-    """Say in a sentence what bringing an image of this (height, width) to the model's shape does to it.
+    """Return a sentence about what is lost if an image of this (height, width) is fitted to the model's geometry.
 
-    Empty where the shapes are near enough for it not to matter.
+    It is empty if the shapes are so similar that it does not matter.
     """
     geometry = classifier.geometry
     wider = (size[1] / size[0]) / (geometry.width / geometry.height)

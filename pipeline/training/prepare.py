@@ -26,7 +26,7 @@ from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
 from pipeline.files.toml import write_toml
 from pipeline.images.geometry import Geometry
-from pipeline.ingestion.ingest import IngestReport, ingest
+from pipeline.ingestion.ingest import IngestOptions, IngestReport, ingest
 from pipeline.preprocess import Preprocessor
 from pipeline.sources.open import open_source
 from pipeline.training.augmentation_trial import try_augmentations
@@ -36,6 +36,7 @@ from pipeline.training.recipe import DataFacts, Recipe, fine_tuning, resolve_rec
 from pipeline.training.run import TrainingRun
 from pipeline.training.run_folder import making
 from pipeline.training.timing import fastest_threads
+from pipeline.workers import Threads
 
 
 def prepare(
@@ -204,7 +205,7 @@ def _ingest(
     opened = open_source(source, data.group_by if data else "")
     if not any(sample.label for sample in opened.samples):
         raise InputError(f"{opened.location}: has no classes; it needs two or more, with one folder of images for each")
-    return ingest(opened, data_path, data, geometry=geometry, jobs=jobs, progress=progress)
+    return ingest(opened, data_path, data, IngestOptions(geometry), workers=Threads(jobs), progress=progress)
 
 
 def _check_unchanged(dataset: Dataset, data: DataConfig, source: str | Path) -> None:

@@ -43,7 +43,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.images.decode import ERROR_CODES, ImageError, declared_size, decode_image, open_image
 from pipeline.images.geometry import Geometry
-from pipeline.ingestion.ingest import ingest
+from pipeline.ingestion.ingest import IngestOptions, ingest
 from pipeline.sources.open import open_source
 
 GEOMETRY = Geometry(24, 20)
@@ -154,7 +154,7 @@ def data_sets(work: Path) -> dict[str, bytes]:
     """Return a data set of this project, and the same with groups and near duplicates."""
     root = folder_of_images(work)
     ingest(root, work / "a.h5")
-    ingest(root, work / "b.h5", geometry=Geometry(16, 16, "gray"), into="test")
+    ingest(root, work / "b.h5", options=IngestOptions(geometry=Geometry(16, 16, "gray"), split="test"))
     return {name: (work / name).read_bytes() for name in ("a.h5", "b.h5")}
 
 

@@ -1,11 +1,11 @@
-"""Kill ingestions and trainings with SIGKILL at moments of chance, and look at what they leave.
+"""Kill ingestions and training runs with SIGKILL at random moments, and look at what they leave.
 
     python tests/fuzz/kill.py ingest --count 50 --images 3000
     python tests/fuzz/kill.py train --count 50
 
-After every kill, each file under a target's name must be whole; what is started again must end with the data set, or
-bit for bit with the weights, of an undisturbed run. An ingestion of over two seconds keeps what it has done so far, and
-goes on from there. The result is a line of JSON: how often what was seen after the kills.
+After every kill, each file under a target's name must be whole; if it is started again, it must end with the data set,
+or bit for bit with the weights, of an undisturbed run. An ingestion of over two seconds stores what it has done so far,
+and resumes from there. The result is a line of JSON: what was seen after the kills, and how often.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ sys.path.insert(0, str(ROOT))
 from model.storage.checkpoint import load_state  # noqa: E402 (the path comes first)
 from pipeline.classifier import ImageClassifier  # noqa: E402
 from pipeline.data.dataset import Dataset  # noqa: E402
+from pipeline.files.store import store_path  # noqa: E402
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 EPOCHS = 200
@@ -46,7 +47,7 @@ def start(*words: object) -> subprocess.Popen:
 
 
 def to_the_end(*words: object) -> float:
-    """Run a command that must do what it is asked to; return the seconds it took."""
+    """Run a command that must succeed; return the seconds it took."""
     begin = time.monotonic()
     with start(*words) as child:
         text = child.communicate()[0]
@@ -55,7 +56,7 @@ def to_the_end(*words: object) -> float:
 
 
 def killed(seconds: float, *words: object) -> bool:
-    """Run a command, and kill it after so many seconds; return whether it was still running."""
+    """Run a command, and kill it after some seconds; return whether it was still running."""
     with start(*words) as child:
         try:
             text = child.communicate(timeout=seconds)[0]
@@ -67,7 +68,7 @@ def killed(seconds: float, *words: object) -> bool:
 
 
 def images(folder: Path, m: int) -> Path:
-    """Write two classes of parts of a photograph, m in all."""
+    """Write m crops of a photograph, in two classes."""
     from sklearn.datasets import load_sample_image
 
     photo = Image.fromarray(load_sample_image("china.jpg"))
@@ -80,7 +81,7 @@ def images(folder: Path, m: int) -> Path:
 
 
 def content(path: Path) -> list[np.ndarray]:
-    """Return all that a data set holds, but where its images were."""
+    """Return all that a data set holds, except the paths of its files."""
     with Dataset.open(path) as data:
         return [data.X, data.labels, data.split, data.group, data.sha256, data.sizes, data.paths, data.measures]
 
@@ -93,9 +94,9 @@ def kill_often(
     check: Callable[[Counter[str]], None],
     compare: Callable[[], None],
 ) -> Counter[str]:
-    """Kill so often what takes so many seconds if nothing happens to it; see `kill_ingest` for the rest.
+    """Kill a command `count` times; undisturbed, it takes `took` seconds. See `kill_ingest` for the rest.
 
-    Of what goes on after a kill, half is killed, too, within the time that it has still to do.
+    Half of the commands that resume after a kill are killed, too, within the time that they still need.
     """
     seen: Counter[str] = Counter()
     while seen["killed"] < count:
@@ -120,7 +121,7 @@ def kill_ingest(work: Path, count: int, m: int, rng: random.Random) -> Counter[s
     good = content(expected)
 
     def check(seen: Counter[str]) -> None:
-        seen["parts kept"] += (work / ".target.h5.parts").exists()
+        seen["chunks stored"] += store_path(target).exists()
         seen["temporary file left"] += any(work.glob(".target.h5.*.part"))
         if target.exists():
             seen["target there"] += 1
@@ -130,15 +131,15 @@ def kill_ingest(work: Path, count: int, m: int, rng: random.Random) -> Counter[s
     def compare() -> None:
         check(Counter())
         target.unlink()
-        assert not any(work.glob(".target.h5.*"))  # and nothing is left
+        assert not any(work.glob("*target.h5*"))  # and nothing is left
 
     return kill_often(count, rng, took, lambda: ("ingest", source, target, *settings), check, compare)
 
 
 def kill_train(work: Path, count: int, m: int, rng: random.Random) -> Counter[str]:
-    """Kill a training, again and again: every file of its run must be absent or whole, and the last weights equal.
+    """Kill a training run, again and again: each of its files must be absent or whole, and the last weights equal.
 
-    Half of the trainings begin over a run that is there already.
+    Half of the runs start over a run that is there already.
     """
     source, runs = images(work / "images", m), work / "runs"
     settings = ("--size", "16", "--hidden", "64,32", "--epochs", EPOCHS, "--threads", "1", "--pretrain", "none")
@@ -176,7 +177,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 
 def check_run(folder: Path, seen: Counter[str]) -> None:
-    """Read every file of a run that is there."""
+    """Read every file that a run has."""
     for name, read in READERS.items():
         if (folder / name).exists():
             read(folder / name)
@@ -189,7 +190,7 @@ def main() -> None:
     parser.add_argument("what", choices=("ingest", "train"))
     parser.add_argument("--count", type=int, default=50, help="kills")
     parser.add_argument("--images", type=int, default=400)
-    parser.add_argument("--seed", type=int, help="of the moments; other ones each time without")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments, and of the choice to kill again")
     arguments = parser.parse_args()
     work = {"ingest": kill_ingest, "train": kill_train}[arguments.what]
     with tempfile.TemporaryDirectory() as folder:

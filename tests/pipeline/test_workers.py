@@ -9,21 +9,38 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from pipeline.cli.main import main
-from pipeline.prediction.job import MOST
+from pipeline.workers import Divisible, Processes, Threads
 
-MANY = 4 * MOST + 10
-COMMAND = [sys.executable, "-m", "pipeline.cli", "predict"]
+MANY = 2000
 
-pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
+# Runs `facette predict` until two chunks are stored, says so, and goes on when it is told to.
+STOPPING = """
+import sys
+from pipeline.cli.main import main
+from pipeline.files.store import Store
+
+put, stored = Store.put, []
+
+def put_and_stop(store, key, *arguments):
+    put(store, key, *arguments)
+    stored.append(key)
+    if len(stored) == 2:
+        print("two chunks are stored", flush=True)
+        sys.stdin.readline()
+
+Store.put = put_and_stop
+sys.exit(main(["predict", *sys.argv[1:]]))
+"""
 
 
 @pytest.fixture
-def many(faces):
+def many(faces, own_folder):
     files = [os.path.relpath(path) for path in sorted(faces.rglob("*.png"))]
     names = [*itertools.islice(itertools.cycle(files), MANY)]
     names[5] = "gone.png"
@@ -57,15 +74,14 @@ def children(pid):
 
 
 def run_and_kill(words, victims):
-    """Run a prediction, and when its first part is there kill what `victims` returns for its process number."""
-    with subprocess.Popen([*COMMAND, *words, "-o", "out.csv"], stderr=subprocess.PIPE, text=True) as child:
-        while len([*Path("out.csv.parts").glob("*.json")]) < 2:
-            with pytest.raises(subprocess.TimeoutExpired):
-                child.wait(timeout=0.01)
+    """Run a prediction, and when two of its chunks are stored kill what `victims` returns for its process number."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    command = [sys.executable, "-c", STOPPING, *map(str, words), "-o", "out.csv"]
+    with subprocess.Popen(command, text=True, **pipes) as child:
+        assert child.stdout.readline() == "two chunks are stored\n", child.communicate()
         for pid in victims(child.pid):
             os.kill(pid, signal.SIGKILL)
-        _, err = child.communicate()
-    assert "Traceback" not in err
+        _, err = child.communicate("go on\n")
     return child.returncode, err
 
 
@@ -73,6 +89,7 @@ def run_and_kill(words, victims):
 def test_processes_one_of_which_is_killed(run_path, many):
     code, err = run_and_kill([str(run_path), many, "--workers", "2"], lambda pid: children(pid)[:1])
     assert code == 3, err
+    assert "Traceback" not in err
     assert main(["predict", str(run_path), many, "-o", "local.csv"]) == 3
     agree("out.csv", "local.csv")
 
@@ -91,7 +108,7 @@ def test_no_process_outlives_the_one_that_began(run_path, many):
     for pid in workers:  # they end by themselves; a test that hangs here has found one that does not
         while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]:
             os.sched_yield()
-    assert main(["predict", str(run_path), many, "-o", "out.csv"]) == 3  # goes on
+    assert main(["predict", str(run_path), many, "-o", "out.csv"]) == 3  # resumes
     assert len(read("out.csv")) == MANY
 
 
@@ -100,6 +117,7 @@ def test_a_cluster_one_of_whose_workers_is_killed(run_path, many, cluster):
     address, pids = cluster
     code, err = run_and_kill([str(run_path), many, "--dask", address], lambda _: pids[:1])
     assert code == 3, err
+    assert "Traceback" not in err
     assert main(["predict", str(run_path), many, "-o", "local.csv"]) == 3
     agree("out.csv", "local.csv")
 
@@ -108,17 +126,11 @@ def test_a_cluster_one_of_whose_workers_is_killed(run_path, many, cluster):
 def test_a_cluster_whose_scheduler_is_killed(run_path, many, cluster):
     address, pids = cluster
     scheduler = int(Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[1])  # the workers' parent
-    words = [*COMMAND, str(run_path), many, "--dask", address, "-o", "out.csv"]
-    with subprocess.Popen(words, stderr=subprocess.PIPE, text=True) as child:
-        while len([*Path("out.csv.parts").glob("*.json")]) < 2:
-            with pytest.raises(subprocess.TimeoutExpired):
-                child.wait(timeout=0.01)
-        os.kill(scheduler, signal.SIGKILL)
-        _, err = child.communicate(timeout=120)
+    code, err = run_and_kill([run_path, many, "--dask", address], lambda _: [scheduler])
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    assert child.returncode == 1, err
+    assert code == 1, err
     assert f"the scheduler {address} has gone; what was done is kept in out.csv.parts" in err
 
 
@@ -130,7 +142,7 @@ def test_a_cluster_reads_data_sets_and_resumes(run_path, cluster, capsys):
     assert "201 rows from an earlier run" in capsys.readouterr().err
 
 
-def test_what_cannot_work_is_said(capsys, run_path, faces):
+def test_options_that_cannot_work_are_named(capsys, run_path, faces, own_folder):
     image = str(next(faces.rglob("*.png")))
     assert main(["predict", str(run_path), image, "--workers", "2"]) == 2
     assert "--workers: give an output file" in capsys.readouterr().err
@@ -142,7 +154,7 @@ def test_what_cannot_work_is_said(capsys, run_path, faces):
     assert not Path("out.csv.parts").exists()
 
 
-def test_a_missing_extra_is_named(capsys, run_path, faces, monkeypatch):
+def test_a_missing_extra_is_named(capsys, run_path, faces, monkeypatch, own_folder):
     image = str(next(faces.rglob("*.png")))
     monkeypatch.setitem(sys.modules, "distributed", None)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -150,3 +162,65 @@ def test_a_missing_extra_is_named(capsys, run_path, faces, monkeypatch):
     assert "pip install 'facette[cluster]'" in capsys.readouterr().err
     assert main(["predict", str(run_path), image, "-o", "out.parquet"]) == 2
     assert "pip install 'facette[parquet]'" in capsys.readouterr().err
+
+
+def squared(offset, task):
+    return offset + task**2
+
+
+def halves(task):
+    return [task // 2, task - task // 2]
+
+
+def identity(offset, piece):
+    return piece
+
+
+def total(offset, task, results):
+    return offset + sum(results)
+
+
+@pytest.mark.parametrize("workers", [Threads(1), Threads(3), pytest.param(Processes(2), marks=pytest.mark.slow)])
+def test_results_come_in_order_and_few_tasks_are_taken_ahead(workers):
+    taken = []
+
+    def tasks():
+        for task in range(200):
+            taken.append(task)
+            yield task
+
+    for i, (task, result) in enumerate(workers.map(squared, (1000,), tasks())):
+        assert (task, result) == (i, 1000 + i**2)
+        assert len(taken) <= i + 1 + 5 * workers.n
+    assert len(taken) == 200
+
+
+@pytest.mark.parametrize("workers", [Threads(1), Threads(3), pytest.param(Processes(2), marks=pytest.mark.slow)])
+def test_a_divisible_task_has_one_result_whoever_does_it(workers):
+    function = Divisible(halves, identity, total)
+    found = list(workers.map(function, (7,), range(100)))
+    assert found == [(task, 7 + task) for task in range(100)]
+
+
+def test_the_pieces_of_one_task_are_done_side_by_side():
+    barrier = threading.Barrier(2)  # opens when two threads wait at it: a thread alone would wait in vain
+
+    def wait(piece):
+        barrier.wait(timeout=60)
+        return piece
+
+    function = Divisible(lambda task: [1, 2], wait, lambda task, results: results)
+    assert list(Threads(2).map(function, (), ["task"])) == [("task", [1, 2])]
+
+
+@pytest.mark.parametrize("workers", [Threads(2), pytest.param(Processes(2), marks=pytest.mark.slow)])
+def test_an_error_comes_when_its_task_is_due(workers):
+    results = workers.map(divided, (12,), [3, 2, 0, 1])
+    assert next(results) == (3, 4)
+    assert next(results) == (2, 6)
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def divided(numerator, task):
+    return numerator // task

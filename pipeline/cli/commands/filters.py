@@ -121,12 +121,13 @@ def _held_out(classifier: ImageClassifier, arguments: Arguments) -> np.ndarray:
     """Return images that the model was not trained on."""
     from pipeline.classifier import model_path
     from pipeline.evaluation.held_out import data_of
+    from pipeline.ingestion.ingest import IngestOptions
     from pipeline.ingestion.open import open_or_ingest
 
     path = arguments.data or data_of(model_path(arguments.model), classifier)
     if path is None:
         raise InputError("deeper layers are shown images, and the run's data set is gone; name one with --data")
-    with open_or_ingest(path, geometry=classifier.geometry) as (dataset, _):
+    with open_or_ingest(path, None, IngestOptions(classifier.geometry)) as (dataset, _):
         if dataset.geometry != classifier.geometry:
             raise InputError(f"{path}: its images are of another size or colour than the model takes")
         rows = next((rows for s in ("test", "validation", "train") if len(rows := dataset.indices(s))), None)

@@ -7,14 +7,14 @@ import os
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.cli.console import progress_bar, say
 from pipeline.errors import InputError
 from pipeline.text import count
 
 if TYPE_CHECKING:
-    pass
+    from pipeline.workers import Workers
 
 
 def add_arguments(parser: Parser) -> None:
@@ -25,12 +25,12 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "source", help="folder with a sub-folder for each class, a manifest, an archive, arrays, or a known set"
     )
-    parser.add_argument("target", help="data set file to make, such as faces.h5")
+    parser.add_argument("target", help="data set file to create, such as faces.h5")
     parser.add_argument(
         "--append", action="store_true", help="add new images to the data set TARGET; the old keep their splits"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the data set TARGET")
-    parser.add_argument("--dry-run", action="store_true", help="say what would happen, and write nothing")
+    parser.add_argument("--dry-run", action="store_true", help="show what would happen, and write nothing")
     parser.add_argument("--rejected", metavar="FILE", help="write the rejected files and why, as CSV")
     parser.add_argument(
         "--jobs", type=positive, default=os.cpu_count() or 1, help="decoding threads (default: all cores)"
@@ -45,8 +45,9 @@ def run(arguments: Arguments) -> int:
     """Turn images into a data set file."""
     from pipeline.cli.describe import describe_ingest
     from pipeline.data.config import DataConfig
-    from pipeline.ingestion import ingest as ingesting
-    from pipeline.ingestion.resume import parts_folder
+    from pipeline.files.store import store_path
+    from pipeline.ingestion.ingest import IngestOptions, ingest
+    from pipeline.ingestion.report import write_rejected
     from pipeline.settings import config_from_flags
 
     for one, other in (("workers", "dask"), ("append", "overwrite")):
@@ -54,25 +55,22 @@ def run(arguments: Arguments) -> int:
             raise InputError(f"--{one} and --{other} exclude each other; leave one out")
     try:
         with progress_bar("Reading images", "images") as progress:
-            report = ingesting.ingest(
+            report = ingest(
                 arguments.source,
                 arguments.target,
                 config_from_flags(DataConfig, arguments, {}),
-                append=arguments.append,
-                overwrite=arguments.overwrite,
-                dry_run=arguments.dry_run,
-                jobs=arguments.jobs,
-                work=_work(arguments),
+                IngestOptions(append=arguments.append, overwrite=arguments.overwrite, dry_run=arguments.dry_run),
+                workers=_workers(arguments),
                 progress=progress,
             )
     except KeyboardInterrupt:
-        kept = parts_folder(Path(arguments.target)).exists()
-        say("Interrupted; the same command goes on where this one stopped" if kept else "Interrupted; nothing is kept")
+        kept = store_path(Path(arguments.target)).exists()
+        say("Interrupted; the same command resumes" if kept else "Interrupted; nothing is kept")
         return 130
     if report.resumed:
         say(f"{count(report.resumed, 'file')} had been read before an interruption, and were not read again")
     if arguments.rejected:
-        ingesting.write_rejected(report, arguments.rejected)
+        write_rejected(report, arguments.rejected)
     print(json.dumps(report.to_dict(), indent=2) if arguments.json else describe_ingest(report))
     if arguments.dry_run and not arguments.json:
         print("Nothing was written: this was a dry run")
@@ -81,10 +79,10 @@ def run(arguments: Arguments) -> int:
     return 3 if report.rejected else 0
 
 
-def _work(arguments: Arguments) -> Any:
-    """Return who decodes; None: threads."""
-    if not (arguments.workers or arguments.dask):
-        return None
-    from pipeline.workers import Cluster, Processes
+def _workers(arguments: Arguments) -> Workers:
+    from pipeline.images.decode import quiet_decoders
+    from pipeline.workers import DaskCluster, Processes, Threads
 
-    return Cluster(arguments.dask) if arguments.dask else Processes(arguments.workers)
+    if arguments.workers:
+        return Processes(arguments.workers, quiet_decoders)
+    return DaskCluster(arguments.dask, quiet_decoders) if arguments.dask else Threads(arguments.jobs)

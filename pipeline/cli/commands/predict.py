@@ -21,9 +21,9 @@ from pipeline.errors import InputError
 if TYPE_CHECKING:
     from pipeline.classifier import ImageClassifier
     from pipeline.prediction.inputs import Inputs
-    from pipeline.prediction.job import Work
     from pipeline.prediction.predict import Settings
     from pipeline.prediction.rows import Tally
+    from pipeline.workers import Workers
 
 
 def add_arguments(parser: Parser) -> None:
@@ -43,7 +43,10 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--topk", type=int, default=1, help="labels for each image (default: 1)")
     parser.add_argument("--threshold", type=float, default=0.0, help="abstain below this probability, such as 0.8")
     parser.add_argument(
-        "--reject", type=float, metavar="RATE", help="abstain where in doubt: the share of good images to lose, 0.05"
+        "--reject",
+        type=float,
+        metavar="RATE",
+        help="abstain on uncertain images; the share of good images to lose, such as 0.05",
     )
     parser.add_argument(
         "--only", action="append", default=[], metavar="CLASS", help="write only these rows; repeatable"
@@ -51,8 +54,8 @@ def add_arguments(parser: Parser) -> None:
     sorting = parser.add_mutually_exclusive_group()
     sorting.add_argument("--copy-to", metavar="DIR", help="copy the images into a folder for each class")
     sorting.add_argument("--move-to", metavar="DIR", help="move them instead")
-    parser.add_argument("--keep-errors", action="store_true", help="do not try again what could not be read before")
-    parser.add_argument("--overwrite", action="store_true", help="begin anew, and replace the output")
+    parser.add_argument("--keep-errors", action="store_true", help="do not retry files that failed")
+    parser.add_argument("--overwrite", action="store_true", help="start over and replace the output")
     parser.add_argument("--json", action="store_true", help="print the totals as JSON")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads (default: all cores)")
     where = parser.add_mutually_exclusive_group()
@@ -85,13 +88,13 @@ def run(arguments: Arguments) -> int:
         else:
             code = _to_file(arguments, classifier, inputs, settings, progress)
     if inputs.ignored:
-        say(f"Passed over: {', '.join(f'{count:,} {reason}' for reason, count in sorted(inputs.ignored.items()))}")
+        say(f"Ignored: {', '.join(f'{count:,} {reason}' for reason, count in sorted(inputs.ignored.items()))}")
     return code
 
 
 @contextmanager
 def one_thread_of_blas() -> Iterator[None]:
-    """Leave the sharing of work to the threads that classify: each does its own products, always in the same way."""
+    """Keep BLAS from starting threads: each of our threads does its own products, always in the same way."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):
@@ -111,28 +114,32 @@ def _settings(arguments: Arguments, classifier: ImageClassifier, format: str) ->
         assert classifier.calibration
         m = classifier.calibration.m
         say(
-            f"Abstaining if the uncertainty is above {uncertainty_threshold:.3g}: the threshold rests on {m:,} validation "
-            f"images, of which about {arguments.reject * m:,.0f} would be lost"
+            f"Abstaining if the uncertainty is above {uncertainty_threshold:.3g}: the threshold rests on {m:,} "
+            f"validation images, of which about {arguments.reject * m:,.0f} would be lost"
         )
-    only = tuple(sorted(set(arguments.only)))
     return Settings(
-        min(arguments.topk, len(classifier.classes)), arguments.threshold, uncertainty_threshold, only, format
+        topk=min(arguments.topk, len(classifier.classes)),
+        threshold=arguments.threshold,
+        uncertainty_threshold=uncertainty_threshold,
+        only_classes=tuple(sorted(set(arguments.only))),
+        format=format,
     )
 
 
 def _to_standard_output(arguments: Arguments, classifier: ImageClassifier, inputs: Inputs, settings: Settings) -> int:
     """Write rows as they come."""
+    from pipeline.prediction.chunks import split_into_chunks
     from pipeline.prediction.formats import OUTPUT_FORMATS
-    from pipeline.prediction.job import finisher
-    from pipeline.prediction.predict import classify_all, item_batches
+    from pipeline.prediction.job import write_chunk
     from pipeline.prediction.rows import Tally
+    from pipeline.workers import Threads
 
     tally = Tally(len(classifier.classes), classifier.were_trained_on)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     header = OUTPUT_FORMATS[settings.format].header(settings.topk)
-    finish = finisher(classifier, settings)
-    for done in classify_all(classifier, item_batches(inputs, classifier), settings, arguments.jobs, finish):
+    chunks = split_into_chunks(inputs, classifier.geometry.n_x)
+    for _, done in Threads(arguments.jobs).map(write_chunk, (classifier, settings), chunks):
         tally.merge(done.record.counts)
         tally.classified_now += done.record.m
         sys.stdout.write((header + done.lines).decode())
@@ -144,36 +151,33 @@ def _to_standard_output(arguments: Arguments, classifier: ImageClassifier, input
 def _to_file(
     arguments: Arguments, classifier: ImageClassifier, inputs: Inputs, settings: Settings, progress: Callable
 ) -> int:
-    """Write rows to a file, which appears complete or not at all, and sort the images where that was asked."""
-    from pipeline.prediction.job import JobResult, predict_to_file, unfinished_move
+    """Write rows to a file, which appears complete or not at all, and sort the images if that was asked for."""
+    from pipeline.files.store import store_path
+    from pipeline.prediction.job import JobResult, PredictionJob, predict_to_file, unfinished_move
     from pipeline.prediction.sort import check_target, sort_images
     from pipeline.text import count
 
     target, output = arguments.copy_to or arguments.move_to, Path(arguments.output)
     if target and inputs.containers:
-        raise InputError(f"{inputs.containers[0]}: what lies in it cannot be sorted; unpack it, and give the folder")
+        raise InputError(f"{inputs.containers[0]}: its images cannot be sorted; unpack it, and give the folder")
     if target:
         check_target(target, classifier.classes)
-    parts = f"{arguments.output}.parts"
+    stored = store_path(output)
     try:
         outcome: JobResult | None = None
         if not arguments.overwrite:
             outcome = unfinished_move(classifier, output, arguments.move_to)
         if outcome is None:
+            job = PredictionJob(
+                classifier, inputs, output, settings, keep_errors=arguments.keep_errors, overwrite=arguments.overwrite
+            )
             outcome = predict_to_file(
-                classifier,
-                inputs,
-                output,
-                settings,
-                work=_work(arguments),
-                keep_errors=arguments.keep_errors,
-                overwrite=arguments.overwrite,
-                notify=lambda text: say(f"Note: {text}"),
-                progress=progress,
+                job, _workers(arguments), notify=lambda text: say(f"Note: {text}"), progress=progress
             )
         with outcome.journal as journal:
             tally = outcome.tally
-            rows = f"{count(sum(tally.labels[name] for name in settings.only), 'row')} " if settings.only else ""
+            only = settings.only_classes
+            rows = f"{count(sum(tally.labels[name] for name in only), 'row')} " if only else ""
             text = f"{tally.describe()}; {rows}written to {arguments.output}"
             if target:
                 if arguments.move_to:
@@ -183,34 +187,29 @@ def _to_file(
             if not tally.statuses["error"] or arguments.keep_errors or arguments.move_to:
                 journal.remove()
             else:
-                text += f"\n{parts} is kept: the same command tries the errors again, --keep-errors lets them be"
+                text += f"\n{stored} is kept: the same command tries the errors again, --keep-errors accepts them"
     except KeyboardInterrupt:
-        if Path(parts).exists():
-            say(f"What was done is kept in {parts}: the same command goes on")
+        if stored.exists():
+            say(f"What was done is kept in {stored}: the same command resumes")
         raise
     except BrokenPipeError:
         raise
     except OSError as error:
         is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        kept = f"; what was done is kept in {parts}: {'when there is room again, ' if is_full else ''}the same command "
-        kept += "goes on"
-        say(f"facette predict: {arguments.output}: {error.strerror or error}{kept if Path(parts).exists() else ''}")
+        when = "when there is room again, " if is_full else ""
+        kept = f"; what was done is kept in {stored}: {when}the same command resumes" if stored.exists() else ""
+        say(f"facette predict: {arguments.output}: {error.strerror or error}{kept}")
         return 1
     return _report(arguments, tally, text)
 
 
-def _work(arguments: Arguments) -> Work:
+def _workers(arguments: Arguments) -> Workers:
+    from pipeline.images.decode import quiet_decoders
+    from pipeline.workers import DaskCluster, Processes, Threads
+
     if arguments.workers:
-        from pipeline.workers import Processes
-
-        return Processes(arguments.workers)
-    if arguments.dask:
-        from pipeline.workers import Cluster
-
-        return Cluster(arguments.dask)
-    from pipeline.prediction.job import Threads
-
-    return Threads(arguments.jobs)
+        return Processes(arguments.workers, quiet_decoders)
+    return DaskCluster(arguments.dask, quiet_decoders) if arguments.dask else Threads(arguments.jobs)
 
 
 def _report(arguments: Arguments, tally: Tally, text: str) -> int:

@@ -23,7 +23,7 @@ from pipeline.cli.main import main
 PLAIN = ["--pretrain", "none", "--augment", "none"]
 QUICK = ["--hidden", "16", "--epochs", "2", *PLAIN]
 
-pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def run(capsys, *words):

@@ -10,7 +10,7 @@ from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.data.duplicates import candidate_pairs, confirm, conflicts, groups_of_equals, star_groups
 from pipeline.images.statistics import summarise
-from pipeline.ingestion.ingest import ingest
+from pipeline.ingestion.ingest import IngestOptions, ingest
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,9 @@ def test_near_duplicates_stay_in_one_split(scenes, tmp_path):
     with Dataset.open(tmp_path / "out.h5") as data:
         split = dict(zip(data.paths, data.split, strict=True))
     assert all(split[one] == split[other] for one, other in report.near_duplicates)
-    off = ingest(tmp_path / "in", tmp_path / "out.h5", DataConfig(near_duplicates=False), overwrite=True)
+    off = ingest(
+        tmp_path / "in", tmp_path / "out.h5", DataConfig(near_duplicates=False), options=IngestOptions(overwrite=True)
+    )
     assert off.near_duplicates == ()
 
 

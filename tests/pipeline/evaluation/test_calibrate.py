@@ -27,7 +27,7 @@ from pipeline.evaluation.calibrate import calibrated
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.scores import score, split_probabilities
 from pipeline.prediction.inputs import Inputs
-from pipeline.prediction.predict import predict
+from pipeline.prediction.predict import Settings, predict
 from pipeline.prediction.uploads import Upload, classify_uploads
 from pipeline.sources.demo import write_demo
 from pipeline.training.finish import finish
@@ -141,7 +141,11 @@ def test_rejecting_refuses_strange_images_and_few_valid_ones(digits, capsys, tmp
     noise = OOD_KINDS["noise"](model.geometry, np.random.default_rng(1))
     np.save(tmp_path / "noise.npy", noise)
     rows = list(
-        predict(model, Inputs([str(tmp_path / "noise.npy")]), uncertainty_threshold=model.uncertainty_threshold(0.05))
+        predict(
+            model,
+            Inputs([str(tmp_path / "noise.npy")]),
+            Settings(uncertainty_threshold=model.uncertainty_threshold(0.05)),
+        )
     )
     assert np.mean([row.status == "abstain" for row in rows]) > 0.95
 

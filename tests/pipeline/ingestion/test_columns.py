@@ -15,7 +15,7 @@ from pipeline.ingestion.ingest import ingest
 
 
 @pytest.fixture
-def mixed(face_folder, tmp_path, photo):
+def mixed(face_folder, tmp_path, photo_image):
     """A data set of small and of large images, in ready-made splits, some of them unlabelled."""
     root = tmp_path / "mixed"
     for i, path in enumerate(sorted(face_folder.rglob("*.png"))):
@@ -23,7 +23,7 @@ def mixed(face_folder, tmp_path, photo):
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder)
     for i in range(3):
-        photo.crop((90 * i, 0, 90 * i + 80, 80)).save(root / "train" / "face" / f"large {i}.jpg")
+        photo_image.crop((90 * i, 0, 90 * i + 80, 80)).save(root / "train" / "face" / f"large {i}.jpg")
     (root / "unlabelled").mkdir()
     Image.effect_noise((25, 25), 80).save(root / "unlabelled" / "a.png")
     ingest(root, tmp_path / "mixed.h5")

@@ -14,7 +14,8 @@ from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.images.decode import ERROR_CODES
 from pipeline.images.geometry import Geometry
-from pipeline.ingestion.ingest import ingest
+from pipeline.ingestion.ingest import IngestOptions, ingest
+from pipeline.workers import Threads
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 
@@ -42,7 +43,7 @@ def test_images_arrive_bit_for_bit(face_folder, lfw_images, tmp_path):
 
 def test_any_number_of_workers_makes_the_same_file(face_folder, tmp_path):
     (face_folder / "face" / "broken.png").write_bytes((face_folder / "face" / "000.png").read_bytes()[:100])
-    reports = [ingest(face_folder, tmp_path / f"{jobs}.h5", jobs=jobs) for jobs in (1, 4)]
+    reports = [ingest(face_folder, tmp_path / f"{jobs}.h5", workers=Threads(jobs)) for jobs in (1, 4)]
     assert reports[0].rejected == reports[1].rejected
     with Dataset.open(tmp_path / "1.h5") as one, Dataset.open(tmp_path / "4.h5") as four:
         assert one.fingerprint == four.fingerprint
@@ -65,7 +66,7 @@ def test_every_file_is_accounted_for(face_folder, tmp_path):
     (face_folder / "stray.png").write_bytes(good)
     report = ingest(face_folder, tmp_path / "out.h5")
     assert report.found == counts(report) == 209
-    assert report.ignored == {"hidden": 2, "litter": 1}
+    assert report.ignored == {"hidden": 2, "system file": 1}
     assert {path: code for path, code, _ in report.rejected} == {
         "face/text.jpg": "not_an_image",
         "face/empty.png": "empty_file",
@@ -93,7 +94,7 @@ def test_interrupted_ingestion_leaves_nothing(face_folder, tmp_path):
 
     (tmp_path / "to").mkdir()
     with pytest.raises(KeyboardInterrupt):
-        ingest(face_folder, tmp_path / "to" / "out.h5", jobs=2, progress=stop)
+        ingest(face_folder, tmp_path / "to" / "out.h5", workers=Threads(2), progress=stop)
     assert list((tmp_path / "to").iterdir()) == []
 
 
@@ -130,7 +131,7 @@ def test_a_file_that_is_no_data_set_is_not_overwritten(face_folder, tmp_path):
     ingest(face_folder, tmp_path / "out.h5")
     with pytest.raises(InputError, match="exists already; replace it with --overwrite"):
         ingest(face_folder, tmp_path / "out.h5")
-    ingest(face_folder, tmp_path / "out.h5", overwrite=True)
+    ingest(face_folder, tmp_path / "out.h5", options=IngestOptions(overwrite=True))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write and read everything")
@@ -168,7 +169,7 @@ def test_appending_keeps_the_splits_of_the_old(face_folder, tmp_path):
     shutil.copy(face_folder / "face" / "003.png", face_folder / "face" / "zz copy.png")
     (face_folder / "new").mkdir()
     Image.effect_noise((25, 25), 80).save(face_folder / "new" / "1.png")
-    report = ingest(face_folder, tmp_path / "out.h5", append=True)
+    report = ingest(face_folder, tmp_path / "out.h5", options=IngestOptions(append=True))
     assert report.ingested == 62
     assert report.ignored == {"already in the data set": 140}
     assert report.found == counts(report)
@@ -182,7 +183,7 @@ def test_appending_keeps_the_splits_of_the_old(face_folder, tmp_path):
     assert {path: after[path] for path in before} == before
     assert after["face/zz copy.png"] == after["face/003.png"]
     assert after["new/1.png"] == 0
-    again = ingest(face_folder, tmp_path / "out.h5", append=True)
+    again = ingest(face_folder, tmp_path / "out.h5", options=IngestOptions(append=True))
     assert again.ingested == 0
     assert again.fingerprint == report.fingerprint
 
@@ -196,16 +197,16 @@ def test_a_failed_append_leaves_the_old_data_set(face_folder, tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        ingest(face_folder, tmp_path / "out.h5", append=True, progress=stop)
+        ingest(face_folder, tmp_path / "out.h5", options=IngestOptions(append=True), progress=stop)
     assert (tmp_path / "out.h5").read_bytes() == before
     with pytest.raises(InputError, match="no data set to append to"):
-        ingest(face_folder, tmp_path / "other.h5", append=True)
+        ingest(face_folder, tmp_path / "other.h5", options=IngestOptions(append=True))
 
 
 def test_a_dry_run_says_what_would_happen_and_does_nothing(face_folder, tmp_path):
     (face_folder / "face" / "000.png").write_bytes(b"")
     (tmp_path / "to").mkdir()
-    dry = ingest(face_folder, tmp_path / "to" / "out.h5", dry_run=True)
+    dry = ingest(face_folder, tmp_path / "to" / "out.h5", options=IngestOptions(dry_run=True))
     assert list((tmp_path / "to").iterdir()) == []
     assert dry == ingest(face_folder, tmp_path / "to" / "out.h5")
     assert [path.name for path in (tmp_path / "to").iterdir()] == ["out.h5"]
@@ -225,7 +226,7 @@ def test_leaks_of_ready_made_splits_are_reported_and_dropped_on_demand(face_fold
         ("validation: val/face/002.png", "test: test/face/shared.png"),
     }
     assert report.dropped == 0
-    report = ingest(root, tmp_path / "out.h5", DataConfig(drop_leaks=True), overwrite=True)
+    report = ingest(root, tmp_path / "out.h5", DataConfig(drop_leaks=True), IngestOptions(overwrite=True))
     assert report.dropped == 1
     with Dataset.open(tmp_path / "out.h5") as data:
         assert list(data.paths[data.indices("dropped")]) == ["train/face/leak.png"]
@@ -234,7 +235,9 @@ def test_leaks_of_ready_made_splits_are_reported_and_dropped_on_demand(face_fold
 
 def test_everything_into_one_split(face_folder, tmp_path):
     shutil.rmtree(face_folder / "other")
-    report = ingest(face_folder, tmp_path / "out.h5", geometry=Geometry(16, 16, "rgb"), into="test")
+    report = ingest(
+        face_folder, tmp_path / "out.h5", options=IngestOptions(geometry=Geometry(16, 16, "rgb"), split="test")
+    )
     assert report.splits["test"] == 100
     with Dataset.open(tmp_path / "out.h5") as data:
         assert data.images.shape == (100, 16, 16, 3)
@@ -271,5 +274,5 @@ def test_ready_made_splits_of_one_class_are_refused(face_folder, tmp_path):
     shutil.copytree(face_folder / "other", tmp_path / "given" / "val" / "other")
     with pytest.raises(InputError, match="the training split has fewer than two classes"):
         ingest(tmp_path / "given", tmp_path / "out.h5")
-    report = ingest(tmp_path / "given", tmp_path / "out.h5", into="given")
+    report = ingest(tmp_path / "given", tmp_path / "out.h5", options=IngestOptions(split="given"))
     assert (report.splits["train"], report.splits["validation"]) == (100, 100)

@@ -9,7 +9,7 @@ from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.images.geometry import Geometry
-from pipeline.ingestion.ingest import ingest
+from pipeline.ingestion.ingest import IngestOptions, ingest
 from pipeline.ingestion.open import open_or_ingest
 
 
@@ -37,7 +37,7 @@ def trained(course, tmp_path_factory):
 
 def test_a_data_set_is_opened_as_it_is(face_folder, tmp_path):
     ingest(face_folder, tmp_path / "faces.h5")
-    with open_or_ingest(tmp_path / "faces.h5", geometry=Geometry(9, 9), split="test") as (dataset, source):
+    with open_or_ingest(tmp_path / "faces.h5", None, IngestOptions(Geometry(9, 9), "test")) as (dataset, source):
         assert source is None
         assert dataset.file.filename == str(tmp_path / "faces.h5")
         assert dataset.geometry.shape == (25, 25, 1)
@@ -46,7 +46,7 @@ def test_a_data_set_is_opened_as_it_is(face_folder, tmp_path):
 
 def test_a_folder_is_ingested_into_a_data_set_that_is_gone_afterwards(face_folder):
     config = DataConfig(size="12", group_by=r"(\d\d)\d\.png")
-    with open_or_ingest(face_folder, config, split="test") as (dataset, source):
+    with open_or_ingest(face_folder, config, IngestOptions(split="test")) as (dataset, source):
         assert source.kind == "folder"
         assert dataset.geometry.shape == (12, 12, 1)
         assert len(dataset.indices("test")) == 200

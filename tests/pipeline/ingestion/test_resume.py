@@ -17,10 +17,10 @@ from pipeline.cli.main import main
 from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
 from pipeline.ingestion import resume
-from pipeline.ingestion.ingest import ingest
-from pipeline.workers import Processes
+from pipeline.ingestion.ingest import IngestOptions, ingest
+from pipeline.workers import Processes, Threads
 
-pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 def content(path):
@@ -38,7 +38,7 @@ def digest_of(item):
 
 @pytest.fixture
 def many(tmp_path, photo_image):
-    """1,000 JPEGs of two classes and 4 files that are none: four chunks."""
+    """1,000 JPEGs of two classes and 4 files that are none: 32 chunks."""
     root = tmp_path / "many"
     for i in range(1000):
         folder = root / ("left" if i % 2 else "right")
@@ -51,8 +51,8 @@ def many(tmp_path, photo_image):
 
 
 @pytest.fixture
-def keep_at_once(monkeypatch):
-    monkeypatch.setattr(resume, "SECONDS_NOT_WORTH_KEEPING", -1.0)
+def store_at_once(monkeypatch):
+    monkeypatch.setattr(resume, "SECONDS_NOT_WORTH_STORING", -1.0)
 
 
 def stop_at(n):
@@ -65,14 +65,14 @@ def stop_at(n):
 
 @pytest.mark.parametrize("jobs", [1, 3])
 @pytest.mark.slow
-def test_an_interrupted_ingestion_goes_on_and_ends_equal(many, tmp_path, keep_at_once, jobs):
+def test_an_interrupted_ingestion_is_resumed_and_ends_equal(many, tmp_path, store_at_once, jobs):
     (tmp_path / "to").mkdir()
     whole = ingest(many, tmp_path / "whole.h5", DataConfig(size="16"))
     for n in (300, 800):
         with pytest.raises(KeyboardInterrupt):
-            ingest(many, tmp_path / "to" / "a.h5", DataConfig(size="16"), jobs=jobs, progress=stop_at(n))
+            ingest(many, tmp_path / "to" / "a.h5", DataConfig(size="16"), workers=Threads(jobs), progress=stop_at(n))
     assert not (tmp_path / "to" / "a.h5").exists()
-    report = ingest(many, tmp_path / "to" / "a.h5", DataConfig(size="16"), jobs=jobs)
+    report = ingest(many, tmp_path / "to" / "a.h5", DataConfig(size="16"), workers=Threads(jobs))
     assert report.resumed >= 512
     assert (report.fingerprint, report.rejected, report.notes) == (whole.fingerprint, whole.rejected, whole.notes)
     assert content(tmp_path / "to" / "a.h5") == content(tmp_path / "whole.h5")
@@ -80,49 +80,71 @@ def test_an_interrupted_ingestion_goes_on_and_ends_equal(many, tmp_path, keep_at
 
 
 @pytest.mark.slow
-def test_what_has_changed_or_is_damaged_is_read_again(many, tmp_path, keep_at_once):
+def test_what_has_changed_or_is_damaged_is_read_again(many, tmp_path, store_at_once):
     with pytest.raises(KeyboardInterrupt):
         ingest(many, tmp_path / "a.h5", DataConfig(size="16"), progress=stop_at(900))
-    kept = sorted((tmp_path / ".a.h5.parts").iterdir())
-    assert len(kept) == 3
-    damaged = bytearray(kept[0].read_bytes())
+    stored = tmp_path / "a.h5.parts"
+    damaged = bytearray(stored.read_bytes())
     damaged[len(damaged) // 2] ^= 1
-    kept[0].write_bytes(damaged)
+    stored.write_bytes(damaged)
     Image.new("RGB", (80, 70), "red").save(many / "right" / "0000.jpg")  # of the third chunk
     report = ingest(many, tmp_path / "a.h5", DataConfig(size="16"))
     ingest(many, tmp_path / "whole.h5", DataConfig(size="16"))
     assert content(tmp_path / "a.h5") == content(tmp_path / "whole.h5")
-    assert 0 < report.resumed < 1004
+    assert 0 < report.resumed < 900
 
 
-def test_other_settings_begin_anew(many, tmp_path, keep_at_once):
+def test_with_other_settings_it_starts_over(many, tmp_path, store_at_once):
     with pytest.raises(KeyboardInterrupt):
         ingest(many, tmp_path / "a.h5", DataConfig(size="16"), progress=stop_at(900))
     assert ingest(many, tmp_path / "a.h5", DataConfig(size="12")).resumed == 0
-    assert not (tmp_path / ".a.h5.parts").exists()
+    assert not (tmp_path / "a.h5.parts").exists()
 
 
 @pytest.mark.slow
-def test_appending_can_be_interrupted_too(many, tmp_path, keep_at_once):
+def test_appending_can_be_interrupted_too(many, tmp_path, store_at_once):
     for target in ("a.h5", "b.h5"):
         ingest(many, tmp_path / target, DataConfig(size="16"))
     for i in range(300):
         Image.effect_noise((80, 70), 60).save(many / "left" / f"new {i:03d}.png")
-    ingest(many, tmp_path / "a.h5", append=True)
+    ingest(many, tmp_path / "a.h5", options=IngestOptions(append=True))
     with pytest.raises(KeyboardInterrupt):
-        ingest(many, tmp_path / "b.h5", append=True, progress=stop_at(900))
-    assert ingest(many, tmp_path / "b.h5", append=True).resumed
+        ingest(many, tmp_path / "b.h5", options=IngestOptions(append=True), progress=stop_at(900))
+    assert ingest(many, tmp_path / "b.h5", options=IngestOptions(append=True)).resumed
     assert content(tmp_path / "a.h5") == content(tmp_path / "b.h5")
 
 
-INTERRUPT_AFTER_THE_FIRST_PART = """
+# Runs a command until the first chunk is stored, says so, and goes on when it is told to.
+STOPPING = """
+import sys
+from pipeline.cli.main import main
+from pipeline.files.store import Store
+from pipeline.ingestion import resume
+
+resume.SECONDS_NOT_WORTH_STORING = -1.0
+put, stored = Store.put, []
+
+def put_and_stop(store, key, *arguments):
+    put(store, key, *arguments)
+    stored.append(key)
+    if len(stored) == 1:
+        print("a chunk is stored", flush=True)
+        sys.stdin.readline()
+
+Store.put = put_and_stop
+sys.exit(main(sys.argv[1:]))
+"""
+
+INTERRUPT_AFTER_THE_FIRST_CHUNK = """
 import os, signal, sys
-from pipeline.ingestion import decoding, resume
-resume.SECONDS_NOT_WORTH_KEEPING = -1.0
-def hook(event, arguments):
-    if event == "os.rename" and str(arguments[1]).endswith("000000.npz"):
-        os.kill(os.getpid(), signal.SIGINT)
-sys.addaudithook(hook)
+from pipeline.files.store import Store
+from pipeline.ingestion import resume
+resume.SECONDS_NOT_WORTH_STORING = -1.0
+put = Store.put
+def put_and_interrupt(*arguments):
+    put(*arguments)
+    os.kill(os.getpid(), signal.SIGINT)
+Store.put = put_and_interrupt
 from pipeline.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
@@ -132,10 +154,10 @@ sys.exit(main(sys.argv[1:]))
 def test_ctrl_c_says_that_the_same_command_goes_on(many, tmp_path):
     words = ["ingest", str(many), "a.h5", "--size", "16", "--jobs", "1"]
     child = subprocess.run(
-        [sys.executable, "-c", INTERRUPT_AFTER_THE_FIRST_PART, *words], capture_output=True, text=True
+        [sys.executable, "-c", INTERRUPT_AFTER_THE_FIRST_CHUNK, *words], capture_output=True, text=True
     )
     assert child.returncode == 130
-    assert child.stderr == "Interrupted; the same command goes on where this one stopped\n"
+    assert child.stderr == "Interrupted; the same command resumes\n"
     assert not Path("a.h5").exists()
     assert main(words) == 3
     assert main(["ingest", str(many), "whole.h5", "--size", "16"]) == 3
@@ -145,7 +167,7 @@ def test_ctrl_c_says_that_the_same_command_goes_on(many, tmp_path):
 @pytest.mark.slow
 def test_processes_make_the_same_file(many, tmp_path):
     ingest(many, tmp_path / "whole.h5", DataConfig(size="16"))
-    ingest(many, tmp_path / "a.h5", DataConfig(size="16"), work=Processes(2))
+    ingest(many, tmp_path / "a.h5", DataConfig(size="16"), workers=Processes(2))
     assert content(tmp_path / "a.h5") == content(tmp_path / "whole.h5")
 
 
@@ -154,17 +176,11 @@ def test_a_cluster_one_of_whose_workers_is_killed(many, tmp_path, cluster):
     shutil.make_archive(str(tmp_path / "many"), "zip", many)
     address, pids = cluster
     words = [str(many), "a.h5", "--size", "16", "--dask", address]
-    script = (
-        "import sys; from pipeline.ingestion import decoding, resume; resume.SECONDS_NOT_WORTH_KEEPING = -1.0; "
-        "decoding.CHUNK = 16\n"
-        "from pipeline.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    )
-    with subprocess.Popen([sys.executable, "-c", script, "ingest", *words], stderr=subprocess.PIPE, text=True) as child:
-        while not Path(".a.h5.parts/000000.npz").exists():
-            with pytest.raises(subprocess.TimeoutExpired):
-                child.wait(timeout=0.01)
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", STOPPING, "ingest", *words], text=True, **pipes) as child:
+        assert child.stdout.readline() == "a chunk is stored\n", child.communicate()
         os.kill(pids[0], signal.SIGKILL)
-        _, err = child.communicate()
+        _, err = child.communicate("go on\n")
     assert child.returncode == 3, err
     assert main(["ingest", str(many), "whole.h5", "--size", "16"]) == 3
     assert content("a.h5") == content("whole.h5")
@@ -175,4 +191,4 @@ def test_a_cluster_one_of_whose_workers_is_killed(many, tmp_path, cluster):
 def test_arrays_are_not_sent_around(tmp_path):
     np.save(tmp_path / "a.npy", np.zeros((4, 8, 8), np.uint8))
     with pytest.raises(InputError, match="with nothing to decode"):
-        ingest(tmp_path / "a.npy", tmp_path / "a.h5", work=Processes(2))
+        ingest(tmp_path / "a.npy", tmp_path / "a.h5", workers=Processes(2))

@@ -1,92 +1,43 @@
-"""Lines that are put together by the batch are those that the standard library writes one by one."""
+"""All formats say the same."""
 
 from __future__ import annotations
 
 import csv
-import io
 import json
+from pathlib import Path
 
-import numpy as np
 import pytest
 
-from pipeline.files.cells import read_label, safe_label
-from pipeline.prediction.formats import OUTPUT_FORMATS
-from pipeline.prediction.inputs import Inputs
-from pipeline.prediction.lines import csv_header, csv_lines, json_lines
-from pipeline.prediction.rows import Row, Rows, columns
 
-AWKWARD = ["a.jpg", "a,b.jpg", 'quote".jpg', "größe.png", "back\\slash.png", "%0A.png", "x" * 300, "\x7f😀.png"]
+def read(path):
+    with open(path, newline="", encoding="utf-8") as file:  # noqa: PTH123
+        return list(csv.DictReader(file))
 
 
-def row(path, ranking=(), *, true="", error=("", ""), sha256=""):
-    return Row(path, "error" if error[0] else "ok", ranking, true, *error, sha256, "abcdef012345")
+def test_formats_say_the_same(predict, run_path, photos):
+    pq = pytest.importorskip("pyarrow.parquet")
+    (photos / "bad.jpg").write_text("words")
+    for name in ("out.csv", "out.jsonl", "out.parquet"):
+        assert predict(run_path, photos, "-o", name, "--topk", "2")[0] == 3
+    from_csv = read("out.csv")
+    from_json = [json.loads(line) for line in Path("out.jsonl").read_text().splitlines()]
+    from_parquet = pq.read_table("out.parquet").to_pylist()
+    assert from_json == from_parquet
+    assert [list(row) for row in from_json] == [list(row) for row in from_csv]
+    for row, other in zip(from_csv, from_json, strict=True):
+        for name, cell in row.items():
+            if name.startswith("probability") and cell:
+                assert float(cell) == pytest.approx(other[name], abs=1e-7)
+            else:
+                assert cell == (other[name] or "")
 
 
-def every_probability():
-    """Single-precision numbers of every size that a probability has, and those where the digits change."""
-    rng = np.random.default_rng(0)
-    edges = [0, 1, 0.5, 0.1, 0.01, 0.001, 1e-4, 1e-45, *(10.0**-k for k in range(12)), *np.arange(1, 200) / 200]
-    steps = [
-        np.nextafter(np.float32(edge), np.float32(side)) for edge in (0.1, 0.01, 0.001, 1e-4, 1) for side in (0, 1)
-    ]
-    return np.concatenate([rng.random(3000), 10 ** (-8 * rng.random(3000)), edges, steps]).astype(np.float32)
+def test_format_goes_before_the_ending(predict, run_path, photos):
+    predict(run_path, photos, "-o", "out.txt", "--format", "jsonl")
+    assert json.loads(Path("out.txt").read_text().splitlines()[0])["status"] == "ok"
 
 
-def awkward_rows():
-    rng = np.random.default_rng(1)
-    labels = ["cat", "dog, small", 'a "quoted" one', "größe", "null"]
-    rows = [
-        row(AWKWARD[i % len(AWKWARD)], ((labels[i % 5], float(p)), (labels[(i + 1) % 5], float(q))), sha256=f"{i:064x}")
-        for i, (p, q) in enumerate(rng.random((40, 2), np.float32))
-    ]
-    rows[3] = row("gone.jpg", error=("not_found", "there is no such file"), true="cat")
-    rows[7] = row("bad,1.jpg", error=("corrupt", 'cannot be decoded ("x", line\n2)'), sha256="7" * 64)
-    return rows
-
-
-def expected_cells(row, topk):
-    ranking = [cell for pair in row.ranking for cell in pair] + [None] * 2 * (topk - len(row.ranking))
-    after = [row.true_label, row.error_code, row.error_message, row.sha256]
-    return [row.path, row.status, *ranking, *(cell or None for cell in after), row.model_id]
-
-
-@pytest.mark.parametrize("rows", [awkward_rows(), awkward_rows()[:3], awkward_rows()[3:4]], ids=["all", "good", "bad"])
-def test_csv_is_that_of_the_csv_module(rows):
-    text = io.StringIO()
-    for cells in (expected_cells(row, 2) for row in rows):
-        csv.writer(text, lineterminator="\n").writerow(f"{c:.9g}" if isinstance(c, float) else c for c in cells)
-    assert csv_lines(Rows.of(rows, 2), 2).decode() == text.getvalue()
-
-
-@pytest.mark.parametrize("rows", [awkward_rows(), awkward_rows()[:3], awkward_rows()[3:4]], ids=["all", "good", "bad"])
-def test_json_lines_are_read_back(rows):
-    lines = json_lines(Rows.of(rows, 2), 2).decode().splitlines()
-    for line, row in zip(lines, rows, strict=True):
-        found = json.loads(line)
-        assert list(found) == columns(2)
-        assert list(found.values()) == pytest.approx(expected_cells(row, 2), abs=1e-9)
-
-
-def test_probabilities_have_the_nine_digits_that_printf_gives_them():
-    values = every_probability()
-    lines = csv_lines(Rows.of([row("x", (("a", float(p)),)) for p in values], 1), 1).decode().splitlines()
-    assert [line.split(",")[3] for line in lines] == [f"{p:.9g}" for p in values.tolist()]
-
-
-@pytest.mark.parametrize("label", ["=1+1", "+x", "-x", "@x", "\tx", "-1+cmd|' /C calc'!A0"])
-def test_no_label_is_a_formula_and_all_are_read_back(label, tmp_path):
-    rows = Rows.of([row("a.jpg", ((label, 0.5),), true=label)], 1)
-    (tmp_path / "out.csv").write_bytes(csv_header(1) + csv_lines(rows, 1))
-    with (tmp_path / "out.csv").open(newline="") as file:
-        (found,) = csv.DictReader(file)
-    assert found["label"] == found["true_label"] == f"./{label}"
-    assert read_label(found["label"]) == label
-    if "\t" not in label:
-        (item,) = Inputs([str(tmp_path / "out.csv")])
-        assert item.true_label == label
-    assert json.loads(OUTPUT_FORMATS["jsonl"].lines(rows, 1))["label"] == label
-
-
-@pytest.mark.parametrize("label", ["-1", "+1", "-0.5", "cat", "./here", "a-1"])
-def test_other_labels_stay_what_they_are(label):
-    assert safe_label(label) == read_label(label) == label
+def test_parquet_has_no_standard_output(predict, run_path, photos):
+    code, _, err = predict(run_path, photos, "--format", "parquet")
+    assert code == 2
+    assert "give a file with -o" in err

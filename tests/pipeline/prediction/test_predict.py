@@ -12,8 +12,11 @@ from PIL import Image
 
 from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError
-from pipeline.prediction.formats import format_for
-from pipeline.prediction.predict import columns, find_items, predict, write_csv, write_jsonl
+from pipeline.prediction.formats import format_for, write_csv, write_jsonl
+from pipeline.prediction.inputs import Inputs
+from pipeline.prediction.predict import Settings, predict
+from pipeline.prediction.rows import columns
+from pipeline.workers import Threads
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +41,9 @@ def pile(faces, tmp_path):
     return pile
 
 
-def rows_of(classifier, *inputs, **options):
-    items, _ = find_items([str(path) for path in inputs], classifier.classes)
-    return list(predict(classifier, items, **options))
+def rows_of(classifier, *inputs, jobs=2, **settings):
+    items = Inputs([str(path) for path in inputs], classifier.classes)
+    return list(predict(classifier, items, Settings(**settings), Threads(jobs)))
 
 
 def test_one_row_per_file_bad_ones_as_errors(classifier, pile):
@@ -115,6 +118,6 @@ def test_no_path_is_a_formula(classifier, faces, tmp_path, monkeypatch):
 def test_nothing_to_do_is_said(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no files to classify"):
-        find_items([str(tmp_path / "empty")])
+        list(Inputs([str(tmp_path / "empty")]))
     with pytest.raises(InputError, match="csv, jsonl"):
         format_for("out.xlsx")

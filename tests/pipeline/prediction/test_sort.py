@@ -53,7 +53,7 @@ def test_copies_lie_where_the_rows_say(run_path, photos):
     assert set(contents("sorted")) == set(before)
 
 
-def test_doubtful_ones_are_put_aside(run_path, photos):
+def test_images_it_abstains_on_get_a_folder_of_their_own(run_path, photos):
     predict(run_path, photos, "-o", "out.csv", "--copy-to", "sorted", "--threshold", "1")
     assert len(list(Path("sorted/_unsure").iterdir())) == 9  # the copy of an image is there once
     assert [path.name for path in Path("sorted/_errors").iterdir()] == ["bad.png"]
@@ -78,7 +78,7 @@ def test_copying_again_adds_nothing(run_path, photos):
 @pytest.mark.parametrize("links", [True, False])
 def test_moving_leaves_nothing_behind_and_loses_nothing(run_path, photos, monkeypatch, links):
     if not links:  # as on a memory stick, or from one disk to another
-        monkeypatch.setattr(sort.os, "link", lambda *_: (_ for _ in ()).throw(OSError(1, "not permitted")))
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(1, "not permitted")))
     before = contents(photos)
     assert predict(run_path, photos, "-o", "out.csv", "--move-to", "sorted") == 3
     assert contents(photos) == []
@@ -87,21 +87,22 @@ def test_moving_leaves_nothing_behind_and_loses_nothing(run_path, photos, monkey
     assert not list(Path("sorted").rglob("*.tmp"))
 
 
-def test_a_move_that_was_stopped_goes_on(capsys, run_path, photos, monkeypatch):
-    before, put, calls = contents(photos), sort._put, []
+def test_a_move_that_was_stopped_is_resumed(capsys, run_path, photos, monkeypatch):
+    before, link, calls = contents(photos), os.link, []
 
-    def failing(source, target, *, link):
+    def failing(source, target):
         calls.append(source)
         if len(calls) > 4:
             raise OSError(28, "No space left on device")
-        put(source, target, link=link)
+        link(source, target)
 
     with monkeypatch.context() as patch:
-        patch.setattr(sort, "_put", failing)
+        patch.setattr(os, "link", failing)
+        patch.setattr(shutil, "copy2", failing)
         assert predict(run_path, photos, "-o", "out.csv", "--move-to", "sorted") == 1
     written = Path("out.csv").read_bytes()
     assert predict(run_path, photos, "-o", "out.csv", "--move-to", "elsewhere") == 2
-    assert "go on with --move-to" in capsys.readouterr().err
+    assert "resume with --move-to" in capsys.readouterr().err
 
     here = Path.cwd()
     Path("elsewhere").mkdir()
@@ -113,12 +114,17 @@ def test_a_move_that_was_stopped_goes_on(capsys, run_path, photos, monkeypatch):
     assert Path("out.csv").read_bytes() == written
 
 
-def test_a_move_whose_part_files_are_damaged_does_not_go_on(capsys, run_path, photos, monkeypatch):
+def test_a_move_whose_store_is_damaged_does_not_go_on(capsys, run_path, photos, monkeypatch):
+    def broken(*_):
+        raise OSError(5, "Input/output error")
+
     with monkeypatch.context() as patch:
-        patch.setattr(sort, "_put", lambda *_, **__: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+        patch.setattr(os, "link", broken)
+        patch.setattr(shutil, "copy2", broken)
         assert predict(run_path, photos, "-o", "out.csv", "--move-to", "sorted") == 1
-    assert "is kept in out.csv.parts: the same command goes on" in capsys.readouterr().err
-    next(Path("out.csv.parts").glob("*.csv")).write_text("")
+    assert "is kept in out.csv.parts: the same command resumes" in capsys.readouterr().err
+    content = Path("out.csv.parts").read_bytes()
+    Path("out.csv.parts").write_bytes(content.replace(b"bad.png,error", b"bad.png,ERROR"))
     assert predict(run_path, photos, "-o", "out.csv", "--move-to", "sorted") == 2
     assert "is damaged, and what is left to move is not known; keep a copy of out.csv" in capsys.readouterr().err
 
@@ -145,14 +151,14 @@ def test_sorting_a_folder_into_itself_keeps_everything(run_path, photos):
 
 
 def test_an_image_that_changed_meanwhile_stays(capsys, run_path, photos, monkeypatch):
-    transfer, late = sort._transfer, Path("photos/face/0000.png")
+    mkdir, late = Path.mkdir, Path("photos/other").absolute() / "0100.png"
 
-    def change_first(source, *rest, **options):
-        if source == late.absolute():
+    def change_late(path, *arguments, **options):  # the first folder is made when all images have been classified
+        if "sorted" in path.parts and not path.exists():
             late.write_bytes(late.read_bytes() + b" ")
-        return transfer(source, *rest, **options)
+        mkdir(path, *arguments, **options)
 
-    monkeypatch.setattr(sort, "_transfer", change_first)
+    monkeypatch.setattr(Path, "mkdir", change_late)
     predict(run_path, photos, "-o", "out.csv", "--move-to", "sorted")
     assert late.exists()
     assert "1 changed" in capsys.readouterr().err

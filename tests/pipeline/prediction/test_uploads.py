@@ -13,7 +13,8 @@ from pipeline.evaluation.held_out import data_of, held_out_samples
 from pipeline.explanation.wording import headline, verdict
 from pipeline.images.encode import to_png
 from pipeline.images.geometry import Geometry
-from pipeline.prediction.predict import Item, predict
+from pipeline.prediction.inputs import Item
+from pipeline.prediction.predict import Settings, predict
 from pipeline.prediction.uploads import SHOWN_SIDE, Upload, classify_uploads, loss_by_fit, part_box
 from pipeline.training.finish import save_model
 from pipeline.training.prepare import prepare
@@ -40,14 +41,31 @@ def test_rows_are_those_of_predict(model, photo_image, tmp_path):
     files = {"good.jpg": data.getvalue(), "cut.jpg": data.getvalue()[:9000], "words.png": b"words", "empty.gif": b""}
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    expected = list(predict(classifier, [Item(tmp_path / name, name) for name in files], topk=2))
+    expected = list(predict(classifier, [Item(tmp_path / name, name) for name in files], Settings(topk=2)))
     results = classify_uploads(classifier, [Upload(name, content) for name, content in files.items()])
     for row, result in zip(expected, results, strict=True):
-        assert result.row._replace(sha256="") == row._replace(sha256="")
+        assert result.row == row
         assert (result.shown is None) == (row.status == "error")
     assert results[0].size == (photo_image.height, photo_image.width)
     assert max(results[0].shown.size) <= SHOWN_SIDE
     assert results[0].network_image.shape == classifier.geometry.shape
+
+
+def test_it_abstains_on_what_predict_abstains_on_and_says_why(run_path, faces, tmp_path):
+    classifier = ImageClassifier.load(run_path)
+    files = sorted(faces.rglob("*.png"))[::4]
+    for i in range(5):
+        files.append(tmp_path / f"noise {i}.png")
+        Image.effect_noise((25, 25), 200).save(files[-1])
+    settings = Settings(topk=2, uncertainty_threshold=classifier.uncertainty_threshold(0.3))
+    expected = list(predict(classifier, [Item(path, path.name) for path in files], settings))
+    results = classify_uploads(classifier, [Upload(path.name, path.read_bytes()) for path in files], reject=0.3)
+    for row, result in zip(expected, results, strict=True):
+        assert result.row.status == row.status
+        assert dict(result.row.ranking) == pytest.approx(dict(row.ranking), abs=1e-6)
+        assert (result.reason != "") == (row.status == "abstain")
+    reasons = [result.reason for result in results]
+    assert {"", "unsure"} <= set(reasons) <= {"", "unsure", "unlike"}
 
 
 def test_too_many_pixels_are_refused(model, photo_image):

@@ -6,12 +6,13 @@ import pytest
 
 from pipeline.images.encode import to_png
 from pipeline.ingestion.ingest import ingest
+from pipeline.workers import Threads
 
 
 @pytest.mark.parametrize("prefix", ["", "photos/", "my/photos/"])
 def test_an_archive_gives_what_the_folder_gives(face_folder, tmp_path, prefix, content, zip_of):
     ingest(face_folder, tmp_path / "folder.h5")
-    ingest(zip_of(tmp_path / "a.zip", face_folder, prefix), tmp_path / "zip.h5", jobs=3)
+    ingest(zip_of(tmp_path / "a.zip", face_folder, prefix), tmp_path / "zip.h5", workers=Threads(3))
     assert content(tmp_path / "zip.h5") == content(tmp_path / "folder.h5")
 
 

@@ -1,0 +1,188 @@
+"""Results of a long job on disk, until the job is complete: a job that is stopped resumes from them.
+
+The store of a target, such as ``out.csv``, is the one SQLite file ``out.csv.parts`` beside it. Each result is a row: a
+key, facts about the result as JSON, its bytes, and the CRC-32 of both. A result is stored in one transaction, so it is
+there or it is not, even if the process is killed while it writes. Nothing waits for the disk: what is lost with the
+power is noticed by the checksum (or by SQLite), and done again.
+
+A process holds the store alone for as long as it is open; SQLite's lock ends with the process, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.files.names import escape
+
+_APPLICATION = 0xFACE77E  # SQLite writes this number into the file's header, at byte 68
+_HEADER = b"SQLite format 3\0"
+_SETTINGS = (
+    "locking_mode=EXCLUSIVE",
+    "page_size=16384",  # a result has some 100 kB
+    "journal_mode=DELETE",
+    "synchronous=OFF",
+    f"application_id={_APPLICATION}",
+)
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, facts TEXT, checksum INTEGER, data BLOB)",
+    "CREATE TABLE IF NOT EXISTS state (facts TEXT)",
+)
+
+
+def store_path(target: Path) -> Path:
+    """Return where the store of a target is."""
+    return target.with_name(target.name + ".parts")
+
+
+class Store:
+    """The stored results of one target; open, and locked against other processes.
+
+    Attributes
+    ----------
+    path : Path
+    state : dict
+        What `set_state` stored last, plain JSON values; empty for a new store.
+
+    Raises
+    ------
+    InputError
+        If the file is not a store, cannot be written, or another process has it open.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self.path, self._target = store_path(target), target
+        if not _is_store_or_nothing(self.path):
+            raise InputError(
+                f"{escape(self.path)}: is needed for the results so far, and holds something else; move it away, or "
+                "choose another output"
+            )
+        try:
+            self._open()
+        except sqlite3.DatabaseError as error:
+            if not _is_damage(error):
+                raise self._refusal(error) from None
+            self._unlink()  # a store whose first pages are lost holds nothing that could be found
+            self._open()
+
+    def _open(self) -> None:
+        self._database = sqlite3.connect(self.path, timeout=0, isolation_level=None)
+        try:
+            for setting in _SETTINGS:
+                self._database.execute(f"PRAGMA {setting}")
+            self._database.execute("BEGIN EXCLUSIVE")
+            for table in _TABLES:
+                self._database.execute(table)
+            (text,) = self._database.execute("SELECT facts FROM state").fetchone() or ("{}",)
+            self._database.execute("COMMIT")
+        except BaseException:
+            self._database.close()
+            raise
+        self.state: dict[str, Any] = {}
+        with contextlib.suppress(ValueError):  # a damaged state is none
+            self.state = json.loads(text)
+
+    def _refusal(self, error: sqlite3.DatabaseError) -> InputError:
+        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            return InputError(f"{escape(self._target)}: another process is writing it")
+        return InputError(f"{escape(self.path)}: cannot be written ({error})")
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Replace `state`."""
+        with self._transaction() as database:
+            database.execute("DELETE FROM state")
+            database.execute("INSERT INTO state VALUES (?)", (json.dumps(state),))
+        self.state = state
+
+    def put(self, key: str, facts: Any, data: bytes) -> None:
+        """Store a result: facts (plain JSON values) and bytes; one of the same key is replaced.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or fails; what was stored before stays.
+        """
+        with self._transaction() as database:
+            text = json.dumps(facts)
+            row = (key, text, _checksum(text, data), data)
+            database.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?)", row)
+
+    def get(self, key: str) -> tuple[Any, bytes] | None:
+        """Return the facts and the bytes of a result; None if there is none, or it is damaged."""
+        try:
+            row = self._database.execute("SELECT facts, checksum, data FROM results WHERE key = ?", (key,)).fetchone()
+            return (json.loads(row[0]), row[2]) if row and _checksum(row[0], row[2]) == row[1] else None
+        except (sqlite3.DatabaseError, ValueError, TypeError):
+            return None
+
+    def keys(self) -> set[str]:
+        """Return the keys of all results; none if they are damaged."""
+        try:
+            return {key for (key,) in self._database.execute("SELECT key FROM results")}
+        except sqlite3.DatabaseError:
+            return set()
+
+    def remove_all_but(self, keys: Iterable[str]) -> None:
+        """Remove all other results."""
+        with self._transaction() as database:
+            database.executemany("DELETE FROM results WHERE key = ?", [(key,) for key in self.keys() - set(keys)])
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._database.execute("BEGIN")
+            yield self._database
+            self._database.execute("COMMIT")
+        except BaseException as error:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.execute("ROLLBACK")
+            if not isinstance(error, sqlite3.DatabaseError):
+                raise
+            if _is_damage(error):
+                self.remove()
+                raise OSError(errno.EIO, "the stored results are damaged and were removed; start again") from None
+            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+            raise OSError(errno.EIO, f"{error}; is the disk full, or a limit reached?") from None
+
+    def close(self) -> None:
+        """Let other processes in; what is stored stays."""
+        self._database.close()
+
+    def remove(self) -> None:
+        """Close the store, and remove it with all that is in it."""
+        self.close()
+        self._unlink()
+
+    def _unlink(self) -> None:
+        for path in (self.path, self.path.with_name(self.path.name + "-journal")):
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+
+
+def _is_store_or_nothing(path: Path) -> bool:
+    """Tell by its first bytes whether a file is a store; one without bytes is a store that was just begun."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(72)
+    except FileNotFoundError:
+        return True
+    except OSError:  # such as a folder
+        return False
+    return not head or (head[:16] == _HEADER and head[68:] == _APPLICATION.to_bytes(4, "big"))
+
+
+def _checksum(facts: str, data: bytes) -> int:
+    return zlib.crc32(data, zlib.crc32(facts.encode()))
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

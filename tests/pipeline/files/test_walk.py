@@ -1,0 +1,54 @@
+"""Folders are walked in a fixed order, and everything in them is counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.files.walk import list_image_files, sort_key, walk
+
+
+@pytest.fixture
+def root(tmp_path):
+    for name in (
+        "b/x.png",
+        "b/sub/y.png",
+        "b.d/z.png",
+        "ünder/ö.png",
+        "a.png",
+        "Z.png",
+        ".hidden/n.png",
+        "b/Thumbs.db",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "b" / "loop").symlink_to(tmp_path)
+    (tmp_path / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    return tmp_path
+
+
+def test_the_walk_is_sorted_and_the_listing_has_what_it_finds(root):
+    found = list(walk(root))
+    files = [entry.path for entry in found if entry.kind == "file"]
+    assert files == sorted(files, key=sort_key)
+    assert files == ["Z.png", "a.png", "b/sub/y.png", "b/x.png", "b.d/z.png", "gone.png", "ünder/ö.png"]
+    listing = list_image_files(root)
+    assert listing.files == tuple(files)
+    assert listing.ignored == {"hidden": 1, "system file": 1, "link": 1}
+    assert listing.empty_folders == ("empty",)
+    assert listing.unreadable == ()
+
+
+def test_one_file_is_a_listing_of_itself(root):
+    assert list_image_files(root / "a.png").files == ("a.png",)
+    assert list_image_files(root / "a.png").root == root
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere: there is no such file or folder"):
+        list_image_files(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="cannot be read"):
+        list_image_files(Path("/proc/self/mem/x"))
