@@ -257,7 +257,7 @@ def test_partial_fit_goes_on_from_the_best_weights_of_a_fit(average):
 
 def test_partial_fit_says_what_it_cannot_do():
     X, y = small()
-    with pytest.raises(ValueError, match="classes: the first call of partial_fit needs all classes"):
+    with pytest.raises(ValueError, match="classes: the first call of partial_fit needs the classes of all later calls"):
         NetClassifier().partial_fit(X, y)
     with pytest.raises(ValueError, match="class_weight: 'balanced' needs all of y at once"):
         NetClassifier(class_weight="balanced").partial_fit(X, y, classes=[0, 1])
@@ -344,7 +344,7 @@ def at(X, place, value):
         (lambda X, y: (X, at(y, 3, np.nan)), "NaN"),
         (lambda X, y: (X.T, y), "inconsistent numbers of samples"),
         (lambda X, y: (X, X[:, 0]), "Unknown label type: continuous"),
-        (lambda X, y: (X, np.zeros(60)), "two or more; y .* has 1 class"),
+        (lambda X, y: (X, np.zeros(60)), "two classes or more; y .* has 1 class"),
         (lambda X, y: (X[:0], y[:0]), "0 sample"),
     ],
 )

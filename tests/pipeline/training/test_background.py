@@ -1,17 +1,21 @@
+"""Training in a thread: watched, paused, stepped, ended, closed, and in turn with others."""
+
+from __future__ import annotations
+
 import threading
 from functools import partial
 
 import pytest
+from pipequeue.classifier import ImageClassifier
+from pipequeue.errors import InputError
+from pipequeue.playground.demo import train_demo
+from pipequeue.training.background import BackgroundTraining, TrainingQueue
+from pipequeue.training.prepare import prepare
+from pipequeue.training.recipe import Recipe
+from pipequeue.training.runs import list_runs
 
 from model.config import NetworkConfig, TrainingConfig
 from model.edges.config import NOT_PRETRAINED
-from pipeline.classifier import ImageClassifier
-from pipeline.errors import InputError
-from pipeline.playground.demo import train_demo
-from pipeline.training.background import BackgroundTraining, TrainingQueue
-from pipeline.training.prepare import prepare
-from pipeline.training.recipe import Recipe
-from pipeline.training.runs import list_runs
 
 SMALL = NetworkConfig(hidden=(8,))
 ENDLESS = 100_000
@@ -31,7 +35,7 @@ def free(tmp_path, epochs=ENDLESS, queue=None):
     return BackgroundTraining(make, queue=queue or TrainingQueue())
 
 
-def settle(training):
+def rest(training):
     assert training.wait_for_rest(60)
 
 
@@ -71,7 +75,7 @@ def test_a_second_training_leaves_the_first_alone(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["faces", "nonsense"])
-def test_what_goes_wrong_is_said_and_leaves_no_run(name, tmp_path):
+def test_what_goes_wrong_is_one_message_and_leaves_no_run(name, tmp_path):
     (tmp_path / "data").write_text("in the way")
     training = demo(tmp_path, 1, name).start()
     training.wait(60)
@@ -82,16 +86,16 @@ def test_what_goes_wrong_is_said_and_leaves_no_run(name, tmp_path):
 
 @pytest.mark.slow
 def test_a_training_that_nobody_watches_rests_and_lets_another_train(tmp_path):
-    line = TrainingQueue()
-    alone, other = free(tmp_path / "alone", queue=line), free(tmp_path / "other", queue=line)
+    queue = TrainingQueue()
+    alone, other = free(tmp_path / "alone", queue=queue), free(tmp_path / "other", queue=queue)
     alone.start(5)
     alone.watch(False)
     other.start(1)
-    settle(other)  # whichever came first, it is not held up by the one that nobody watches
+    rest(other)  # whichever came first, it does not wait for the one that nobody watches
     assert len(other.records) == 1
     assert len(alone.records) < 5
     alone.watch(True)
-    settle(alone)
+    rest(alone)
     assert len(alone.records) == 5  # the rest of what was asked of it
     alone.close()
     other.close()
@@ -99,14 +103,14 @@ def test_a_training_that_nobody_watches_rests_and_lets_another_train(tmp_path):
 
 def test_one_epoch_at_a_time_pause_and_close(tmp_path):
     training = free(tmp_path).start(1)
-    settle(training)
+    rest(training)
     assert [record.epoch for record in training.records] == [1]
     training.go_on(1)
-    settle(training)
+    rest(training)
     assert len(training.records) == 2
     training.go_on()
     training.pause()
-    settle(training)
+    rest(training)
     done = len(training.records)
     training.ask(lambda run: None).result(60)
     assert len(training.records) == done
@@ -120,9 +124,9 @@ def test_one_epoch_at_a_time_pause_and_close(tmp_path):
 def test_pausing_changes_nothing_in_what_is_learned(tmp_path):
     training = free(tmp_path, 3).start(1)
     for _ in range(2):
-        settle(training)
+        rest(training)
         training.go_on(1)
-    settle(training)
+    rest(training)
     assert training.is_over
     run = prepare("digits", tmp_path / "other", recipe=recipe(3))
     with run.dataset:
@@ -132,22 +136,22 @@ def test_pausing_changes_nothing_in_what_is_learned(tmp_path):
     training.wait(60)
 
 
-def test_the_look_at_rest_is_that_of_the_last_epoch(tmp_path):
+def test_the_snapshot_at_rest_is_that_of_the_last_epoch(tmp_path):
     training = free(tmp_path).start(3)
-    settle(training)
-    look = training.snapshot
-    assert look.epoch == 3
-    assert look.W.shape == (8, 64)
-    right = look.confusion.trace() / look.confusion.sum()
+    rest(training)
+    snapshot = training.snapshot
+    assert snapshot.epoch == 3
+    assert snapshot.W.shape == (8, 64)
+    right = snapshot.confusion.trace() / snapshot.confusion.sum()
     assert right == pytest.approx(training.records[-1].validation_accuracy)
     training.close()
     training.wait(60)
 
 
-def test_others_wait_in_line(tmp_path):
-    line, entered, leave = TrainingQueue(), threading.Event(), threading.Event()
-    first = free(tmp_path / "1", queue=line).start(1)
-    settle(first)
+def test_other_runs_wait_for_their_turn(tmp_path):
+    queue, entered, leave = TrainingQueue(), threading.Event(), threading.Event()
+    first = free(tmp_path / "1", queue=queue).start(1)
+    rest(first)
 
     def hold(run):
         entered.set()
@@ -155,16 +159,16 @@ def test_others_wait_in_line(tmp_path):
 
     first.ask(hold)
     assert entered.wait(60)
-    second, third = (free(tmp_path / name, queue=line) for name in "23")
+    second, third = (free(tmp_path / name, queue=queue) for name in "23")
     for training in (second, third):
-        with line.changed:
-            line.enter(training)
+        with queue.changed:
+            queue.enter(training)
     assert [training.position for training in (first, second, third)] == [0, 1, 2]
-    line.leave(second)
+    queue.leave(second)
     assert third.position == 1
     leave.set()
     third.start(1)
-    settle(third)
+    rest(third)
     assert len(third.records) == 1
     for training in (first, third):
         training.close()
@@ -175,7 +179,7 @@ def test_a_training_that_diverges_says_so_and_keeps_its_last_good_weights(tmp_pa
     config = TrainingConfig(epochs=50, optimizer="sgd", learning_rate=1e30, schedule="constant")
     wild = Recipe(NetworkConfig(hidden=(8,), batch_norm=False), config, NOT_PRETRAINED)
     training = BackgroundTraining(partial(prepare, "digits", tmp_path / "run", recipe=wild), queue=TrainingQueue())
-    settle(training.start())
+    rest(training.start())
     assert training.is_over
     assert "diverged" in training.error
     training.close()
