@@ -21,14 +21,14 @@ def test_command_and_program_train_the_same_network(tmp_path, monkeypatch):
     recipe, problems = read_settings(TEXTS)
     assert not problems
 
-    command = export_command("lfw_subset", TEXTS)
-    assert command == "facette train lfw_subset --hidden 8 --epochs 1 --normalize-contrast --augment none"
+    command = export_command("faces", TEXTS)
+    assert command == "facette train faces --hidden 8 --epochs 1 --normalize-contrast --augment none"
     assert main([*command.split()[1:], "--name", "command"]) == 0
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        exec(export_python("lfw_subset", recipe), {})
+        exec(export_python("faces", recipe), {})
 
-    models = [ImageClassifier.load(tmp_path / "runs" / name) for name in ("command", "lfw_subset")]
+    models = [ImageClassifier.load(tmp_path / "runs" / name) for name in ("command", "faces")]
     np.testing.assert_array_equal(models[0].parameters.flat, models[1].parameters.flat)
     assert f"test: {models[1].provenance['accuracy']['test']:.1%}" in said.getvalue()
 

@@ -46,7 +46,7 @@ def test_an_archive_is_not_believed(face_folder, tmp_path, lfw_images, zip_of):
         "face/bomb.png": "too_large",
         "face/zeros.png": "too_large",
     }
-    assert report.ignored == {"litter": 1, "hidden": 1}
+    assert report.ignored == {"system file": 1, "hidden": 1}
     assert report.found == 208
     assert not (tmp_path / "evil.png").exists()
 
