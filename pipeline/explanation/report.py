@@ -15,6 +15,7 @@ from model.activations import Array
 from model.parameters import layer_shapes
 from model.training import EpochRecord
 from pipeline.data.dataset import Dataset
+from pipeline.evaluation.scores import most_confused
 from pipeline.explanation.figures import draw_filters
 
 if TYPE_CHECKING:
@@ -98,18 +99,6 @@ def draw_rate_range(rates: Sequence[float], costs: Sequence[float], suggested: f
     return figure
 
 
-def most_confused(result: TrainingResult, limit: int = 12) -> list[tuple[str, str, int]]:
-    """Return (true class, predicted class, how often) of the most frequent mix-ups."""
-    found = result.scores[result.evaluated_on]
-    pairs = [
-        (found.classes[i], found.classes[j], count)
-        for i, row in enumerate(found.confusion)
-        for j, count in enumerate(row)
-        if i != j and count
-    ]
-    return sorted(pairs, key=lambda pair: -pair[2])[:limit]
-
-
 def render_report(name: str, result: TrainingResult, mistakes: Sequence[Mistake]) -> str:
     """Return the report as one HTML text."""
     import jinja2
@@ -130,7 +119,7 @@ def render_report(name: str, result: TrainingResult, mistakes: Sequence[Mistake]
         history_png=_figure_png(draw_history(classifier.history)),
         filters_png=_figure_png(filters),
         show_confusion=len(judged.classes) <= _LARGEST_CONFUSION_TABLE,
-        confused=most_confused(result),
+        confused=most_confused(judged.confusion, judged.classes),
         mistakes=[(mistake, _image_png(mistake.image)) for mistake in mistakes],
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cli.main import COMMANDS, _parse
+from pipeline.cli.main import COMMANDS, parse
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -35,7 +35,7 @@ def test_every_command_line_is_understood():
     for line in lines:
         words = shlex.split(line, comments=True)[1:]
         if words[0] in COMMANDS:
-            _parse(words)  # exits on anything unknown
+            parse(words)  # exits on anything unknown
 
 
 def test_every_file_it_points_to_exists():
