@@ -128,7 +128,7 @@ def main() -> None:
             for place, name, last in (
                 ("first-layer", "app-first-layer", "Is it more than chance?"),
                 ("deeper-layers", "app-deeper-layers", "Product of the weights"),
-                ("data?model=demo-digits&view=Mistakes", "app-data", "Among"),
+                ("data?model=demo-digits&view=Label+issues", "app-data", "Search in"),
                 ("model", "app-model", "Training"),
             ):
                 page.goto(f"{url}/{place}")

@@ -62,3 +62,15 @@ def run_path(faces: Path, small: dict, tmp_path_factory: pytest.TempPathFactory)
         list(run.epochs())
         run.finish()
     return folder
+
+
+@pytest.fixture(scope="session")
+def pretrained_run(faces, tmp_path_factory):
+    """Return the folder of a run with a pretrained first layer."""
+    folder = tmp_path_factory.mktemp("runs") / "edges"
+    training = TrainingConfig(epochs=3, pretrain="sparse_filtering", seed=3)
+    run = prepare(faces, folder, network=NetworkConfig(hidden=(24, 8)), training=training)
+    with run.dataset:
+        list(run.epochs())
+        run.finish()
+    return folder

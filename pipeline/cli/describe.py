@@ -234,10 +234,10 @@ def describe_evaluation(found: Evaluation) -> str:
 def describe_abstention(found: Abstention) -> str:
     """Describe what abstaining does."""
     curve = "  ".join(f"{100 * coverage:.0f}%: {percent(accuracy)}" for coverage, accuracy in found.curve)
-    kinds = ", ".join(f"{kind} {100 * share:.0f}%" for kind, share in found.ood_rejected.items())
+    kinds = ", ".join(f"{kind} {100 * share:.0f}%" for kind, share in found.ood_abstained.items())
     return (
         f"Accuracy on the least uncertain share of the images: {curve}\n"
         f"With --reject {found.rate:g} (a threshold from {found.m_validation:,} validation images), the model abstains "
-        f"on {percent(found.rejected)} of these images; of out-of-distribution images, on: {kinds}"
+        f"on {percent(found.abstained)} of these images; of out-of-distribution images, on: {kinds}"
         + "".join(f"\nNote: the first layer was learned from these {kind}" for kind in found.familiar)
     )

@@ -32,11 +32,11 @@ class Abstention:
         Share of the validation images whose uncertainty is above the threshold: what abstaining may cost.
     m_validation : int
         Number of validation images that the threshold comes from.
-    rejected : float
+    abstained : float
         Share of the evaluated images on which the classifier abstains.
     curve : tuple of (coverage, accuracy)
         Accuracy on the share (coverage) of the evaluated images that are least uncertain.
-    ood_rejected : dict
+    ood_abstained : dict
         Kind of out-of-distribution images -> share of them on which the classifier abstains.
     familiar : tuple of str
         Kinds that are not quite out-of-distribution: the first layer was learned, without labels, from the same
@@ -45,9 +45,9 @@ class Abstention:
 
     rate: float
     m_validation: int
-    rejected: float
+    abstained: float
     curve: tuple[tuple[float, float], ...]
-    ood_rejected: dict[str, float]
+    ood_abstained: dict[str, float]
     familiar: tuple[str, ...] = ()
 
 
@@ -70,16 +70,16 @@ def measure_abstention(
         return None
     threshold = classifier.uncertainty_threshold(rate)
     learned_from_them = classifier.training.pretrain != "none" and not classifier.provenance.get("pretrain_on")
-    ood_rejected = {}
+    ood_abstained = {}
     for kind, make in OOD_KINDS.items():
         images = make(classifier.geometry, np.random.default_rng(0))
-        ood_rejected[kind] = float(np.mean(classifier.classify_with_uncertainty(images)[1] > threshold))
+        ood_abstained[kind] = float(np.mean(classifier.classify_with_uncertainty(images)[1] > threshold))
     return Abstention(
         rate,
         classifier.calibration.m,
         float(np.mean(uncertainty > threshold)),
         coverage_curve(uncertainty, is_correct),
-        ood_rejected,
+        ood_abstained,
         ("photographs",) if learned_from_them else (),
     )
 
