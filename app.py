@@ -7,17 +7,22 @@ from functools import partial
 
 import streamlit as st
 
-from pipeline import pages
+import pipeline.pages.classify.page
+import pipeline.pages.data.page
+import pipeline.pages.deeper_layers
+import pipeline.pages.first_layer
+import pipeline.pages.model
+import pipeline.pages.playground.page
 from pipeline.pages.widgets import markup, sidebar
 
 # Each page: the function that draws it, its title, its icon, its path in the address.
 PAGES = (
-    (pages.classify.page.render, "Classify", "image_search", ""),
-    (pages.first_layer.render, "First layer", "grid_view", "first-layer"),
-    (pages.deeper_layers.render, "Deeper layers", "layers", "deeper-layers"),
-    (pages.data.page.render, "Data", "photo_library", "data"),
-    (pages.model.render, "Model", "hub", "model"),
-    (pages.playground.page.render, "Playground", "model_training", "playground"),
+    (pipeline.pages.classify.page.render, "Classify", "image_search", ""),
+    (pipeline.pages.first_layer.render, "First layer", "grid_view", "first-layer"),
+    (pipeline.pages.deeper_layers.render, "Deeper layers", "layers", "deeper-layers"),
+    (pipeline.pages.data.page.render, "Data", "photo_library", "data"),
+    (pipeline.pages.model.render, "Model", "hub", "model"),
+    (pipeline.pages.playground.page.render, "Playground", "model_training", "playground"),
 )
 
 
@@ -31,13 +36,13 @@ def main(argv: list[str]) -> None:
     st.html(markup.STYLE)  # first, so that the browser loads the styles while the page is drawn
     st.logo(markup.LOGO, size="large")
     chosen = sidebar.choose(arguments.runs, arguments.model)
-    entries = [
+    pages = [
         st.Page(
             partial(render, chosen), title=title, icon=f":material/{icon}:", url_path=path or None, default=not path
         )
         for render, title, icon, path in PAGES
     ]
-    st.navigation(entries).run()
+    st.navigation(pages).run()
 
 
 try:

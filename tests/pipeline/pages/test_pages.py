@@ -5,6 +5,7 @@ import io
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +66,15 @@ def words(at):
 
 def results(at):
     return list(at.session_state["results"].values())
+
+
+def test_the_app_starts_on_the_classify_page(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    monkeypatch.setattr("sys.argv", ["app.py"])
+    at = AppTest.from_file(Path(__file__).parents[3] / "app.py", default_timeout=60).run()
+    assert not at.exception
+    assert not at.error
+    assert at.title[0].value == "Classify images"
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -252,7 +252,7 @@ def test_without_test_images_says_what_it_was_judged_on(faces, small, tmp_path):
     result = train_in(tmp_path / "run", faces, data=DataConfig(test=0.0), **small)
 
     assert result.evaluated_on == "validation"
-    assert "flatters" in (tmp_path / "run" / "report.html").read_text()
+    assert "optimistic" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_ready_made_splits_are_kept(faces, small, tmp_path):
@@ -333,7 +333,7 @@ def test_training_further_starts_where_the_model_ended_and_remembers_its_images(
     assert result.trained_before > 0  # another split: some of its test images were trained on
     assert set(before.trained_on) <= set(result.classifier.trained_on)
     assert result.classifier.provenance["started_from"] == before.model_id
-    assert "flatters" in (tmp_path / "run" / "report.html").read_text()
+    assert "optimistic" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_training_further_on_other_classes_is_refused(faces, run_path, tmp_path):
