@@ -41,7 +41,7 @@ def describe_model(classifier: ImageClassifier) -> str:
         ("epochs", f"{origin.get('epochs_trained', '')}"),
         ("optimizer", f"{classifier.training.optimizer}, learning rate {classifier.training.learning_rate:.3g}"),
         ("seed", classifier.training.seed),
-        ("data", origin.get("data_fingerprint", "")[:16]),
+        ("fingerprint", origin.get("data_fingerprint", "")[:16]),
         ("created", origin.get("created", "")),
         ("versions", ", ".join(f"{name} {v}" for name, v in origin.get("versions", {}).items())),
     ]
@@ -53,7 +53,7 @@ def describe_model(classifier: ImageClassifier) -> str:
             f"Network of L = {classifier.parameters.L} layers, {classifier.parameters.flat.size:,} parameters:",
             text_table(layers),
             "Provenance:",
-            *(f"  {name:<10}{value}" for name, value in facts if value != ""),
+            *(f"  {name:<12}{value}" for name, value in facts if value != ""),
         ]
     )
 
@@ -165,7 +165,7 @@ def describe_plan(run: TrainingRun) -> str:
         source = run.pretrain_on or "photographs that come with scikit-learn"
         upper = {1: "", 2: "; layer 2", 3: "; layers 2 and 3"}[training.pretrain_layers]
         upper += " on the training images, also without labels" if upper else ""
-        lines.insert(1, f"First layer: pretrained without labels by {method} on {source}, which gives edges{upper}")
+        lines.insert(1, f"First layer: pretrained to detect edges, without labels, by {method} on {source}{upper}")
     if run.trial:
         found = ", ".join(f"{name} {percent(error)}" for name, error in run.trial.items())
         mirrored = "mirrored too" if run.augmentation.flip else "not mirrored"
@@ -193,13 +193,13 @@ def _cost(cost: float) -> str:
 
 def describe_result(result: TrainingResult) -> str:
     """Describe the accuracy of a run, beside that of the baselines on the same images."""
-    rows: list[Sequence[Any]] = [("accuracy", "images", "", "95% interval")]
+    rows: list[Sequence[Any]] = [("split", "images", "accuracy", "95% interval")]
     rows += [
         (split, f"{found.m:,}", percent(found.accuracy), f"{percent(found.low)} to {percent(found.high)}")
         for split, found in result.scores.items()
     ]
     lines = [text_table(rows), f"Baselines on the same {result.evaluated_on} images:"]
-    lines.append(text_table([(b.name, percent(b.accuracy), f"({b.note})") for b in result.baselines]))
+    lines.append(text_table([(f"{b.name} ({b.note})", percent(b.accuracy)) for b in result.baselines]))
     edges = result.first_layer.sentence()
     if result.first_layer_change is not None:
         edges += f"; training with labels changed W1 by {percent(result.first_layer_change)}"
@@ -225,7 +225,7 @@ def describe_evaluation(found: Evaluation) -> str:
         if support or precision
     ]
     return (
-        f"Accuracy {percent(found.accuracy)} of {found.m:,} images "
+        f"Accuracy {percent(found.accuracy)} on {found.m:,} images "
         f"(95% interval {percent(found.low)} to {percent(found.high)}), log loss {found.log_loss:.3f}\n"
         + text_table(rows)
     )
@@ -238,6 +238,6 @@ def describe_abstention(found: Abstention) -> str:
     return (
         f"Accuracy on the least uncertain share of the images: {curve}\n"
         f"With --reject {found.rate:g} (a threshold from {found.m_validation:,} validation images), the model abstains "
-        f"on {percent(found.abstained)} of these images; of out-of-distribution images, on: {kinds}"
+        f"on {percent(found.abstained)} of these images, and on out-of-distribution images: {kinds}"
         + "".join(f"\nNote: the first layer was learned from these {kind}" for kind in found.familiar)
     )

@@ -308,7 +308,8 @@ def _grid_figure(
 
     has_rose = scores is not None and scores.edge.any()
     tile = float(np.clip(_WIDTH / width, *_TILES))
-    margin, head, foot = 0.25, 0.55, 1.35 if has_rose else 0.35 + 0.13 * (1 + caption.count("\n"))  # inches
+    head = 0.55 if title else 0.15
+    margin, foot = 0.25, 1.35 if has_rose else 0.35 + 0.13 * (1 + caption.count("\n"))  # inches
     size = max(width * tile, 5.6 if has_rose else 4.5) + 2 * margin, height * tile + head + foot
     figure = Figure(figsize=size, dpi=150, facecolor="white")
     box = margin / size[0], foot / size[1], width * tile / size[0], height * tile / size[1]

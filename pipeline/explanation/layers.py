@@ -128,9 +128,9 @@ def deeper_layer_images(classifier: ImageClassifier, images: np.ndarray, l: int,
     units = f"the first {n} of {n_l} units" if n < n_l else f"all {n_l} units" if n_l > 1 else "its only unit"
     method = f"{units}: mean of the {min(_TOP, len(images))} images that activate each most, times its receptive field"
     return [
-        LayerImages(f"Layer {l}", method, means),
-        LayerImages("", "the same units: activation maximisation (gradient ascent from noise)", maximised),
-        LayerImages("", "the same units: product of all weight matrices, as if there were no activation functions",
+        LayerImages(f"Layer {l}: maximally activating images", method, means),
+        LayerImages(f"Layer {l}: activation maximisation", "the same units: gradient ascent from noise", maximised),
+        LayerImages(f"Layer {l}: product of the weights", "the same units: as if there were no activation functions",
                       linear_projection(l, shown)),
     ]  # fmt: skip
 

@@ -61,5 +61,5 @@ def what_probabilities_are(calibration: Calibration | None) -> str:
     if calibration.temperature != 1:
         return f"The probabilities are calibrated on {m} (temperature {calibration.temperature:.2f})."
     if calibration.m < FEWEST_FOR_TEMPERATURE:
-        return f"The probabilities are not calibrated: {m} are too few to calibrate them."
+        return f"The probabilities are not calibrated: {m} are too few."
     return f"The probabilities are not rescaled: on {m}, calibration did not improve them."

@@ -168,20 +168,24 @@ def unit_text(scores: FilterScores, i: int) -> str:
 def _draw_unit(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> None:
     """Draw one unit: its weights, its scores, its activation for the last image, and what activates it most."""
     W, shape = classifier.parameters[1].W, classifier.geometry.shape
-    number = st.number_input("Unit", 1, len(W), 1 + int(scores.order[0]), key="unit", bind="query-params")
+    number = st.number_input("Inspect unit", 1, len(W), 1 + int(scores.order[0]), key="unit", bind="query-params")
     i = int(number) - 1
     image = np.rint(255 * filter_images(W[i : i + 1], shape)[0]).astype(np.uint8)
     st.image(markup.enlarged(image), width=190, alt=f"weights of unit {number}: {unit_text(scores, i)}")
-    st.markdown(f"**Unit {number}: {unit_text(scores, i)}**")
     st.markdown(
-        f"One Gabor function explains {100 * scores.r2[i]:.0f}% of its energy.  \n"
-        f"90% of its energy lies within {100 * scores.area90[i]:.0f}% of the image.  \n"
-        f"Orientation selectivity: {scores.selectivity[i]:.2f}."
-        + (f"  \nSpatial frequency: {scores.frequency[i]:.2f} cycles per pixel." if scores.edge[i] else ""),
+        f"**Unit {number}: {unit_text(scores, i)}**",
         help="A unit is an edge detector if one Gabor function (a soft-edged patch of parallel stripes) explains at "
         "least 50% of its energy, at least 90% of its energy lies within 30% of the image, and its orientation "
         "selectivity is at least 0.3.",
     )
+    facts = {
+        "Energy that one Gabor function explains": f"{100 * scores.r2[i]:.0f}%",
+        "Share of the image with 90% of the energy": f"{100 * scores.area90[i]:.0f}%",
+        "Orientation selectivity": f"{scores.selectivity[i]:.2f}",
+    }
+    if scores.edge[i]:
+        facts["Spatial frequency, cycles per pixel"] = f"{scores.frequency[i]:.2f}"
+    st.table(facts, border="horizontal")
     _draw_activation(classifier, i)
     _draw_strongest(chosen, classifier, i)
     _draw_orientations(scores)

@@ -84,7 +84,7 @@ def _compare_with_random_split(classifier: ImageClassifier, arguments: Arguments
     if arguments.json:
         print(json.dumps({"grouped": found.grouped.to_json(), "random": found.random.to_json()}, indent=2))
         return 0
-    lines = [("test accuracy", "images", "", "95% interval")]
+    lines = [("split", "test images", "accuracy", "95% interval")]
     lines += [
         (name, f"{score.m:,}", percent(score.accuracy), f"{percent(score.low)} to {percent(score.high)}")
         for name, score in rows.items()

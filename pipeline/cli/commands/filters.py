@@ -28,10 +28,12 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("model", help="a model.h5, or the folder of a run")
     parser.add_argument("-o", "--output", default="filters.png", help="PNG, SVG or PDF to write (default: filters.png)")
     parser.add_argument(
-        "--max-units", type=positive, default=100, help="largest number of units to draw (default: 100)"
+        "--max-units", type=positive, metavar="N", default=100, help="largest number of units to draw (default: 100)"
     )
     parser.add_argument("--scores", action="store_true", help="print the scores of all first-layer units as CSV")
-    parser.add_argument("--layer", type=positive, default=1, help="draw the units of this layer (default: 1)")
+    parser.add_argument(
+        "--layer", type=positive, metavar="L", default=1, help="draw the units of this layer (default: 1)"
+    )
     parser.add_argument("--hierarchy", action="store_true", help="draw units of all hidden layers in one image")
     parser.add_argument(
         "--controls", action="store_true", help="also score layers that had no edges to learn, by the same criteria"

@@ -24,12 +24,11 @@ def draw_results(results: list[UploadResult], classifier: ImageClassifier) -> Up
     head, choice = st.columns(2, vertical_alignment="center")
     labelled = [result.row for result in results if result.row.true_label and result.row.ranking]
     n_correct = sum(row.true_label == row.ranking[0][0] for row in labelled)
-    head.markdown(
-        f"**{counts}**"
-        + (f", {n_abstained} of them with an abstention" if n_abstained else "")
-        + (f"; {n_failed} could not be read" if n_failed else "")
-        + (f". {n_correct} of {len(labelled)} labelled images correct" if labelled else "")
-    )
+    texts = [f"**{counts}**"]
+    texts += [f"{n_abstained} abstained"] if n_abstained else []
+    texts += [f"{n_failed} could not be read"] if n_failed else []
+    texts += [f"{n_correct} of {len(labelled)} labelled images correct"] if labelled else []
+    head.markdown(" · ".join(texts))
     groups = sorted(
         {_group(result) for result in results}, key=lambda group: (group == _FAILED, group == _ABSTAINED, group)
     )

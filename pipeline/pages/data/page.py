@@ -37,6 +37,7 @@ _SEARCHED = {
     "training images": ("train",),
     "all images": ("train", *HELD_OUT),
 }
+_HOW_TO_CORRECT = "To correct a label, choose another class below the image."
 Key = tuple[str, float]  # a data set file, and when it was written
 
 
@@ -79,7 +80,7 @@ def _draw_no_data() -> None:
 
 def _draw_dataset(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     st.markdown(
-        f"{count(len(dataset), 'image')} of {describe_geometry(dataset.geometry)} in "
+        f"{count(len(dataset), 'image')} ({describe_geometry(dataset.geometry)}) in "
         f"{count(len(dataset.classes), 'class', 'classes')}."
     )
     views: dict[str, Callable[[Chosen, Dataset, Key], None]] = {
@@ -205,6 +206,7 @@ def _draw_duplicates(chosen: Chosen, dataset: Dataset, key: Key) -> None:
             if n_conflicting
             else ". Within each set, all labels agree."
         )
+        + f" {_HOW_TO_CORRECT}"
     )
     for rows in _paginate(sets, SETS_A_PAGE, "sets"):
         splits = " and ".join(SPLITS[s] for s in sorted({int(dataset.split[row]) for row in rows}))
@@ -241,7 +243,7 @@ def _draw_label_issues(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     n_misclassified = sum(issue.prediction != issue.label for issue in issues)
     st.markdown(
         "Images whose label the model finds least probable come first: they are hard, or their label is wrong. "
-        f"The model misclassifies {n_misclassified:,} of these {count(len(issues), 'image')}."
+        f"The model misclassifies {n_misclassified:,} of these {count(len(issues), 'image')}. " + _HOW_TO_CORRECT
     )
     cards = [
         (issue.row, f"predicted: {issue.prediction} ({markup.percentage(issue.probability)})")

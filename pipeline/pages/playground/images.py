@@ -167,7 +167,7 @@ def _draw_summary(image_set: ImageSet) -> None:
     names = ", ".join(image_set.classes[:6]) + (" …" if len(image_set.classes) > 6 else "")
     splits = ", ".join(f"{image_set.counts[split]:,} {use}" for split, use in _USES.items() if image_set.counts[split])
     st.markdown(
-        f"**{sum(image_set.counts.values()):,} images** of {describe_geometry(image_set.geometry)} "
+        f"**{sum(image_set.counts.values()):,} images** ({describe_geometry(image_set.geometry)}) "
         f"in **{len(image_set.classes)} classes** ({markup.plain(names)}): {splits}."
     )
     if report and report.rejected:

@@ -53,5 +53,5 @@ def _chart(title: str, values: Sequence[tuple[float, float]], caption: str) -> N
         },
     }
     st.markdown(f"**{title}**")
-    st.vega_lite_chart(rows, spec, height=220, alt=caption)
+    st.vega_lite_chart(rows, spec, height=250, alt=caption)
     st.caption(caption)

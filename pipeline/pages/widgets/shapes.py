@@ -17,7 +17,7 @@ def draw_shapes(rows: Sequence[LayerShapes], geometry: Geometry) -> None:
     """Draw the shapes of W, b, Z and A of every layer."""
     n_parameters = sum(row.n_parameters for row in rows)
     st.markdown(
-        f"X is ({geometry.n_x:,}, m): one column for each of m images of {describe_geometry(geometry)}. "
+        f"X is ({geometry.n_x:,}, m): one column for each of m images ({describe_geometry(geometry)}). "
         f"L = {count(len(rows), 'layer')}, {n_parameters:,} parameters."
     )
     head = ("layer", "W", "b", "Z and A", "activation", "parameters")

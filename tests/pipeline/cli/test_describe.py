@@ -74,7 +74,7 @@ def test_describe_epoch_shows_validation_only_if_there_is_any(validation_cost, h
 def test_describe_evaluation_has_a_row_for_each_class(run_path):
     found, _ = evaluate(ImageClassifier.load(run_path), run_path / "data.h5")
     lines = describe_evaluation(found).splitlines()
-    assert lines[0].startswith(f"Accuracy {100 * found.accuracy:.1f}% of 30 images (95% interval")
+    assert lines[0].startswith(f"Accuracy {100 * found.accuracy:.1f}% on 30 images (95% interval")
     assert [line.split()[:2] for line in lines[2:]] == [["face", "15"], ["not-face", "15"]]
 
 
@@ -84,7 +84,7 @@ def test_describe_abstention_says_what_it_costs_and_what_it_rejects():
     )
     assert describe_abstention(found).splitlines() == [
         "Accuracy on the least uncertain share of the images: 100%: 90.0%  50%: 99.0%",
-        "With --reject 0.05 (a threshold from 1,234 validation images), the model abstains on 6.1% of these images; of "
-        "out-of-distribution images, on: noise 100%, photographs 40%",
+        "With --reject 0.05 (a threshold from 1,234 validation images), the model abstains on 6.1% of these images, "
+        "and on out-of-distribution images: noise 100%, photographs 40%",
         "Note: the first layer was learned from these photographs",
     ]

@@ -209,7 +209,7 @@ def test_look_at_a_unit_of_the_first_layer(url, page):
     page.get_by_role("heading", name="First layer", exact=True).wait_for()
     page.get_by_alt_text("weights of unit 32:").first.wait_for()
     assert page.locator(".facette-tiles").first.locator("img").count() == 32
-    page.get_by_label("Unit", exact=True).fill("7")
+    page.get_by_label("Inspect unit").fill("7")
     page.keyboard.press("Enter")
     page.get_by_text("Unit 7:").wait_for()
     page.get_by_text("the image classified last").wait_for()  # the sample shown on the page before

@@ -202,7 +202,7 @@ def test_the_app_abstains_where_the_command_line_does_and_says_so(trained, tmp_p
     assert set(statuses) == {"ok", "abstain"}
     at = page("classify.page", trained / "runs", **{"from": "Upload"})
     assert [result.row.status for result in results(upload(at, *files.items()))] == statuses
-    assert f"{statuses.count('abstain')} of them with an abstention" in words(at)
+    assert f"{statuses.count('abstain')} abstained" in words(at)
     at.multiselect(key="show-only").set_value(["abstained"]).run()
     assert list(at.dataframe[0].value["status"]) == ["abstained"] * statuses.count("abstain")
     uncertain = list(files)[statuses.index("abstain")]
@@ -215,7 +215,7 @@ def test_the_app_abstains_where_the_command_line_does_and_says_so(trained, tmp_p
 
 def test_what_is_said_of_probabilities_is_true_of_the_model(trained, runs, face):
     at = page("classify.page", runs)
-    assert "too few to calibrate" in words(at)  # 30 validation images
+    assert "not calibrated: 30 validation images are too few" in words(at)  # 30 validation images
     classifier = ImageClassifier.load(runs / "faces" / "model.h5")
     replace(classifier, calibration=None).save(runs / "faces" / "model.h5")
     at = page("classify.page", runs)
@@ -471,7 +471,7 @@ def shown(at):
 
 def test_data_counts_every_class_and_split(trained):
     at = page("data.page", trained / "runs")
-    assert "200 images of 25×25 gray in 2 classes" in words(at)
+    assert "200 images (25×25 gray) in 2 classes" in words(at)
     assert at.html[1].value.count("<td>100</td>") == 2
     table = at.table[0].value
     assert dict(zip(table["split"], table["images"], strict=True)) == {
