@@ -28,7 +28,7 @@ def render(chosen: Chosen) -> None:
     data_settings = images.draw_images(session, chosen)
     left, right = st.columns([2, 3], gap="large")
     with left:
-        texts, places = settings.draw_settings()
+        texts, error_boxes = settings.draw_settings()
     texts |= data_settings
     recipe, problems = read_settings(texts)
     plan: Plan | None = None
@@ -41,7 +41,7 @@ def render(chosen: Chosen) -> None:
         except PROBLEMS as error:
             problems = {"": str(error)}
     for name, problem in problems.items():
-        places.get(name, right).error(markup.plain(problem), icon=":material/error:")
+        error_boxes.get(name, right).error(markup.plain(problem), icon=":material/error:")
     with right:
         st.subheader("Training", anchor=False)
         is_active = session.is_active

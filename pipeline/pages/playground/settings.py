@@ -28,14 +28,14 @@ def draw_settings() -> tuple[dict[str, str], dict[str, st.delta_generator.DeltaG
     """Draw a widget for each setting; return their texts, and for each a container for an error message."""
     found = all_settings()
     texts: dict[str, str] = {}
-    places: dict[str, st.delta_generator.DeltaGenerator] = {}
+    error_boxes: dict[str, st.delta_generator.DeltaGenerator] = {}
 
     def grid(names: list[str]) -> None:
         for pair in (names[i : i + 2] for i in range(0, len(names), 2)):
             with st.container(horizontal=True):
                 for name in pair:
                     texts[name] = widget(found[name], is_bound=name in COMMON)
-            places.update(dict.fromkeys(pair, st.container()))
+            error_boxes.update(dict.fromkeys(pair, st.container()))
 
     st.subheader("Settings", anchor=False)
     grid(list(COMMON))
@@ -43,7 +43,7 @@ def draw_settings() -> tuple[dict[str, str], dict[str, st.delta_generator.DeltaG
         for section in dict.fromkeys(setting.section for setting in found.values() if setting.section != "images"):
             st.markdown(f"**{section.capitalize()}**")
             grid([name for name, setting in found.items() if setting.section == section and name not in COMMON])
-    return texts, places
+    return texts, error_boxes
 
 
 def widget(setting: Setting, *, is_bound: bool, width: int | Literal["stretch"] = "stretch") -> str:

@@ -1,111 +1,28 @@
 """What a person does, in a real browser without a window."""
 
 import csv
-import os
-import shutil
-import socket
-import subprocess
-import sys
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("streamlit")
-playwright = pytest.importorskip("playwright.sync_api")
 
-ROOT = Path(__file__).parents[3]
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-PHONE = {"width": 390, "height": 844}
-SECONDS = 60
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; install the system's package chromium"),
-]
+pytestmark = pytest.mark.browser
 
 
-def serve(folder, *arguments):
-    """Start the app in a folder; return the process and its address once it answers."""
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "pipeline.cli", "app", "--port", str(port), "--no-browser", *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
-    url = f"http://localhost:{port}"
-    for _ in range(SECONDS * 5):
-        try:
-            with urllib.request.urlopen(f"{url}/_stcore/health") as answer:
-                if answer.status == 200:
-                    return process, url
-        except OSError:
-            if process.poll() is not None:
-                break
-            with pytest.raises(subprocess.TimeoutExpired):  # wait a little, or until it ends
-                process.wait(0.2)
-    stop(process)
-    raise AssertionError(f"the app does not answer:\n{(folder / 'server.log').read_text()}")
+@pytest.fixture(scope="module")
+def url(trained, serve):
+    app = serve(trained)
+    yield app.url
+    app.stop()
 
 
-def stop(process):
-    process.terminate()
-    process.wait(20)
-
-
-def test_the_command_takes_its_server_with_it(tmp_path):
-    process, url = serve(tmp_path)
-    stop(process)
+def test_the_command_takes_its_server_with_it(tmp_path, serve):
+    app = serve(tmp_path)
+    app.stop()
     with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(url)
-
-
-@pytest.fixture(scope="module")
-def url(trained):
-    process, url = serve(trained)
-    yield url
-    stop(process)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("browser")
-    with playwright.sync_playwright() as run:
-        context = run.chromium.launch_persistent_context(
-            folder, executable_path=CHROMIUM, headless=True, args=FLAGS, viewport={"width": 1280, "height": 900}
-        )
-        yield context
-        context.close()
-
-
-@pytest.fixture
-def page(browser):
-    page = browser.new_page()
-    page.set_default_timeout(SECONDS * 1000)
-    elsewhere = []
-    page.on("request", lambda request: elsewhere.append(request.url) if _leaves(request.url) else None)
-    yield page
-    page.close()
-    assert elsewhere == [], "the page sends requests to other machines"
-
-
-def _leaves(url):
-    return url.startswith("http") and not url.startswith("http://localhost:")
-
-
-def expect_no_horizontal_scrolling(page):
-    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), page.url
+        urllib.request.urlopen(app.url)
 
 
 def test_classify_a_sample(url, page):
@@ -215,8 +132,7 @@ def test_look_at_a_unit_of_the_first_layer(url, page):
     page.get_by_text("the image classified last").wait_for()  # the sample shown on the page before
 
 
-def test_no_page_is_wider_than_a_phone(url, page):
-    page.set_viewport_size(PHONE)
+def test_no_page_is_wider_than_a_phone(url, phone, expect_no_horizontal_scrolling):
     for place, title in (
         ("", "Classify images"),
         ("first-layer", "First layer"),
@@ -225,10 +141,10 @@ def test_no_page_is_wider_than_a_phone(url, page):
         ("data?view=Label+issues", "Data"),
         ("model", "Model"),
     ):
-        page.goto(f"{url}/{place}")
-        page.get_by_role("heading", name=title, exact=True).wait_for()
-        page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
-        expect_no_horizontal_scrolling(page)
+        phone.goto(f"{url}/{place}")
+        phone.get_by_role("heading", name=title, exact=True).wait_for()
+        phone.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
+        expect_no_horizontal_scrolling(phone)
 
 
 def test_the_keyboard_suffices(url, page):
@@ -252,14 +168,14 @@ def test_the_keyboard_suffices(url, page):
     page.get_by_role("heading", name="First layer", exact=True).wait_for()
 
 
-def test_train_the_demo_where_there_is_no_model(page, tmp_path):
-    process, url = serve(tmp_path)
+def test_train_the_demo_if_there_is_no_model(page, tmp_path, serve):
+    app = serve(tmp_path)
     try:
-        page.goto(url)
+        page.goto(app.url)
         page.get_by_role("heading", name="No model yet").wait_for()
         page.get_by_role("button", name="Train the demo model").click()
         page.get_by_role("heading", name="Classify images").wait_for(timeout=180_000)  # it trains all of the demo
         page.get_by_role("table", name="Probability of each class").wait_for()
         assert (tmp_path / "runs" / "demo-faces" / "report.html").is_file()
     finally:
-        stop(process)
+        app.stop()

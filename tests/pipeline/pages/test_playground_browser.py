@@ -12,14 +12,9 @@ from pipeline.classifier import ImageClassifier
 
 pytest.importorskip("streamlit")
 playwright = pytest.importorskip("playwright.sync_api")
-journeys = pytest.importorskip("tests.pipeline.pages.test_browser")
-CHROMIUM, PHONE, SECONDS = journeys.CHROMIUM, journeys.PHONE, 60
-browser, page = journeys.browser, journeys.page  # fixtures
+SECONDS = 60
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here; install the system's package chromium"),
-]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +23,10 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def url(folder):
-    process, url = journeys.serve(folder)
-    yield url
-    journeys.stop(process)
+def url(folder, serve):
+    app = serve(folder)
+    yield app.url
+    app.stop()
 
 
 def expect_visible(locator, **how):
@@ -170,13 +165,12 @@ def test_the_training_of_a_visitor_who_has_gone_makes_room(url, page, browser):
     expect_text(page, "Done: 3 epochs")
 
 
-def test_a_phone_and_the_keyboard(url, page):
-    page.set_viewport_size(PHONE)
-    page.goto(f"{url}/playground?images=Faces&hidden=8&epochs=2")
-    start = page.get_by_role("button", name="Start", exact=True)
+def test_a_phone_and_the_keyboard_suffice(url, phone, expect_no_horizontal_scrolling):
+    phone.goto(f"{url}/playground?images=Faces&hidden=8&epochs=2")
+    start = phone.get_by_role("button", name="Start", exact=True)
     expect_visible(start)
     start.focus()
-    page.keyboard.press("Enter")
-    expect_text(page, "Done: 2 epochs")
-    expect_visible(page.get_by_role("table", name=re.compile("Confusion matrix")))
-    journeys.expect_no_horizontal_scrolling(page)
+    phone.keyboard.press("Enter")
+    expect_text(phone, "Done: 2 epochs")
+    expect_visible(phone.get_by_role("table", name=re.compile("Confusion matrix")))
+    expect_no_horizontal_scrolling(phone)
