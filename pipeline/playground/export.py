@@ -36,7 +36,7 @@ def export_python(source: str, recipe: Recipe, data: DataConfig | None = None) -
         "    for record in run.epochs():\n"
         '        print(f"epoch {record.epoch}: validation {record.validation_accuracy:.1%}")\n'
         "    result = run.finish()\n"
-        'print(f"{result.judged_on}: {result.scores[result.judged_on].accuracy:.1%}")\n'
+        'print(f"{result.evaluated_on}: {result.scores[result.evaluated_on].accuracy:.1%}")\n'
     )
 
 
