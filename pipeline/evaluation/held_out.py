@@ -12,7 +12,7 @@ from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
 from pipeline.images.geometry import Geometry
 
-_SPLITS = ("test", "validation")  # the first that has images is used
+_HELD_OUT_SPLITS = ("test", "validation")  # the first that has images is used
 
 
 class HeldOutImage(NamedTuple):
@@ -51,7 +51,7 @@ def held_out_samples(data: str | Path, limit: int = 8) -> list[HeldOutImage]:
         If the data set cannot be read.
     """
     with Dataset.open(data) as dataset:
-        indices = next((rows for split in _SPLITS if len(rows := dataset.indices(split))), np.empty(0, int))
+        indices = next((rows for split in _HELD_OUT_SPLITS if len(rows := dataset.indices(split))), np.empty(0, int))
         labels = dataset.labels[indices]
         chosen = indices[np.lexsort((labels, _occurrences_before(labels)))][:limit]
         return [
@@ -74,7 +74,7 @@ def held_out_images(data: str | Path, geometry: Geometry, limit: int = 500) -> n
     with Dataset.open(data) as dataset:
         if dataset.geometry != geometry:
             raise InputError(f"{data}: its images are of another size or colour than the model takes")
-        rows = next((rows for split in (*_SPLITS, "train") if len(rows := dataset.indices(split))), None)
+        rows = next((rows for split in (*_HELD_OUT_SPLITS, "train") if len(rows := dataset.indices(split))), None)
         if rows is None:
             raise InputError(f"{data}: has no labelled images")
         return dataset.take(rows[:: max(1, len(rows) // limit)])

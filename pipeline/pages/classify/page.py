@@ -33,16 +33,16 @@ def render(chosen: Chosen) -> None:
             icon=":material/add_photo_alternate:",
         )
         return
-    results = _classify(classifier, uploads)
+    results = _classify_all(classifier, uploads)
     if len(results) == 1 and results[0].shown and not uploads[0].true_label:
         part = choose_part(uploads[0], results[0], classifier)
-        results = _classify(classifier, [part]) if part else results
+        results = _classify_all(classifier, [part]) if part else results
     result = results[0] if len(results) == 1 else draw_results(results, classifier)
     if result is not None:
         _draw_result(chosen, classifier, result)
 
 
-def _classify(classifier: ImageClassifier, uploads: list[Upload]) -> list[UploadResult]:
+def _classify_all(classifier: ImageClassifier, uploads: list[Upload]) -> list[UploadResult]:
     """Classify what is new, and return the results of all; results of other images are dropped from the session."""
     before: dict[tuple[str, Upload], UploadResult] = st.session_state.get("results", {})
     keys = [(classifier.model_id, upload) for upload in uploads]
