@@ -1,11 +1,11 @@
-"""The accuracy of `facette train` without options, beside what scikit-learn offers, on images of several kinds.
+"""Compare the accuracy of `facette train` without options with classifiers of scikit-learn, on several image sets.
 
     python benchmarks/accuracy.py --data DIR --sets lfw orl cats cats-folds --seeds 3
 
 DIR holds orl_faces/, catvnoncat/, cbcl_train_19x19.npz, mnist.npz and fashion_mnist.npz; `lfw` and `digits` come with
-installed packages. The default recipe goes through the same functions as `facette train`, and sets 15 % of the training
-images aside for validation, as that does; the baselines are fitted on all training images. Test images are judged
-once, by the end result. Folds keep copies and near copies of an image together.
+installed packages. The default recipe uses the same functions as `facette train`, and like that it sets 15 % of the
+training images aside for validation; the baselines are fitted on all training images. The final model is evaluated once
+on the test images. Folds keep exact and near duplicates together.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.ingestion.ingest import ingest
+from pipeline.training.finish import save_model
 from pipeline.training.prepare import prepare
 
 
 class Split(NamedTuple):
-    """Images (m, height, width[, channels]) uint8 and labels to train on, and others to judge by."""
+    """Images (m, height, width[, channels]), uint8, and labels for training and for testing."""
 
     train: np.ndarray
     train_labels: np.ndarray
@@ -41,33 +42,33 @@ class Split(NamedTuple):
 
 
 def folds(images: np.ndarray, labels: np.ndarray, seed: int) -> Iterator[Split]:
-    """Cut into 5 stratified folds that tear no copies apart."""
+    """Yield 5 stratified folds that keep exact and near duplicates together."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     with tempfile.TemporaryDirectory() as folder:
         np.savez(Path(folder, "all.npz"), images=images, labels=labels)
         ingest(Path(folder, "all.npz"), Path(folder, "all.h5"), DataConfig(size=f"{images.shape[1]}x{images.shape[2]}"))
         with Dataset.open(Path(folder, "all.h5")) as dataset:
-            group = dataset.group[np.argsort(_places(dataset))]
+            group = dataset.group[np.argsort(_indices(dataset))]
     group = np.where(group < 0, np.arange(len(group)) + group.max() + 1, group)
     for train, test in StratifiedGroupKFold(5, shuffle=True, random_state=seed).split(images, labels, group):
         yield Split(images[train], labels[train], images[test], labels[test])
 
 
-def _places(dataset: Dataset) -> np.ndarray:
-    """Return the number of each row in the array that was ingested."""
+def _indices(dataset: Dataset) -> np.ndarray:
+    """Return the index of each image of a data set in the array that was ingested."""
     return np.array([int(str(path).rpartition("/")[2].rpartition(":")[2]) for path in dataset.paths])
 
 
 def lfw(data: Path, seed: int) -> Iterator[Split]:
-    """Faces against other patches, 25x25."""
+    """Yield faces and other patches, 25x25."""
     from skimage.data import lfw_subset
 
     yield from folds(np.rint(lfw_subset() * 255).astype(np.uint8), np.repeat([0, 1], 100), seed)
 
 
 def digits(data: Path, seed: int) -> Iterator[Split]:
-    """Digits of 8x8 pixels."""
+    """Yield digits, 8x8."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
@@ -75,7 +76,7 @@ def digits(data: Path, seed: int) -> Iterator[Split]:
 
 
 def orl(data: Path, seed: int) -> Iterator[Split]:
-    """40 people, 64x64: 5 images of each to train on, 5 to judge by."""
+    """Yield 40 people, 64x64: 5 images of each for training and 5 for testing."""
     from PIL import Image
 
     paths = sorted((data / "orl_faces").glob("s*/*.pgm"))
@@ -88,7 +89,7 @@ def orl(data: Path, seed: int) -> Iterator[Split]:
 
 
 def cats(data: Path, seed: int) -> Iterator[Split]:
-    """Cats or not, 64x64 in colour: the course's own split, one test image being a copy of a training image."""
+    """Yield cats and other images, 64x64 in colour: the course's split, in which one image is in both parts."""
     yield _cats(data)
 
 
@@ -103,14 +104,14 @@ def _cats(data: Path) -> Split:
 
 
 def cats_apart(data: Path, seed: int) -> Iterator[Split]:
-    """The same split without the training image that is also in the test."""
+    """Yield the same split without the training image that is also a test image."""
     split = _cats(data)
     copied = np.array([(split.test == image).all(axis=(1, 2, 3)).any() for image in split.train])
     yield split._replace(train=split.train[~copied], train_labels=split.train_labels[~copied])
 
 
 def cats_folds(data: Path, seed: int) -> Iterator[Split]:
-    """Folds over all 259."""
+    """Yield folds of all 259 images."""
     split = _cats(data)
     yield from folds(
         np.concatenate([split.train, split.test]), np.concatenate([split.train_labels, split.test_labels]), seed
@@ -118,7 +119,7 @@ def cats_folds(data: Path, seed: int) -> Iterator[Split]:
 
 
 def cbcl(data: Path, seed: int) -> Iterator[Split]:
-    """Faces against other patches, 19x19: 1,000 to train on, the others to judge by."""
+    """Yield faces and other patches, 19x19: 1,000 for training, the others for testing."""
     found = np.load(data / "cbcl_train_19x19.npz")
     order = np.random.default_rng(seed).permutation(len(found["y"]))
     images, labels = found["X"][order].astype(np.uint8), np.unique(found["y"][order], return_inverse=True)[1]
@@ -136,24 +137,24 @@ def _given(name: str) -> Callable[[Path, int], Iterator[Split]]:
 SETS: dict[str, tuple[str, Callable[[Path, int], Iterator[Split]]]] = {
     "lfw": ("`lfw_subset`, 5 folds", lfw),
     "digits": ("digits of scikit-learn, 5 folds", digits),
-    "orl": ("`orl_faces` 64x64, 5 + 5 of each", orl),
-    "cats": ("`catvnoncat`, its own split", cats),
-    "cats-apart": ("the same, the copy left out of training", cats_apart),
+    "orl": ("`orl_faces` 64x64, 5 + 5 images of each person", orl),
+    "cats": ("`catvnoncat`, the course's split", cats),
+    "cats-apart": ("the same without the duplicate in training", cats_apart),
     "cats-folds": ("`catvnoncat`, 5 folds", cats_folds),
-    "cbcl": ("CBCL, 1,000 to train on", cbcl),
+    "cbcl": ("CBCL, 1,000 for training", cbcl),
     "mnist": ("MNIST", _given("mnist.npz")),
     "fashion": ("Fashion-MNIST", _given("fashion_mnist.npz")),
 }
 
 
 def baseline(make: Callable, scaled: bool) -> Callable[[Split, int], float]:
-    """Return what fits a scikit-learn classifier on all training images and returns its test accuracy."""
+    """Return a function that fits a scikit-learn classifier on all training images and returns its test accuracy."""
 
     def measure(split: Split, seed: int) -> float:
         X, X_test = (part.reshape(len(part), -1).astype(np.float32) / 255 for part in (split.train, split.test))
         if scaled:
-            mean, spread = X.mean(axis=0), X.std()
-            X, X_test = (X - mean) / spread, (X_test - mean) / spread
+            mean, std = X.mean(axis=0), X.std()
+            X, X_test = (X - mean) / std, (X_test - mean) / std
         model = make(seed).fit(X, split.train_labels)
         return float(np.mean(model.predict(X_test) == split.test_labels))
 
@@ -187,7 +188,7 @@ def _mlp(seed: int):
 
 
 def majority(split: Split, seed: int) -> float:
-    """Say always what is most frequent."""
+    """Return the accuracy of always predicting the most frequent class."""
     return float(np.mean(split.test_labels == np.bincount(split.train_labels).argmax()))
 
 
@@ -200,42 +201,44 @@ BASELINES: dict[str, Callable[[Split, int], float]] = {
 }
 
 
-def facette(variant: str, threads: int | None, views: int) -> Callable[[Split, int], float]:
-    """Return what trains as `facette train` does, with settings as for benchmarks/recipe.py, and judges by `views`."""
+def facette(variant: str, threads: int | None, tta: int) -> Callable[[Split, int], float]:
+    """Return a function that trains as `facette train` does and returns the test accuracy.
+
+    `variant` holds settings as for benchmarks/recipe.py, `tta` is the number of images for test-time augmentation.
+    """
 
     def measure(split: Split, seed: int) -> float:
         names = ("train_images", "train_labels", "test_images", "test_labels")
         with tempfile.TemporaryDirectory() as folder:
             np.savez(Path(folder, "set.npz"), **dict(zip(names, split, strict=True)))
-            run = prepare(
-                Path(folder, "set.npz"), Path(folder, "run"), threads=threads, **configurations(variant, seed)
-            )
+            data, recipe = configurations(variant, seed, threads=threads)
+            run = prepare(Path(folder, "set.npz"), Path(folder, "run"), data=data, recipe=recipe)
             with run.dataset:
                 for _ in run.epochs():
                     pass
-                found, _ = evaluate(run.save_model(), run.data_path, split="test", include_trained=True, views=views)
+                found, _ = evaluate(save_model(run), run.data_path, split="test", include_trained=True, tta=tta)
         return found.accuracy
 
     return measure
 
 
 def measure_all(name: str, method: Callable[[Split, int], float], data: Path, seeds: int) -> tuple[np.ndarray, float]:
-    """Return the accuracy of each seed (over all its folds), and the median seconds of one training and judging."""
+    """Return the accuracy for each seed (over all folds), and the median seconds of training and testing once."""
     accuracies, seconds = [], []
     for seed in range(seeds):
-        right = total = 0.0
+        correct = total = 0.0
         for split in SETS[name][1](data, seed):
             begin = time.perf_counter()
             accuracy = method(split, seed)
             seconds.append(time.perf_counter() - begin)
-            right += accuracy * len(split.test)
+            correct += accuracy * len(split.test)
             total += len(split.test)
-        accuracies.append(right / total)
+        accuracies.append(correct / total)
     return np.array(accuracies), float(np.median(seconds))
 
 
-def in_words(accuracies: np.ndarray, seconds: float) -> str:
-    """Write a mean in percent, its 95 % interval over seeds, and the time."""
+def as_text(accuracies: np.ndarray, seconds: float) -> str:
+    """Return a mean in percent, its 95 % interval over seeds, and the time, as text."""
     from scipy.stats import t
 
     n = len(accuracies)
@@ -244,21 +247,23 @@ def in_words(accuracies: np.ndarray, seconds: float) -> str:
 
 
 def main() -> None:
-    """Print a table: a row for each set, a column for each method."""
+    """Print a table with a row for each set and a column for each method."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path(), help="folder of the sets")
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--variants", nargs="+", default=[""], help="settings such as validation=0; '' is the default")
+    parser.add_argument("--variants", nargs="+", default=[""], help="settings such as validation=0, epochs=20")
     parser.add_argument("--baselines", nargs="*", choices=BASELINES, default=list(BASELINES))
-    parser.add_argument("--views", type=int, nargs="+", default=[1], help="as of facette evaluate --tta")
-    parser.add_argument("--threads", type=int, help="of facette (default: what facette train takes)")
+    parser.add_argument(
+        "--tta", type=int, nargs="+", default=[1], help="test-time augmentation, as in facette evaluate"
+    )
+    parser.add_argument("--threads", type=int, help="threads of facette (default: as facette train)")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # a baseline may not have converged
     methods = {name: BASELINES[name] for name in arguments.baselines}
-    for views, variant in itertools.product(arguments.views, arguments.variants):
-        name = f"facette {variant}".strip() + (f", {views} views" if views > 1 else "")
-        methods[name] = facette(variant, arguments.threads, views)
+    for tta, variant in itertools.product(arguments.tta, arguments.variants):
+        name = f"facette {variant}".strip() + (f", --tta {tta}" if tta > 1 else "")
+        methods[name] = facette(variant, arguments.threads, tta)
     versions = ", ".join(f"{module.__name__} {module.__version__}" for module in _modules())
     print(f"{arguments.seeds} seeds; {os.cpu_count()} cores; Python {platform.python_version()}, {versions}\n")
     print(" | ".join(["| set", *methods]) + " |")
@@ -266,7 +271,7 @@ def main() -> None:
     for name in arguments.sets:
         print(f"| {SETS[name][0]}", end="", flush=True)
         for method in methods.values():
-            print(" |", in_words(*measure_all(name, method, arguments.data, arguments.seeds)), end="", flush=True)
+            print(" |", as_text(*measure_all(name, method, arguments.data, arguments.seeds)), end="", flush=True)
         print(" |", flush=True)
 
 

@@ -1,12 +1,13 @@
-"""The time to vary a batch of images, beside that of the training step it is for; both on one thread.
+"""Compare the time to augment a batch of images with the time of its training step; both on one thread.
 
     python benchmarks/augmentation.py
 
-The two take turns; in a training they run side by side, each in a thread of its own.
+The two are timed in turns. In a training run they run at the same time, each in its own thread.
 """
 
 from __future__ import annotations
 
+import argparse
 import platform
 import time
 from collections.abc import Callable
@@ -32,7 +33,7 @@ CASES = (
 
 
 def times(*contestants: Callable[[], object], repeats: int = 31) -> list[float]:
-    """Return the median milliseconds of each, in turns."""
+    """Return the median milliseconds of each, timed in turns."""
     found = np.empty((repeats, len(contestants)))
     for row in found:
         for k, work in enumerate(contestants):
@@ -43,10 +44,11 @@ def times(*contestants: Callable[[], object], repeats: int = 31) -> list[float]:
 
 
 def main() -> None:
-    """Print a table."""
+    """Print a table with a row for each case."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     rng = np.random.default_rng(0)
     print(f"One thread; medians of 31; Python {platform.python_version()}, numpy {np.__version__}\n")
-    print("| images | recipe | layers | varying, ms | training step, ms | ratio |\n" + "|---" * 6 + "|")
+    print("| images | recipe | layers | augmenting, ms | training step, ms | ratio |\n" + "|---" * 6 + "|")
     for height, width, color, b, recipe, hidden in CASES:
         geometry = Geometry(height, width, color)
         pixels, labels = rng.integers(0, 256, (b, geometry.n_x), dtype=np.uint8), rng.integers(0, 10, b)
@@ -55,14 +57,14 @@ def main() -> None:
         state = start(NetworkConfig(hidden), training, n_x=geometry.n_x, m=b, n_classes=10)
         run, batch = Trainer(state, labels), Batch(Preprocessor(geometry).apply(pixels), labels)
         with threadpool_limits(1):
-            varying, step = times(
+            augmenting, step = times(
                 lambda: augment(pixels, geometry, config, rng),  # noqa: B023
                 lambda: run.step(batch, 1e-3),  # noqa: B023
             )
         layers = "-".join(map(str, hidden))
         print(
-            f"| {b} of {height}x{width} {color} | {recipe} | {layers} | {varying:.2f} | {step:.2f} "
-            f"| {varying / step:.2f} |",
+            f"| {b} of {height}x{width} {color} | {recipe} | {layers} | {augmenting:.2f} | {step:.2f} "
+            f"| {augmenting / step:.2f} |",
             flush=True,
         )
 

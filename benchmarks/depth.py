@@ -1,9 +1,9 @@
-"""Put depth to the test: is the parity of n bits a thing for deep nets, as is often said.
+"""Test a common claim: that the parity of n bits needs deep networks.
 
-Two questions that are easily mixed up. What can a network *compute* with so many units: three networks put together
-by hand, each checked on all 2^n inputs: a tree of XORs, log2(n) layers deep; one hidden layer with a unit per
-pattern; and one hidden layer that counts. What does *training find*: deep-narrow and shallow-wide networks with equally
-many parameters see three quarters of all patterns and are asked about the rest.
+There are two different questions. The first is what a network can *compute* with how many units. Three networks are
+built by hand, and each is checked on all 2^n inputs: a tree of XORs, log2(n) layers deep; one hidden layer with a unit
+per pattern; and one hidden layer that counts. The second is what *training finds*: deep, narrow and shallow, wide
+networks with equally many parameters are trained on three quarters of all patterns and tested on the others.
 
     python benchmarks/depth.py                       # a few minutes on one core; writes docs/images/depth.png
     python benchmarks/depth.py --seeds 1 --steps 500 --output /dev/null     # a quick look
@@ -25,7 +25,7 @@ from model.network import class_probabilities, labels_from
 from model.parameters import Parameters
 from model.training import cost_and_accuracy, start, train
 
-SURE = 20.0  # logit of a network put together by hand: probability 1 - 2e-9
+CERTAIN = 20.0  # logit of a network built by hand, a probability of 1 - 2e-9
 RELU = {"activation": "relu", "head": "sigmoid", "batch_norm": False}
 
 
@@ -36,12 +36,12 @@ def all_patterns(n: int) -> tuple[Array, np.ndarray]:
 
 
 def xor_tree(n: int) -> Parameters:
-    """Return a network of ceil(log2 n) hidden layers that pairs up the bits until one is left.
+    """Return a network of ceil(log2 n) hidden layers that combines the bits in pairs until one is left.
 
-    For bits a, b: XOR(a, b) = relu(a + b) - 2 relu(a + b - 1). A hidden layer holds those two units for every pair, and
-    one for a bit without a partner; the difference is left to the W of the layer above.
+    For bits a, b: XOR(a, b) = relu(a + b) - 2 relu(a + b - 1). A hidden layer has these two units for every pair, and
+    one unit for a bit without a partner; the W of the layer above computes the difference.
     """
-    reads = np.eye(n)  # how each bit of the level is read from the units of the layer below
+    reads = np.eye(n)  # row i: weights that compute bit i from the units of the layer below
     Ws, bs = [], []
     while len(reads) > 1:
         rows, offsets, combine = [], [], []
@@ -56,7 +56,7 @@ def xor_tree(n: int) -> Parameters:
         for bit, coefficients in enumerate(combine):
             reads[bit, at : at + len(coefficients)] = coefficients
             at += len(coefficients)
-    return assembled([*Ws, 2 * SURE * reads], [*bs, np.array([-SURE])])
+    return assembled([*Ws, 2 * CERTAIN * reads], [*bs, np.array([-CERTAIN])])
 
 
 def one_unit_per_pattern(n: int) -> Parameters:
@@ -65,17 +65,19 @@ def one_unit_per_pattern(n: int) -> Parameters:
     patterns = X[:, parity == 1].T
     W = 2 * patterns - 1
     b = 1 - patterns.sum(axis=1)
-    return assembled([W, np.full((1, len(W)), 2 * SURE)], [b, np.array([-SURE])])
+    return assembled([W, np.full((1, len(W)), 2 * CERTAIN)], [b, np.array([-CERTAIN])])
 
 
 def counting(n: int) -> Parameters:
-    """Return one hidden layer of n units: parity is a zigzag of the number of ones, and each ReLU bends it once."""
+    """Return one hidden layer of n units: parity is a zigzag of the number of ones, and each ReLU adds a bend."""
     bends = np.array([1.0] + [2.0 * (-1) ** k for k in range(1, n)])
-    return assembled([np.ones((n, n)), 2 * SURE * bends[np.newaxis]], [-np.arange(n, dtype=float), np.array([-SURE])])
+    return assembled(
+        [np.ones((n, n)), 2 * CERTAIN * bends[np.newaxis]], [-np.arange(n, dtype=float), np.array([-CERTAIN])]
+    )
 
 
 def assembled(Ws: list[Array], bs: list[Array]) -> Parameters:
-    """Return one of our networks with these weights."""
+    """Return a network with these weights."""
     parameters = Parameters((Ws[0].shape[1], *(len(W) for W in Ws)), dtype=np.float64)
     for l, (W, b) in enumerate(zip(Ws, bs, strict=True), start=1):
         parameters[l].W[:], parameters[l].b[:] = W, b[:, np.newaxis]
@@ -83,14 +85,14 @@ def assembled(Ws: list[Array], bs: list[Array]) -> Parameters:
 
 
 def n_wrong(parameters: Parameters, n: int) -> int:
-    """Count the inputs, of all 2^n, for which a network does not give their parity."""
+    """Return for how many of all 2^n inputs a network does not give the parity."""
     X, parity = all_patterns(n)
     config = NetworkConfig(hidden=parameters.layer_dims[1:-1], **RELU)
     return int((labels_from(class_probabilities(X, parameters, config)) != parity).sum())
 
 
 class Outcome(NamedTuple):
-    """Accuracy on the patterns trained on and on those held out, one of each per seed, at the best learning rate."""
+    """Accuracies on the patterns trained on and on the others, one for each seed, at the best learning rate."""
 
     seen: list[float]
     unseen: list[float]
@@ -101,31 +103,31 @@ RATES = (0.001, 0.003, 0.01)
 
 
 def shallow_like(n: int) -> tuple[int]:
-    """Return the one hidden layer that has as many parameters as `DEEP` has on n inputs, as nearly as possible."""
+    """Return the width of a single hidden layer with nearly as many parameters as `DEEP`, for n inputs."""
     return (round((Parameters((n, *DEEP, 1)).flat.size - 1) / (n + 2)),)
 
 
 def trained(n: int, hidden: tuple[int, ...], seeds: int, steps: int) -> Outcome:
-    """Train on three quarters of all patterns with each learning rate; keep the one that fits those best."""
+    """Train on three quarters of all patterns with each learning rate; return the result that fits these best."""
     X, parity = all_patterns(n)
-    X = 2 * X - 1  # -1 and 1: easier to train on than 0 and 1
+    X = 2 * X - 1  # -1 and 1 are easier to train on than 0 and 1
     outcomes = []
     for rate in RATES:
         seen, unseen = [], []
         for seed in range(seeds):
             order = np.random.default_rng([n, seed]).permutation(2**n)
-            ours, others = np.split(order, [3 * 2**n // 4])
-            source, rest = (ArrayBatches(np.asfortranarray(X[:, part]), parity[part]) for part in (ours, others))
-            batch_size = min(64, len(ours))
+            chosen, others = np.split(order, [3 * 2**n // 4])
+            source, rest = (ArrayBatches(np.asfortranarray(X[:, part]), parity[part]) for part in (chosen, others))
+            batch_size = min(64, len(chosen))
             training = TrainingConfig(
                 optimizer="adam",
                 learning_rate=rate,
                 batch_size=batch_size,
-                epochs=max(1, steps // -(-len(ours) // batch_size)),
+                epochs=max(1, steps // -(-len(chosen) // batch_size)),
                 seed=seed,
             )
             network = NetworkConfig(hidden=hidden, **RELU)
-            state = start(network, training, n_x=n, m=len(ours), n_classes=2)
+            state = start(network, training, n_x=n, m=len(chosen), n_classes=2)
             for _ in train(state, source):
                 pass
             seen.append(cost_and_accuracy(state.result, state.network, source)[1])
@@ -135,13 +137,13 @@ def trained(n: int, hidden: tuple[int, ...], seeds: int, steps: int) -> Outcome:
 
 
 def draw(bits: list[int], outcomes: dict[str, list[Outcome]], output: Path) -> None:
-    """Draw units needed against n, and accuracies found against n."""
+    """Draw the units needed and the accuracies found, both against n."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
     units, found = figure.subplots(1, 2)
     n = np.arange(2, 17)
-    by_hand = (  # the last: where its name stands, beside its last point
+    by_hand = (  # the last: position of the name relative to the last point
         ("a unit per pattern, 1 layer", "#b3452c", None, (-32, 3, "top")),
         ("XOR tree, log2 n layers", "#1f6f8b", xor_tree, (0, 8, "bottom")),
         ("counting, 1 layer", "#6b8e23", counting, (0, -10, "top")),
@@ -152,7 +154,7 @@ def draw(bits: list[int], outcomes: dict[str, list[Outcome]], output: Path) -> N
         units.annotate(
             name, (n[-1], counts[-1]), (x, y), textcoords="offset points", color=color, ha="right", va=vertical
         )
-    units.set(xlabel="n (bits)", ylabel="hidden units", title="What three networks made by hand need")
+    units.set(xlabel="n (bits)", ylabel="hidden units", title="What three networks built by hand need")
     for (name, rows), color in zip(outcomes.items(), ("#1f6f8b", "#b3452c"), strict=True):
         for shift, (part, marker) in enumerate((("seen", "o-"), ("unseen", "s--"))):
             values = np.array([getattr(row, part) for row in rows])
@@ -171,20 +173,20 @@ def draw(bits: list[int], outcomes: dict[str, list[Outcome]], output: Path) -> N
 
 
 def main() -> int:
-    """Check the constructions, train, print both tables, draw; return the exit status."""
-    parser = argparse.ArgumentParser(description="Deep-narrow against shallow-wide networks on the parity of n bits.")
+    """Check the networks built by hand, train, print both tables, draw; return the exit status."""
+    parser = argparse.ArgumentParser(description="Deep, narrow and shallow, wide networks on the parity of n bits.")
     parser.add_argument("--bits", type=int, nargs="+", default=[4, 6, 8, 10, 12], help="n of the trained networks")
     parser.add_argument("--seeds", type=int, default=5, help="runs of each network and learning rate")
     parser.add_argument("--steps", type=int, default=4000, help="training steps of each run")
     plot = Path(__file__).resolve().parents[1] / "docs" / "images" / "depth.png"
-    parser.add_argument("--output", type=Path, default=plot, help="where the plot goes")
+    parser.add_argument("--output", type=Path, default=plot, help="path of the plot")
     arguments = parser.parse_args()
     if not arguments.output.parent.is_dir():
         parser.error(f"--output: there is no folder {arguments.output.parent}")
     if min(arguments.bits) < 2 or min(arguments.seeds, arguments.steps) < 1:
         parser.error("--bits takes numbers of 2 or more, --seeds and --steps of 1 or more")
 
-    print("By hand: hidden units (hidden layers), and how many of all 2^n inputs come out wrong")
+    print("Built by hand: hidden units (hidden layers), and how many of all 2^n inputs are wrong")
     wrong = 0
     for n in (2, 3, 4, 8, 12, 16):
         line = f"  n = {n:2}"

@@ -1,7 +1,7 @@
-"""Edges, measured: is the pretrained first layer a bank of edge detectors, what do controls give, what does it cost.
+"""Measure whether a pretrained first layer is a bank of edge detectors, what controls give, and what it costs.
 
     python benchmarks/edges.py goals                 # each size and method; about two minutes on one core
-    python benchmarks/edges.py controls              # the same method fed noise; random weights; a plain trained net
+    python benchmarks/edges.py controls              # the same method on noise; random weights; a plain trained net
     python benchmarks/edges.py accuracy              # on scikit-image's lfw_subset, 5-fold x 3
     python benchmarks/edges.py accuracy --data DIR   # and on DIR/orl_faces (class folders of PGM), 5/5 images x 3
     python benchmarks/edges.py accuracy --contrast   # and with every image normalised for contrast
@@ -9,7 +9,7 @@
     python benchmarks/edges.py layers                # receptive fields and selectivity of layers 1 to 3
     python benchmarks/edges.py figures               # writes docs/images/edges.png and docs/images/hierarchy.png
 
-Five seeds, unless told otherwise. Prints Markdown tables. Needs scikit-image (pip install 'facette[demo]').
+Five seeds by default. Prints Markdown tables. Needs scikit-image (pip install 'facette[demo]').
 Set OMP_NUM_THREADS=1 for timings of one core.
 """
 
@@ -29,17 +29,23 @@ from PIL import Image
 from model.activations import Array
 from model.batches import ArrayBatches, Batch, split_evenly
 from model.config import NetworkConfig, TrainingConfig
+from model.contrast import normalize_contrast
 from model.edges.first_layer import (
     crop_shape_for,
     fit_filters,
     learn_filters,
     n_crops_for,
     n_filters_for,
-    normalize_contrast,
     pretrain_first_layer,
 )
 from model.edges.scores import FilterScores, energy_area, score_filters
-from model.edges.stimuli import layer_activations, maximise_activation, most_exciting_mean, receptive_fields, unit_auc
+from model.edges.stimuli import (
+    layer_activations,
+    maximally_activating_mean,
+    maximise_activation,
+    receptive_fields,
+    unit_auc,
+)
 from model.folding import fold_batch_norm
 from model.network import class_probabilities, labels_from
 from model.parameters import Parameters
@@ -54,7 +60,7 @@ METHODS = ("sparse_filtering", "rica", "ica")
 
 
 def learn(photographs: Photographs, shape: Shape, n: int, seed: int, method: str) -> tuple[FilterScores, list[float]]:
-    """Learn n filters; return their scores, and CPU seconds of cutting crops, of learning and of scoring."""
+    """Learn n filters; return their scores, and the CPU seconds of cutting crops, learning and scoring."""
     rng, crop_shape = np.random.default_rng(seed), crop_shape_for(shape)
     times = [time.process_time()]
     crops = take_crops(photographs, crop_shape, n_crops_for(n), rng)
@@ -67,7 +73,7 @@ def learn(photographs: Photographs, shape: Shape, n: int, seed: int, method: str
 
 
 def about(what: str) -> str:
-    """Return a line that says what ran, on how many threads and with which versions."""
+    """Return a line with the measurement, the number of threads and the versions."""
     from importlib.metadata import version
 
     from threadpoolctl import threadpool_info
@@ -83,7 +89,7 @@ def table(*heads: str) -> None:
 
 
 def row(name: str, scores: Sequence[FilterScores], seconds: Sequence[list[float]] = ()) -> None:
-    """Print the mean over seeds, and in brackets the worst seed."""
+    """Print the mean over seeds, and the worst seed in brackets."""
     share, number = "{:.1%} ({:.1%})", "{:.2f} ({:.2f})"
     facts = [
         (share, [s.edge.mean() for s in scores]),
@@ -97,7 +103,7 @@ def row(name: str, scores: Sequence[FilterScores], seconds: Sequence[list[float]
 
 
 def goals(seeds: int) -> None:
-    """Score what is learned, for the sizes and methods there are."""
+    """Score the learned filters for all sizes and methods."""
     photographs = embedded_photographs()
     print(photographs.origin)
     table("", "edge", "strict", "distinct", "coverage", "CPU seconds: crops, learn, score")
@@ -109,7 +115,7 @@ def goals(seeds: int) -> None:
 
 
 def controls(seeds: int) -> None:
-    """Score what the same method makes of images without edges, and layers that never saw a photograph."""
+    """Score what the same method learns from images without edges, and layers learned without photographs."""
     shape, n = (25, 25, 1), 100
     photographs = embedded_photographs()
     rngs = [np.random.default_rng([7, seed]) for seed in range(seeds)]
@@ -119,7 +125,7 @@ def controls(seeds: int) -> None:
         **{kind: [noise_photographs(kind, rng) for rng in rngs] for kind in NOISES},
     }
     for name, scenes in kinds.items():
-        row(name, [learn(some, shape, n, seed, METHODS[0])[0] for seed, some in enumerate(scenes)])
+        row(name, [learn(images, shape, n, seed, METHODS[0])[0] for seed, images in enumerate(scenes)])
     row("random weights", [score_filters(rng.normal(size=(n, 625)), shape) for rng in rngs])
     crops = [take_crops(photographs, shape, n, rng) for rng in rngs]
     row("the crops themselves", [score_filters((X - X.mean(axis=0)).T, shape) for X in crops])
@@ -133,7 +139,7 @@ def controls(seeds: int) -> None:
 
 @dataclass(frozen=True)
 class Data:
-    """Images as columns, 0 to 1, and the (train, test) splits to judge recipes on."""
+    """Images as columns, 0 to 1, and the (train, test) splits to evaluate recipes on."""
 
     name: str
     X: Array
@@ -144,7 +150,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A way of training: pretrained, normalised for contrast, moved by up to `shift` pixels and mirrored, or not."""
+    """How to train: pretraining, contrast normalisation, augmentation (shifts by up to `shift` pixels, mirroring)."""
 
     name: str
     pretrain: bool = False
@@ -157,9 +163,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Test accuracy, scores of layer 1, and how far W1 moved in training (of its length; NaN without pretraining).
+    """Result of one training run.
 
-    Then the network itself, batch normalisation folded away, and the held-out images as it takes them.
+    `change` is how far W1 moved in training, as a share of its length; NaN without pretraining. Batch normalisation is
+    folded into `parameters`; `X_held_out` holds the test images, preprocessed.
     """
 
     accuracy: float
@@ -202,7 +209,7 @@ def orl_faces(folder: Path) -> Data:
 
 
 class ShiftedBatches:
-    """Images moved by up to `shift` pixels each way and mirrored at random, then prepared for the network."""
+    """Images shifted by up to `shift` pixels in each direction and mirrored at random, then preprocessed."""
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, shift: int, prepare: Any) -> None:
         self._padded = np.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="edge")
@@ -210,7 +217,7 @@ class ShiftedBatches:
         self.labels, self.n_x = labels, images[0].size
 
     def batches(self, batch_size: int, order: Sequence[int] | None) -> Iterator[Batch]:
-        """Yield every image once, each moved in a way of its own."""
+        """Yield every image once, each with its own random shift."""
         rng = np.random.default_rng(order)
         shuffled = rng.permutation(len(self.labels))
         windows = np.lib.stride_tricks.sliding_window_view(self._padded, self._size, axis=(1, 2))
@@ -224,15 +231,15 @@ class ShiftedBatches:
 
 
 def fit(data: Data, split: Split, recipe: Recipe, seed: int) -> Outcome:
-    """Train by the recipe on one split and judge on its other part."""
+    """Train by the recipe on the first part of a split and evaluate on the second."""
     chosen, held_out = split
     contrast = normalize_contrast if recipe.contrast else np.asarray
     X = contrast(data.X[:, chosen])
     mean = X.mean(axis=1, keepdims=True)
-    spread = np.sqrt(((X - mean) ** 2).mean())
+    std = np.sqrt(((X - mean) ** 2).mean())
 
     def prepare(X: Array) -> Array:
-        return np.asfortranarray((contrast(X) - mean) / spread)
+        return np.asfortranarray((contrast(X) - mean) / std)
 
     X, labels = prepare(data.X[:, chosen]), data.labels[chosen]
     network, training = NetworkConfig(**recipe.network), TrainingConfig(seed=seed, **recipe.training)
@@ -259,7 +266,7 @@ def fit(data: Data, split: Split, recipe: Recipe, seed: int) -> Outcome:
 
 
 def compare(data: Data, recipes: Sequence[Recipe], splits: Sequence[Split]) -> None:
-    """Print accuracy by recipe, with 95 % intervals, and the difference to the first recipe on the same splits."""
+    """Print the accuracy of each recipe, with 95 % intervals, and its difference to the first on the same splits."""
     first: np.ndarray | None = None
     for recipe in recipes:
         outcomes = [fit(data, split, recipe, seed) for seed, split in enumerate(splits)]
@@ -282,23 +289,25 @@ _COMPARED = ("", "accuracy", "difference to the plain network, points", "edge un
 
 def accuracy(folder: Path | None, *, contrast: bool) -> None:
     """Compare recipes with and without pretraining at the same widths, on the same splits."""
-    moved: dict[str, Any] = {"shift": 2, "training": {"epochs": 160}}
+    augmented: dict[str, Any] = {"shift": 2, "training": {"epochs": 160}}
     recipes = [Recipe("plain"), Recipe("pretrained", pretrain=True)]
-    recipes += [replace(some, name=f"{some.name}, contrast", contrast=True) for some in recipes if contrast]
+    recipes += [replace(recipe, name=f"{recipe.name}, contrast", contrast=True) for recipe in recipes if contrast]
     table(*_COMPARED)
     for data in (lfw_subset(), *([orl_faces(folder)] if folder else [])):
-        compare(data, [replace(recipe, name=f"moved, {recipe.name}", **moved) for recipe in recipes], data.splits)
+        compare(
+            data, [replace(recipe, name=f"augmented, {recipe.name}", **augmented) for recipe in recipes], data.splits
+        )
         compare(data, recipes, data.splits)
 
 
 def layers(seeds: int) -> None:
-    """Measure, layer by layer, how much of the image a unit sees and how well one unit alone tells faces."""
+    """Measure for each layer how much of the image a unit sees and how well a single unit separates the classes."""
     data = lfw_subset()
     widths: dict[str, Any] = {"network": {"hidden": (128, 64, 32)}}
-    moved: dict[str, Any] = {"shift": 2, "training": {"epochs": 160}}
+    augmented: dict[str, Any] = {"shift": 2, "training": {"epochs": 160}}
     recipes = [
-        Recipe("plain", **moved, **widths),
-        Recipe("pretrained", pretrain=True, **moved, **widths),
+        Recipe("plain", **augmented, **widths),
+        Recipe("pretrained", pretrain=True, **augmented, **widths),
         Recipe("untrained", training={"epochs": 1, "learning_rate": 1e-12}, **widths),
         Recipe("pretrained layer 1 only", pretrain=True, training={"epochs": 1, "learning_rate": 1e-12}, **widths),
     ]
@@ -311,8 +320,8 @@ def layers(seeds: int) -> None:
             X, parameters, network = outcome.X_held_out, outcome.parameters, outcome.network
             fields = [receptive_fields(l, X, parameters, network) for l in (1, 2, 3)]
             areas.append([np.median(energy_area(field[:, :, None])) for field in fields])
-            answers = layer_activations(X, parameters, network)[:3]
-            aucs.append([np.median(unit_auc(A, data.labels[split[1]])) for A in answers])
+            activations = layer_activations(X, parameters, network)[:3]
+            aucs.append([np.median(unit_auc(A, data.labels[split[1]])) for A in activations])
         area, auc = np.mean(areas, axis=0), np.mean(aucs, axis=0)
         cells = [recipe.name, *(", ".join(f"{value:.2f}" for value in values) for values in (area, auc))]
         print(f"| {' | '.join(cells)} |", flush=True)
@@ -325,26 +334,28 @@ def figures() -> None:
     outcome = fit(data, data.splits[0], recipe, 0)
     parameters, network, X = outcome.parameters, outcome.network, outcome.X_held_out
     W1, n = parameters[1].W, 24
-    title = "Layer 1 of a network trained to tell faces from other patches"
+    title = "Layer 1 of a network trained to separate faces from other patches"
     save_figure(draw_filters(W1, data.shape, title=title, scores=outcome.scores), images / "edges.png")
     pairs = outcome.scores.order[outcome.scores.partner[outcome.scores.order] < 0]  # one of each on/off pair
     shown = pairs[np.linspace(0, len(pairs) - 1, n).astype(int)]
-    panels = [LayerImages("Layer 1", f"{n} of {len(W1)} units: rows of W1. {outcome.scores.sentence()}", W1[shown])]
-    answers = layer_activations(X, parameters, network)
+    panels = [LayerImages("Layer 1", f"{n} of {len(W1)} units: rows of W1. {outcome.scores.summary()}", W1[shown])]
+    activations = layer_activations(X, parameters, network)
     for l in (2, 3):
         fields = receptive_fields(l, X, parameters, network)
-        means = most_exciting_mean(X, answers[l - 1], fields, n_images=8)[:n]
-        made = maximise_activation(l, parameters, network, np.random.default_rng(0))[:n]
-        some = f"the first {n} of {len(fields)} units"
-        how = "mean of the 8 held-out images each answers to most, times its receptive field"
-        panels.append(LayerImages(f"Layer {l}", f"{some}: {how}", means))
-        panels.append(LayerImages("", "the same units: images made to excite them, by gradient ascent", made))
+        means = maximally_activating_mean(X, activations[l - 1], fields, n_images=8)[:n]
+        optimised = maximise_activation(l, parameters, network, np.random.default_rng(0))[:n]
+        units = f"the first {n} of {len(fields)} units"
+        how = "mean of the 8 maximally activating held-out images, times the receptive field"
+        panels.append(LayerImages(f"Layer {l}", f"{units}: {how}", means))
+        panels.append(
+            LayerImages("", "the same units: images optimised to activate them, by gradient ascent", optimised)
+        )
     title = "One trained network, layer by layer"
     save_figure(draw_hierarchy(panels, data.shape, title=title), images / "hierarchy.png")
 
 
 def few(seeds: int) -> None:
-    """Compare with few labelled images: the rest of lfw_subset is the test."""
+    """Compare recipes on few labelled images; the rest of lfw_subset is for testing."""
     data = lfw_subset()
     table(*_COMPARED)
     for n in (5, 10, 20, 50):
@@ -363,7 +374,7 @@ def main() -> None:
     parser.add_argument("what", choices=("goals", "controls", "accuracy", "few", "layers", "figures"))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--data", type=Path, help="folder that holds orl_faces/")
-    parser.add_argument("--contrast", action="store_true", help="accuracy: also normalised for contrast")
+    parser.add_argument("--contrast", action="store_true", help="accuracy: also with contrast normalisation")
     arguments = parser.parse_args()
     print(about(arguments.what))
     {

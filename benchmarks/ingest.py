@@ -31,8 +31,8 @@ import numpy as np
 from PIL import Image
 
 from pipeline.data.config import DataConfig
-from pipeline.data.grouping import divide
-from pipeline.data.splits import OPEN
+from pipeline.data.division import Undivided, divide
+from pipeline.data.splits import UNDIVIDED
 from pipeline.ingestion.ingest import ingest
 from pipeline.sources.source import Sample, Source
 
@@ -296,8 +296,9 @@ def _divide(m: int, work: Path) -> Callable[[], object]:
     digests[copies[: m // 20]] = digests[rng.integers(0, m, m // 20)]
     labels = rng.integers(0, 10, m)
     classes = [str(k) for k in range(10)]
-    open_ = np.full(m, OPEN, np.uint8)
-    return partial(divide, labels, classes, open_, [""] * m, digests, np.arange(m), thumbnails, DataConfig())
+    given = np.full(m, UNDIVIDED, np.uint8)
+    images = Undivided(labels, classes, given, [""] * m, digests, np.arange(m), thumbnails)
+    return partial(divide, images, DataConfig())
 
 
 def _peak() -> float:

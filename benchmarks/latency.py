@@ -1,9 +1,9 @@
-"""Compare how fast a bare network answers: one image at a time, and in batches.
+"""Compare the prediction times of a bare network: for one image at a time, and in batches.
 
-The same weights, 784-512-256-10 in float32, in this project, scikit-learn, PyTorch and onnxruntime; contestants take
-turns, call by call for one image. Reading and preprocessing images is not in it: see `benchmarks/predict.py`.
+The same weights, 784-512-256-10 in float32, run in this project, scikit-learn, PyTorch and onnxruntime; the contestants
+take turns, call by call. Reading and preprocessing images is not included, see `benchmarks/predict.py`.
 
-    pip install -e ".[bench]" onnx onnxruntime     # peers to compare with; those missing are left out
+    pip install -e ".[bench]" onnx onnxruntime     # the contestants; missing ones are left out
     python benchmarks/latency.py
     python benchmarks/latency.py --layers 3072 1024 512 10 --threads 1
 """
@@ -27,7 +27,7 @@ Predict = Callable[[np.ndarray], np.ndarray]  # images (m, n_x) to probabilities
 
 
 def contestants(parameters: Parameters, network: NetworkConfig, threads: int) -> dict[str, Predict]:
-    """Return everyone's way to predict with the same weights."""
+    """Return the prediction function of each contestant, all with the same weights."""
     layers = [parameters[l] for l in range(1, parameters.L + 1)]
     found: dict[str, Predict] = {"ours": lambda X: class_probabilities(X.T, parameters, network).T}
 
@@ -83,24 +83,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--layers", type=int, nargs="+", default=[784, 512, 256, 10])
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--calls", type=int, default=2000, help="of one image; fewer of batches")
+    parser.add_argument("--calls", type=int, default=2000, help="calls with one image; fewer with batches")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 32, 1024, 10_000])
     options = parser.parse_args()
     rng = np.random.default_rng(0)
     network = NetworkConfig(hidden=tuple(options.layers[1:-1]), head="softmax", batch_norm=False)
     parameters = initialize(options.layers, network, rng)
-    everyone = contestants(parameters, network, options.threads)
+    predictors = contestants(parameters, network, options.threads)
     print(f"{options.threads} threads; layers {'-'.join(map(str, options.layers))}; NumPy {np.__version__}\n")
-    print("| Images | Contestant | p50 | p99 | Images a second | Beside ours |\n|--:|---|--:|--:|--:|--:|")
+    print("| Images | Contestant | p50 | p99 | Images per second | Time / ours |\n|--:|---|--:|--:|--:|--:|")
     with threadpool_limits(options.threads):
         for m in options.batch:
             X = rng.random((m, options.layers[0]), dtype=np.float32)
-            times: dict[str, list[float]] = {name: [] for name in everyone}
-            expected = everyone["ours"](X)
-            for predict in everyone.values():  # warms up, and makes sure that all compute the same
+            times: dict[str, list[float]] = {name: [] for name in predictors}
+            expected = predictors["ours"](X)
+            for predict in predictors.values():  # warms up, and checks that all give the same result
                 np.testing.assert_allclose(predict(X), expected, atol=1e-5)
             for _ in range(max(7, options.calls // m)):
-                for name, predict in everyone.items():
+                for name, predict in predictors.items():
                     begin = time.perf_counter()
                     predict(X)
                     times[name].append(time.perf_counter() - begin)

@@ -1,9 +1,9 @@
-"""How much memory training takes, and what it costs to leave the images in their file.
+"""Measure the memory of training, and what it costs to leave the images in their file.
 
 Images of 28x28 train a network 784-512-256-10 in batches of 128: held in memory as 8-bit pixels, or read from an
-HDF5 file through windows of a tenth of their size. Each run is a process of its own; the runs take turns. Printed
-are the most memory the process ever took beyond its start (Python and libraries), the images' own size, and the
-seconds of an epoch, which the file spends with its pages in the system's cache.
+HDF5 file through windows of a tenth of their size. Each run is a separate process, and the runs take turns. The table
+gives the peak memory of the process minus that at its start (Python and libraries), the size of the images, and the
+seconds per epoch, with the file in the cache of the operating system.
 
     python benchmarks/memory.py
     python benchmarks/memory.py --m 60000 --repeats 5
@@ -38,18 +38,18 @@ def write_images(path: Path, m: int) -> None:
     rng, chunk = np.random.default_rng(0), 1024
     with h5py.File(path, "w") as file:
         images = file.create_dataset("images", (m, SIDE, SIDE, 1), np.uint8, chunks=(chunk, SIDE, SIDE, 1))
-        for at in range(0, m, chunk):
-            images[at : at + chunk] = rng.integers(0, 256, (min(chunk, m - at), SIDE, SIDE, 1), np.uint8)
+        for first in range(0, m, chunk):
+            images[first : first + chunk] = rng.integers(0, 256, (min(chunk, m - first), SIDE, SIDE, 1), np.uint8)
         file["labels"] = rng.integers(0, 10, m)
 
 
 def peak() -> float:
-    """Return the most memory this process ever took, in MB."""
+    """Return the peak memory of this process, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
 def child(path: Path, where: str, threads: int) -> None:
-    """Train two epochs; print MB beyond the start, and the seconds of the second epoch."""
+    """Train two epochs; print the MB beyond those at the start, and the seconds of the second epoch."""
     at_start = peak()
     preprocessor = Preprocessor(Geometry(height=SIDE, width=SIDE, color="gray", fit="pad"))
     with h5py.File(path) as file:
@@ -80,7 +80,7 @@ def main() -> None:
         child(Path(options.child[0]), options.child[1], options.threads)
         return
     print(f"{options.threads} threads, medians of {options.repeats}; NumPy {np.__version__}, h5py {h5py.__version__}\n")
-    print("| Images | Their size | Held in | Memory | Seconds an epoch | Images a second |\n|--:|--:|---|--:|--:|--:|")
+    print("| Images | Size | Held in | Memory | Seconds per epoch | Images per second |\n|--:|--:|---|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as folder:
         for m in options.m:
             path = Path(folder) / f"{m}.h5"

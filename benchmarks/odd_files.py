@@ -1,10 +1,10 @@
-"""What becomes of odd, rare and broken image files, and what other libraries say of the same files.
+"""Decode unusual, rare and broken image files with Facette and with other libraries.
 
     python benchmarks/odd_files.py --data FOLDER [FOLDER ...]
 
-Every file is read in a process of its own, with limits on time and memory. Facette must end with an image or with one
-of its error codes; the others are asked for a colour image at full size. OpenCV and scikit-image take part where they
-are installed. Prints Markdown tables.
+Every file is read in a separate process, with limits on time and memory. Facette must return an image or one of its
+error codes; the other libraries read a colour image at full size. OpenCV and scikit-image take part if they are
+installed. Prints Markdown tables.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ GEOMETRY = Geometry(64, 64)
 
 
 class Outcome(NamedTuple):
-    """What became of one file: ok, an error code, an exception's name, or how the process died."""
+    """Result for one file: ok, an error code, the name of an exception, or DIED; and whether it wrote to stderr."""
 
     word: str
     message: str
     seconds: float
     megabytes: float
-    talked: bool
+    wrote_to_stderr: bool
 
 
 def facette(path: Path) -> tuple[str, str]:
-    """Decode to 64x64."""
+    """Decode to 64x64 pixels."""
     try:
         decode_image(path, GEOMETRY)
     except ImageError as error:
@@ -67,7 +67,7 @@ def opencv(path: Path) -> tuple[str, str]:
 
 
 def scikit_image(path: Path) -> tuple[str, str]:
-    """Read whatever comes."""
+    """Read as stored."""
     import skimage.io
 
     skimage.io.imread(path)
@@ -83,18 +83,18 @@ READERS: dict[str, tuple[str, Callable[[Path], tuple[str, str]]]] = {
 
 
 def apart(read: Callable[[Path], tuple[str, str]], path: Path) -> Outcome:
-    """Read a file in a process of its own."""
+    """Read a file in a separate process."""
     out, into = os.pipe()
-    heard, said = os.pipe()
+    stderr_out, stderr_in = os.pipe()
     child = os.fork()
     if not child:
         try:
-            os.dup2(said, 2)
+            os.dup2(stderr_in, 2)
             faulthandler.disable()
             resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
             resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-            Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+            Path("/proc/self/clear_refs").write_text("5")  # restarts the measurement of the peak
             before, begin = _kilobytes("VmRSS"), time.perf_counter()
             try:
                 word, message = read(path)
@@ -106,13 +106,13 @@ def apart(read: Callable[[Path], tuple[str, str]], path: Path) -> Outcome:
         finally:
             os._exit(0)
     os.close(into)
-    os.close(said)
-    with os.fdopen(out, "rb") as results, os.fdopen(heard, "rb") as noise:
-        text, talked = results.read(), bool(noise.read())
+    os.close(stderr_in)
+    with os.fdopen(out, "rb") as results, os.fdopen(stderr_out, "rb") as stderr:
+        text, wrote_to_stderr = results.read(), bool(stderr.read())
     status = os.waitpid(child, 0)[1]
     if not text:
-        return Outcome("DIED", f"status {status}", 0.0, 0.0, talked)
-    return Outcome(*json.loads(text), talked)
+        return Outcome("DIED", f"status {status}", 0.0, 0.0, wrote_to_stderr)
+    return Outcome(*json.loads(text), wrote_to_stderr)
 
 
 def _kilobytes(name: str) -> int:
@@ -121,22 +121,22 @@ def _kilobytes(name: str) -> int:
 
 
 def format_of(path: Path) -> str:
-    """Return the format by a file's first bytes."""
+    """Return the format that the first bytes of a file show."""
     try:
         return sniff(read_bytes(path)[:256])
     except ImageError as error:
-        known = re.match(r"is (.+?), which is not read", str(error))
+        known = re.match(r"is (.+?), which is not supported", str(error))
         return known[1] if known else "(anything else)"
 
 
 def table(rows: list[list[object]]) -> str:
-    """Write a Markdown table; the first row is its head."""
+    """Return a Markdown table; the first row is its header."""
     lines = ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
     return "\n".join([lines[0], "|---" + "|--:" * (len(rows[0]) - 1) + "|", *lines[1:]])
 
 
 def main() -> None:
-    """Read all files with all readers, and print the tables."""
+    """Read all files with all readers and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", nargs="+", type=Path, required=True, help="folders of files")
     arguments = parser.parse_args()
@@ -146,10 +146,10 @@ def main() -> None:
         try:
             version(package)
         except PackageNotFoundError:
-            print(f"{package} is not installed: {name} takes no part", file=sys.stderr)
+            print(f"{package} is not installed, so {name} is left out", file=sys.stderr)
             continue
         readers[name] = read
-    for name in readers:  # what takes long to import is imported once, before the processes part
+    for name in readers:  # slow imports are done once, before the processes fork
         if name == "OpenCV":
             __import__("cv2").setNumThreads(1)
         if name == "scikit-image":
@@ -164,7 +164,7 @@ def main() -> None:
     order = sorted(formats, key=lambda name: (name.startswith("("), -len(formats[name]), name))
 
     words = sorted({found[path]["Facette"].word for path in files}, key=lambda w: (w != "ok", w))
-    print("What Facette makes of them:\n")
+    print("Results of Facette:\n")
     rows: list[list[object]] = [["format", "files", *words]]
     for name in order:
         counts = Counter(found[path]["Facette"].word for path in formats[name])
@@ -172,20 +172,20 @@ def main() -> None:
     totals = Counter(found[path]["Facette"].word for path in files)
     print(table([*rows, ["**all**", len(files), *(totals[word] for word in words)]]))
 
-    print("\nHow many each reads; died: crashed or went over the limits; talked: wrote to stderr:\n")
+    print("\nFiles read by each; died: crashed or exceeded the limits; stderr: wrote to stderr:\n")
     rows = [["format", "files", *readers]]
     for name in order:
         counts = Counter(reader for path in formats[name] for reader in readers if found[path][reader].word == "ok")
         rows.append([name, len(formats[name]), *(counts[reader] for reader in readers)])
     rows.append(["**all**", len(files), *(sum(found[p][r].word == "ok" for p in files) for r in readers)])
     rows.append(["died", "", *(sum(found[p][r].word == "DIED" for p in files) for r in readers)])
-    rows.append(["talked", "", *(sum(found[p][r].talked for p in files) for r in readers)])
-    for label, i, unit in (("slowest, s", 2, 2), ("hungriest, MB", 3, 0)):
+    rows.append(["stderr", "", *(sum(found[p][r].wrote_to_stderr for p in files) for r in readers)])
+    for label, i, unit in (("slowest, s", 2, 2), ("most memory, MB", 3, 0)):
         rows.append([label, "", *(f"{max(found[p][r][i] for p in files):.{unit}f}" for r in readers)])
     rows.append(["all files, s", "", *(f"{sum(found[p][r].seconds for p in files):.1f}" for r in readers)])
     print(table(rows))
 
-    for label, key in (("Slowest", 2), ("Hungriest", 3)):
+    for label, key in (("Slowest", 2), ("Most memory", 3)):
         print(f"\n{label} for Facette:\n")
         first = sorted(files, key=lambda path: -found[path]["Facette"][key])[:5]
         rows = [["file", "outcome", "s", "MB"]]

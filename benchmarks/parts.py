@@ -1,18 +1,17 @@
-"""Parts, measured: does a second layer that learns over local windows, without labels, beat a random one there.
+"""Measure whether a second layer that learns in local windows, without labels, is better than a random one.
 
     python benchmarks/parts.py              # five splits of scikit-image's lfw_subset; some minutes on one core
     python benchmarks/parts.py --seeds 1
 
-Layers 1 to 3 as `facette train --pretrain-layers 3` makes them (`model.edges.upper_layers`), by k-means, and by two
-other
-methods. The control has random weights in the same windows. Measured on held-out images, before training with
-labels and after it:
+Layers 1 to 3 are pretrained as by `facette train --pretrain-layers 3` (`model.edges.upper_layers`), with k-means and
+with two other methods. The control has random weights in the same windows. Measured on held-out images, before and
+after training with labels:
 
 - area: share of the image that holds 90 % of a unit's receptive field, median of layers 1 to 3;
-- AUC: how well one unit alone tells faces, median of layers 1 to 3;
-- R²: how much of the held-out images a linear map from the answers of layer 2 brings back;
-- probe: accuracy of a linear classifier on the answers of layer 2, from 5 labelled images a class;
-- sparseness: of the answers Z of layer 2, 1 - mean size / root mean square; 0.2 is noise's.
+- AUC: how well a single unit separates faces from other patches, median of layers 1 to 3;
+- R²: how much of the held-out images a linear map from the activations of layer 2 reconstructs;
+- probe: accuracy of a linear classifier on the activations of layer 2, from 5 labelled images per class;
+- sparseness: 1 - mean absolute value / root mean square of Z of layer 2; noise has 0.2.
 
 Needs scikit-image (pip install 'facette[demo]').
 """
@@ -48,17 +47,17 @@ from pipeline.images.crops import embedded_photographs, take_crops
 WIDTHS = (256, 144, 32)
 RATES = (0.1, 0.3, 1.0, 1.0)
 UNLABELLED = 8_000
-MOVED: dict[str, Any] = {"shift": 2, "training": {"epochs": 160}}
+AUGMENTED: dict[str, Any] = {"shift": 2, "training": {"epochs": 160}}
 
 
 def by_sparse_filtering(A: Array, n: int, rng: np.random.Generator) -> Array:
-    """Return n directions in which whitened answers are sparse."""
+    """Return n directions in which whitened activations are sparse."""
     Z, P = whiten(A, min(len(A), 2 * n))
     return PRETRAINERS["sparse_filtering"].learn(Z, n, rng, []) @ P
 
 
 def by_nmf(A: Array, n: int, rng: np.random.Generator) -> Array:
-    """Return n parts that answers are sums of (Lee & Seung 1999)."""
+    """Return the n parts of a non-negative factorisation of the activations (Lee & Seung 1999)."""
     import warnings
 
     from sklearn.decomposition import NMF
@@ -99,21 +98,21 @@ def pretrain(state: TrainingState, X: Array, shape: tuple[int, int, int], method
 
 
 def fit(data: Data, split: Split, recipe: Recipe, method: str | None, seed: int) -> list[Outcome]:
-    """Pretrain (None: not at all) and train; return what there is before training with labels, and after it."""
+    """Pretrain (None: not at all) and train; return the outcomes before and after training with labels."""
     chosen, held_out = split
     X = data.X[:, chosen]
     mean = X.mean(axis=1, keepdims=True)
-    spread = np.sqrt(((X - mean) ** 2).mean())
+    std = np.sqrt(((X - mean) ** 2).mean())
 
     def prepare(X: Array) -> Array:
-        return np.asfortranarray((X - mean) / spread)
+        return np.asfortranarray((X - mean) / std)
 
     labels, images = data.labels[chosen], X.T.reshape(-1, *data.shape)
     source = ShiftedBatches(images, labels, recipe.shift, prepare)
     network, training = NetworkConfig(**recipe.network), TrainingConfig(seed=seed, **recipe.training)
     state = start(network, training, n_x=len(X), m=len(chosen), n_classes=2)
-    moved = [next(iter(source.batches(len(chosen), [seed, k]))).X.copy() for k in range(UNLABELLED // len(chosen))]
-    unlabelled = np.asfortranarray(np.concatenate(moved, axis=1))
+    augmented = [next(iter(source.batches(len(chosen), [seed, k]))).X.copy() for k in range(UNLABELLED // len(chosen))]
+    unlabelled = np.asfortranarray(np.concatenate(augmented, axis=1))
     if method is not None:
         pretrain(state, unlabelled, data.shape, method, seed)
         state.training = replace(state.training, layer_rates=RATES if method else (0.3, 1.0, 1.0, 1.0))
@@ -125,7 +124,7 @@ def fit(data: Data, split: Split, recipe: Recipe, method: str | None, seed: int)
 
 
 def _standardise(state: TrainingState, X: Array) -> None:
-    """Give batch normalisation the statistics of X (n_x, m), so that the network can be looked at before training."""
+    """Set the running statistics to those of X (n_x, m), so that the network can be measured before training."""
     A = X
     for l in range(1, state.parameters.L):
         Z = state.parameters[l].W @ A
@@ -152,9 +151,9 @@ def measures(outcome: Outcome, X: Array, data: Data, split: Split) -> list[float
     for l in (1, 2, 3):
         fields = receptive_fields(l, outcome.X_held_out, outcome.parameters, outcome.network)
         areas.append(float(np.median(energy_area(fields[:, :, None]))))
-        answers = layer_activations(outcome.X_held_out, outcome.parameters, outcome.network)[l - 1]
-        aucs.append(float(np.median(unit_auc(answers, data.labels[held_out]))))
-    A = [layer_activations(some, outcome.parameters, outcome.network) for some in (X, outcome.X_held_out)]
+        activations = layer_activations(outcome.X_held_out, outcome.parameters, outcome.network)[l - 1]
+        aucs.append(float(np.median(unit_auc(activations, data.labels[held_out]))))
+    A = [layer_activations(inputs, outcome.parameters, outcome.network) for inputs in (X, outcome.X_held_out)]
     scaler = StandardScaler().fit(A[0][1].T)
     known, unknown = scaler.transform(A[0][1].T), scaler.transform(A[1][1].T)
     ridge = RidgeCV(np.logspace(0, 4, 9)).fit(known, X.T)
@@ -174,7 +173,7 @@ def measures(outcome: Outcome, X: Array, data: Data, split: Split) -> list[float
 
 
 def _row(name: str, values: np.ndarray, random: np.ndarray | None) -> str:
-    """Return a line of the table: means over splits, and R² and probe against random weights with 95 % intervals."""
+    """Return a line of the table: means over splits; R² and probe minus those of random weights, 95 % intervals."""
     from scipy.stats import t
 
     m, against = values.mean(axis=0), ""
@@ -189,12 +188,12 @@ def _row(name: str, values: np.ndarray, random: np.ndarray | None) -> str:
 
 
 def main() -> None:
-    """Print one table of what there is before training with labels, and one after it."""
+    """Print one table before training with labels, and one after it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     seeds = parser.parse_args().seeds
     data = lfw_subset()
-    recipe = Recipe("", network={"hidden": WIDTHS}, **MOVED)
+    recipe = Recipe("", network={"hidden": WIDTHS}, **AUGMENTED)
     print(f"lfw_subset, {seeds} splits, widths {WIDTHS}; Python {platform.python_version()}, NumPy {np.__version__}")
     tables: list[list[str]] = [[], []]
     contestants = {"plain": None, "layer 1 only": "", **{f"windows, {method}": method for method in LEARNERS}}
@@ -213,10 +212,10 @@ def main() -> None:
                 random[when] = values
             tables[when].append(_row(name, values, None if method in (None, "", "random") else random[when]))
             print(tables[when][-1], "after" if when else "before", flush=True)
-    for title, rows in zip(("Before training with labels", "After"), tables, strict=True):
+    for title, rows in zip(("Before training with labels", "After training with labels"), tables, strict=True):
         print(f"\n{title}:\n")
-        print("| | area of layers 1-3 | AUC of layers 1-3 | R² | probe, 5 a class | sparseness | accuracy | edges "
-              "| R², probe against random, points |\n|---|---|---|---|---|---|---|---|---|")  # fmt: skip
+        print("| | area of layers 1-3 | AUC of layers 1-3 | R² | probe, 5 per class | sparseness | accuracy | edges "
+              "| R², probe minus random, points |\n|---|---|---|---|---|---|---|---|---|")  # fmt: skip
         print("\n".join(rows))
 
 

@@ -1,10 +1,10 @@
-"""Compare settings of `facette train` on one source of images: same splits, same seeds, a difference with its error.
+"""Compare settings of `facette train` on one source of images, with the same splits and seeds.
 
     python benchmarks/recipe.py photos/ --compare pretrain=none pretrain=sparse_filtering --seeds 5
 
-Each variant is a list of settings, name=value, joined by commas (hidden=1024,512,epochs=20 is two); the first is what
-the others are compared with. Choose by the validation columns; the test column is there to be looked at once. Log loss
-is that of the validation images, before calibration.
+Each variant is a list of settings, name=value, separated by commas (hidden=1024,512,epochs=20 holds two). The others
+are compared with the first; differences have their standard error. Choose by the validation columns, and look at the
+test column once, at the end. Log loss is that of the validation images, before calibration.
 """
 
 from __future__ import annotations
@@ -14,29 +14,30 @@ import re
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from model.config import NetworkConfig, TrainingConfig
 from pipeline.data.config import DataConfig
 from pipeline.evaluation.scores import score, split_probabilities
 from pipeline.explanation.layers import score_first_layer
-from pipeline.images.augment import AugmentConfig
-from pipeline.settings import add_flags, config_from_flags
+from pipeline.settings import CONFIGURATIONS, add_flags, config_from_flags
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe, RunConfig
 
-KINDS = {"data": DataConfig, "network": NetworkConfig, "training": TrainingConfig, "augmentation": AugmentConfig}
+KINDS = {"data": DataConfig, **CONFIGURATIONS}
 
 
-def configurations(variant: str, seed: int) -> dict:
-    """Return the configurations that a variant's settings make."""
+def configurations(variant: str, seed: int, *, threads: int | None = 1) -> tuple[DataConfig, Recipe]:
+    """Return the configurations that the settings of a variant stand for."""
     parser = argparse.ArgumentParser()
     for name, kind in KINDS.items():
         add_flags(parser, kind, name)
     settings = re.split(r",(?=[a-z])", variant) if variant else []
-    words = [word for setting in settings for word in _flag(*setting.split("="))]
-    given = parser.parse_args(["--seed", str(seed), "--split-seed", str(seed), *words])
-    return {name: config_from_flags(kind, given, {}) for name, kind in KINDS.items()}
+    flags = [argument for setting in settings for argument in _flag(*setting.split("="))]
+    given = parser.parse_args(["--seed", str(seed), "--split-seed", str(seed), *flags])
+    configs: dict[str, Any] = {name: config_from_flags(kind, given, {}) for name, kind in KINDS.items()}
+    return configs.pop("data"), Recipe(**configs, run=RunConfig(threads=threads or "auto"))
 
 
 def _flag(name: str, value: str) -> list[str]:
@@ -45,10 +46,11 @@ def _flag(name: str, value: str) -> list[str]:
 
 
 def measure(source: str, variant: str, seed: int) -> tuple[float, ...]:
-    """Train once; return accuracy on validation and test images, log loss, seconds, and the share of edge units."""
+    """Train once; return validation and test accuracy, log loss, seconds, and the share of edge units."""
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        run = prepare(source, Path(folder) / "run", threads=1, **configurations(variant, seed))
+        data, recipe = configurations(variant, seed)
+        run = prepare(source, Path(folder) / "run", data=data, recipe=recipe)
         with run.dataset:
             for _ in run.epochs():
                 pass
@@ -62,7 +64,7 @@ def measure(source: str, variant: str, seed: int) -> tuple[float, ...]:
 
 
 def main() -> None:
-    """Alternate the variants over the seeds, and print a table."""
+    """Train all variants with each seed in turn, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", help="images, as for facette train")
     parser.add_argument(

@@ -1,7 +1,7 @@
-"""How long the program takes to start, and how many modules it loads for that.
+"""Measure how long the program takes to start, and how many modules it loads.
 
-`facette --help` and `facette predict` on one image, beside Python that does nothing and beside the mere import of
-libraries that people would use instead. The commands take turns; medians.
+`facette --help` and `facette predict` on one image are compared with Python that does nothing, and with importing
+libraries that people would use instead. The commands take turns; times are medians.
 
     python benchmarks/startup.py
 """
@@ -30,7 +30,7 @@ COUNT = "; import sys; print('modules', len(sys.modules), file=sys.stderr)"
 
 
 def facette(*arguments: str) -> str:
-    """Return a script that does what the command does."""
+    """Return a script that does the same as the command."""
     return f"from pipeline.cli.main import main\ntry:\n    main({list(arguments)})\nexcept SystemExit:\n    pass\n0"
 
 

@@ -1,10 +1,11 @@
-"""How long a training takes to reach an accuracy: from arrays in memory to the last step, on two cores.
+"""Measure how long training takes to reach an accuracy: from arrays in memory to the last step, on two cores.
 
     python benchmarks/time_to_accuracy.py --data DIR --seeds 3
 
-DIR holds mnist.npz and fashion_mnist.npz. Each goal has settings of its own, chosen on validation images
-(`--validation` trains on 50,000 and judges by the other 10,000). What counts is the accuracy after the last step:
-nobody can stop at a good moment of a noisy curve. Seconds include scaling the images, not reading and judging.
+DIR holds mnist.npz and fashion_mnist.npz. Each goal has its own settings, chosen on validation images (`--validation`
+trains on 50,000 images and evaluates on the other 10,000). The accuracy after the last step counts, since it would be
+optimistic to stop at the best point of a noisy curve. Seconds include scaling the images, but not reading them and not
+the evaluation.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pipeline.training.batches import MemoryBatches
 
 
 class Goal(NamedTuple):
-    """An accuracy in percent to reach in some seconds, and how."""
+    """An accuracy in percent to reach within some seconds, and the settings for it."""
 
     set: str
     accuracy: float
@@ -71,16 +72,16 @@ def run(goal: Goal, data: Path, seed: int, threads: int, validation: bool) -> tu
 
 
 def main() -> None:
-    """Print a table: a row for each goal."""
+    """Print a table with a row for each goal."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of mnist.npz and fashion_mnist.npz")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1, help="of BLAS; images are varied by another")
+    parser.add_argument("--threads", type=int, default=1, help="threads of BLAS; one more augments")
     parser.add_argument("--goals", type=int, nargs="+", default=range(len(GOALS)), help="rows of the table, from 0")
-    parser.add_argument("--hidden", type=int, nargs="+", help="instead of the goals' own settings")
+    parser.add_argument("--hidden", type=int, nargs="+", help="instead of the settings of the goals")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--recipe")
-    parser.add_argument("--validation", action="store_true", help="judge by the last 10,000 training images")
+    parser.add_argument("--validation", action="store_true", help="evaluate on the last 10,000 training images")
     arguments = parser.parse_args()
     print(f"{arguments.seeds} seeds, BLAS threads: {arguments.threads}, {os.cpu_count()} cores; batches of 256;")
     print(f"Python {platform.python_version()}, numpy {np.__version__}\n")

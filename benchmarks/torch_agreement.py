@@ -1,11 +1,11 @@
-"""Compare our NumPy network with PyTorch: the same weights and numbers have to give the same results.
+"""Compare our NumPy network with PyTorch: the same weights and inputs must give the same results.
 
-Through both go every activation and head forward and backward, batch normalisation with its running statistics, label
-smoothing, gradient clipping, several steps of every optimiser, and twenty steps of a whole training. Prints the largest
-difference of each and exits with 1 when one is above 1e-6. In double precision, where rounding cannot hide a wrong
-formula; the probabilities of a network of realistic size in single precision as well.
+Compared are every activation and head forward and backward, batch normalisation with its running statistics, label
+smoothing, gradient clipping, several steps of every optimiser, and twenty steps of a whole training run. Prints the
+largest difference of each and exits with 1 if one is above 1e-6. All is computed in double precision, in which rounding
+cannot hide a wrong formula; the probabilities of a network of realistic size are also compared in single precision.
 
-    pip install "torch==2.13.0"        # a peer to compare with, no dependency
+    pip install "torch==2.13.0"        # only for this comparison; Facette does not depend on it
     python benchmarks/torch_agreement.py
 """
 
@@ -45,12 +45,12 @@ PEERS = {
 Difference = tuple[str, float]
 
 
-def largest(one: np.ndarray, other: torch.Tensor | np.ndarray) -> float:
-    """Return the largest absolute difference, relative where numbers are above 1."""
-    theirs = other.detach().numpy() if isinstance(other, torch.Tensor) else other
-    if one.shape != theirs.shape:
+def largest(ours: np.ndarray, peer: torch.Tensor | np.ndarray) -> float:
+    """Return the largest difference: absolute for values up to 1, relative for larger ones."""
+    theirs = peer.detach().numpy() if isinstance(peer, torch.Tensor) else peer
+    if ours.shape != theirs.shape:
         return float("inf")
-    return float(np.max(np.abs(one - theirs) / np.maximum(1, np.abs(theirs))))
+    return float(np.max(np.abs(ours - theirs) / np.maximum(1, np.abs(theirs))))
 
 
 def twin_of(parameters: Parameters, config: NetworkConfig) -> torch.nn.Sequential:
@@ -135,7 +135,7 @@ def running_difference(parameters: Parameters, twin: torch.nn.Sequential) -> flo
 
 
 def single_precision(rng: np.random.Generator) -> Iterator[Difference]:
-    """Compare the probabilities of a network for images of 64x64 in the precision it is used in."""
+    """Compare the probabilities of a network for images of 64x64 in single precision, as it is used."""
     config = NetworkConfig(hidden=(512, 256), head="softmax", batch_norm=False)
     parameters = initialize((12288, 512, 256, 10), config, rng)
     X = rng.random((12288, 64), dtype=np.float32)
@@ -160,12 +160,12 @@ def steps(rng: np.random.Generator) -> Iterator[Difference]:
         w = rng.normal(size=200)
         theirs = torch.tensor(w, requires_grad=True)
         optimizer, config = peers[name](theirs), TrainingConfig(optimizer=name, **c)
-        moments, stretch = np.zeros((OPTIMIZERS[name].n_moments, 200)), optimizers.Block(0, 200, 1.0, True)
+        moments, block = np.zeros((OPTIMIZERS[name].n_moments, 200)), optimizers.Block(0, 200, 1.0, True)
         for t in range(1, 6):
             gradient = rng.normal(size=200)
             theirs.grad = torch.tensor(gradient)
             optimizer.step()
-            optimizers.apply(OPTIMIZERS[name].update, w, gradient, moments, [stretch], 0.01, t, config)
+            optimizers.apply(OPTIMIZERS[name].update, w, gradient, moments, [block], 0.01, t, config)
             yield f"optimiser: {name}, step {t}", largest(w, theirs)
     gradient = rng.normal(size=200)
     theirs = torch.zeros(200, dtype=torch.float64)
@@ -176,7 +176,7 @@ def steps(rng: np.random.Generator) -> Iterator[Difference]:
 
 
 def whole_run(rng: np.random.Generator) -> Iterator[Difference]:
-    """Compare the weights after 20 whole training steps of batch norm, L2 penalty and Adam together."""
+    """Compare the weights after 20 training steps with batch norm, L2 penalty and Adam together."""
     X, labels = np.asfortranarray(rng.normal(size=(20, 600))), rng.integers(0, 5, 600)
     network = NetworkConfig(hidden=(13, 9), batch_norm=True)
     training = TrainingConfig(

@@ -1,4 +1,4 @@
-"""Compare the speed of training with what people would install instead, and with what the machine can do at most.
+"""Compare the speed of training with libraries that people would use instead, and with the limit of the machine.
 
 Contestants take turns, epoch by epoch, on the same images, with the same batch size, rule (Adam) and number of
 threads; all in float32 but the course's own program, which is in float64:
@@ -6,13 +6,13 @@ threads; all in float32 but the course's own program, which is in float64:
 - ours: `model.training`, without batch normalisation and the other extras;
 - scikit-learn's MLPClassifier; PyTorch, eager with the fused Adam, and with torch.compile;
 - the course's program: straightforward NumPy, one matrix expression after the other;
-- the floor: the bare matrix products of the same steps, into memory that is there already.
+- the floor: the bare matrix products of the same steps, into memory that is already allocated.
 
 The shapes: a128 and a512 are 784-512-256-10 on 60,000 examples in batches of 128 and 512, b is 3072-1024-512-10 on
 20,000 in batches of 128, c the course's 12288-20-7-5-1 on 209 examples at once. `--extras` adds batch normalisation,
 dropout, weight decay and averaging one at a time, to ours and to PyTorch's.
 
-    pip install -e ".[bench]"     # Numba, and peers to compare with; what is missing is left out
+    pip install -e ".[bench]"     # Numba, and the contestants; missing ones are left out
     python benchmarks/train.py
     NUMBA_DISABLE_JIT=1 python benchmarks/train.py       # ours without Numba
     python benchmarks/train.py --shape a128 b --threads 1 --repeats 3
@@ -52,7 +52,7 @@ class Shape(NamedTuple):
 
     @property
     def n_classes(self) -> int:
-        """One output tells two classes apart."""
+        """Number of classes; a single output is for two."""
         return max(self.layer_dims[-1], 2)
 
 
@@ -63,7 +63,7 @@ SHAPES = {
     "c": Shape((12288, 20, 7, 5, 1), 209, 209),
 }
 
-# What each extra means, to ours and to PyTorch.
+# The settings of each extra, for ours and for PyTorch.
 EXTRAS: dict[str, dict[str, Any]] = {
     "bare": {},
     "batch norm": {"batch_norm": True},
@@ -79,14 +79,14 @@ def examples(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     labels = rng.integers(0, shape.n_classes, shape.m)
     prototypes = rng.random((shape.n_classes, shape.layer_dims[0]), dtype=np.float32) - 0.5
     X = prototypes[labels]
-    for rows in np.array_split(X, max(1, X.size // 10_000_000)):  # bounds the memory
+    for rows in np.array_split(X, max(1, X.size // 10_000_000)):  # limits the memory
         rows += rng.random(rows.shape, dtype=np.float32) - 0.5
         np.clip(rows, 0, 1, out=rows)
     return X, labels
 
 
 def ours(shape: Shape, X: np.ndarray, labels: np.ndarray, **extras: Any) -> Epoch:
-    """The network and the loop of this project."""
+    """Return an epoch of the network and the training loop of this project."""
     network = NetworkConfig(
         hidden=shape.layer_dims[1:-1],
         batch_norm=extras.get("batch_norm", False),
@@ -108,7 +108,7 @@ def ours(shape: Shape, X: np.ndarray, labels: np.ndarray, **extras: Any) -> Epoc
 
 
 def floor(shape: Shape, X: np.ndarray) -> Epoch:
-    """The matrix products of an epoch, and nothing else."""
+    """Return the matrix products of an epoch, and nothing else."""
     rng, dims = np.random.default_rng(0), shape.layer_dims
     W = [rng.normal(size=(n, n_prev), scale=0.01).astype(np.float32) for n_prev, n in itertools.pairwise(dims)]
     dW = [np.empty_like(w) for w in W]
@@ -128,7 +128,7 @@ def floor(shape: Shape, X: np.ndarray) -> Epoch:
 
 
 def with_sklearn(shape: Shape, X: np.ndarray, labels: np.ndarray) -> Epoch:
-    """scikit-learn's MLPClassifier, without a penalty."""
+    """Return an epoch of scikit-learn's MLPClassifier, without a penalty."""
     model = MLPClassifier(
         shape.layer_dims[1:-1], batch_size=shape.batch_size, alpha=0.0, learning_rate_init=RATE, random_state=0
     )
@@ -137,7 +137,7 @@ def with_sklearn(shape: Shape, X: np.ndarray, labels: np.ndarray) -> Epoch:
 
 
 def with_torch(shape: Shape, X: np.ndarray, labels: np.ndarray, threads: int, compiled: bool, **extras: Any) -> Epoch:
-    """PyTorch the way its documentation has it, with everything that makes it fast on a processor."""
+    """Return an epoch of PyTorch, written as in its documentation, with all that makes it fast on a CPU."""
     import torch
     from torch import nn
 
@@ -186,7 +186,7 @@ def with_torch(shape: Shape, X: np.ndarray, labels: np.ndarray, threads: int, co
 
 
 def straightforward(shape: Shape, X: np.ndarray, labels: np.ndarray) -> Epoch:
-    """The course's program: dictionaries of float64 matrices, one expression after the other, and its Adam."""
+    """Return an epoch of the course's program: float64 matrices in dictionaries, one expression at a time, Adam."""
     rng, L = np.random.default_rng(0), len(shape.layer_dims) - 1
     X = X.T.astype(np.float64)  # (n_x, m), a row per pixel, as np.array(X).T in the course
     X = np.ascontiguousarray(X)
@@ -237,7 +237,7 @@ def straightforward(shape: Shape, X: np.ndarray, labels: np.ndarray) -> Epoch:
 
 
 def seconds(contestants: dict[str, Epoch], repeats: int) -> dict[str, float]:
-    """Let the contestants take turns; return the median seconds of an epoch of each."""
+    """Return the median seconds of an epoch of each contestant; they take turns."""
     times: dict[str, list[float]] = {name: [] for name in contestants}
     epochs = dict.fromkeys(contestants, 1)
     for turn in range(repeats + 1):
@@ -256,7 +256,7 @@ def seconds(contestants: dict[str, Epoch], repeats: int) -> dict[str, float]:
 
 
 def numba_version() -> str:
-    """Return Numba's version, or nothing where it is not installed, or kept away by NUMBA_DISABLE_JIT=1."""
+    """Return the version of Numba, or "" if it is not installed or disabled by NUMBA_DISABLE_JIT=1."""
     try:
         import numba
     except ImportError:
@@ -265,7 +265,7 @@ def numba_version() -> str:
 
 
 def torch_version() -> str:
-    """Return PyTorch's version, or nothing where it is not installed."""
+    """Return the version of PyTorch, or "" if it is not installed."""
     try:
         import torch
     except ImportError:
@@ -274,7 +274,7 @@ def torch_version() -> str:
 
 
 def compare(name: str, threads: int, repeats: int) -> Iterator[str]:
-    """Yield the rows of the table of one shape."""
+    """Yield the rows of the table for one shape."""
     shape = SHAPES[name]
     X, labels = examples(shape)
     contestants: dict[str, Epoch] = {
@@ -290,7 +290,7 @@ def compare(name: str, threads: int, repeats: int) -> Iterator[str]:
 
 
 def compare_extras(name: str, threads: int, repeats: int) -> Iterator[str]:
-    """Yield the rows of the table of what the extras cost on one shape."""
+    """Yield the rows of the table of extras for one shape."""
     shape = SHAPES[name]
     X, labels = examples(shape)
     contestants: dict[str, Epoch] = {}
@@ -302,7 +302,7 @@ def compare_extras(name: str, threads: int, repeats: int) -> Iterator[str]:
 
 
 def rows(shape: str, medians: dict[str, float], reference: str) -> Iterator[str]:
-    """Yield Markdown rows: seconds, and the ratio to one contestant."""
+    """Yield Markdown rows: seconds, and their ratio to those of one contestant."""
     for contestant, value in sorted(medians.items(), key=lambda item: item[1]):
         yield f"| {shape} | {contestant} | {value:.4g} | {value / medians[reference]:.2f} |"
 
@@ -313,7 +313,7 @@ def main() -> None:
     parser.add_argument("--shape", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--extras", action="store_true", help="the cost of the extras, instead of the contestants")
+    parser.add_argument("--extras", action="store_true", help="measure the cost of the extras instead")
     options = parser.parse_args()
     warnings.simplefilter("ignore", ConvergenceWarning)
     libraries = {
@@ -324,7 +324,7 @@ def main() -> None:
     }
     versions = ", ".join(f"{name} {version or 'missing'}" for name, version in libraries.items())
     print(f"{options.threads} threads, medians of {options.repeats}; {versions}\n")
-    print("| Shape | Contestant | Seconds an epoch | Beside ours |\n|---|---|--:|--:|")
+    print("| Shape | Contestant | Seconds per epoch | Time / ours |\n|---|---|--:|--:|")
     for name in options.shape:
         table = compare_extras if options.extras else compare
         with threadpool_limits(options.threads):

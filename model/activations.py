@@ -1,7 +1,8 @@
 """Activation functions: a table, forward and backward of each side by side.
 
-Each entry maps Z (n_l, m) to A (n_l, m) element by element, and dA to dZ = dA * g'(Z). Both write into `out`
-and allocate nothing of that size where the function allows it. To add one: two functions and a line in the table.
+Each entry maps Z (n_l, m) to A = g(Z) element by element, and dA to dZ = dA * g'(Z). Both write into `out`, so that the
+simple ones allocate no array of that size. To add an activation, write two functions and add a line to the table.
+Output layers are not here: their activation belongs to a cost (see `model.heads`).
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def _identity_backward(dA: Array, Z: Array, A: Array, out: Array) -> Array:
 
 
 def sigmoid(Z: Array, out: Array | None = None) -> Array:
-    """Logistic function 1 / (1 + exp(-Z)), written as (1 + tanh(Z / 2)) / 2, which cannot overflow."""
+    """Return the logistic function 1 / (1 + exp(-Z)), computed as (1 + tanh(Z / 2)) / 2, which cannot overflow."""
     out = np.multiply(Z, 0.5, out=out)
     np.tanh(out, out=out)
     out += 1
@@ -90,7 +91,7 @@ def _elu(Z: Array, out: Array) -> Array:
 
 
 def _elu_backward(dA: Array, Z: Array, A: Array, out: Array) -> Array:
-    slope = np.minimum(A, 0)  # exp(Z) = A + 1 where Z < 0, and 1 elsewhere
+    slope = np.minimum(A, 0)  # exp(Z) = A + 1 for Z < 0, and 1 otherwise
     slope += 1
     return np.multiply(dA, slope, out=out)
 
@@ -99,7 +100,7 @@ _GELU_CUBIC, _GELU_SCALE = 0.044715, float(np.sqrt(2 / np.pi))
 
 
 def _gelu_tanh(Z: Array) -> Array:
-    """tanh(sqrt(2/pi) (Z + 0.044715 Z^3)), which forward and backward share."""
+    """Return tanh(sqrt(2/pi) (Z + 0.044715 Z^3)), which forward and backward share."""
     T = np.square(Z)
     T *= _GELU_CUBIC
     T += 1
@@ -143,7 +144,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "tanh": Activation(_tanh, _tanh_backward, "A = tanh(Z)"),
     "relu": Activation(_relu, _relu_backward, "A = max(0, Z)"),
     "leaky_relu": Activation(_leaky_relu, _leaky_relu_backward, "A = max(0.01 Z, Z)"),
-    "elu": Activation(_elu, _elu_backward, "A = Z where Z > 0, exp(Z) - 1 elsewhere"),
+    "elu": Activation(_elu, _elu_backward, "A = Z if Z > 0, else exp(Z) - 1"),
     "gelu": Activation(_gelu, _gelu_backward, "A = Z (1 + tanh(sqrt(2/pi) (Z + 0.044715 Z^3))) / 2"),
     "softplus": Activation(_softplus, _softplus_backward, "A = log(1 + exp(Z))"),
 }

@@ -1,7 +1,8 @@
 """Batch normalisation (Ioffe, Szegedy 2015): Z_hat = (Z - mean) / sqrt(variance + epsilon), then gamma Z_hat + beta.
 
-Forward and backward side by side, and the folding that makes it vanish from a trained network. There is no b
-before it, since the mean would take it away; the beta after it is the layer's b.
+Forward and backward stand side by side, followed by the folding into W and b of a trained network. A layer with batch
+normalisation has no b before it, since subtracting the mean would remove it; the beta after it is stored as the
+layer's b. `model.network` decides which layers have it: all hidden layers or none.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ RUNNING_RATE = 0.1  # weight of the newest batch in the running statistics
 
 
 class BatchNormCache(NamedTuple):
-    """What the backward step needs: normalised values (n, m), 1 / standard deviation (n, 1), gamma (n, 1)."""
+    """What backward needs from forward: normalised values (n, m), 1 / standard deviation (n, 1), gamma (n, 1)."""
 
     Z_hat: Array
     inverse_std: Array
@@ -35,8 +36,8 @@ def batch_norm_forward(
 ) -> tuple[Array, BatchNormCache]:
     """Normalise Z (n, m) by the mean and variance over its m examples, in place; update the running statistics.
 
-    The running variance is the unbiased one (divided by m - 1). gamma, beta and the statistics are (n, 1); Z_hat is
-    a buffer (n, m) for the cache.
+    The running variance is the unbiased one (divided by m - 1). gamma, beta and the statistics have shape (n, 1);
+    `Z_hat` is an optional buffer of shape (n, m), which the cache keeps.
     """
     m = Z.shape[1]
     average = np.full((m, 1), 1 / m, Z.dtype)
@@ -56,8 +57,9 @@ def batch_norm_forward(
 def batch_norm_backward(dZ: Array, cache: BatchNormCache, *, dgamma: Array, dbeta: Array) -> Array:
     """Turn the gradient after the normalisation (n, m) into the one before it, in place; fill dgamma, dbeta (n, 1).
 
-    With g = dZ: dbeta = sum g, dgamma = sum g Z_hat, and before it
-    (gamma / std) (g - mean(g) - Z_hat mean(g Z_hat)), means over the examples. Z_hat in the cache is used up.
+    With g = dZ on entry: dbeta = sum g, dgamma = sum g Z_hat, and dZ becomes
+    (gamma / std) (g - mean(g) - Z_hat mean(g Z_hat)), with means over the examples. The Z_hat of the cache is
+    overwritten, so a cache serves one backward pass only.
     """
     Z_hat, inverse_std, gamma = cache
     m = dZ.shape[1]
@@ -79,6 +81,6 @@ def batch_norm_inference(Z: Array, gamma: Array, beta: Array, running_mean: Arra
 
 
 def fold(gamma: Array, beta: Array, running_mean: Array, running_variance: Array) -> tuple[Array, Array]:
-    """Return gain and offset (n, 1) with gain * Z + offset equal to the normalisation by running statistics."""
+    """Return gain and offset (n, 1) such that gain * Z + offset is the normalisation by running statistics."""
     gain = gamma / np.sqrt(running_variance + gamma.dtype.type(EPSILON))
     return gain, beta - gain * running_mean

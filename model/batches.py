@@ -1,4 +1,8 @@
-"""Where training gets its examples: a protocol of arrays, and its plainest implementation."""
+"""Where training gets its examples: the protocol `BatchSource`, and `ArrayBatches` for a data set in memory.
+
+Training asks for batches of X and labels and knows nothing of files. Data sets that are larger than memory, and images
+that are decoded or augmented on the way, implement the same protocol (`pipeline.training.batches`).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,7 @@ from model.activations import Array
 
 
 class Batch(NamedTuple):
-    """A few examples: X (n_x, b) as columns, class numbers (b,), and weights (b,) that average 1 over the set."""
+    """Some examples: X (n_x, b) as columns, class numbers (b,), and weights (b,) that average 1 over the data set."""
 
     X: Array
     labels: NDArray[np.integer]
@@ -21,7 +25,7 @@ class Batch(NamedTuple):
 
 
 class BatchSource(Protocol):
-    """What `model.training.train` needs of a data set. It may be larger than memory; training never sees files."""
+    """What `model.training.train` needs from a data set, which may be larger than memory."""
 
     @property
     def n_x(self) -> int:
@@ -32,18 +36,19 @@ class BatchSource(Protocol):
         """Class number of every example, shape (m,)."""
 
     def batches(self, batch_size: int, order: Sequence[int] | None) -> Iterator[Batch]:
-        """Yield every example once, in batches from `split_evenly`.
+        """Yield every example once, in batches of the sizes that `split_evenly` gives.
 
-        `order` seeds the shuffling (``default_rng(order)``): the same seed, the same batches. None: not shuffled. The
-        arrays of a batch may be buffers that the next batch overwrites.
+        `order` seeds the shuffling (``default_rng(order)``), so the same seed gives the same batches; None keeps the
+        stored order. The arrays of a batch may be buffers that the next batch overwrites.
         """
 
 
 def split_evenly(m: int, batch_size: int) -> list[slice]:
-    """Cut range(m) into as few slices of at most `batch_size` as needed, whose sizes differ by 1 at most.
+    """Cut range(m) into the fewest slices of at most `batch_size`, whose sizes differ by 1 at most.
 
-    No small left-over batch comes out; one of a single example, on which a batch normalisation could not work, only
-    where `batch_size` is 1, m is 1, or an odd m is cut by 2.
+    There is no small batch left over at the end: 10 examples in batches of at most 4 are 3 + 3 + 4, not 4 + 4 + 2. A
+    batch of a single example, which batch normalisation cannot normalise, occurs only if `batch_size` is 1, m is 1, or
+    m is odd and `batch_size` is 2.
     """
     n_batches = -(-m // batch_size)
     edges = [m * k // n_batches for k in range(n_batches + 1)]
@@ -56,15 +61,15 @@ class ArrayBatches:
     Parameters
     ----------
     X : ndarray of shape (n_x, m)
-        Floating point; Fortran order is fast (one example contiguous).
+        Floating point. Fortran order (each example contiguous) is fast, and is not copied.
     labels : ndarray of shape (m,), integer
     weights : ndarray of shape (m,), optional
-        Scaled here so that they average 1.
+        One for each example, 0 or more; scaled so that they average 1.
 
     Raises
     ------
     ValueError
-        When the shapes do not fit, or X or the weights hold NaN or infinity.
+        When shapes or dtypes do not fit, X or the weights hold NaN or infinity, or a weight is below 0.
     """
 
     def __init__(self, X: Array, labels: NDArray[np.integer], weights: Array | None = None) -> None:
@@ -82,7 +87,7 @@ class ArrayBatches:
             total = X.sum(dtype=np.float64)
         if not np.isfinite(total) and not (finite := np.isfinite(X).all(axis=0)).all():
             example = int(np.flatnonzero(~finite)[0])
-            raise ValueError(f"X holds NaN or infinity, first in example {example} (column {example}); take it out")
+            raise ValueError(f"X holds NaN or infinity, first in example {example} (column {example}); remove it")
         self._examples = np.ascontiguousarray(X.T)  # (m, n_x): X itself, if X is in Fortran order
         self._labels = labels
         self._weights: Array | None = None
@@ -114,7 +119,7 @@ class ArrayBatches:
     def batches(self, batch_size: int, order: Sequence[int] | None) -> Iterator[Batch]:
         """Yield every example once; see `BatchSource`."""
         m = len(self._labels)
-        if order is None or batch_size >= m:  # in a single batch the order means nothing, and nothing need be copied
+        if order is None or batch_size >= m:  # in a single batch the order has no effect, so nothing is copied
             for part in split_evenly(m, batch_size):
                 yield Batch(self._examples[part].T, self._labels[part], _pick(self._weights, part))
             return

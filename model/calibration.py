@@ -1,19 +1,26 @@
-"""Honest probabilities, and when to say "I don't know".
+"""Calibrated probabilities, and an uncertainty by which a classifier can abstain.
 
-The temperature T divides the logits before they become probabilities (Guo et al. 2017, "On calibration of modern
-neural networks"): above 1 it takes back confidence that the validation examples do not bear out. It is linear in the
-last layer, so it is folded into that layer's W and b.
+Two things are fitted after training, with the validation examples:
 
-The doubt of an example joins two signs that an answer may be wrong: the probability left to the other classes, and the
-distance of its last hidden layer A[L-1] from what the training examples have there (Lee et al. 2018, "A simple unified
-framework for detecting out-of-distribution samples": the nearest class mean, by Mahalanobis distance under one
-covariance). Each is placed among the values of the validation examples, and the greater of the two places is the
-doubt: 0.9 is an example at least as suspect, in one way, as 90% of them; above 1, more than any.
+- The **temperature** T divides the logits before they become probabilities (Guo et al. 2017, "On calibration of modern
+  neural networks"). Above 1 it lowers a confidence that the validation examples do not confirm. It is linear in the
+  last layer, so it is folded into that layer's W and b.
+- The **uncertainty** of an example combines two signs that its prediction may be wrong: the probability left for all
+  other classes, and the distance of its last hidden layer A[L-1] from those of the training examples (Lee et al. 2018,
+  "A simple unified framework for detecting out-of-distribution samples": Mahalanobis distance from the nearest class
+  mean, with one covariance for all classes). Each sign is ranked among its values on the validation examples, and the
+  larger rank is the uncertainty.
+
+For example, if the probability left for other classes is larger than on 60 % of the validation examples (rank 0.6) and
+the distance is larger than on 90 % of them (rank 0.9), the uncertainty is 0.9. A rank above 1 means that a sign is
+larger than on any validation example: a distance as far beyond the largest one as that is beyond the median has rank 2.
+
+Which share of images a classifier should abstain on is not decided here, see `pipeline.evaluation.abstention`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -25,31 +32,31 @@ from model.heads import HEADS
 from model.network import Workspace, forward
 from model.parameters import Parameters
 
-TEMPERATURES = (0.5, 10.0)
-FEWEST_FOR_TEMPERATURE = 100
+TEMPERATURES = (0.5, 10.0)  # the range that the temperature is searched in
+FEWEST_FOR_TEMPERATURE = 100  # validation examples
 LARGEST_HIDDEN = 2048  # units; the distance in a wider layer would cost more than the network
 _FOLDS = 5
-_QUANTILES = 1001
-_LEAST = 1e-12  # keeps logarithms finite
+_QUANTILES = 1001  # values kept of each sign
+_TINY = 1e-12  # keeps logarithms and quotients finite
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What the validation examples taught about a classifier's answers.
+    """What the validation examples show about a classifier's probabilities.
 
     Attributes
     ----------
     temperature : float
         Already folded into the network.
     m : int
-        Validation examples that all the rest comes from.
+        Number of validation examples.
     log_others, distance, uncertainty : ndarray of shape (q,), float64
-        Values of the validation examples, ascending; quantiles of them where they are many. Of `distance` there are
-        none where the last hidden layer is wider than `LARGEST_HIDDEN`.
+        The two signs and the uncertainty on the validation examples, in ascending order; their quantiles if there are
+        many examples. `distance` is empty if the last hidden layer is wider than `LARGEST_HIDDEN`.
     means : ndarray of shape (n_{L-1}, n_classes)
         Mean of the last hidden layer over the training examples of each class.
     whitening : ndarray of shape (n_{L-1}, n_{L-1})
-        Turns differences from a mean into numbers of covariance 1.
+        Turns differences from a mean into vectors whose covariance is the identity.
     """
 
     temperature: float
@@ -61,22 +68,22 @@ class Calibration:
     whitening: Array
 
     def check(self, n_hidden: int, n_classes: int) -> None:
-        """Make sure that this belongs to a network of these sizes.
+        """Check that the calibration fits a network of these sizes.
 
         Raises
         ------
         ValueError
             When it does not.
         """
-        distance = len(self.distance) > 0
+        has_distance = len(self.distance) > 0
         shapes = self.means.shape, self.whitening.shape
         if not (len(self.uncertainty) and len(self.log_others)) or (
-            distance and shapes != ((n_hidden, n_classes), (n_hidden, n_hidden))
+            has_distance and shapes != ((n_hidden, n_classes), (n_hidden, n_hidden))
         ):
             raise ValueError("the calibration does not fit the network")
 
     def uncertainties(self, probabilities: Array, hidden: Array) -> NDArray[np.float64]:
-        """Return how doubtful answers are.
+        """Return the uncertainty of each prediction: the larger of the ranks of its two signs.
 
         Parameters
         ----------
@@ -88,32 +95,46 @@ class Calibration:
         -------
         ndarray of shape (m,), 0 or more
         """
-        places = _place(log_other_probability(probabilities), self.log_others)
-        if len(self.distance):
-            places = np.maximum(places, _place(distances(hidden, self.means, self.whitening), self.distance))
-        return places
+        return np.maximum(*self.ranks(probabilities, hidden))
+
+    def ranks(self, probabilities: Array, hidden: Array) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the rank of each sign, by probability and by distance; the larger one is the uncertainty.
+
+        Parameters and shapes are those of `uncertainties`. The rank by distance is 0 if there is no `distance`.
+        """
+        by_probability = _rank_among(log_other_probability(probabilities), self.log_others)
+        if not len(self.distance):
+            return by_probability, np.zeros_like(by_probability)
+        return by_probability, _rank_among(distances(hidden, self.means, self.whitening), self.distance)
 
     def threshold(self, rate: float) -> float:
-        """Return the doubt that a share `rate` of the validation examples is above."""
+        """Return the uncertainty that a share `rate` of the validation examples exceeds."""
         return float(np.quantile(self.uncertainty, 1 - rate))
 
 
-def _place(values: NDArray[np.float64], known: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return where values lie among known ones: 0 at the least, 1 at the greatest, and on beyond it."""
-    places = np.interp(values, known, np.linspace(0, 1, len(known)))
-    scale = max(float(known[-1] - known[len(known) // 2]), _LEAST)
-    return places + np.maximum(values - known[-1], 0) / scale
+def _rank_among(values: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rank of values among reference values: 0 at the smallest, 1 at the largest, more beyond it.
+
+    Between two reference values the rank is interpolated. Beyond the largest it grows by 1 for every distance between
+    the median and the largest: among 0, 1, 2, 3, 4, a value of 1 has rank 0.25, 3.5 has 0.875, and 6 has 2.
+    """
+    ranks = np.interp(values, reference, np.linspace(0, 1, len(reference)))
+    scale = max(float(reference[-1] - reference[len(reference) // 2]), _TINY)
+    return ranks + np.maximum(values - reference[-1], 0) / scale
 
 
 def log_other_probability(probabilities: Array) -> NDArray[np.float64]:
-    """Return log(q) for each column, q being the probability left to all classes but the likeliest: shape (m,)."""
+    """Return log(q), shape (m,): q is the probability of all classes of a column but the most probable one.
+
+    It still distinguishes predictions whose largest probability rounds to 1.
+    """
     others = probabilities.astype(np.float64)
     others[probabilities.argmax(axis=0), np.arange(others.shape[1])] = 0
-    return np.log(others.sum(axis=0) + _LEAST)
+    return np.log(others.sum(axis=0) + _TINY)
 
 
 def distances(hidden: Array, means: Array, whitening: Array) -> NDArray[np.float64]:
-    """Return the Mahalanobis distance of each column from the nearest mean, shape (m,)."""
+    """Return the Mahalanobis distance of each column of `hidden` from the nearest mean, shape (m,)."""
     points, centres = whitening @ hidden, whitening @ means
     squares = np.einsum("nm,nm->m", points, points)[None] + np.einsum("nc,nc->c", centres, centres)[:, None]
     squares = squares - 2 * centres.T @ points  # (n_classes, m)
@@ -121,14 +142,14 @@ def distances(hidden: Array, means: Array, whitening: Array) -> NDArray[np.float
 
 
 class NetworkOutputs(NamedTuple):
-    """What a network says about m examples.
+    """The outputs of a network for m examples.
 
     Attributes
     ----------
     probabilities : ndarray of shape (n_classes, m)
     logits : ndarray of shape (n_L, m)
     hidden : ndarray of shape (n_{L-1}, m)
-        A[L-1]; X itself where there is no hidden layer.
+        A[L-1]; X itself if there is no hidden layer.
     """
 
     probabilities: Array
@@ -139,7 +160,7 @@ class NetworkOutputs(NamedTuple):
 def network_outputs(
     X: Array, parameters: Parameters, config: NetworkConfig, workspace: Workspace | None = None
 ) -> NetworkOutputs:
-    """Go through the network once and return all that calibration asks of it.
+    """Go forward through the network once and return all that calibration needs.
 
     Parameters
     ----------
@@ -147,17 +168,18 @@ def network_outputs(
     parameters : Parameters
     config : NetworkConfig
     workspace : Workspace, optional
-        Holds the logits and the hidden layer, until it is used again.
+        Logits and hidden layer are views of it, valid until it is used again.
     """
     logits, caches = forward(X, parameters, config, workspace=workspace or Workspace())
     return NetworkOutputs(HEADS[config.head].class_probabilities(logits), logits, caches[-1].linear.A_prev)
 
 
 def fit_temperature(logits: Array, labels: NDArray[np.integer], n_classes: int, head: str) -> float:
-    """Return the temperature under which validation examples are likeliest, within `TEMPERATURES`.
+    """Return the temperature within `TEMPERATURES` that maximises the likelihood of the validation labels.
 
-    It is 1 for fewer than `FEWEST_FOR_TEMPERATURE` examples, where none is wrong (the likelihood would then grow with
-    ever more confidence), and where it would not help on examples it was not fitted on (5-fold cross-validation).
+    It is 1 if there are fewer than `FEWEST_FOR_TEMPERATURE` examples; if none is misclassified, since the likelihood
+    then grows with the confidence without end; or if it does not help on examples it was not fitted on (5-fold
+    cross-validation).
 
     Parameters
     ----------
@@ -192,26 +214,24 @@ def fit_temperature(logits: Array, labels: NDArray[np.integer], n_classes: int, 
 
 def fold_temperature(parameters: Parameters, temperature: float) -> Parameters:
     """Return the network whose logits are those of `parameters` divided by the temperature."""
-    flat = parameters.flat.copy()
-    result = Parameters(
-        parameters.layer_dims, batch_norm=parameters.batch_norm, flat=flat, running=parameters.running.copy()
-    )
-    W, b, _ = result[result.L]
+    folded = parameters.copy()
+    W, b, _ = folded[folded.L]
     W /= temperature
     b /= temperature
-    return result
+    return folded
 
 
 def fit_distance(hidden: Array, labels: NDArray[np.integer], n_classes: int) -> tuple[Array, Array]:
-    """Return (means, whitening) of training examples' last hidden layer, for `distances`.
+    """Return (means, whitening) of the last hidden layer of training examples, for `distances`.
 
-    The covariance is shrunk towards a sphere (Ledoit & Wolf 2004), since units may be more than examples.
+    The covariance is shrunk towards a multiple of the identity (Ledoit & Wolf 2004), since there may be more units than
+    examples.
 
     Parameters
     ----------
     hidden : ndarray of shape (n_{L-1}, m)
     labels : ndarray of shape (m,), integer
-        A class without an example has the mean of all.
+        A class without examples gets the mean of all examples.
     n_classes : int
     """
     from sklearn.covariance import ledoit_wolf
@@ -222,7 +242,7 @@ def fit_distance(hidden: Array, labels: NDArray[np.integer], n_classes: int) -> 
         means[:, c] = A[:, labels == c].mean(axis=1)
     covariance, _ = ledoit_wolf((A - means[:, labels]).T, assume_centered=True)
     values, vectors = np.linalg.eigh(covariance)
-    values = np.maximum(values, max(values[-1], _LEAST) * 1e-9)
+    values = np.maximum(values, max(values[-1], _TINY) * 1e-9)
     whitening = (vectors / np.sqrt(values)).T
     return means.astype(hidden.dtype), np.asfortranarray(whitening, hidden.dtype)
 
@@ -230,16 +250,16 @@ def fit_distance(hidden: Array, labels: NDArray[np.integer], n_classes: int) -> 
 def calibrate(
     temperature: float, probabilities: Array, hidden: Array, training: tuple[Array, NDArray[np.integer]], n_classes: int
 ) -> Calibration:
-    """Learn what doubt is usual.
+    """Measure the usual uncertainty on validation examples.
 
     Parameters
     ----------
     temperature : float
-        That is in the network already.
+        The one that is folded into the network.
     probabilities, hidden : ndarray of shape (n_classes, m), (n_{L-1}, m)
-        Of the validation examples.
+        Outputs for the validation examples.
     training : (hidden, labels)
-        Of training examples, a few thousand at most: ndarray of shape (n_{L-1}, m_train), and (m_train,).
+        Last hidden layer (n_{L-1}, m_train) and labels (m_train,) of training examples; a few thousand are enough.
     n_classes : int
 
     Raises
@@ -256,11 +276,9 @@ def calibrate(
     if n <= LARGEST_HIDDEN:
         means, whitening = fit_distance(*training, n_classes)
         distance = _quantiles(distances(hidden, means, whitening))
-    found = Calibration(
-        temperature, m, _quantiles(log_other_probability(probabilities)), distance, np.empty(0), means, whitening
-    )
-    uncertainty = _quantiles(found.uncertainties(probabilities, hidden))
-    return Calibration(temperature, m, found.log_others, distance, uncertainty, means, whitening)
+    log_others = _quantiles(log_other_probability(probabilities))
+    signs = Calibration(temperature, m, log_others, distance, np.empty(0), means, whitening)
+    return replace(signs, uncertainty=_quantiles(signs.uncertainties(probabilities, hidden)))
 
 
 def _quantiles(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
-"""What compiled code does quicker than NumPy, where Numba is installed (the extra ``fast``); to the bit the same.
+"""Compiled code that is faster than NumPy, if Numba is installed (the extra ``fast``), with bit-for-bit equal results.
 
-NumPy goes over memory once for every operation of a formula. Compiled, the loop over the numbers does it in one go.
+NumPy goes over memory once for every operation of a formula; a compiled loop does it in one pass.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ Change = Callable[..., None]
 
 @functools.cache
 def adam(dtype: np.dtype) -> Change | None:
-    """Return Adam's ``change(w, g, M, V, beta1, beta2, epsilon, step)``, or None where there is no Numba.
+    """Return Adam's ``change(w, g, M, V, beta1, beta2, epsilon, step)``, or None without Numba.
 
-    All arrays are of shape (n,) and, like the numbers, of this dtype.
+    All arrays have shape (n,) and, like the scalars, this dtype.
     """
     try:
         import numba
     except ImportError:
         return None
-    if getattr(numba.config, "DISABLE_JIT", 0):  # it would be a loop in Python
+    if getattr(numba.config, "DISABLE_JIT", 0):  # it would be a slow loop in Python
         return None
 
     @numba.njit(nogil=True, error_model="numpy")
@@ -37,5 +37,5 @@ def adam(dtype: np.dtype) -> Change | None:
             w[i] -= M[i] / (math.sqrt(V[i]) + epsilon) * step
 
     nothing, number = np.empty(0, dtype), dtype.type(0)
-    change(nothing, nothing, nothing, nothing, number, number, number, number)  # compiles it
+    change(nothing, nothing, nothing, nothing, number, number, number, number)  # compiles the function
     return change

@@ -1,9 +1,9 @@
 """Hyperparameters: the one home of their names, defaults, meanings and valid ranges.
 
-Hyperparameters are chosen before training and steer how the parameters W and b come out; they are kept apart
-from the parameters (see `model.parameters`). Both dataclasses are frozen and checked when they are made. Command-line
-flags, the app's widgets and `NetClassifier` derive from the fields below. A field may say ``"auto"``: `resolve`
-turns each such field into a value by a stated rule, and what is stored with a model has no ``"auto"`` left.
+Hyperparameters are chosen before training, and decide how the parameters W and b are found; they are kept apart
+from the parameters (see `model.parameters`). Both dataclasses are frozen, and checked when they are made. Command-line
+flags, the app's widgets and `NetClassifier` derive from the fields below. A field may be ``"auto"``: `resolve` turns
+each such field into a value by a stated rule. A model is stored with resolved values only.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from model.activations import ACTIVATIONS
-from model.edges.first_layer import PRETRAINERS
+from model.errors import ConfigError
 from model.heads import HEADS
 from model.initializers import INITIALIZERS
 from model.optimizers import OPTIMIZERS
@@ -24,12 +24,8 @@ from model.schedules import SCHEDULES
 Auto = Literal["auto"]
 
 
-class ConfigError(ValueError):
-    """A hyperparameter with a value that cannot work; the message names the field, the value and the remedy."""
-
-
 def option(default: Any, help: str, *, choices: Iterable[str] = (), check: str = "") -> Any:
-    """Make a dataclass field that carries its meaning (`help`), its valid names and the name of its range check."""
+    """Make a dataclass field that carries its meaning (`help`), its valid names, and the name of its range check."""
     return dataclasses.field(default=default, metadata={"help": help, "choices": tuple(choices), "check": check})
 
 
@@ -48,7 +44,7 @@ def check_fields(config: Any) -> None:
     Raises
     ------
     ConfigError
-        Naming the field, the value found and the values that are valid.
+        The message names the field, the value found and the values that are valid.
     """
     for field in dataclasses.fields(config):
         value, kind = getattr(config, field.name), str(field.type)
@@ -78,18 +74,18 @@ def check_fields(config: Any) -> None:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Hyperparameters of the network: what it computes, whatever it is trained on."""
+    """Hyperparameters of the network: what it computes."""
 
     hidden: tuple[int, ...] | Auto = option("auto", "units of each hidden layer, first to last", check="positive")
     activation: str = option("relu", "activation of the hidden layers", choices=ACTIVATIONS)
     head: str = option("auto", "output layer and its cost", choices=("auto", *HEADS))
-    initializer: str = option("he", "how W starts", choices=INITIALIZERS)
+    initializer: str = option("he", "distribution of the initial W", choices=INITIALIZERS)
     head_scale: float = option(
-        0.1, "factor on the starting W of the output layer (0.1: start undecided)", check="positive"
+        0.1, "factor on the initial W of the output layer (0.1: the first predictions are undecided)", check="positive"
     )
-    batch_norm: bool | Auto = option("auto", "normalise Z over the batch, in every hidden layer")
-    dropout: float = option(0.0, "share of hidden units silenced in each training step", check="fraction")
-    input_dropout: float = option(0.0, "share of inputs silenced in each training step", check="fraction")
+    batch_norm: bool | Auto = option("auto", "normalise Z over the batch in every hidden layer")
+    dropout: float = option(0.0, "share of hidden units set to 0 in each training step", check="fraction")
+    input_dropout: float = option(0.0, "share of inputs set to 0 in each training step", check="fraction")
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -108,84 +104,98 @@ class TrainingConfig:
     epochs: int | Auto = option("auto", "passes over the training examples", check="positive")
     batch_size: int | Auto = option("auto", "examples per training step", check="positive")
     learning_rate: float | Auto = option(
-        "auto", "size of a training step (the peak, where there is a schedule)", check="positive"
+        "auto", "size of a training step (with a schedule: the largest)", check="positive"
     )
-    optimizer: str = option("adamw", "rule that turns gradients into steps", choices=OPTIMIZERS)
-    momentum: float = option(0.9, "of momentum and nesterov; decay of rmsprop's average", check="fraction")
-    beta1: float = option(0.9, "decay of Adam's first moment", check="fraction")
-    beta2: float = option(0.999, "decay of Adam's second moment", check="fraction")
-    epsilon: float = option(1e-8, "added to the denominator of rmsprop and Adam", check="positive")
-    schedule: str = option("one_cycle", "how the learning rate changes over the steps", choices=SCHEDULES)
-    warmup: float = option(0.2, "share of all steps over which the learning rate rises", check="fraction")
-    decay_rate: float = option(0.1, "of step: factor at each drop; of exponential: factor over all", check="rate")
-    decay_steps: int = option(3, "of step: number of equal stretches between drops", check="positive")
+    optimizer: str = option("adamw", "rule that turns gradients into parameter updates", choices=OPTIMIZERS)
+    momentum: float = option(
+        0.9, "momentum and nesterov: their momentum; rmsprop: decay of its average", check="fraction"
+    )
+    beta1: float = option(0.9, "adam and adamw: decay of the first moment", check="fraction")
+    beta2: float = option(0.999, "adam and adamw: decay of the second moment", check="fraction")
+    epsilon: float = option(1e-8, "rmsprop, adam and adamw: added to the denominator", check="positive")
+    schedule: str = option("one_cycle", "how the learning rate changes over the training steps", choices=SCHEDULES)
+    warmup: float = option(0.2, "share of all training steps in which the learning rate rises", check="fraction")
+    decay_rate: float = option(
+        0.1, "step schedule: factor at each drop; exponential schedule: factor over the whole run", check="rate"
+    )
+    decay_steps: int = option(3, "step schedule: number of equal parts, with a drop between two", check="positive")
     layer_rates: tuple[float, ...] = option(
-        (),
-        "learning-rate multiplier of each layer, first to last; none: 1 for all, 0.3 for a pretrained first layer, "
-        "0.1 if images have more than 32 pixels a side",
-        check="at_least_0",
-    )
-    pretrain: str = option(
-        "auto",
-        "how layer 1 learns edges from unlabelled photographs before training",
-        choices=("auto", "none", *PRETRAINERS),
-    )
-    pretrain_layers: int = option(
-        1,
-        "how many hidden layers learn without labels: 1 edges, 2 and 3 what goes together in the training images",
-        check="one_to_three",
-    )
-    normalize_contrast: bool = option(
-        False, "give every image mean 0 and spread 1 first, in training and in use: light and dim are then alike"
+        (), "factor on the learning rate of each layer, first to last; 1 for layers not given", check="at_least_0"
     )
     l2: float = option(0.0, "L2 penalty: adds l2/2 times the sum of squares of all W to the cost", check="at_least_0")
     weight_decay: float = option(
-        0.02, "of adamw: share of W (times the rate) taken away in each step", check="at_least_0"
+        0.02, "adamw: share of W, times the learning rate, subtracted in each training step", check="at_least_0"
     )
     clip_norm: float = option(0.0, "largest norm of the whole gradient; 0: no limit", check="at_least_0")
     average: float = option(
-        0.0, "decay of the exponential moving average of the weights that is used; 0: off", check="fraction"
+        0.0,
+        "decay of an exponential moving average of the weights, which is used in their place; 0: off",
+        check="fraction",
     )
     label_smoothing: float = option(0.0, "share of each label spread evenly over the classes", check="fraction")
     mixup: float = option(
         0.0,
-        "mixes each example with another, in a share drawn for each batch from Beta(mixup, mixup), such as 0.2; 0: off",
+        "mix each example with another one, in a share drawn for each batch from Beta(mixup, mixup), such as 0.2; "
+        "0: off",
         check="at_least_0",
     )
     class_weight: str = option(
         "none",
-        "balanced: every class counts the same, however many examples it has",
+        "balanced: every class counts the same, whatever its number of examples",
         choices=("none", "balanced"),
     )
     patience: int = option(
-        0, "stop after this many epochs without a better validation cost; 0: never", check="at_least_0"
+        0, "stop after this many epochs without a lower validation cost; 0: never", check="at_least_0"
     )
-    restore_best: bool | Auto = option("auto", "end with the weights of the best validation cost, not the last ones")
-    seed: int = option(0, "of all random choices", check="at_least_0")
-    dtype: str = option("float32", "of weights and images during training", choices=("float32", "float64"))
+    restore_best: bool | Auto = option(
+        "auto", "keep the weights with the lowest validation cost, in place of the last ones"
+    )
+    seed: int = option(0, "random seed", check="at_least_0")
+    dtype: str = option("float32", "precision of weights and examples in training", choices=("float32", "float64"))
 
     def __post_init__(self) -> None:
         check_fields(self)
 
 
+class ResolvedTraining(TrainingConfig):
+    """A `TrainingConfig` without "auto".
+
+    Raises
+    ------
+    ConfigError
+        When a field is "auto".
+    """
+
+    if TYPE_CHECKING:
+        epochs: int
+        batch_size: int
+        learning_rate: float
+        restore_best: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if "auto" in vars(self).values():
+            raise ConfigError("the configuration is not resolved; call model.config.resolve first")
+
+
 def resolve(
     network: NetworkConfig, training: TrainingConfig, *, n_x: int, m: int, n_classes: int
-) -> tuple[NetworkConfig, TrainingConfig]:
+) -> tuple[NetworkConfig, ResolvedTraining]:
     """Turn every "auto" into a value, by rules on the data alone.
 
     ============== =====================================================================================
-    hidden         256-128 up to 700 inputs, 512-256 above, 1024-512 where there are 50,000 examples as well
+    hidden         256-128 up to 700 inputs, 512-256 above, 1024-512 above with 50,000 examples or more
     head           sigmoid for two classes, softmax for more
-    batch_norm     on (off where a batch would hold a single example, or there is no hidden layer)
+    batch_norm     on (off if a batch would hold a single example, or there is no hidden layer)
     batch_size     32 below 1,000 examples, 64 below 2,500, 128 below 10,000, 256 from there; at most m
-    epochs         80, 40, 20, 12 at the same four sizes (`pipeline.training.prepare` makes the last 20)
-    learning_rate  the optimiser's own rate at batch 256, times sqrt(batch_size / 256)
-    pretrain       none (`pipeline.training.pretrain` knows more of the images, and resolves it before)
-    layer_rates    0.3 for a pretrained layer 1 (0.1 in large images, see `pipeline.training.pretrain`),
-                   0.1 and 0.3 for layers 1 and 2 where 2 or 3 are pretrained, 1 for all others
-    restore_best   off where the learning rate falls to 0 (the last weights have settled; a validation cost that rises
-                   with overconfidence would pick earlier ones, a point worse on clothes); on with patience
+    epochs         80, 40, 20, 12 at the same four sizes
+    learning_rate  the optimiser's own learning rate at batch size 256, times sqrt(batch_size / 256)
+    layer_rates    1 for the layers that are not given
+    restore_best   off if the learning rate falls to 0 (the last weights have settled; a validation cost that rises
+                   with overconfidence would choose earlier ones, a point worse on clothes); on with patience
     ============== =====================================================================================
+
+    `pipeline.training.recipe.resolve` knows more about images, and resolves some fields before.
 
     Parameters
     ----------
@@ -195,13 +205,14 @@ def resolve(
 
     Returns
     -------
-    network, training
+    network : NetworkConfig
         Without "auto".
+    training : ResolvedTraining
 
     Raises
     ------
     ConfigError
-        When the values asked for cannot work with this data.
+        When the given values cannot work with this data.
     """
     if m < 1 or n_x < 1:
         raise ConfigError(f"there is nothing to train on: {m} training examples of {n_x} inputs")
@@ -211,14 +222,14 @@ def resolve(
     batch_size = min((32, 64, 128, 256)[size], m) if training.batch_size == "auto" else training.batch_size
     if batch_size > m:
         raise ConfigError(f"batch_size: {batch_size} is more than the {m} training examples; give at most {m}")
-    smallest_batch = m // -(-m // batch_size)  # of batches of even sizes, `model.batches.split_evenly`
+    smallest_batch = m // -(-m // batch_size)  # batches have even sizes, see `model.batches.split_evenly`
     if network.batch_norm is True and smallest_batch < 2:
         raise ConfigError(
             f"batch_norm: {m} examples in batches of at most {batch_size} leave a batch of a single example; "
             "raise batch_size or turn batch_norm off"
         )
     if network.head == "sigmoid" and n_classes != 2:
-        raise ConfigError(f"head: sigmoid tells two classes apart, not {n_classes}; use softmax or auto")
+        raise ConfigError(f"head: sigmoid distinguishes two classes, not {n_classes}; use softmax or auto")
     if network.batch_norm is True and network.hidden == ():
         raise ConfigError("batch_norm: there is no hidden layer to normalise; leave it at auto, or add one")
     hidden = _hidden(n_x, m) if network.hidden == "auto" else network.hidden
@@ -228,36 +239,20 @@ def resolve(
         head=("sigmoid" if n_classes == 2 else "softmax") if network.head == "auto" else network.head,
         batch_norm=smallest_batch > 1 and bool(hidden) if network.batch_norm == "auto" else network.batch_norm,
     )
-    rate = OPTIMIZERS[training.optimizer].rate_at_256 * math.sqrt(batch_size / 256)
-    training = dataclasses.replace(
-        training,
-        batch_size=batch_size,
-        epochs=(80, 40, 20, 12)[size] if training.epochs == "auto" else training.epochs,
-        learning_rate=rate if training.learning_rate == "auto" else training.learning_rate,
-        restore_best=_should_restore_best(training) if training.restore_best == "auto" else training.restore_best,
-    )
-    n_layers = len(network.layer_dims(n_x, n_classes)) - 1
-    if training.pretrain == "auto":
-        training = dataclasses.replace(training, pretrain="none")
-    if training.pretrain != "none" and n_layers < 2:
-        raise ConfigError("pretrain: there is no hidden layer to pretrain; give --hidden, or set pretrain to none")
-    if training.pretrain == "none" and training.pretrain_layers > 1:
-        raise ConfigError("pretrain_layers: needs a pretrained layer 1 to build on; leave it at 1, or set pretrain")
-    if training.pretrain_layers >= max(2, n_layers):
-        raise ConfigError(
-            f"pretrain_layers: {training.pretrain_layers} asked for, but the network has {n_layers - 1} hidden; "
-            "give hidden more of them"
-        )
-    rates = training.layer_rates
-    if training.pretrain != "none" and not rates:
-        rates = (0.3,) if training.pretrain_layers == 1 else (0.1, 0.3)
+    learning_rate = OPTIMIZERS[training.optimizer].rate_at_256 * math.sqrt(batch_size / 256)
+    rates, n_layers = training.layer_rates, len(network.layer_dims(n_x, n_classes)) - 1
     if len(rates) > n_layers:
         raise ConfigError(
             f"layer_rates: {len(rates)} given, but the network has {n_layers} layers; give at most one for each"
         )
-    if rates:
-        training = dataclasses.replace(training, layer_rates=(*rates, *[1.0] * (n_layers - len(rates))))
-    return network, training
+    values: dict[str, Any] = {
+        "epochs": (80, 40, 20, 12)[size],
+        "learning_rate": learning_rate,
+        "restore_best": _should_restore_best(training),
+    }
+    values = {name: value for name, value in values.items() if getattr(training, name) == "auto"}
+    values |= {"batch_size": batch_size, "layer_rates": (*rates, *[1.0] * (n_layers - len(rates))) if rates else ()}
+    return network, ResolvedTraining(**{**vars(training), **values})
 
 
 def _hidden(n_x: int, m: int) -> tuple[int, ...]:

@@ -1,9 +1,9 @@
-"""`NetClassifier`: the L-layer network with scikit-learn's face. Only here are examples rows: X is (m, n_x).
+"""`NetClassifier`: the L-layer network as a scikit-learn estimator. Only here are examples rows: X is (m, n_x).
 
-scikit-learn's conventions win in this file: flat arguments that are stored as they come, everything checked in
-`fit`, plain defaults. The arguments are the fields of `NetworkConfig` and `TrainingConfig`, with their defaults
-except where `DIFFERENT_DEFAULTS` says otherwise; a test keeps the three in step. The work is done by
-`model.training.train`; images, data sets larger than memory and files are not for this class.
+This file follows the conventions of scikit-learn: flat arguments that are stored as given, all checks in `fit`, plain
+defaults. The arguments are the fields of `NetworkConfig` and `TrainingConfig`, with their defaults
+except where `DIFFERENT_DEFAULTS` says otherwise; a test keeps the three in agreement. The work is done by
+`model.training.train`; images, data sets larger than memory and files are left to `pipeline`.
 """
 
 from __future__ import annotations
@@ -21,25 +21,24 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from model.activations import Array
 from model.batches import ArrayBatches, split_evenly
-from model.config import ConfigError, NetworkConfig, TrainingConfig
+from model.config import NetworkConfig, TrainingConfig
+from model.errors import ConfigError
 from model.network import class_probabilities, labels_from
 from model.training import TrainingState, start, train
 
 Labels = NDArray[np.integer]
 Config = TypeVar("Config", NetworkConfig, TrainingConfig)
 
-LEFT_OUT = ("pretrain", "pretrain_layers", "normalize_contrast")  # for images; here are arrays of any examples
-RENAMED = {"seed": "random_state"}
 DIFFERENT_DEFAULTS: dict[str, Any] = {
-    "batch_norm": False,  # the outcome for an example would depend on the batch it was trained in
-    "learning_rate": 0.002,  # "auto" depends on m: an example of weight 2 would not equal having it twice
-    "class_weight": None,  # scikit-learn's word for "none"; a dictionary is possible as well
-    "dtype": "auto",  # that of X, as everywhere in scikit-learn
-    "restore_best": True,  # whoever sets validation_fraction asks for it
+    "batch_norm": False,  # otherwise the result for an example depends on the batch it is trained in
+    "learning_rate": 0.002,  # "auto" depends on m: weight 2 would differ from having the example twice
+    "class_weight": None,  # scikit-learn's word for "none"; it may be a dictionary too
+    "dtype": "auto",  # the dtype of X, as everywhere in scikit-learn
+    "restore_best": True,  # only has an effect with validation_fraction
     "random_state": None,
 }
 _DTYPES: dict[str, Any] = {"auto": (np.float64, np.float32), "float32": np.float32, "float64": np.float64}
-_STREAM = 10_000  # partial_fit never sees how many examples will come: "auto" takes them for many
+_STREAM = 10_000  # examples that "auto" assumes in partial_fit, which cannot know their number
 
 
 class NetClassifier(ClassifierMixin, BaseEstimator):
@@ -59,13 +58,13 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
     class_weight : None, "balanced" or dict of class to float
         Multiplied with `sample_weight`.
     validation_fraction : float
-        Share of the examples, of each class alike, that `fit` sets aside to measure on after each epoch: needed for
-        `patience`, for `restore_best` to do anything, and for `validation_loss_curve_`. 0: none.
+        Share of the examples, the same for each class, that `fit` holds out to evaluate on after each epoch: needed for
+        `patience`, `restore_best` and `validation_loss_curve_`. 0: none.
     warm_start : bool
-        `fit` goes on from the weights of the last `fit` instead of fresh ones.
+        `fit` starts from the weights of the last `fit` instead of random ones.
     random_state : int, RandomState or None
     dtype : "auto", "float32" or "float64"
-        Of weights and X while training; "auto": float32 where X is, else float64.
+        Precision of weights and X in training; "auto": float32 if X is float32, else float64.
 
     Attributes
     ----------
@@ -75,9 +74,9 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
     network_ : NetworkConfig
         As resolved for the data.
     loss_curve_, validation_loss_curve_ : list of float
-        Mean cost of each epoch; the validation's is empty where nothing was set aside.
+        Mean cost of each epoch; no validation costs if no examples were held out.
     n_iter_ : int
-        Epochs done.
+        Number of epochs done.
     n_features_in_, feature_names_in_
         As in all of scikit-learn.
 
@@ -185,20 +184,20 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
         """
         X, y, sample_weight = self._validated(X, y, sample_weight, reset=True)
         classes, labels = np.unique(y, return_inverse=True)
-        goes_on = self.warm_start and hasattr(self, "_state")
-        if goes_on and not np.array_equal(classes, self.classes_):
+        continues = self.warm_start and hasattr(self, "_state")
+        if continues and not np.array_equal(classes, self.classes_):
             raise ValueError(f"warm_start: y has the classes {classes}, the last fit had {self.classes_}; keep them")
         counting = np.flatnonzero(sample_weight)
         n_present = len(np.unique(labels[counting]))
         if n_present < 2:
             raise ValueError(
-                f"{type(self).__name__} tells classes apart and needs two or more; y (where sample_weight is not 0) "
+                f"{type(self).__name__} needs two classes or more; y (with a sample_weight other than 0) "
                 f"has {n_present} class"
             )
         weights = sample_weight * _class_weights(self.class_weight, classes, labels, sample_weight)[labels]
         network, training = self._configs(X.dtype)
-        chosen, held_out = self._set_aside(counting, labels, training.seed)
-        examples = X if len(chosen) == len(X) else X[chosen]  # not copied where all of them are used
+        chosen, held_out = self._hold_out(counting, labels, training.seed)
+        examples = X if len(chosen) == len(X) else X[chosen]  # not copied if all of them are used
         source = ArrayBatches(examples.T, labels[chosen], weights[chosen])
         validation = ArrayBatches(X[held_out].T, labels[held_out], sample_weight[held_out]) if len(held_out) else None
         state = start(
@@ -207,34 +206,34 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
             n_x=X.shape[1],
             m=len(chosen),
             n_classes=len(classes),
-            parameters=self.parameters_ if goes_on else None,
+            parameters=self.parameters_ if continues else None,
         )
         records = list(train(state, source, validation))
-        if state.best is not None:  # what is used from here on is also what training goes on from
+        if state.best is not None:  # the weights in use are also those that training continues from
             state.parameters.assign(state.result)
             if state.average is not None:
                 state.average.assign(state.result)
         self.classes_ = classes
-        self._adopt(state, records, forget=not goes_on)
+        self._adopt(state, records, forget=not continues)
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> NetClassifier:
-        """Go over X once, at the constant rate `learning_rate`, and remember everything for the next call.
+        """Go over X once, at the constant learning rate `learning_rate`, and keep the whole state for the next call.
 
-        `schedule`, `warmup`, `epochs`, `patience` and `validation_fraction`, which need to know the whole run, play no
-        part. Weights are relative to the others of the same call.
+        `schedule`, `warmup`, `epochs`, `patience` and `validation_fraction`, which depend on the whole run, have no
+        effect. Weights are relative to the others of the same call.
 
         Parameters
         ----------
         X : array-like of shape (m, n_x)
         y : array-like of shape (m,)
         classes : array-like of shape (n_classes,)
-            All classes there will ever be; needed in the first call.
+            All classes of this and all later calls; needed in the first call.
         sample_weight : array-like of shape (m,), optional
         """
         is_first = not hasattr(self, "_state")
         if is_first and classes is None:
-            raise ValueError("classes: the first call of partial_fit needs all classes that will ever come")
+            raise ValueError("classes: the first call of partial_fit needs the classes of all later calls too")
         known = np.unique(classes) if is_first else self.classes_
         if classes is not None and not np.array_equal(np.unique(classes), known):
             raise ValueError(f"classes: {classes} are not those of the first call, {known}; they cannot change")
@@ -250,7 +249,6 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
             state = start(network, training, n_x=X.shape[1], m=max(len(y), _STREAM), n_classes=len(known))
         else:
             state = self._state
-        assert state.training.batch_size != "auto"
         if state.network.batch_norm and len(y) // len(split_evenly(len(y), state.training.batch_size)) < 2:
             raise ConfigError("batch_norm: partial_fit needs 2 examples or more at a time, or batch_norm off")
         one_pass: dict[str, Any] = {"epochs": state.epoch + 1, "schedule": "constant", "warmup": 0.0, "patience": 0}
@@ -291,11 +289,15 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
         seed = given["random_state"]
         if not isinstance(seed, int):
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        given |= {"seed": seed, "dtype": dtype.name, "class_weight": "none"}  # class weights become example weights
+        given |= {
+            "seed": seed,
+            "dtype": dtype.name,
+            "class_weight": "none",
+        }  # they are in the example weights
         return _config_from(NetworkConfig, given), _config_from(TrainingConfig, given)
 
-    def _set_aside(self, counting: Labels, labels: Labels, seed: int) -> tuple[Labels, Labels]:
-        """Split the numbers of the examples that count into those to train on and those to validate on."""
+    def _hold_out(self, counting: Labels, labels: Labels, seed: int) -> tuple[Labels, Labels]:
+        """Split the indices of the examples that count into those to train on and those to validate on."""
         share = _plain(self.validation_fraction)
         if not isinstance(share, (int, float)) or not 0 <= share < 1:
             raise ConfigError(f"validation_fraction: {share!r} does not work; give a number at least 0 and below 1")
@@ -306,7 +308,7 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
         return train_test_split(counting, test_size=share, stratify=labels[counting], random_state=seed % 2**32)
 
     def _adopt(self, state: TrainingState, records: list[Any], *, forget: bool) -> None:
-        """Take over the outcome of a training; scikit-learn's names for what came of it."""
+        """Store the outcome of a training under the names of scikit-learn."""
         self._state = state
         self.parameters_, self.network_ = state.result, state.network
         if forget:
@@ -319,11 +321,11 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
 
 
 def _config_from(kind: type[Config], given: dict[str, Any]) -> Config:
-    return kind(**{field.name: given[field.name] for field in dataclasses.fields(kind) if field.name not in LEFT_OUT})
+    return kind(**{field.name: given[field.name] for field in dataclasses.fields(kind)})
 
 
 def _plain(value: Any) -> Any:
-    """Turn NumPy numbers and lists, as parameter searches hand them over, into what the configurations take."""
+    """Turn NumPy scalars, arrays and lists, which parameter searches pass, into plain Python values."""
     if isinstance(value, (list, tuple, np.ndarray)):
         return tuple(_plain(item) for item in value)
     return value.item() if isinstance(value, np.generic) else value
@@ -338,5 +340,5 @@ def _class_weights(class_weight: Any, classes: NDArray[Any], labels: Labels, sam
     if class_weight != "balanced":
         raise ConfigError(f"class_weight: {class_weight!r} does not work; give None, 'balanced' or a dictionary")
     totals = np.bincount(labels, sample_weight, minlength=len(classes))
-    totals[totals == 0] = np.inf  # a class without examples has nothing to weigh
+    totals[totals == 0] = np.inf  # a class without examples has no weight
     return (totals[np.isfinite(totals)].sum() / (np.isfinite(totals).sum() * totals)).astype(sample_weight.dtype)

@@ -1,4 +1,9 @@
-"""Folding: whatever is affine when predicting becomes part of W and b, so a saved network is a plain L-layer net."""
+"""Folding: every affine step at prediction becomes part of W and b, so that a saved network is a plain L-layer net.
+
+Batch normalisation by running statistics, and the standardisation of the input, are affine. Folded in, they cost
+nothing at prediction, no other code needs to know them, and each row of W1 can be shown as an image. The temperature is
+folded by `model.calibration`.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +32,7 @@ def fold_batch_norm(parameters: Parameters, config: NetworkConfig) -> tuple[Para
 
 
 def fold_input(parameters: Parameters, shift: Array, scale: Array) -> Parameters:
-    """Return a network on raw inputs x that equals `parameters` on scale * (x - shift).
+    """Return a network that gives for inputs x what `parameters` gives for scale * (x - shift).
 
     Parameters
     ----------

@@ -1,4 +1,8 @@
-"""Is the backward pass right? Compares its gradient with one measured by nudging every parameter."""
+"""Gradient checking: the backward pass compared with a gradient measured by nudging every parameter.
+
+It finds the mistakes with which a network still trains, only worse. It costs two forward passes for each parameter, so
+it is for networks of a few dozen parameters, in tests and for learning.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +27,9 @@ def check_gradients(
 ) -> float:
     """Return ||a - n|| / (||a|| + ||n||) of the analytic gradient a and the numerical one n, over all parameters.
 
-    n_k = (J(theta_k + step) - J(theta_k - step)) / (2 step). Dropout masks are drawn from `seed` anew for each
-    evaluation, hence the same each time. A right backward pass in float64 gives about 1e-10, a wrong one above
-    1e-3; kinks (ReLU at 0) crossed by the nudge give something between.
+    n_k = (J(theta_k + step) - J(theta_k - step)) / (2 step). Every evaluation draws its dropout masks from `seed`, so
+    they are the same each time. In float64 a correct backward pass gives about 1e-10 and a wrong one more than 1e-3;
+    a value in between arises if the nudge crosses a kink (ReLU at 0).
 
     Parameters
     ----------
@@ -33,13 +37,17 @@ def check_gradients(
     parameters : Parameters
         float64; unchanged on return.
     config : NetworkConfig
-    l2, seed, step
-        As in `model.network.cost_and_gradients`; the nudge.
+    l2 : float
+        L2 penalty, as in `model.network.cost_and_gradients`.
+    seed : int
+        Seed of the dropout masks.
+    step : float
+        How far each parameter is nudged.
 
     Raises
     ------
     ValueError
-        When the parameters are not float64: single precision cannot tell right from wrong.
+        When the parameters are not float64: single precision cannot distinguish right from wrong.
     """
     if parameters.flat.dtype != np.float64:
         raise ValueError(f"check_gradients needs float64 parameters, got {parameters.flat.dtype}")

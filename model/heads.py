@@ -1,7 +1,8 @@
-"""Output layers and their costs: a table. Cost and gradient come straight from the logits Z[L], fused.
+"""Output layers ("heads") and their costs: a table. Cost and gradient are computed directly from the logits Z[L].
 
-Written through A = g(Z), the gradient of cross-entropy is -(Y/A - (1-Y)/(1-A)) and divides by zero as soon as the
-network is sure of itself. From the logits it is simply A - Y, and the cost is a log-sum-exp that cannot overflow.
+Computed by way of A = g(Z), the gradient of the cross-entropy is -(Y/A - (1-Y)/(1-A)), which divides by zero as soon as
+a probability rounds to 0 or 1. Computed from the logits it is simply A - Y, and the cost is a log-sum-exp that cannot
+overflow. Two heads are here, both for classification; regression is left out.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from model.activations import Array, sigmoid
 class Head(ABC):
     """An output layer with its cost J = sum_i weight_i * loss_i over the m examples of a batch.
 
-    With ``weight_i = 1/m`` this is the course's J = (1/m) sum of losses. The division by m thus happens once, here,
-    and every dW and db further down is a plain product or sum.
+    With ``weight_i = 1/m`` this is the course's J = (1/m) sum of losses. The division by m happens once, here, so
+    every dW and db further down is a plain product or sum.
     """
 
     @abstractmethod
@@ -27,7 +28,7 @@ class Head(ABC):
 
     @abstractmethod
     def targets(self, labels: NDArray[np.integer], n_classes: int, smoothing: float, dtype: np.dtype) -> Array:
-        """Return Y (n_L, m) for integer labels (m,), with a share `smoothing` spread evenly over the classes."""
+        """Return Y (n_L, m) for integer labels (m,); a share `smoothing` is distributed evenly over the classes."""
 
     @abstractmethod
     def losses(self, logits: Array, Y: Array) -> Array:
@@ -72,7 +73,7 @@ class Softmax(Head):
         return A
 
     def class_probabilities(self, logits: Array) -> Array:
-        return self.activate(np.ascontiguousarray(logits))  # class by class, which is quick for few classes
+        return self.activate(np.ascontiguousarray(logits))  # C order is fast for few classes
 
 
 class Sigmoid(Head):
@@ -80,7 +81,7 @@ class Sigmoid(Head):
 
     def n_outputs(self, n_classes: int) -> int:
         if n_classes != 2:
-            raise ValueError(f"the sigmoid head tells two classes apart, not {n_classes}; use the softmax head")
+            raise ValueError(f"the sigmoid head separates two classes, not {n_classes}; use the softmax head")
         return 1
 
     def targets(self, labels: NDArray[np.integer], n_classes: int, smoothing: float, dtype: np.dtype) -> Array:

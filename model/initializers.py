@@ -1,7 +1,7 @@
-"""How W starts: a table. b always starts at 0.
+"""Initial values of W: a table. b always starts at 0.
 
-Every entry returns W (n, n_prev) drawn from the generator given. With the wrong spread, signals grow or fade from
-layer to layer; with no spread at all (zeros) every unit of a layer computes and learns the same.
+Every entry returns W (n, n_prev), drawn from the given generator. With the wrong standard deviation, signals grow or
+fade from layer to layer; with a standard deviation of 0 (``zeros``) every unit of a layer computes and learns the same.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from model.activations import Array
 
 
 def _zeros(n: int, n_prev: int, rng: np.random.Generator) -> Array:
-    """All units alike, now and after every step: here to be seen failing."""
+    """Return zeros: all units are equal and stay equal. A demonstration of what fails, not a choice."""
     return np.zeros((n, n_prev))
 
 
 def _he(n: int, n_prev: int, rng: np.random.Generator) -> Array:
-    """Variance 2 / n_prev, which ReLU's halving leaves at 1 (He, Zhang, Ren, Sun 2015, eq. 10)."""
+    """Return W of variance 2 / n_prev, so that ReLU keeps the signal's size (He, Zhang, Ren, Sun 2015, eq. 10)."""
     return rng.standard_normal((n, n_prev)) * np.sqrt(2 / n_prev)
 
 
 def _xavier(n: int, n_prev: int, rng: np.random.Generator) -> Array:
-    """Variance 2 / (n_prev + n): forward and backward signals alike (Glorot, Bengio 2010, eq. 12)."""
+    """Return W of variance 2 / (n_prev + n), between what forward and backward need (Glorot, Bengio 2010, eq. 12)."""
     return rng.standard_normal((n, n_prev)) * np.sqrt(2 / (n_prev + n))
 
 
 def _lecun(n: int, n_prev: int, rng: np.random.Generator) -> Array:
-    """Variance 1 / n_prev (LeCun, Bottou, Orr, Müller 1998, eq. 16)."""
+    """Return W of variance 1 / n_prev (LeCun, Bottou, Orr, Müller 1998, eq. 16)."""
     return rng.standard_normal((n, n_prev)) * np.sqrt(1 / n_prev)
 
 
 def _orthogonal(n: int, n_prev: int, rng: np.random.Generator) -> Array:
-    """Rows, or columns where there are more rows, at right angles; gain sqrt(2) (Saxe, McClelland, Ganguli 2014)."""
+    """Return W with orthogonal rows (columns, if n > n_prev), times sqrt(2) (Saxe, McClelland, Ganguli 2014)."""
     Q, R = np.linalg.qr(rng.standard_normal((max(n, n_prev), min(n, n_prev))))
     Q *= np.sign(np.diag(R))  # makes the distribution uniform over orthogonal matrices
     return np.sqrt(2) * (Q if n >= n_prev else Q.T)

@@ -1,4 +1,4 @@
-"""The learning-rate range test: which learning rates make the cost fall, found in a few seconds (Smith 2017)."""
+"""The learning-rate range test: finds in a few seconds which learning rates make the cost fall (Smith 2017)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from model.batches import BatchSource
-from model.training import Diverged, Trainer, TrainingState, start
+from model.errors import Diverged
+from model.training import Trainer, TrainingState, start
 
 
 def find_learning_rate(
     state: TrainingState, source: BatchSource, *, lowest: float = 1e-6, highest: float = 10.0, n_steps: int = 100
 ) -> Iterator[tuple[float, float]]:
-    """Take steps of ever larger learning rate on a throw-away copy of a run that has not begun.
+    """Take steps with increasing learning rates on a copy of a run that has not begun.
 
     Parameters
     ----------
@@ -22,14 +23,14 @@ def find_learning_rate(
         From `model.training.start`; left as it is.
     source : BatchSource
     lowest, highest : float
-        First and last learning rate, of a geometric series.
+        First and last learning rate of a geometric series.
     n_steps : int
 
     Yields
     ------
     learning_rate, cost : float
-        The rate and the mean cost of the batch before the step. Ends early when the cost is four times the lowest seen
-        or no longer finite.
+        The learning rate of a step, and the mean cost of its batch before it. Ends early when the cost is four times
+        the lowest one so far, or no longer finite.
     """
     n_x, m = state.parameters.layer_dims[0], len(source.labels)
     trial = start(state.network, state.training, n_x=n_x, m=m, n_classes=state.n_classes, parameters=state.parameters)
@@ -52,7 +53,7 @@ def find_learning_rate(
 
 
 def suggest(rates: list[float], costs: list[float]) -> float:
-    """Return the rate at which the smoothed cost falls steepest against log(rate): a good peak learning rate.
+    """Return the learning rate at which the smoothed cost falls steepest over its logarithm: a good peak learning rate.
 
     Raises
     ------

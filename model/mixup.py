@@ -1,4 +1,4 @@
-"""Mixup: a network that learns from mixtures of two examples is less sure of what lies between them."""
+"""Mixup: a network that learns from mixtures of two examples is less confident about examples between classes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from model.activations import Array
 def mix(X: Array, Y: Array, weights: Array, alpha: float, rng: np.random.Generator) -> tuple[Array, Array, Array]:
     """Mix every example of a batch with another one (Zhang, Cisse, Dauphin, Lopez-Paz 2018).
 
-    The cost of a mixture is that of both targets, each by its share and by its example's weight. As the cost is linear
-    in the targets, that is the cost of one target in between, with one weight.
+    The cost of a mixture is the cost of both targets, each times its share and the weight of its example. Because the
+    cost is linear in the targets, this equals the cost of one mixed target with one weight.
 
     Parameters
     ----------
@@ -19,15 +19,15 @@ def mix(X: Array, Y: Array, weights: Array, alpha: float, rng: np.random.Generat
     Y : ndarray of shape (n_L, m)
         Targets.
     weights : ndarray of shape (m,)
-        Of the examples.
+        Weights of the examples.
     alpha : float
-        The shares are drawn from a Beta(alpha, alpha) distribution, once for the batch.
+        The share is drawn from a Beta(alpha, alpha) distribution, once for the batch.
     rng : Generator
 
     Returns
     -------
     X, Y, weights
-        New arrays of the same shapes. The larger share of column i of X is example i's own.
+        New arrays of the same shapes. In column i, the larger share is that of example i.
     """
     share = X.dtype.type(rng.beta(alpha, alpha))
     share = max(share, 1 - share)

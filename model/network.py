@@ -1,13 +1,15 @@
-"""The L-layer network: the pure mathematics of going forward and backward through it.
+"""The L-layer network: forward and backward through all layers, and nothing else.
 
-Notation is the course's. Examples are columns: X = A[0] is (n_x, m); layer l has W[l] (n_l, n_{l-1}) and b[l] (n_l, 1),
+The notation is the course's. Examples are columns: X = A[0] is (n_x, m); layer l has W[l] (n_l, n_{l-1}) and
+b[l] (n_l, 1),
 
     Z[l] = W[l] A[l-1] + b[l]        A[l] = g(Z[l])        l = 1 .. L
 
-and the last Z holds the logits that a head (`model.heads`) turns into probabilities and a cost. The input is not
-counted as a layer. Every function can be called alone with arrays of these shapes, and the training loop
-calls the very same ones: handed a `Workspace` and gradients to fill, they allocate nothing the size of a batch.
-Arrays of examples are in Fortran order (one example is contiguous), which BLAS takes as it is.
+and the last Z holds the logits, which a head (`model.heads`) turns into probabilities and a cost. The input is not
+counted as a layer. Every function can be called alone with arrays of these shapes, and the training loop calls the
+same functions: given a `Workspace` and gradients to fill, they allocate nothing the size of a batch. Arrays of
+examples are in Fortran order (each example is contiguous), which BLAS accepts without a copy. How the parameters
+change is not here, see `model.optimizers` and `model.training`.
 """
 
 from __future__ import annotations
@@ -21,18 +23,19 @@ from numpy.typing import NDArray
 from model.activations import ACTIVATIONS, Array
 from model.batch_norm import BatchNormCache, batch_norm_backward, batch_norm_forward, batch_norm_inference
 from model.config import NetworkConfig
+from model.errors import DimensionError
 from model.heads import HEADS
-from model.parameters import DimensionError, Parameters, check_shape
+from model.parameters import Parameters, check_shape
 
 
 class Workspace:
-    """Buffers for one batch, made on first use and used again for every later batch of the same run."""
+    """Buffers for one batch, allocated on first use and used again for every later batch of the same run."""
 
     def __init__(self) -> None:
         self._memory: dict[tuple[str, int], Array] = {}
 
     def array(self, name: str, l: int, shape: tuple[int, int], dtype: np.dtype) -> Array:
-        """Return the buffer `name` of layer `l` as an uninitialised F-ordered array; contents are the caller's."""
+        """Return the buffer `name` of layer `l` as an F-ordered array with undefined contents."""
         size = shape[0] * shape[1]
         memory = self._memory.get((name, l))
         if memory is None or memory.size < size or memory.dtype != dtype:
@@ -59,11 +62,11 @@ def linear_forward(
         Activations of the layer before; X for layer 1.
     W : ndarray of shape (n_l, n_{l-1})
     b : ndarray of shape (n_l, 1), or None
-        None where a batch normalisation follows and would take it away again.
+        None if batch normalisation follows, which would remove it again.
     layer : int
         l, for error messages.
     out : ndarray of shape (n_l, m), optional
-        Where Z is written.
+        Array that Z is written to.
 
     Returns
     -------
@@ -97,7 +100,7 @@ def linear_backward(
 ) -> tuple[Array | None, Array, Array]:
     """Compute dA_prev = W^T dZ, dW = dZ A_prev^T and db = the sum of dZ over the examples.
 
-    The course writes 1/m before dW and db; here dZ of the last layer carries it already (`model.heads`).
+    The course writes 1/m before dW and db; here dZ of the last layer already contains it (`model.heads`).
 
     Parameters
     ----------
@@ -106,14 +109,14 @@ def linear_backward(
     cache : LinearCache
         From `linear_forward`.
     dW, db, dA_prev : ndarray, optional
-        Where the results are written: (n_l, n_{l-1}), (n_l, 1), (n_{l-1}, m).
+        Arrays that the results are written to: (n_l, n_{l-1}), (n_l, 1), (n_{l-1}, m).
     needs_dA_prev : bool
         False for layer 1, whose input is data.
 
     Returns
     -------
     dA_prev, dW, db
-        dA_prev is None where it is not needed.
+        dA_prev is None if it is not needed.
 
     Raises
     ------
@@ -133,13 +136,14 @@ def linear_backward(
     return np.matmul(W.T, dZ, out=dA_prev), dW, db
 
 
-_DRAWS = 65_536  # random numbers drawn at a time: a piece that stays in the cache
+_DRAWS = 65_536  # random numbers drawn at a time, few enough to stay in the processor's cache
 
 
 def draw_mask(rng: np.random.Generator, dropout: float, mask: Array) -> Array:
-    """Fill `mask` with 0 for a share `dropout` of its places and 1 / (1 - dropout) for the rest.
+    """Fill `mask` with 0 for a share `dropout` of its elements and 1 / (1 - dropout) for the rest.
 
-    Inverted dropout (Srivastava et al. 2014): the expected activation stays as it is, so predicting needs no change.
+    This is inverted dropout (Srivastava et al. 2014): the expected activation does not change, so prediction needs no
+    correction.
     """
     flat, kept = mask.reshape(-1, order="A"), mask.dtype.type(1 / (1 - dropout))
     for start in range(0, flat.size, _DRAWS):
@@ -149,7 +153,7 @@ def draw_mask(rng: np.random.Generator, dropout: float, mask: Array) -> Array:
 
 
 class LayerCache(NamedTuple):
-    """What going backward through one layer needs from going forward."""
+    """What backward needs from forward in one layer; `normalization` and `mask` are None if the layer has none."""
 
     linear: LinearCache
     normalization: BatchNormCache | None
@@ -174,15 +178,15 @@ def forward(
     X : ndarray of shape (n_x, m)
         Examples as columns.
     parameters : Parameters
-        With `training`, its running statistics are updated where there is batch normalisation.
+        With `training` and batch normalisation, the running statistics in it are updated.
     config : NetworkConfig
-        Resolved: no "auto" left.
+        Resolved, so without "auto".
     training : bool
         Normalise by the batch's own statistics and apply dropout.
     rng : Generator, optional
         Draws the dropout masks; needed only with `training` and dropout.
     workspace : Workspace, optional
-        Buffers to use again. The arrays returned live in it until the next call.
+        Buffers to use again. The returned arrays are views of them and are valid until the next call.
 
     Returns
     -------
@@ -194,7 +198,7 @@ def forward(
     Raises
     ------
     DimensionError, ValueError
-        When X does not fit, which the message says as its shapes; when X is not floating point.
+        When X has another shape than (n_x, m), or is not floating point.
     """
     n_x = parameters.layer_dims[0]
     if X.ndim != 2 or X.shape[0] != n_x:
@@ -248,11 +252,11 @@ def backward(
     Parameters
     ----------
     dZ : ndarray of shape (n_L, m)
-        Gradient of the cost by the logits, from a head's `backward`.
+        Gradient of the cost by the logits, from the `backward` of a head.
     caches : list of LayerCache
         From `forward` with ``training=True``.
     gradients : Parameters
-        Same shapes as the parameters; overwritten.
+        The same shapes as the parameters; overwritten.
     config : NetworkConfig
     workspace : Workspace, optional
 
@@ -268,7 +272,7 @@ def backward(
         dW, db, dgamma = gradients[l]
         if normalization is not None and dgamma is not None:
             dZ = batch_norm_backward(dZ, normalization, dgamma=dgamma, dbeta=db)
-            db_of_linear: Array | None = None  # the normalisation takes any b away: its db is not of this layer
+            db_of_linear: Array | None = None  # db holds dbeta; there is no b before the normalisation
         else:
             db_of_linear = db
         dA_prev = workspace.array("dA", l - 1, linear.A_prev.shape, dZ.dtype) if l > 1 else None
@@ -303,13 +307,15 @@ def cost_and_gradients(
     Y : ndarray of shape (n_L, m)
         Targets from the head's `targets`.
     weights : ndarray of shape (m,)
-        Weight of each example; 1/m each makes J the mean loss.
-    parameters, gradients : Parameters
-        Read; overwritten.
+        Weight of each example; with 1/m for each, J is the mean loss.
+    parameters : Parameters
+    gradients : Parameters
+        The same shapes; overwritten.
     config : NetworkConfig
     l2 : float
+        Strength of the penalty on the squares of W; b and gamma are not penalised.
     rng : Generator, optional
-        For dropout.
+        Draws the dropout masks.
     workspace : Workspace, optional
 
     Returns
@@ -339,7 +345,7 @@ def class_probabilities(X: Array, parameters: Parameters, config: NetworkConfig,
     parameters : Parameters
     config : NetworkConfig
     batch_size : int
-        Examples taken at a time, which bounds the memory used.
+        Examples in one forward pass, which limits the memory used.
 
     Returns
     -------
@@ -354,5 +360,5 @@ def class_probabilities(X: Array, parameters: Parameters, config: NetworkConfig,
 
 
 def labels_from(probabilities: Array) -> NDArray[np.intp]:
-    """Return the most probable class of each column, shape (m,); of equal ones the first."""
+    """Return the most probable class of each column, shape (m,); the first of several equal ones."""
     return probabilities.argmax(axis=0)

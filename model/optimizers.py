@@ -1,8 +1,8 @@
-"""Optimisers: a table. Each turns the flat gradient into a change of the flat parameter vector, in place.
+"""Optimisers: a table of rules. Each updates the flat parameter vector with the flat gradient, in place.
 
-All parameters live in one vector (`model.parameters.Parameters`), so a rule is a few lines over a stretch of it.
-`apply` takes the vector in stretches of at most 65,536 numbers, which stay in the processor's cache while the
-rule goes over them several times. To add a rule: a function, and a line in the table with its moments.
+All parameters are in one vector (`model.parameters.Parameters`), so a rule is a few lines over a block of it. `apply`
+takes the vector in blocks of at most 65,536 values, which stay in the processor's cache while the rule goes over them
+several times. To add a rule, write a function and a line in the table.
 """
 
 from __future__ import annotations
@@ -10,23 +10,42 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from model import compiled
 from model.activations import Array
 
-if TYPE_CHECKING:
-    from model.config import TrainingConfig
-
 _BLOCK = 65_536
-_WORTH_COMPILING = 1e9  # numbers changed in a run; compiled code saves a second of so many, and takes 0.4 s to load
-_FLUSH_EVERY, _FLUSHED = 64, 1e-33  # with a decay of 0.9, what is larger is no denormal 64 steps later
+_WORTH_COMPILING = 1e9  # parameter updates in a run: compiled code saves a second in them, and takes 0.4 s to load
+_FLUSH_EVERY, _FLUSHED = 64, 1e-33  # with a decay of 0.9, a larger value is not denormal 64 steps later
+
+
+class OptimizerSettings(Protocol):
+    """The settings of the rules; `model.config.TrainingConfig` has them."""
+
+    @property
+    def optimizer(self) -> str: ...
+
+    @property
+    def momentum(self) -> float: ...
+
+    @property
+    def beta1(self) -> float: ...
+
+    @property
+    def beta2(self) -> float: ...
+
+    @property
+    def epsilon(self) -> float: ...
+
+    @property
+    def weight_decay(self) -> float: ...
 
 
 class Block(NamedTuple):
-    """A piece of the flat vector with one learning-rate multiplier; `decays` is true for W, false for b and gamma."""
+    """A part of the flat vector with one learning-rate factor; `decays` is true for W, false for b and gamma."""
 
     start: int
     stop: int
@@ -34,24 +53,24 @@ class Block(NamedTuple):
     decays: bool
 
 
-Update = Callable[[Array, Array, Array, float, int, "TrainingConfig"], None]
+Update = Callable[[Array, Array, Array, float, int, OptimizerSettings], None]
 
 
 class Optimizer(NamedTuple):
     """``update(w, g, moments, rate, t, config)`` changes w in place; t counts steps from 1; g may be overwritten."""
 
     update: Update
-    n_moments: int  # vectors of the size of the parameters that it carries from step to step
+    n_moments: int  # vectors as large as the parameters that it carries from step to step
     rate_at_256: float  # learning rate that "auto" starts from, for batches of 256
-    compiled: Callable[[np.dtype], Update | None] = lambda dtype: None  # the same, compiled for numbers of a dtype
+    compiled: Callable[[np.dtype], Update | None] = lambda dtype: None  # the same rule, compiled for a dtype
 
 
-def _sgd(w: Array, g: Array, moments: Array, rate: float, t: int, config: TrainingConfig) -> None:
+def _sgd(w: Array, g: Array, moments: Array, rate: float, t: int, config: OptimizerSettings) -> None:
     g *= rate
     w -= g
 
 
-def _momentum(w: Array, g: Array, moments: Array, rate: float, t: int, config: TrainingConfig) -> None:
+def _momentum(w: Array, g: Array, moments: Array, rate: float, t: int, config: OptimizerSettings) -> None:
     """v = momentum v + g; w -= rate v (Polyak 1964)."""
     (v,) = moments
     v *= config.momentum
@@ -59,7 +78,7 @@ def _momentum(w: Array, g: Array, moments: Array, rate: float, t: int, config: T
     w -= rate * v
 
 
-def _nesterov(w: Array, g: Array, moments: Array, rate: float, t: int, config: TrainingConfig) -> None:
+def _nesterov(w: Array, g: Array, moments: Array, rate: float, t: int, config: OptimizerSettings) -> None:
     """v = momentum v + g; w -= rate (g + momentum v) (Sutskever, Martens, Dahl, Hinton 2013)."""
     (v,) = moments
     v *= config.momentum
@@ -69,7 +88,7 @@ def _nesterov(w: Array, g: Array, moments: Array, rate: float, t: int, config: T
     w -= g
 
 
-def _rmsprop(w: Array, g: Array, moments: Array, rate: float, t: int, config: TrainingConfig) -> None:
+def _rmsprop(w: Array, g: Array, moments: Array, rate: float, t: int, config: OptimizerSettings) -> None:
     """s = momentum s + (1 - momentum) g^2; w -= rate g / (sqrt(s) + epsilon) (Tieleman, Hinton 2012)."""
     (s,) = moments
     s *= config.momentum
@@ -91,7 +110,7 @@ def _adam_passes(
     epsilon: np.floating,
     step: np.floating,
 ) -> None:
-    """Change M, V and w, pass after pass over memory."""
+    """Update M, V and w in several passes over memory."""
     M *= beta1
     M += g
     g *= g
@@ -110,12 +129,12 @@ def _adam(
     moments: Array,
     rate: float,
     t: int,
-    config: TrainingConfig,
+    config: OptimizerSettings,
     change: compiled.Change = _adam_passes,
 ) -> None:
     """Adam (Kingma, Ba 2015, algorithm 1), with the (1 - beta) of both moments moved into the step size.
 
-    The moments kept are M = m / (1 - beta1) and V = v / (1 - beta2): two operations fewer. With them,
+    The stored moments are M = m / (1 - beta1) and V = v / (1 - beta2), which saves two operations. With them,
     m_hat / (sqrt(v_hat) + epsilon) = step M / (sqrt(V) + epsilon / scale).
     """
     scale = math.sqrt((1 - config.beta2) / (1 - config.beta2**t))
@@ -136,19 +155,19 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "nesterov": Optimizer(_nesterov, 1, 0.05),
     "rmsprop": Optimizer(_rmsprop, 1, 0.003),
     "adam": Optimizer(_adam, 2, 0.004, _compiled_adam),
-    # with weight decay apart from the gradient (Loshchilov, Hutter 2019)
+    # weight decay is separate from the gradient (Loshchilov, Hutter 2019)
     "adamw": Optimizer(_adam, 2, 0.004, _compiled_adam),
 }
 
 
-def update_for(optimizer: str, dtype: np.dtype, n_numbers: float) -> Update:
-    """Return the rule in the form that is quickest where a run changes so many numbers; the bits are the same."""
+def update_for(optimizer: str, dtype: np.dtype, n_updates: float) -> Update:
+    """Return the form of a rule that is faster for a run of `n_updates` parameter updates; both agree bit for bit."""
     rule = OPTIMIZERS[optimizer]
-    return (n_numbers > _WORTH_COMPILING and rule.compiled(dtype)) or rule.update
+    return (n_updates > _WORTH_COMPILING and rule.compiled(dtype)) or rule.update
 
 
 def split_blocks(blocks: Sequence[Block]) -> list[Block]:
-    """Cut pieces into stretches small enough for the cache."""
+    """Cut blocks into smaller ones that fit into the cache."""
     return [
         Block(start, min(start + _BLOCK, piece.stop), piece.rate, piece.decays)
         for piece in blocks
@@ -164,13 +183,13 @@ def apply(
     blocks: Iterable[Block],
     rate: float,
     t: int,
-    config: TrainingConfig,
+    config: OptimizerSettings,
 ) -> None:
     """Take one step: change w (P,) and moments (k, P) in place, overwrite g (P,).
 
-    `update` is the rule that `config` names, in one of its forms (`update_for`).
-    Decoupled weight decay (adamw) takes the share rate * weight_decay of every W away before the step. Moments that
-    have all but vanished, as those of a dead unit do, are set to 0: processors are slow with denormal numbers.
+    `update` is a form of the rule that `config` names, from `update_for`.
+    Decoupled weight decay (adamw) subtracts the share rate * weight_decay from every W before the step. Moments that
+    have almost vanished, such as those of a dead unit, are set to 0: processors are slow with denormal numbers.
     """
     decay = config.weight_decay if config.optimizer == "adamw" else 0.0
     for start, stop, multiplier, decays in blocks:

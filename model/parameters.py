@@ -1,4 +1,8 @@
-"""The parameters W and b of an L-layer network: one flat vector, a view per layer, and every dimension checked."""
+"""The parameters W and b of an L-layer network: one flat vector, a view per layer, and every dimension checked.
+
+One vector makes everything that treats all parameters alike a single expression: an optimiser's step, an average of
+networks, a copy. `layer_shapes` is the chapter's table of matrix dimensions.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,12 @@ import numpy as np
 
 from model.activations import Array
 from model.config import NetworkConfig
+from model.errors import DimensionError
 from model.initializers import INITIALIZERS
 
 
-class DimensionError(ValueError):
-    """A matrix has the wrong shape; the message names layer, matrix, what was expected and what came."""
-
-
 def check_shape(name: str, matrix: Array, expected: tuple[int | None, int | None], symbols: str) -> None:
-    """Refuse a matrix whose shape is not `expected` (None: any size), e.g. ``symbols="(n2, n1)"``.
+    """Raise an error if a matrix has another shape than `expected` (None: any size), e.g. ``symbols="(n2, n1)"``.
 
     Raises
     ------
@@ -40,7 +41,7 @@ class LayerParameters(NamedTuple):
 
 
 class RunningStatistics(NamedTuple):
-    """Of one batch-normalised layer: running mean and variance of W A_prev, (n, 1) each. Not learned by gradients."""
+    """Running mean and variance (n, 1) of W A_prev in a batch-normalised layer; averages, not learned by gradients."""
 
     mean: Array
     variance: Array
@@ -49,12 +50,10 @@ class RunningStatistics(NamedTuple):
 class Parameters:
     """All parameters of a network as one flat vector, with a view per layer.
 
-    ``parameters[l]`` is layer l, counted from 1 as in the course; ``parameters.flat`` is the vector. An optimiser
-    works on the vector, an average of networks is one expression, a checkpoint is one write.
+    ``parameters[l]`` is layer l, counted from 1 as in the course; ``parameters.flat`` is the vector.
 
-    With batch normalisation a hidden layer has a gain gamma as well, its b is added after the normalisation
-    (where the literature calls it beta), and ``running`` holds the statistics that stand in for the batch's when
-    predicting.
+    With batch normalisation a hidden layer also has a gain gamma, its b is added after the normalisation (the
+    literature calls it beta), and ``running`` holds the statistics that replace those of the batch at prediction.
     """
 
     def __init__(
@@ -117,7 +116,7 @@ class Parameters:
         return self._layers[l - 1]
 
     def running_statistics(self, l: int) -> RunningStatistics | None:
-        """Return the running statistics of layer l, or None where it has no batch normalisation."""
+        """Return the running statistics of layer l, or None if it has no batch normalisation."""
         return self._running[l - 1] if self.batch_norm and l < self.L else None
 
     def __getstate__(self) -> dict[str, object]:
@@ -129,7 +128,7 @@ class Parameters:
         }
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        Parameters.__init__(self, **state)  # type: ignore[arg-type]  # copied one by one, views would leave the vector
+        Parameters.__init__(self, **state)  # type: ignore[arg-type]  # new views: copied ones would not belong to the vector
 
     def copy(self) -> Parameters:
         """Return an independent copy."""
@@ -140,7 +139,7 @@ class Parameters:
         return Parameters(self.layer_dims, batch_norm=self.batch_norm, flat=flat, running=running)
 
     def assign(self, other: Parameters) -> None:
-        """Overwrite every number with those of `other`, of the same shapes."""
+        """Overwrite every value with that of `other`, which has the same shapes."""
         self.flat[:] = other.flat
         self.running[:] = other.running
 
@@ -151,7 +150,7 @@ def initialize(
     rng: np.random.Generator,
     dtype: np.dtype | type | str = np.float32,
 ) -> Parameters:
-    """Return fresh parameters: W by `config.initializer`, b = 0, gamma = 1."""
+    """Return initial parameters: W by `config.initializer`, b = 0, gamma = 1; the last W times `config.head_scale`."""
     parameters = Parameters(layer_dims, batch_norm=config.batch_norm is True, dtype=dtype)
     for l, (n_prev, n) in enumerate(parameters.shapes(), start=1):
         W, _, gamma = parameters[l]
@@ -163,7 +162,7 @@ def initialize(
 
 
 class LayerShapes(NamedTuple):
-    """Shapes of everything in one layer for m examples, as the chapter's table of matrix dimensions has them."""
+    """Shapes of all matrices of one layer for m examples, as in the chapter's table of matrix dimensions."""
 
     layer: int
     W: tuple[int, int]

@@ -1,4 +1,4 @@
-"""The training loop: one generator, which yields a record per epoch and leaves everything else to its caller.
+"""The training loop: one generator, which yields a record after each epoch and leaves everything else to its caller.
 
 A run is a `TrainingState` (everything that changes) under a `TrainingConfig` (everything that does not):
 
@@ -7,9 +7,8 @@ A run is a `TrainingState` (everything that changes) under a `TrainingConfig` (e
         print(record.epoch, record.cost)
     network = state.result
 
-Printing, plotting, saving and stopping happen around the loop. All randomness comes from
-``default_rng([seed, epoch])`` (order) and ``default_rng([seed, epoch, step, ...])`` (dropout, mixup), so a state saved
-after an epoch holds all that is needed to go on exactly as if nothing had happened.
+Printing, plotting, saving and stopping happen around the loop. All randomness comes from the seed, the epoch and the
+step (see `model.randomness`), so a state that is saved after an epoch holds all that is needed to resume exactly.
 """
 
 from __future__ import annotations
@@ -25,25 +24,23 @@ from numpy.typing import NDArray
 from model import optimizers
 from model.activations import Array
 from model.batches import Batch, BatchSource, split_evenly
-from model.config import ConfigError, NetworkConfig, TrainingConfig, resolve
+from model.config import NetworkConfig, ResolvedTraining, TrainingConfig, resolve
+from model.errors import ConfigError, DimensionError, Diverged
 from model.heads import HEADS
 from model.mixup import mix
 from model.network import Workspace, cost_and_gradients, forward, labels_from
-from model.parameters import DimensionError, Parameters, initialize
+from model.parameters import Parameters, initialize
+from model.randomness import RandomStream
 from model.schedules import learning_rate_at
-
-
-class Diverged(ArithmeticError):
-    """The cost became NaN or infinite. The state holds the weights from before the epoch it happened in."""
 
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What happened in one epoch. Costs and accuracies are means over examples; NaN where there is no validation.
+    """The outcome of one epoch. Costs and accuracies are means over examples; NaN if there is no validation.
 
-    `cost` and `accuracy` are collected while the weights change, with dropout, label smoothing and mixup on (of a
-    mixture, the label of the example with the larger share is the right one), and `cost` includes the L2 penalty; the
-    validation figures are those of the network as it would be used.
+    `cost` and `accuracy` are collected while the weights change, with dropout, label smoothing and mixup (the label of
+    a mixture is that of the example with the larger share), and `cost` includes the L2 penalty. The validation figures
+    are those of the network as it would be used.
     """
 
     epoch: int
@@ -58,28 +55,29 @@ class EpochRecord:
 
 @dataclass
 class TrainingState:
-    """Everything that changes while a network is trained; enough, after any epoch, to go on exactly.
+    """Everything that changes while a network is trained; after any epoch, enough to resume exactly.
 
     Attributes
     ----------
-    network, training : NetworkConfig, TrainingConfig
+    network : NetworkConfig
         Resolved.
+    training : ResolvedTraining
     n_classes : int
     parameters : Parameters
-        As trained, batch normalisation unfolded.
+        As trained, with batch normalisation.
     moments : ndarray of shape (k, P)
-        The optimiser's.
+        What the optimiser carries from step to step.
     average : Parameters or None
-        Exponential moving average of the parameters, where `training.average` is on.
+        Exponential moving average of the parameters, if `training.average` is on.
     best : Parameters or None
-        Those with the lowest validation cost so far.
+        The parameters with the lowest validation cost so far.
     epoch, step : int
-        Done so far.
+        Numbers of epochs and steps done.
     history : list of EpochRecord
     """
 
     network: NetworkConfig
-    training: TrainingConfig
+    training: ResolvedTraining
     n_classes: int
     parameters: Parameters
     moments: Array
@@ -91,14 +89,14 @@ class TrainingState:
 
     @property
     def current(self) -> Parameters:
-        """The weights as they would be used now: the moving average where there is one."""
+        """The weights as they would be used now: the moving average if there is one."""
         return self.average or self.parameters
 
     @property
     def result(self) -> Parameters:
-        """The weights to keep: the current ones, or the best by validation where they are known and asked for.
+        """The weights to keep: the current ones, or the best by validation if they are known and asked for.
 
-        A run that is not finished has not settled: there, too, the best are better than the current ones.
+        In a run that is not finished, the weights have not settled: the best ones are then kept too.
         """
         wanted = self.training.restore_best or not self.is_finished
         return self.best if wanted and self.best is not None else self.current
@@ -106,7 +104,6 @@ class TrainingState:
     @property
     def is_finished(self) -> bool:
         """Whether all epochs are done, or `patience` epochs have passed since the best."""
-        assert self.training.epochs != "auto"
         if self.epoch >= self.training.epochs:
             return True
         best = [record.epoch for record in self.history if record.is_best]
@@ -130,7 +127,7 @@ def start(
     n_x, m, n_classes : int
         Inputs, training examples, classes.
     parameters : Parameters, optional
-        Start from a copy of these instead of fresh ones.
+        Start from a copy of these instead of random ones.
 
     Raises
     ------
@@ -166,15 +163,15 @@ def train(state: TrainingState, source: BatchSource, validation: BatchSource | N
 
     The same number of BLAS threads (``threadpoolctl``) on the same machine gives the same weights, bit for bit.
 
-    Without `validation` the last weights are the result: there is no best to choose, no early stopping, and no
-    honest accuracy.
+    Without `validation` the last weights are the result: there is no best epoch, no early stopping, and no accuracy on
+    new examples.
 
     Raises
     ------
     Diverged
         When the cost is no longer finite; the message names the step.
     ConfigError, DimensionError, ValueError
-        From `check_sources`.
+        When the data does not fit, see `check_sources`.
     """
     check_sources(state, source, validation)
     run = Trainer(state, source.labels)
@@ -188,9 +185,9 @@ def check_sources(state: TrainingState, source: BatchSource, validation: BatchSo
     Raises
     ------
     ConfigError
-        When the run is to stop early, and there is nothing to validate on.
+        When the run is to stop early, and there is no validation data.
     DimensionError, ValueError
-        When the data does not fit: other n_x, labels outside the classes, no examples.
+        When the data does not fit: another n_x, labels outside the classes, no examples.
     """
     for name, part in (("training", source), ("validation", validation)):
         if part is not None:
@@ -213,13 +210,11 @@ def _check_source(name: str, source: BatchSource, state: TrainingState) -> None:
         )
 
 
-_DROPPING, _MIXING = 5, 6  # tell these uses of the seed from others: NumPy takes (seed,) and (seed, 0) for the same
-
 Weights = tuple[Parameters, Array, Parameters | None]  # parameters, moments, average
 
 
 class Trainer:
-    """What an epoch needs besides the state, and can be made anew from it at any time."""
+    """What an epoch needs besides the state: buffers and constants, which can be made from it at any time."""
 
     def __init__(self, state: TrainingState, labels: NDArray[np.integer]) -> None:
         self.state = state
@@ -229,16 +224,14 @@ class Trainer:
         self.before = own.copy(), state.moments.copy(), state.average and state.average.copy()
         self.blocks = optimizers.split_blocks(_blocks_of(state.parameters, state.training.layer_rates))
         self.class_weights = _class_weights(labels, state)
-        assert state.training.epochs != "auto"
-        assert state.training.batch_size != "auto"
         self.batch_size = state.training.batch_size
         self.steps_per_epoch = len(split_evenly(len(labels), self.batch_size))
         self.n_steps = state.training.epochs * self.steps_per_epoch
-        n_numbers = self.n_steps * own.flat.size
-        self.update_rule = optimizers.update_for(state.training.optimizer, own.flat.dtype, n_numbers)
+        n_updates = self.n_steps * own.flat.size
+        self.update_rule = optimizers.update_for(state.training.optimizer, own.flat.dtype, n_updates)
 
     def epoch(self, source: BatchSource, validation: BatchSource | None) -> EpochRecord:
-        """Go over `source` once, then measure on `validation`."""
+        """Go over `source` once, then evaluate on `validation`."""
         state, begin = self.state, time.perf_counter()
         now, step = (state.parameters, state.moments, state.average), state.step
         _assign(self.before, now)
@@ -269,7 +262,7 @@ class Trainer:
                 is_best=validation_cost < best_so_far,
             )
             best = state.current.copy() if record.is_best else state.best
-        except BaseException:  # an interrupted epoch is undone too: a state is always that of a whole epoch
+        except BaseException:  # interrupted, too: a state is always that of a whole epoch
             _assign(now, self.before)
             state.step = step
             raise
@@ -279,7 +272,7 @@ class Trainer:
         return record
 
     def step(self, batch: Batch, rate: float) -> tuple[float, int]:
-        """Change the parameters by one batch; return its mean cost and how many were right."""
+        """Update the parameters with one batch; return its mean cost and the number of correct predictions."""
         state, config, m = self.state, self.state.training, len(batch.labels)
         dtype = state.parameters.flat.dtype
         Y = HEADS[state.network.head].targets(batch.labels, state.n_classes, config.label_smoothing, dtype)
@@ -290,10 +283,12 @@ class Trainer:
             example_weights *= self.class_weights[batch.labels]
         X, seed = batch.X, [config.seed, state.epoch, state.step]
         if config.mixup:
-            X, Y, example_weights = mix(X, Y, example_weights, config.mixup, np.random.default_rng([*seed, _MIXING]))
+            X, Y, example_weights = mix(
+                X, Y, example_weights, config.mixup, np.random.default_rng([*seed, RandomStream.MIXUP])
+            )
         rng = None
         if state.network.dropout or state.network.input_dropout:
-            rng = np.random.default_rng([*seed, _DROPPING])
+            rng = np.random.default_rng([*seed, RandomStream.DROPOUT])
         with np.errstate(over="ignore", invalid="ignore"):  # a diverging run is reported once, below
             cost, logits = cost_and_gradients(
                 X,
@@ -313,14 +308,14 @@ class Trainer:
         return cost, n_correct(logits, batch.labels)
 
     def _update(self, rate: float) -> None:
-        """Change the parameters and their average by the gradients."""
+        """Update the parameters and their average with the gradients."""
         state, config, gradient = self.state, self.state.training, self.gradients.flat
         clip(gradient, config.clip_norm)
         optimizers.apply(
             self.update_rule, state.parameters.flat, gradient, state.moments, self.blocks, rate, state.step, config
         )
         if state.average:
-            decay = min(config.average, (1 + state.step) / (10 + state.step))  # the first weights are soon forgotten
+            decay = min(config.average, (1 + state.step) / (10 + state.step))  # forgets the initial weights soon
             for start, stop, *_ in self.blocks:
                 piece = slice(start, stop)
                 state.average.flat[piece] *= decay
@@ -351,7 +346,7 @@ def _assign(target: Weights, source: Weights) -> None:
 
 
 def _blocks_of(parameters: Parameters, layer_rates: tuple[float, ...]) -> list[optimizers.Block]:
-    """List the stretches of the flat vector: every W, and what follows it in its layer."""
+    """List the blocks of the flat vector: each W, and the other parameters of its layer."""
     blocks, at = [], 0
     for l in range(1, parameters.L + 1):
         rate = layer_rates[l - 1] if layer_rates else 1.0
@@ -363,7 +358,7 @@ def _blocks_of(parameters: Parameters, layer_rates: tuple[float, ...]) -> list[o
 
 
 def _class_weights(labels: NDArray[np.integer], state: TrainingState) -> Array | None:
-    """Return m / (n_classes * count) per class, shape (n_classes,), where classes are to be balanced."""
+    """Return m / (n_classes * count) for each class, shape (n_classes,); None if classes are not balanced."""
     if state.training.class_weight == "none":
         return None
     counts = np.bincount(labels, minlength=state.n_classes)
@@ -372,7 +367,7 @@ def _class_weights(labels: NDArray[np.integer], state: TrainingState) -> Array |
 
 
 def clip(gradient: Array, clip_norm: float) -> None:
-    """Scale `gradient` down, in place, to a norm of at most `clip_norm`; 0: leave it (Pascanu et al. 2013)."""
+    """Scale `gradient` down, in place, to a norm of at most `clip_norm`; 0: no limit (Pascanu et al. 2013)."""
     if clip_norm:
         norm = float(np.linalg.norm(gradient))
         if norm > clip_norm:

@@ -1,8 +1,9 @@
-"""The classifier that every part of Facette serves: one file holds the network and all it takes to use it.
+"""The image classifier: a network, its preprocessing, its classes and its calibration, in one model file.
 
-Train, evaluate, predict and the app load this file and call `ImageClassifier.probabilities`; none of them has
-preprocessing or mathematics of its own. The network inside is plain: batch normalisation and standardisation are
-folded into W and b, so that W1 acts on pixels from 0 to 1 and each of its rows can be looked at as an image.
+Evaluation, prediction and the app load this file and call `ImageClassifier.probabilities`; none of them has
+preprocessing or mathematics of its own, so all give the same result for the same image. The network inside is plain:
+batch normalisation and standardisation are folded into W and b, so that W1 acts on pixels from 0 to 1 and each of its
+rows can be shown as an image. How a classifier is trained is not here, see `pipeline.training`.
 """
 
 from __future__ import annotations
@@ -23,11 +24,13 @@ from numpy.typing import NDArray
 from model.activations import Array
 from model.calibration import Calibration, NetworkOutputs, network_outputs
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import NOT_PRETRAINED, PretrainConfig
+from model.errors import FormatError
 from model.folding import fold_batch_norm
 from model.network import Workspace
 from model.parameters import Parameters
 from model.storage import checkpoint
-from model.storage.checkpoint import FormatError, read_json, write_json
+from model.storage.checkpoint import read_json, write_json
 from model.training import EpochRecord, TrainingState
 from pipeline.errors import InputError
 from pipeline.images.decode import decode_image
@@ -35,11 +38,11 @@ from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
 
 MODEL_FORMAT, MODEL_VERSION = "facette-model", 1
-_AT_A_TIME, _BYTES_AT_A_TIME = (64, 1024), 1 << 23  # images in one matrix product: at least and at most; of X
+_FEWEST_IMAGES, _MOST_IMAGES, _BYTES_OF_X = 64, 1024, 1 << 23  # in one matrix product
 
 
 class _Memory(threading.local):
-    """What a thread works in, kept from call to call: new memory would cost small networks a fifth of their time."""
+    """Buffers of a thread, kept between calls; to allocate them again would take a fifth of a small network's time."""
 
     def __init__(self) -> None:
         self.workspace = Workspace()
@@ -49,18 +52,38 @@ _memory = _Memory()
 
 
 class ImageArray(Protocol):
-    """An array of shape (m, height, width, channels), uint8, or what becomes one where a part of it is taken."""
+    """An array of shape (m, height, width, channels), uint8, or an object whose slices are such arrays."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, part: slice, /) -> Any: ...
 
 
-def is_model(path: str | Path) -> bool:
-    """Tell whether a path is a model file of this project (of any version), or a run folder that holds one."""
+def model_path(path: str | Path) -> Path:
+    """Return the model file that a path means: the file itself, or model.h5 in a run folder."""
     path = Path(path)
-    path = path / "model.h5" if path.is_dir() else path
-    return checkpoint.has_format(path, MODEL_FORMAT)
+    return path / "model.h5" if path.is_dir() else path
+
+
+def is_model(path: str | Path) -> bool:
+    """Return whether a path is a model file of Facette (of any version), or a run folder that holds one."""
+    return checkpoint.has_format(model_path(path), MODEL_FORMAT)
+
+
+def image_keys(sha256: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Return a short key for each image file.
+
+    Parameters
+    ----------
+    sha256 : ndarray of shape (m, 32), uint8
+        SHA-256 of each file.
+
+    Returns
+    -------
+    ndarray of shape (m,), uint64
+        The first 8 bytes of each.
+    """
+    return np.ascontiguousarray(sha256[:, :8]).view(">u8")[:, 0].astype(np.uint64)
 
 
 @dataclass(frozen=True)
@@ -74,17 +97,19 @@ class ImageClassifier:
     parameters : Parameters
         Without batch normalisation.
     classes : tuple of str
-        Name of each class, in the order of the probabilities.
+        Names of the classes, in the order of the probabilities.
     training : TrainingConfig
-        How it was trained.
+        How the network was trained.
     history : list of EpochRecord
     provenance : dict
-        Where it comes from: data fingerprint, counts, versions, date, metrics. Plain JSON values.
+        Origin of the model: data fingerprint, counts, versions, date, metrics. Plain JSON values.
     trained_on : ndarray of shape (k,), uint64
-        First 8 bytes of the SHA-256 of every image file that took part in the training, sorted: an evaluation must
-        not count them.
+        First 8 bytes of the SHA-256 of every image file used in training, sorted. An evaluation must leave out these
+        images.
     calibration : Calibration or None
-        What the validation images taught about its answers; None where there were none, or nobody asked them.
+        Temperature and usual uncertainty, measured on validation images; None if there were none.
+    pretraining : PretrainConfig
+        How the first layers were pretrained.
     """
 
     preprocessor: Preprocessor
@@ -96,29 +121,38 @@ class ImageClassifier:
     provenance: dict[str, Any] = field(default_factory=dict)
     trained_on: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
     calibration: Calibration | None = None
+    pretraining: PretrainConfig = NOT_PRETRAINED
 
     @classmethod
-    def from_state(cls, state: TrainingState, preprocessor: Preprocessor, classes: tuple[str, ...]) -> ImageClassifier:
-        """Fold a training run's result into a plain network."""
+    def from_state(
+        cls,
+        state: TrainingState,
+        preprocessor: Preprocessor,
+        classes: tuple[str, ...],
+        pretraining: PretrainConfig = NOT_PRETRAINED,
+    ) -> ImageClassifier:
+        """Return the classifier of a training run, with everything affine folded into W and b."""
         parameters, network = fold_batch_norm(state.result, state.network)
         preprocessor, parameters = preprocessor.folded_into(parameters)
-        return cls(preprocessor, network, parameters, classes, state.training, list(state.history))
+        return cls(
+            preprocessor, network, parameters, classes, state.training, list(state.history), pretraining=pretraining
+        )
 
     @property
     def geometry(self) -> Geometry:
-        """Size and colour of the images that the network sees."""
+        """Size and colour of the images that the network takes."""
         return self.preprocessor.geometry
 
     @cached_property
     def model_id(self) -> str:
-        """Twelve hexadecimal digits that name this very network: other weights, classes or pixels, another name."""
+        """Twelve hexadecimal digits: a hash of the weights, the classes and the preprocessing."""
         digest = hashlib.sha256(self.parameters.flat.tobytes())
         facts = [self.classes, asdict(self.network), self.geometry.to_json(), self.preprocessor.contrast]
         digest.update(json.dumps(facts).encode())
         return digest.hexdigest()[:12]
 
     def probabilities(self, images: ImageArray) -> Array:
-        """Return the probability of each class for images of the classifier's geometry.
+        """Return the probability of each class for images that have the classifier's geometry.
 
         Parameters
         ----------
@@ -132,26 +166,26 @@ class ImageClassifier:
         Raises
         ------
         ValueError
-            When the images have another shape; `decode_image` makes them fit.
+            When the images have another shape; `decode_image` brings an image to the geometry.
         """
         return np.concatenate([output.probabilities for output in self._outputs(images)], axis=1)
 
     def outputs(self, images: ImageArray) -> NetworkOutputs:
-        """Return probabilities, logits and last hidden layer of images; see `model.calibration.network_outputs`."""
+        """Return the probabilities, logits and last hidden layer for images; see `model.calibration.NetworkOutputs`."""
         parts = [NetworkOutputs(*(array.copy(order="F") for array in output)) for output in self._outputs(images)]
         return NetworkOutputs(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
 
     def _outputs(self, images: ImageArray) -> Iterator[NetworkOutputs]:
-        """Go through the network with some images at a time, in memory that is used again for the next ones."""
-        n_x, (least, most) = self.geometry.n_x, _AT_A_TIME
-        step, workspace = max(least, min(most, _BYTES_AT_A_TIME // (4 * n_x))), _memory.workspace
+        """Yield the outputs for some images at a time; the next ones overwrite their memory."""
+        n_x, workspace = self.geometry.n_x, _memory.workspace
+        step = max(_FEWEST_IMAGES, min(_MOST_IMAGES, _BYTES_OF_X // (4 * n_x)))
         for start in range(0, max(len(images), 1), step):
             part = np.asarray(images[start : start + step])
             X = workspace.array("X", 0, (n_x, len(part)), np.dtype(np.float32))
             yield network_outputs(self.preprocessor.apply(part, X.T), self.parameters, self.network, workspace)
 
     def classify_with_uncertainty(self, images: ImageArray) -> tuple[Array, NDArray[np.float64]]:
-        """Return the probabilities of images and how doubtful they are.
+        """Return the probabilities and the uncertainty of images.
 
         Parameters
         ----------
@@ -161,7 +195,7 @@ class ImageClassifier:
         -------
         probabilities : ndarray of shape (n_classes, m)
         uncertainty : ndarray of shape (m,), float64
-            0 and up; above 1 is more doubtful than any validation image was.
+            0 or more; above 1, at least one sign is stronger than on any validation image (see `model.calibration`).
 
         Raises
         ------
@@ -177,7 +211,7 @@ class ImageClassifier:
         return np.concatenate(probabilities, axis=1), np.concatenate(uncertainties)
 
     def uncertainty_threshold(self, rate: float) -> float:
-        """Return the doubt above which a share `rate` of the validation images lies.
+        """Return the uncertainty that a share `rate` of the validation images exceeds.
 
         Raises
         ------
@@ -189,18 +223,18 @@ class ImageClassifier:
     def _calibration(self) -> Calibration:
         if self.calibration is None:
             raise InputError(
-                "this model does not know its doubts: it was trained without validation images, or by an earlier "
-                "version of Facette; train it again with some"
+                "this model has no calibration, because it was trained without validation images; train it again with "
+                "some, or use it without abstention"
             )
         return self.calibration
 
     def classify(self, file: str | Path | bytes) -> dict[str, float]:
-        """Return the classes of one image file (a path, or its bytes) with their probabilities, likeliest first.
+        """Return the probabilities of the classes for one image file (a path or bytes), most probable first.
 
         Raises
         ------
         pipeline.images.decode.ImageError
-            When it cannot be read as an image; `code` and `message` say why.
+            When the file cannot be decoded; `code` and the message give the reason.
         """
         data = file if isinstance(file, bytes) else Path(file)
         image = decode_image(data, self.geometry)
@@ -208,11 +242,11 @@ class ImageClassifier:
         return {self.classes[k]: float(probabilities[k]) for k in np.argsort(-probabilities, kind="stable")}
 
     def was_trained_on(self, sha256: bytes) -> bool:
-        """Tell whether an image file of this SHA-256 took part in the training."""
+        """Return whether the image file with this SHA-256 was used in training."""
         return bool(self.were_trained_on(np.frombuffer(sha256, np.uint8)[None])[0])
 
     def were_trained_on(self, sha256: NDArray[np.uint8]) -> NDArray[np.bool_]:
-        """Tell of each image file whether it took part in the training.
+        """Return, for each image file, whether it was used in training.
 
         Parameters
         ----------
@@ -222,18 +256,19 @@ class ImageClassifier:
         -------
         ndarray of shape (m,), bool
         """
-        keys = np.ascontiguousarray(sha256[:, :8]).view(">u8")[:, 0].astype(np.uint64)
+        keys = image_keys(sha256)
         if not len(self.trained_on):
             return np.zeros(len(keys), bool)
-        at = np.minimum(np.searchsorted(self.trained_on, keys), len(self.trained_on) - 1)
-        return self.trained_on[at] == keys
+        positions = np.minimum(np.searchsorted(self.trained_on, keys), len(self.trained_on) - 1)
+        return self.trained_on[positions] == keys
 
     def save(self, path: str | Path) -> None:
-        """Write the model file; it appears under its name complete or not at all."""
+        """Write the model file; it appears complete or not at all."""
         with checkpoint.create(path, MODEL_FORMAT, MODEL_VERSION) as file:
             checkpoint.write_layers(file, self.parameters)
             write_json(file, "network_config", asdict(self.network))
             write_json(file, "training_config", asdict(self.training))
+            write_json(file, "pretrain_config", asdict(self.pretraining))
             write_json(file, "geometry", asdict(self.geometry))
             write_json(file, "contrast", self.preprocessor.contrast)
             write_json(file, "classes", list(self.classes))
@@ -249,20 +284,20 @@ class ImageClassifier:
 
         Raises
         ------
-        FileNotFoundError, FormatError
-            When there is no such file, or it is foreign, damaged, newer than this program or contradicts itself.
+        FileNotFoundError
+            When there is no such file.
+        FormatError
+            When it is not a model file, is damaged, was written by a newer version, or contradicts itself.
         """
-        path = Path(path)
-        path = path / "model.h5" if path.is_dir() else path
-        with checkpoint.opened(path, MODEL_FORMAT, MODEL_VERSION) as file:
+        with checkpoint.opened(model_path(path), MODEL_FORMAT, MODEL_VERSION) as file:
             parameters = checkpoint.read_layers(file)
             geometry = Geometry(**read_json(file, "geometry"))
             classes = tuple(read_json(file, "classes"))
             network = checkpoint.config_from(NetworkConfig, read_json(file, "network_config"))
             if network.layer_dims(geometry.n_x, len(classes)) != parameters.layer_dims:
                 raise FormatError(
-                    f"the weights are of a network {parameters.layer_dims}, which does not fit "
-                    f"{len(classes)} classes and images of {geometry.n_x} numbers"
+                    f"the weights have layer dimensions {parameters.layer_dims}, which do not fit {len(classes)} "
+                    f"classes and images of {geometry.n_x} values"
                 )
             provenance = read_json(file, "provenance")
             calibration = read_calibration(file["calibration"]) if "calibration" in file else None
@@ -279,18 +314,19 @@ class ImageClassifier:
                 provenance,
                 np.sort(checkpoint.read_array(file, "trained_on", 1, "u")),
                 calibration,
+                checkpoint.config_from(PretrainConfig, read_json(file, "pretrain_config")),
             )
 
 
 def _check_facts(classes: tuple[str, ...], provenance: dict[str, Any]) -> None:
-    """Refuse classes that are no names, and facts of another kind than `TrainingRun.save_model` writes."""
+    """Raise an error if the classes are not distinct names, or the provenance has values of unexpected types."""
     if len(set(classes)) < len(classes) or not all(isinstance(name, str) for name in classes):
-        raise FormatError("its classes are no list of different names")
+        raise FormatError("its classes are not a list of distinct names")
     tables = {"images": int, "accuracy": float, "versions": str, "network_as_trained": object, "augmentation": object}
     for name, kind in tables.items():
         table = provenance.get(name, {})
         if not isinstance(table, dict) or not all(isinstance(value, kind) for value in table.values()):
-            raise FormatError(f"its provenance has {name} of a wrong kind")
+            raise FormatError(f"its provenance has {name!r} of a wrong type")
 
 
 _CALIBRATION_ARRAYS = {"log_others": 1, "distance": 1, "uncertainty": 1, "means": 2, "whitening": 2}  # dimensions

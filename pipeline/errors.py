@@ -1,4 +1,8 @@
-"""Errors meant for the person at the keyboard: one message that says what is wrong, where, and what to do."""
+"""Errors meant for the user: one message that says what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+from model.errors import ConfigError, Diverged, FormatError
 
 
 class InputError(ValueError):
@@ -10,3 +14,7 @@ class MissingExtra(InputError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs an optional library: run  pip install 'facette[{extra}]'")
+
+
+# The errors whose message is shown to the user as it is. Every other error is a mistake of the program.
+USER_ERRORS = (InputError, ConfigError, FormatError, Diverged, OSError)

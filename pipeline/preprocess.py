@@ -1,8 +1,8 @@
-"""From images to the columns of X: the only preprocessing there is, fitted on the training split alone.
+"""The preprocessing: from images to the columns of X, fitted on the training split alone.
 
-Pixels become numbers from 0 to 1. With `contrast`, every image is then normalised by itself (mean 0, spread about
-1), which makes it the same image in bright and in dim light. During training the inputs are also centred per pixel
-and divided by one overall spread; that part is affine and is folded into W1 and b1 when the network is saved.
+Pixels become values from 0 to 1. With `contrast`, every image is then normalised by itself (see `model.contrast`). In
+training, the inputs are also centred for each pixel, and divided by one overall standard deviation; that part is affine
+and is folded into W1 and b1 when the network is saved.
 """
 
 from __future__ import annotations
@@ -13,22 +13,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from model.activations import Array
+from model.contrast import normalize_contrast
 from model.folding import fold_input
 from model.parameters import Parameters
 from pipeline.images.geometry import Geometry
 
-CONTRAST_FLOOR = 1e-3  # added to an image's variance, so that flat images do not become noise
-
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """How an image of the right geometry becomes a column of X.
+    """Turns images of one geometry into columns of X.
 
     Attributes
     ----------
     geometry : Geometry
     contrast : bool
-        Normalise each image by its own mean and spread.
+        Normalise each image by its own mean and standard deviation.
     shift : ndarray of shape (n_x, 1), float32, or None
         Mean of each pixel over the training split; None once folded into the network.
     scale : float
@@ -52,7 +51,7 @@ class Preprocessor:
         Returns
         -------
         X : ndarray of shape (n_x, m), float32
-            Fortran order; a view of `out` where given.
+            In Fortran order; a view of `out` if given.
 
         Raises
         ------
@@ -67,9 +66,7 @@ class Preprocessor:
             )
         rows = np.multiply(images.reshape(m, n_x), np.float32(1 / 255), out=out, dtype=np.float32)
         if self.contrast:
-            rows -= rows.mean(axis=1, keepdims=True)
-            variance = np.einsum("mx,mx->m", rows, rows)[:, None] / n_x
-            rows /= np.sqrt(variance + np.float32(CONTRAST_FLOOR))
+            normalize_contrast(rows.T, out=rows.T)
         if self.shift is not None:
             rows -= self.shift.T
         if self.scale != 1:
@@ -77,7 +74,7 @@ class Preprocessor:
         return rows.T
 
     def fitted(self, images: Iterable[np.ndarray]) -> Preprocessor:
-        """Return a preprocessor whose shift and scale come from images (the training split), seen once in parts.
+        """Return a preprocessor whose shift and scale come from images (the training split), read once and in parts.
 
         Parameters
         ----------
@@ -98,17 +95,17 @@ class Preprocessor:
         if not m:
             raise ValueError("there are no images to fit the preprocessing on")
         mean = total / m
-        spread = float(np.sqrt(max((squares / m - mean**2).mean(), 0)))
-        return replace(plain, shift=mean.astype(np.float32)[:, None], scale=1 / max(spread, 1e-3))
+        std = float(np.sqrt(max((squares / m - mean**2).mean(), 0)))
+        return replace(plain, shift=mean.astype(np.float32)[:, None], scale=1 / max(std, 1e-3))
 
     def folded_into(self, parameters: Parameters) -> tuple[Preprocessor, Parameters]:
-        """Return the preprocessing without shift and scale, and the network that makes up for it."""
+        """Return the preprocessing without shift and scale, and the network with both folded into layer 1."""
         if self.shift is None:
             return self, parameters
         return replace(self, shift=None, scale=1.0), fold_input(parameters, self.shift, np.array(self.scale))
 
     def unfolded_from(self, parameters: Parameters) -> Parameters:
-        """Return the network that does with this preprocessing what `parameters` do without shift and scale."""
+        """Return the network that gives with this preprocessing what `parameters` give without shift and scale."""
         if self.shift is None:
             return parameters
         return fold_input(parameters, -self.shift * self.scale, np.array(1 / self.scale))

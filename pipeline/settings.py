@@ -1,4 +1,4 @@
-"""Command-line flags made from the fields of the configuration dataclasses, so that each is written down once."""
+"""Settings as text: command-line flags, and words on a page, made from the fields of the configuration dataclasses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from model.config import ConfigError, NetworkConfig, TrainingConfig
+from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import PretrainConfig
+from model.errors import ConfigError
 from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
 from pipeline.images.augment import AugmentConfig
@@ -19,9 +21,11 @@ from pipeline.training.recipe import Recipe
 
 Config = TypeVar("Config")
 
+_METAVARS = {"start_from": "MODEL", "pretrain_on": "FOLDER", "group_by": "KEY"}  # others: the last word of the name
+
 
 def add_flags(parser: argparse.ArgumentParser, kind: type, title: str) -> None:
-    """Add one ``--flag`` per field of a configuration dataclass; a flag not given leaves no trace in the result."""
+    """Add one ``--flag`` for each field of a configuration dataclass; flags not given are absent from the result."""
     group = parser.add_argument_group(title)
     hints = get_type_hints(kind)
     for field in dataclasses.fields(kind):
@@ -33,12 +37,13 @@ def add_flags(parser: argparse.ArgumentParser, kind: type, title: str) -> None:
             options["action"] = argparse.BooleanOptionalAction
         else:
             options["type"] = _reader(hint)
-            options["metavar"] = "|".join(field.metadata["choices"]) or field.name.rpartition("_")[2].upper()
+            last_word = field.name.rpartition("_")[2].upper()
+            options["metavar"] = "|".join(field.metadata["choices"]) or _METAVARS.get(field.name, last_word)
         group.add_argument(f"--{field.name.replace('_', '-')}", **options)
 
 
 def _reader(hint: Any) -> Callable[[str], Any]:
-    """Return the function that turns a flag's text into the value of a field with this type hint."""
+    """Return the function that turns the text of a flag into the value of a field with this type hint."""
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     many = next((kind for kind in kinds if get_origin(kind) is tuple), None)
     number = get_args(many)[0] if many else float if float in kinds else int
@@ -66,27 +71,32 @@ def positive(text: str) -> int:
 
 
 def config_from_flags(kind: type[Config], arguments: argparse.Namespace, stored: dict[str, Any]) -> Config:
-    """Build a configuration from values of a file (`stored`), overridden by the flags given.
+    """Build a configuration from the values of a file (`stored`) and the given flags, which override them.
 
     Raises
     ------
     InputError
-        When a stored name is unknown or a value does not work.
+        When a stored name is unknown.
+    ConfigError
+        When a value does not work.
     """
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     unknown = sorted(set(stored) - set(names))
     if unknown:
         raise InputError(f"configuration: {', '.join(unknown)} is unknown; valid names are {', '.join(names)}")
     given = {name: value for name, value in vars(arguments).items() if name in names}
-    try:
-        return kind(**{**stored, **given})
-    except ConfigError as error:
-        raise InputError(str(error)) from None
+    return kind(**{**stored, **given})
 
 
-CONFIGURATIONS: dict[str, type] = {"network": NetworkConfig, "training": TrainingConfig, "augmentation": AugmentConfig}
+# The parts of a recipe that have flags of their own, in the order of the help text.
+CONFIGURATIONS: dict[str, type] = {
+    "network": NetworkConfig,
+    "training": TrainingConfig,
+    "pretraining": PretrainConfig,
+    "augmentation": AugmentConfig,
+}
 
-_IMAGES = "images"  # the section of how images are read: two fields of DataConfig
+_IMAGES = "images"  # the section for reading images: two fields of DataConfig
 
 _DATA_FIELDS = ("size", "color")
 
@@ -97,7 +107,7 @@ _LABELS = {"hidden": "Hidden layers", "augment": "Augmentation", "l2": "L2 penal
 
 @dataclass(frozen=True)
 class Setting:
-    """A field of a configuration, as a person sees it: a word out of `choices`, or free where there are none."""
+    """A field of a configuration as the user sees it: a word from `choices`, or free text if there are none."""
 
     name: str
     section: str
@@ -116,7 +126,7 @@ class Setting:
         return "--" + self.name.replace("_", "-")
 
     def flags(self, word: str) -> list[str]:
-        """Return what the command line needs for this setting to be `word`; nothing where that is its default."""
+        """Return the flags that set this setting to `word`; none if that is its default."""
         word = word.strip()
         if word in ("", self.default):
             return []
@@ -129,7 +139,7 @@ class Setting:
 
 @functools.cache
 def all_settings() -> dict[str, Setting]:
-    """Return all settings of network, training, augmentation and images by name, in the order of their fields."""
+    """Return all settings by name, in the order of their sections and fields."""
     found = {}
     for section, kind in (CONFIGURATIONS | {_IMAGES: DataConfig}).items():
         hints = get_type_hints(kind)
@@ -146,7 +156,7 @@ def all_settings() -> dict[str, Setting]:
 
 
 def value_text(value: Any) -> str:
-    """Return a value as a person types it."""
+    """Return a value as the user types it."""
     if isinstance(value, bool):
         return _ON if value else _OFF
     if isinstance(value, tuple):
@@ -167,20 +177,20 @@ def read_settings(texts: Mapping[str, str]) -> tuple[Recipe, dict[str, str]]:
     Parameters
     ----------
     texts : mapping of str to str
-        By name; those left out have their defaults.
+        By name; settings left out have their defaults.
 
     Returns
     -------
     recipe : Recipe
     problems : dict of str to str
-        By setting, one sentence; a setting with a problem has its default in the recipe.
+        One sentence for each setting with a problem; it has its default in the recipe.
     """
     configs, problems = _read(texts, CONFIGURATIONS)
-    return Recipe(*configs), problems
+    return Recipe(**dict(zip(CONFIGURATIONS, configs, strict=True))), problems
 
 
 def read_image_settings(texts: Mapping[str, str]) -> tuple[DataConfig, dict[str, str]]:
-    """Read the settings of how images are read, as `read_settings` reads the others."""
+    """Read the settings for reading images, as `read_settings` reads the others."""
     (config,), problems = _read(texts, {_IMAGES: DataConfig})
     return config, problems
 
@@ -203,12 +213,12 @@ def _read(texts: Mapping[str, str], sections: Mapping[str, type]) -> tuple[list[
     return [kind(**values[section]) for section, kind in sections.items()], problems
 
 
-# How a message speaks of a setting: by its flag, by a name that is no word, or by one after "set", "give" or "raise".
+# How a message names a setting: by its flag, by a name with an underscore, or by a word after "set", "give" or "turn".
 _NAMED = re.compile(r"--([a-z0-9-]+)|\b([a-z0-9]+(?:_[a-z0-9]+)+)\b|(?<=\bset )(\w+)|(?<=\b(?:give|turn) )(\w+)")
 
 
 def _sentence(name: str, message: str) -> str:
-    """Return a message in a page's words: without the setting's name, which stands beside it, others by their label."""
+    """Return a message for a page: without the name of its setting, and with the labels of other settings."""
 
     def label(match: re.Match[str]) -> str:
         named = next(filter(None, match.groups())).replace("-", "_")
@@ -219,6 +229,6 @@ def _sentence(name: str, message: str) -> str:
 
 
 def explain_error(error: ConfigError) -> tuple[str, str]:
-    """Return the setting that an error is about (empty where it names none), and what it says."""
+    """Return the setting that an error is about (empty if it names none), and its message."""
     name = str(error).partition(":")[0]
     return (name, _sentence(name, str(error))) if name in all_settings() else ("", _sentence("", str(error)))

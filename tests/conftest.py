@@ -1,5 +1,13 @@
-"""Real images from installed packages, as the files a person would have."""
+"""What tests of several rooms need: real images from installed packages, and one small model, trained once for all."""
 
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -7,30 +15,75 @@ import pytest
 from PIL import Image
 
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import NOT_PRETRAINED, PretrainConfig
 from pipeline.sources.demo import write_demo
+from pipeline.training.finish import finish
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe
+
+CLUSTER = """
+import os, sys
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        with cluster.get_client() as client:
+            client.wait_for_workers(2)
+            print(cluster.scheduler_address, *client.run(os.getpid).values(), flush=True)
+        sys.stdin.read()
+"""
 
 
 @pytest.fixture(scope="session")
-def lfw_images():
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Return a function that makes a file or folder the first time, for all worker processes of pytest together."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+
+    def make(name: str, write: Callable[[Path], object]) -> Path:
+        path = folder / "shared" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (folder / "shared" / f"{name.replace('/', '-')}.made").open("a+") as made:
+            fcntl.flock(made, fcntl.LOCK_EX)  # until the file is closed
+            made.seek(0)
+            if not made.read():
+                write(path)
+                made.write("yes")
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def lfw_images() -> np.ndarray:
     """100 faces, then 100 other patches, of 25x25 pixels: uint8."""
     from skimage.data import lfw_subset
 
     return np.rint(lfw_subset() * 255).astype(np.uint8)
 
 
-@pytest.fixture
-def face_folder(tmp_path, lfw_images):
-    """Class folders `face` and `other`, 100 PNG each."""
-    return write_classes(tmp_path / "faces", {"face": lfw_images[:100], "other": lfw_images[100:]})
+@pytest.fixture(scope="session")
+def face_png(lfw_images: np.ndarray) -> bytes:
+    """Return a face as the bytes of a PNG file."""
+    data = io.BytesIO()
+    Image.fromarray(lfw_images[0]).save(data, format="png")
+    return data.getvalue()
 
 
 @pytest.fixture(scope="session")
-def photo():
-    """A colour photograph, 640x427, as an image."""
+def photo_image() -> Image.Image:
+    """Return a colour photograph, 640x427, as an image."""
     from sklearn.datasets import load_sample_image
 
     return Image.fromarray(load_sample_image("china.jpg"))
+
+
+@pytest.fixture(scope="session")
+def photo_jpeg(photo_image: Image.Image) -> bytes:
+    """Return the same photograph as the bytes of a JPEG file."""
+    data = io.BytesIO()
+    photo_image.save(data, format="jpeg")
+    return data.getvalue()
 
 
 def write_classes(root: Path, classes, ending="png"):
@@ -41,36 +94,81 @@ def write_classes(root: Path, classes, ending="png"):
     return root
 
 
+@pytest.fixture
+def face_folder(tmp_path: Path, lfw_images: np.ndarray) -> Path:
+    """Return a folder that the test may change: class folders `face` and `other`, 100 PNG each."""
+    return write_classes(tmp_path / "faces", {"face": lfw_images[:100], "other": lfw_images[100:]})
+
+
 @pytest.fixture(scope="session")
-def faces(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def faces(make_once) -> Path:
     """Return a folder of 100 faces and 100 other images; tests leave it as it is."""
-    return write_demo("faces", tmp_path_factory.mktemp("data") / "faces")
+    return make_once("data/faces", lambda folder: write_demo("faces", folder))
 
 
 @pytest.fixture(scope="session")
-def small() -> dict:
-    """Return configurations that train in about a second."""
-    return {"network": NetworkConfig(hidden=(48, 16)), "training": TrainingConfig(epochs=15, pretrain="none")}
+def small() -> Recipe:
+    """Return a recipe that trains in about a second."""
+    return Recipe(NetworkConfig(hidden=(48, 16)), TrainingConfig(epochs=15), NOT_PRETRAINED)
 
 
 @pytest.fixture(scope="session")
-def run_path(faces: Path, small: dict, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run_path(faces: Path, small: Recipe, make_once) -> Path:
     """Return the folder of a finished run on the faces; tests leave it as it is."""
-    folder = tmp_path_factory.mktemp("runs") / "faces"
-    run = prepare(faces, folder, **small)
-    with run.dataset:
-        list(run.epochs())
-        run.finish()
-    return folder
+
+    def train(folder: Path) -> None:
+        run = prepare(faces, folder, recipe=small)
+        with run.dataset:
+            list(run.epochs())
+            finish(run)
+
+    return make_once("runs/faces", train)
+
+
+@pytest.fixture(scope="session")
+def trained(run_path: Path) -> Path:
+    """Return a folder with data/faces and runs/faces; tests leave it as it is."""
+    return run_path.parents[1]
+
+
+@pytest.fixture
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make the test's temporary folder the current one."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[tuple[str, list[int]]]:
+    """Start a scheduler and two worker processes; yield the address and the workers' process numbers."""
+    pytest.importorskip("distributed")
+    (tmp_path / "cluster.py").write_text(CLUSTER)
+    with subprocess.Popen(
+        [sys.executable, "cluster.py"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=tmp_path,
+    ) as child:
+        assert child.stdout
+        assert child.stdin
+        address, *pids = child.stdout.readline().split()
+        yield address, [int(pid) for pid in pids]
+        child.stdin.close()
+        try:
+            child.wait(timeout=30)
+        except subprocess.TimeoutExpired:  # it is not our cluster's end that is tested
+            child.kill()
 
 
 @pytest.fixture(scope="session")
 def pretrained_run(faces, tmp_path_factory):
     """Return the folder of a run with a pretrained first layer."""
     folder = tmp_path_factory.mktemp("runs") / "edges"
-    training = TrainingConfig(epochs=3, pretrain="sparse_filtering", seed=3)
-    run = prepare(faces, folder, network=NetworkConfig(hidden=(24, 8)), training=training)
+    training, pretraining = TrainingConfig(epochs=3, seed=3), PretrainConfig("sparse_filtering")
+    run = prepare(faces, folder, recipe=Recipe(NetworkConfig(hidden=(24, 8)), training, pretraining))
     with run.dataset:
         list(run.epochs())
-        run.finish()
+        finish(run)
     return folder

@@ -1,21 +1,22 @@
-"""Unsupervised pretraining of layer 1: from small pieces of photographs to a bank of edge detectors.
+"""Unsupervised pretraining of layer 1: from small crops of photographs to a bank of edge detectors.
 
-A fully connected network trained in the ordinary way has noise in its first layer, whatever tutorials say. What
-brings edges out is to ask for sparse answers to many small, whitened pieces of photographs, without any labels
+The first layer of a fully connected network that is trained in the ordinary way looks like noise, whatever tutorials
+say. Edges appear if the activations for many small, whitened crops of photographs are made sparse, without any labels
 (Olshausen & Field 1996; Bell & Sejnowski 1997). The steps, each a function below:
 
-1. every piece loses its mean and is divided by its spread (`normalize_contrast`);
-2. the pieces are whitened: their leading principal components, each scaled to a spread of 1 (`whiten`);
-3. a method of `PRETRAINERS` finds directions in which the answers are sparse;
-4. whitening is folded into these directions, so that each is an image again; somewhat more are learned than are
-   needed, and the sparsest are kept (`learn_filters`);
-5. they are brought to the size and colours of the images to be classified (`fit_filters`), and become rows of W1,
-   in pairs w, -w where the activation cuts off one side (`first_layer_weights`).
+1. the mean of every crop is subtracted, and the crop is divided by its standard deviation (`normalize_contrast`);
+2. the crops are whitened: projected on their leading principal components, each scaled to a standard deviation of 1
+   (`whiten`);
+3. a method of `PRETRAINERS` finds directions whose activations are sparse;
+4. whitening is folded into these directions, so that each is an image again; a few more are learned than are needed,
+   and the sparsest are kept (`learn_filters`);
+5. these filters are resized to the size and colours of the images to be classified (`fit_filters`) and become rows of
+   W1, in pairs w, -w if the activation is one-sided (`first_layer_weights`).
 
 `pretrain_first_layer` does all of it. The network itself may see images as they are: rows of W1 have mean 0, so an
-image's mean does not matter, and its contrast only scales the answers. Nothing here is fitted to what
-`model.edges.scores`
-scores: no Gabor function is put in anywhere.
+image's mean does not matter, and its contrast only scales the activations. No Gabor function is used anywhere here, so
+the filters are not fitted to what `model.edges.scores` measures. Cutting the crops out of photographs is left to
+`pipeline.images.crops`.
 """
 
 from __future__ import annotations
@@ -28,30 +29,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.activations import Array
+from model.contrast import normalize_contrast
 
-CONTRAST_FLOOR = 1e-3  # added to a piece's variance, so that flat pieces do not become noise
-LEARNING_SIDE = 32  # filters for larger images are learned on pieces of this size and enlarged
+LEARNING_SIDE = 32  # filters for larger images are learned on crops of this size and enlarged
 N_CROPS = 8_000
 MAX_ITERATIONS = 50
-ONE_SIDED = ("relu", "leaky_relu", "elu", "gelu", "softplus")  # answer to w or to -w, but hardly to both
-_SPARE = 1.1  # share of filters learned; a few always stay noise, and answer least sparsely
-
-
-def normalize_contrast(X: Array) -> Array:
-    """Subtract each example's mean and divide by the root of its variance plus `CONTRAST_FLOOR`.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_x, m), float, 0 to 1
-
-    Returns
-    -------
-    ndarray of shape (n_x, m), same dtype
-    """
-    centred = (X - X.mean(axis=0)).T  # (m, n_x)
-    variance = np.einsum("mx,mx->m", centred, centred)[:, None] / len(X)
-    centred /= np.sqrt(variance + X.dtype.type(CONTRAST_FLOOR))
-    return centred.T
+ONE_SIDED = ("relu", "leaky_relu", "elu", "gelu", "softplus")  # a unit is active for w or for -w, hardly for both
+_SPARE = 1.1  # filters learned for each one needed; a few stay noise, and their activations are the least sparse
 
 
 def whiten(X: Array, n_components: int) -> tuple[Array, Array]:
@@ -61,7 +45,7 @@ def whiten(X: Array, n_components: int) -> tuple[Array, Array]:
     ----------
     X : ndarray of shape (n_x, m), float
     n_components : int
-        K. Components without variance are left out, so fewer may come back.
+        K, at most. Components without variance are left out.
 
     Returns
     -------
@@ -77,31 +61,31 @@ def whiten(X: Array, n_components: int) -> tuple[Array, Array]:
     return P.astype(np.float32) @ centred, P
 
 
-class _SparseFiltering:
+class SparseFiltering:
     """Cost and gradient of sparse filtering (Ngiam, Koh, Chen, Bhaskar, Ng 2011) on whitened examples.
 
-    F = sqrt((W Z)^2 + epsilon); every row of F is divided by its length (each feature is as active as the others),
-    then every column (each example is as active as the others); the cost is the sum of what comes out. The columns
-    are worked through in pieces that stay in the cache. Because Z Z^T = m I, one of the three terms of the gradient
-    needs no pass over the examples.
+    F = sqrt((W Z)^2 + epsilon); every row of F is divided by its length (all features are equally active), then every
+    column (all examples are equally active); the cost is the sum of the result. The columns are processed in blocks
+    that stay in the processor's cache. Because Z Z^T = m I, one of the three terms of the gradient needs no pass over
+    the examples.
     """
 
     _EPSILON = np.float32(1e-8)
-    _PIECE = 1000
+    _BLOCK = 1000  # examples
 
     def __init__(self, Z: Array) -> None:
-        self._pieces = [np.ascontiguousarray(Z[:, i : i + self._PIECE]) for i in range(0, Z.shape[1], self._PIECE)]
+        self._blocks = [np.ascontiguousarray(Z[:, i : i + self._BLOCK]) for i in range(0, Z.shape[1], self._BLOCK)]
         self._K, self._m = Z.shape
 
     def __call__(self, flat: Array) -> tuple[float, Array]:
         W = flat.reshape(-1, self._K).astype(np.float32)
-        answers = [W @ Z for Z in self._pieces]
-        squares = [A * A + self._EPSILON for A in answers]
+        activations = [W @ Z for Z in self._blocks]
+        squares = [A * A + self._EPSILON for A in activations]
         row = 1 / np.sqrt(np.sum([Q.sum(axis=1, dtype=np.float64) for Q in squares], axis=0)).astype(np.float32)
         row_squared = row * row
         cost, along_row = 0.0, np.zeros(len(W))
         gradient = np.zeros(W.shape, np.float32)
-        for Z, A, Q in zip(self._pieces, answers, squares, strict=True):
+        for Z, A, Q in zip(self._blocks, activations, squares, strict=True):
             column = 1 / np.sqrt(row_squared @ Q)  # 1 / length of each normalised example
             F = np.sqrt(Q)
             total = (row @ F) * column
@@ -117,11 +101,11 @@ class _SparseFiltering:
         return cost, gradient.ravel().astype(np.float64)
 
 
-class _Rica:
+class ReconstructionICA:
     """Cost and gradient of reconstruction ICA (Le, Karpenko, Ngiam, Ng 2011) on whitened examples.
 
-    Rows of W are kept at length 1 inside the cost; smooth absolute answers, plus lambda times the squared error of
-    the reconstruction W^T W z.
+    The cost is the mean over the examples of the smoothed absolute activations, sqrt((W z)^2 + epsilon), plus lambda
+    times the squared error of the reconstruction W^T W z. Rows of W are scaled to length 1 inside the cost.
     """
 
     _EPSILON = 1e-2
@@ -149,7 +133,7 @@ class _Rica:
 def _minimize(
     cost: Callable[[Array], tuple[float, Array]], n: int, K: int, rng: np.random.Generator, steps: list[Array]
 ) -> Array:
-    """Minimise over W (n, K) with L-BFGS (Liu, Nocedal 1989) from a random start; `steps` gets W on the way."""
+    """Minimise over W (n, K) with L-BFGS (Liu, Nocedal 1989) from a random start; append every W to `steps`."""
     from scipy.optimize import minimize
 
     def keep(flat: Array) -> None:
@@ -162,15 +146,15 @@ def _minimize(
 
 
 def _sparse_filtering(Z: Array, n: int, rng: np.random.Generator, steps: list[Array]) -> Array:
-    return _minimize(_SparseFiltering(Z), n, len(Z), rng, steps)
+    return _minimize(SparseFiltering(Z), n, len(Z), rng, steps)
 
 
 def _rica(Z: Array, n: int, rng: np.random.Generator, steps: list[Array]) -> Array:
-    return _minimize(_Rica(Z), n, len(Z), rng, steps)
+    return _minimize(ReconstructionICA(Z), n, len(Z), rng, steps)
 
 
 def _ica(Z: Array, n: int, rng: np.random.Generator, steps: list[Array]) -> Array:
-    """Find independent components (Hyvärinen 1999) with scikit-learn; as many as there are dimensions; no steps."""
+    """Find independent components (Hyvärinen 1999) with scikit-learn; at most K of them, and no steps are recorded."""
     from sklearn.decomposition import FastICA
     from sklearn.exceptions import ConvergenceWarning
 
@@ -183,9 +167,10 @@ def _ica(Z: Array, n: int, rng: np.random.Generator, steps: list[Array]) -> Arra
 
 @dataclass(frozen=True)
 class Pretrainer:
-    """A way to find sparse directions, and how many components (K) it takes for n.
+    """A method to find sparse directions.
 
-    `learn` turns whitened examples (K, m) and n into directions (n, K); a list gets those of every step on the way.
+    ``learn(Z, n, rng, steps)`` turns whitened examples Z (K, m) into n directions (n, K), and appends those of every
+    step to `steps`. ``n_components(n)`` is the K that it needs for n directions.
     """
 
     learn: Callable[[Array, int, np.random.Generator, list[Array]], Array]
@@ -193,9 +178,9 @@ class Pretrainer:
 
 
 def _components_for(n: int) -> int:
-    """Return how many principal components n filters are learned in: n + 100 up to 100 filters, 20 sqrt(n) above.
+    """Return the number of principal components for n filters: n + 100 up to 100 filters, 20 sqrt(n) above.
 
-    More components make finer and more local filters; with too many for the number of filters and examples, more of
+    More components give finer and more local filters; with too many for the number of filters and examples, more of
     the filters stay noise. Both rules give 200 at n = 100.
     """
     return n + 100 if n <= 100 else round(20 * math.sqrt(n))
@@ -216,33 +201,34 @@ def learn_filters(
     rng: np.random.Generator,
     steps: list[Array] | None = None,
 ) -> tuple[Array, Array]:
-    """Learn n filters from unlabelled pieces of photographs.
+    """Learn n filters from unlabelled crops of photographs.
 
     Parameters
     ----------
     crops : ndarray of shape (n_x, m), float, 0 to 1
-        About `N_CROPS` of them (see `n_crops_for`); far fewer give noisy filters.
+        About `N_CROPS` crops (see `n_crops_for`); far fewer give noisy filters.
     n : int
-        Filters wanted, at least 1.
+        Number of filters, at least 1.
     method : str
         A name in `PRETRAINERS`.
     rng : Generator
-        The same one gives the same filters, whatever the number of threads.
+        The same state gives the same filters, whatever the number of threads.
     steps : list, optional
-        Gets these filters as they were at the start and after every step; ica has none.
+        The filters at the start and after every step are appended to it; ica has no steps.
 
     Returns
     -------
     filters : ndarray of shape (n, n_x), float64
-        Whitening folded in: they apply to images. Every row has mean 0 and length 1.
+        With whitening folded in, so they apply to images. Every row has mean 0 and length 1.
     sparseness : ndarray of shape (n,), float64, 0 to 1
-        Of each filter's answers to the crops: 1 - mean size / root mean square. 0.2 is noise's (Gaussian answers).
+        1 - mean absolute value / root mean square of each filter's activations on the crops. Noise has 0.2, as
+        Gaussian activations have.
 
     Raises
     ------
     ValueError
-        When the method is unknown, or comes to no result; n is more than the crops have dimensions for (ica); there
-        are no crops, they are all flat, or they hold NaN or infinity.
+        When the method is unknown or does not converge; n is larger than the number of dimensions of the crops
+        (ica); there are no crops, all are flat, or they hold NaN or infinity.
     """
     if method not in PRETRAINERS:
         raise ValueError(f"pretrain: {method!r} is unknown; choose one of {', '.join(PRETRAINERS)}")
@@ -250,7 +236,7 @@ def learn_filters(
         raise ValueError(f"crops of shape {crops.shape} are empty or hold NaN or infinity")
     from threadpoolctl import threadpool_limits
 
-    # One thread, whatever the machine has: several round differently, and from there the filters go other ways.
+    # Several threads round differently, and tiny differences grow into other filters: so one thread on any machine.
     with threadpool_limits(1, user_api="blas"):
         return _learn_filters(crops, n, method, rng, steps)
 
@@ -259,51 +245,51 @@ def _learn_filters(
     crops: Array, n: int, method: str, rng: np.random.Generator, steps: list[Array] | None
 ) -> tuple[Array, Array]:
     pretrainer, n_learned = PRETRAINERS[method], math.ceil(_SPARE * n)
-    # The last few components of small pieces carry next to no variance: mostly rounding and resizing.
+    # The last few components of small crops have almost no variance: mostly rounding and resizing.
     largest = max(1, min(int(0.9 * len(crops)), crops.shape[1] - 1))
     Z, P = whiten(normalize_contrast(crops), min(pretrainer.n_components(n_learned), largest))
     if not len(Z):
-        raise ValueError("crops are all alike or flat; there is nothing to learn from them")
-    on_the_way: list[Array] = []
-    directions = pretrainer.learn(Z, n_learned, rng, on_the_way)
+        raise ValueError("all crops are flat or identical, so no filter can be learned; use other photographs")
+    directions_by_step: list[Array] = []
+    directions = pretrainer.learn(Z, n_learned, rng, directions_by_step)
     if not np.isfinite(directions).all():
-        raise ValueError(f"pretrain: {method} came to no result with these crops; use sparse_filtering or other crops")
+        raise ValueError(f"pretrain: {method} did not converge on these crops; use sparse_filtering or other crops")
     if len(directions) < n:
         raise ValueError(
-            f"pretrain: {method} finds at most {len(directions)} filters in these crops, {n} are wanted; "
+            f"pretrain: {method} finds at most {len(directions)} filters in these crops, but {n} are needed; "
             "use sparse_filtering, fewer units or larger images"
         )
-    answers = directions.astype(np.float32) @ Z
-    sparseness = 1 - np.abs(answers).mean(axis=1) / np.sqrt((answers * answers).mean(axis=1))
+    activations = directions.astype(np.float32) @ Z
+    sparseness = 1 - np.abs(activations).mean(axis=1) / np.sqrt((activations * activations).mean(axis=1))
     kept = np.sort(np.argsort(-sparseness, kind="stable")[:n])
     if steps is not None:
-        steps += [_unwhitened(some[kept], P) for some in on_the_way]
+        steps += [_unwhitened(step[kept], P) for step in directions_by_step]
     return _unwhitened(directions[kept], P), sparseness[kept].astype(np.float64)
 
 
 def _unwhitened(directions: Array, P: Array) -> Array:
-    """Turn directions among the whitened examples into filters for images: rows of mean 0 and length 1."""
+    """Turn directions in the space of whitened crops into filters for images: rows of mean 0 and length 1."""
     filters = directions @ P
     filters -= filters.mean(axis=1, keepdims=True)
     return filters / np.linalg.norm(filters, axis=1, keepdims=True)
 
 
 def n_crops_for(n: int) -> int:
-    """Return how many crops n filters are to be learned from: `N_CROPS`, and 40 for every principal component."""
+    """Return the number of crops to learn n filters from: 40 for every principal component, at least `N_CROPS`."""
     return max(N_CROPS, 40 * _components_for(math.ceil(_SPARE * n)))
 
 
 def n_filters_for(n_1: int, activation: str) -> int:
-    """Return how many filters make a first layer of n_1 units: half of them where each is used as w and as -w."""
+    """Return the number of filters for a first layer of n_1 units: half as many if each is used as w and as -w."""
     return math.ceil(n_1 / 2) if activation in ONE_SIDED else n_1
 
 
 def crop_shape_for(geometry_shape: tuple[int, int, int], *, in_color: bool = False) -> tuple[int, int, int]:
     """Return the (height, width, channels) of the crops to learn from.
 
-    They are as large as the images, but at most `LEARNING_SIDE` a side, with the images' aspect; and gray unless
-    `in_color`: in colour a third of the filters come out as wide fields of opponent colours (as in Hoyer & Hyvärinen
-    2000) instead of edges.
+    They are as large as the images but at most `LEARNING_SIDE` pixels a side, with the same aspect ratio, and gray
+    unless `in_color`: in colour, a third of the filters become colour-opponent blobs (as in Hoyer & Hyvärinen 2000)
+    instead of edges.
     """
     height, width, channels = geometry_shape
     share = min(1.0, LEARNING_SIDE / max(height, width))
@@ -311,13 +297,15 @@ def crop_shape_for(geometry_shape: tuple[int, int, int], *, in_color: bool = Fal
 
 
 def fit_filters(filters: Array, crop_shape: tuple[int, int, int], geometry_shape: tuple[int, int, int]) -> Array:
-    """Bring filters to the images' shape: sizes by cubic convolution (Keys 1981), gray filters on all colours alike.
+    """Bring filters to the shape of the images.
+
+    Sizes are changed by cubic convolution (Keys 1981); a gray filter gets the same weights for all colours.
 
     Parameters
     ----------
     filters : ndarray of shape (n, height * width * channels of the crops), float
     crop_shape, geometry_shape : (height, width, channels)
-        Same channels, or one in the crops.
+        With equally many channels, or one channel in the crops.
 
     Returns
     -------
@@ -335,46 +323,46 @@ def fit_filters(filters: Array, crop_shape: tuple[int, int, int], geometry_shape
 
 
 def _resizing(n_from: int, n_to: int) -> Array:
-    """Return the matrix (n_to, n_from) that resamples a line of numbers; beyond its ends the line goes on flat."""
-    places = (np.arange(n_to) + 0.5) * n_from / n_to - 0.5
-    first = np.floor(places).astype(int)
+    """Return the matrix (n_to, n_from) that resamples a line of values; beyond its ends the line continues flat."""
+    positions = (np.arange(n_to) + 0.5) * n_from / n_to - 0.5
+    first = np.floor(positions).astype(int)
     matrix = np.zeros((n_to, n_from))
     for step in (-1, 0, 1, 2):
-        d = np.abs(places - first - step)
+        d = np.abs(positions - first - step)
         near, far = (1.5 * d - 2.5) * d * d + 1, ((-0.5 * d + 2.5) * d - 4) * d + 2
         np.add.at(matrix, (np.arange(n_to), np.clip(first + step, 0, n_from - 1)), np.where(d <= 1, near, far))
     return matrix
 
 
 def first_layer_weights(filters: Array, X: Array, n_1: int, activation: str) -> Array:
-    """Make W1 of filters: in pairs w, -w for activations of one side, every unit's Z with a spread of 1.
+    """Make W1 from filters: in pairs w, -w for one-sided activations, each unit's Z with a standard deviation of 1.
 
     Parameters
     ----------
     filters : ndarray of shape (n, n_x), float
-        n as from `n_filters_for`.
+        With n from `n_filters_for`.
     X : ndarray of shape (n_x, m), float
-        Training examples as the network will see them (a sample will do).
+        Training examples as the network will see them; a sample is enough.
     n_1 : int
-        Units of layer 1. With an odd number of them the last filter goes without its negative.
+        Units of layer 1. If their number is odd, the last filter is used without its negative.
     activation : str
 
     Returns
     -------
     W1 : ndarray of shape (n_1, n_x), float64
-        b1 starts at 0.
+        To be used with b1 = 0.
 
     Raises
     ------
     ValueError
         When the number of filters or their size does not fit.
     """
-    wanted = n_filters_for(n_1, activation)
-    if filters.shape != (wanted, len(X)):
-        raise ValueError(f"filters have shape {filters.shape}, expected ({wanted}, {len(X)}) for {n_1} units")
-    spread = (filters @ X).std(axis=1, keepdims=True)
-    scaled = filters / np.where(spread > 1e-6, spread, 1)
-    return np.concatenate([scaled, -scaled[: n_1 - wanted]])
+    n_filters = n_filters_for(n_1, activation)
+    if filters.shape != (n_filters, len(X)):
+        raise ValueError(f"filters have shape {filters.shape}, expected ({n_filters}, {len(X)}) for {n_1} units")
+    std = (filters @ X).std(axis=1, keepdims=True)
+    scaled = filters / np.where(std > 1e-6, std, 1)
+    return np.concatenate([scaled, -scaled[: n_1 - n_filters]])
 
 
 def pretrain_first_layer(
@@ -392,11 +380,14 @@ def pretrain_first_layer(
 
     Parameters
     ----------
-    crops : ndarray of shape (n of crop_shape, m), float, 0 to 1
-        Of `crop_shape_for`'s shape, about ``n_crops_for(n_filters_for(n_1, activation))`` of them.
-    crop_shape, geometry_shape : (height, width, channels)
+    crops : ndarray of shape (height * width * channels of the crops, m), float, 0 to 1
+        About ``n_crops_for(n_filters_for(n_1, activation))`` crops.
+    crop_shape : (height, width, channels)
+        Shape of the crops, from `crop_shape_for`.
+    geometry_shape : (height, width, channels)
+        Shape of the images to be classified.
     X : ndarray of shape (n_x, m), float
-        Training examples as the network will see them (centred, or normalised for contrast); a sample will do.
+        Training examples as the network will see them (centred, or normalised for contrast); a sample is enough.
     n_1 : int
         Units of layer 1.
     activation : str
@@ -411,7 +402,7 @@ def pretrain_first_layer(
     Raises
     ------
     ValueError
-        As `learn_filters` and `first_layer_weights` do.
+        When `learn_filters` or `first_layer_weights` raises it.
     """
     filters, _ = learn_filters(crops, n_filters_for(n_1, activation), method=method, rng=rng)
     return first_layer_weights(fit_filters(filters, crop_shape, geometry_shape), X, n_1, activation)

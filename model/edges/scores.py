@@ -1,14 +1,15 @@
-"""How much a layer's filters are edge detectors: scores with stated limits, from the weights alone.
+"""How far a layer's filters are edge detectors: scores with fixed limits, from the weights alone.
 
-Row i of W1 is an image. An **edge unit** is an image that one Gabor function explains (R² of at least 0.5), that is
-local (90 % of its energy within 30 % of its area) and oriented (selectivity of at least 0.3). A **strict** one has an
-R² of at least 0.7 and 90 % of its energy within 15 % of its area. These limits were set on images of known kind:
-Gabor functions pass, also under noise of a quarter of their energy; white, smooth and 1/f noise, blobs,
-centre-surround images, single pixels, gratings and faces do not; of raw pieces of photographs about one in twelve
-passes, which is the floor that any claim has to clear.
+Row i of W1 is an image. A unit is an **edge unit** if one Gabor function explains this image (R² of at least 0.5), and
+the image is local (90 % of its energy within 30 % of its area) and oriented (selectivity of at least 0.3). It is a
+**strict** edge unit with an R² of at least 0.7 and 90 % of its energy within 15 % of its area. The limits were set on
+images of known kind: Gabor functions pass, even with noise of a quarter of their energy; white, smooth and 1/f noise,
+blobs, centre-surround images, single pixels, gratings and faces do not pass; of raw crops of photographs about one in
+twelve passes, so a claim of learned edges has to exceed that.
 
-Measures after Jones & Palmer 1987 (Gabor fit), Olshausen & Field 1996 and Bell & Sejnowski 1997 (filters learned from
-photographs), and Ringach 2002 (orientation selectivity, 1 - circular variance). Nothing is drawn here.
+The measures follow Jones & Palmer 1987 (Gabor fit), Olshausen & Field 1996 and Bell & Sejnowski 1997 (filters learned
+from photographs), and Ringach 2002 (orientation selectivity, 1 - circular variance). Drawing is left to
+`pipeline.explanation`.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ from model.edges.gabor import fit_gabors
 
 EDGE_R2, EDGE_AREA, EDGE_SELECTIVITY = 0.5, 0.30, 0.3
 STRICT_R2, STRICT_AREA = 0.7, 0.15
-SAME = 0.8  # two filters with a cosine of at least this size are one filter
+SAME = 0.8  # two filters whose cosine is at least 0.8 in size count as one filter
 ORIENTATION_BINS = 8
 
 
 @dataclass(frozen=True)
 class FilterScores:
-    """What the images of n units look like, in numbers. Every array has shape (n,), float64 unless said.
+    """Measures of the filters of n units. Every array has shape (n,) and is float64 unless stated otherwise.
 
     Attributes
     ----------
@@ -38,17 +39,17 @@ class FilterScores:
     selectivity : 0 to 1
         1 - circular variance of the energy over orientations: 0 for a round blob, 1 for a grating.
     orientation : 0 to pi
-        Direction in which the preferred edge runs, in radians, counter-clockwise as seen; 0 is horizontal.
+        Direction of the preferred edge, in radians, counter-clockwise on the screen; 0 is horizontal.
     frequency : cycles per pixel
         Preferred spatial frequency, from the Gabor fit.
     distinct : bool
         False for a filter that (up to its sign) repeats an earlier one.
     partner : int
-        Index of the earlier filter of which this one is the negative (an on/off pair), -1 where there is none.
+        Index of the earlier filter whose negative this one is (an on/off pair), or -1.
     coverage : float, 0 to 1
-        Of the layer: entropy of the edge units' orientations over 8 bins, as a share of the largest possible.
+        Entropy of the orientations of all edge units over 8 bins, as a share of the largest possible.
     distinct_share : float, 0 to 1
-        Of the layer: share of distinct filters; an on/off pair counts once.
+        Share of distinct filters in the layer; an on/off pair counts once.
     """
 
     r2: np.ndarray
@@ -63,23 +64,23 @@ class FilterScores:
 
     @property
     def edge(self) -> np.ndarray:
-        """Return which units are edge units; ndarray of shape (n,), bool."""
+        """Whether each unit is an edge unit; ndarray of shape (n,), bool."""
         local_and_oriented = (self.area90 <= EDGE_AREA) & (self.selectivity >= EDGE_SELECTIVITY)
         return local_and_oriented & (self.r2 >= EDGE_R2)
 
     @property
     def strict(self) -> np.ndarray:
-        """Return which edge units are strict ones; ndarray of shape (n,), bool."""
+        """Whether each unit is a strict edge unit; ndarray of shape (n,), bool."""
         return self.edge & (self.r2 >= STRICT_R2) & (self.area90 <= STRICT_AREA)
 
     @property
     def order(self) -> np.ndarray:
-        """Return the order to show units in: edge units by orientation bin and frequency, then the others by R²."""
+        """The order to show units in: edge units by orientation bin and frequency, then the others by R²."""
         bins = orientation_bins(self.orientation)
         return np.lexsort((np.where(self.edge, self.frequency, -self.r2), np.where(self.edge, bins, 99)))
 
-    def sentence(self) -> str:
-        """Say in one plain sentence what the layer is.
+    def summary(self) -> str:
+        """Return how many units are edge detectors, in words.
 
         Examples
         --------
@@ -94,17 +95,18 @@ class FilterScores:
 def score_filters(W: np.ndarray, geometry_shape: tuple[int, int, int], *, fit_all: bool = True) -> FilterScores:
     """Score the rows of a first layer's weights as edge detectors.
 
-    A filter in colour is scored on the one colour direction that holds most of its energy; what lies in other
-    directions counts as not explained, and all of it counts in the area.
+    A colour filter is scored on the colour direction that holds most of its energy. Energy in other directions counts
+    as not explained by the Gabor function, and all energy counts in the area.
 
     Parameters
     ----------
     W : ndarray of shape (n, n_x), any float dtype
-        In pixel space: standardisation, whitening and batch normalisation folded in.
+        Weights of pixels, so with standardisation, whitening and batch normalisation folded in.
     geometry_shape : (height, width, channels)
     fit_all : bool
-        False: fit a Gabor function only where area and selectivity leave it open whether a unit is an edge detector;
-        elsewhere r2, orientation and frequency are 0. Says the same of the layer, and of noise at once.
+        False: fit a Gabor function only to filters whose area and selectivity allow an edge detector; r2, orientation
+        and frequency of the others are 0. The edge units, their coverage and the summary are the same, and a layer
+        of noise is scored at once.
 
     Returns
     -------
@@ -113,13 +115,13 @@ def score_filters(W: np.ndarray, geometry_shape: tuple[int, int, int], *, fit_al
     Raises
     ------
     ValueError
-        If W does not fit the geometry or is not finite.
+        When W does not fit the geometry or is not finite.
     """
     height, width, channels = geometry_shape
     if W.ndim != 2 or W.shape[1] != height * width * channels:
         raise ValueError(f"W of shape {W.shape} does not fit images of {height}x{width}x{channels}")
     if not np.isfinite(W).all():
-        raise ValueError("W holds numbers that are not finite; such a layer cannot be scored")
+        raise ValueError("W holds values that are not finite; such a layer cannot be scored")
     W = W.astype(np.float64)
     images, colour_share = _main_colour(W.reshape(-1, height * width, channels))
     images = images.reshape(-1, height, width)
@@ -129,7 +131,7 @@ def score_filters(W: np.ndarray, geometry_shape: tuple[int, int, int], *, fit_al
     r2, orientation, frequency = np.zeros((3, len(W)))
     if len(fitted):
         fit = fit_gabors(images[fitted])
-        # The wave advances across the edge, and y points down: turn by a quarter and flip to get the edge as seen.
+        # The wave advances across the edge, and y points down: a quarter turn and a flip give the edge on the screen.
         orientation[fitted] = np.mod(np.pi / 2 - fit.angle, np.pi)
         r2[fitted], frequency[fitted] = fit.r2 * colour_share[fitted], fit.frequency
     distinct, partner = _distinct(W)
@@ -183,7 +185,7 @@ def orientation_selectivity(images: np.ndarray) -> np.ndarray:
     power = np.abs(np.fft.fft2(centred, s=(side, side))) ** 2
     frequency = np.fft.fftfreq(side)
     turns = np.exp(2j * np.arctan2(frequency[:, None], frequency[None, :]))
-    if side % 2 == 0:  # Nyquist's frequency stands for both its signs, so it has no one direction
+    if side % 2 == 0:  # Nyquist's frequency stands for both of its signs, so its direction is undefined
         turns[side // 2, 1:] = 0
         turns[1:, side // 2] = 0
     total = power.sum(axis=(1, 2))
@@ -204,7 +206,7 @@ def _coverage(orientation: np.ndarray) -> float:
 
 
 def _main_colour(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Project (n, pixels, channels) on each filter's strongest colour; return (n, pixels), its share of energy."""
+    """Project W (n, pixels, channels) on each filter's strongest colour; return (n, pixels) and its share of energy."""
     if W.shape[2] == 1:
         return W[:, :, 0], np.ones(len(W))
     values, directions = np.linalg.eigh(W.transpose(0, 2, 1) @ W)  # ascending
@@ -213,7 +215,7 @@ def _main_colour(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _distinct(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return which filters repeat no earlier one, and for the second of an on/off pair the index of the first."""
+    """Return whether each filter repeats no earlier one, and the index of its negative or -1; see `FilterScores`."""
     norms = np.linalg.norm(W, axis=1, keepdims=True)
     unit = W / np.where(norms > 0, norms, 1)
     cosines = unit @ unit.T
@@ -221,7 +223,7 @@ def _distinct(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     taken = np.zeros(len(W), bool)
     for j in range(len(W)):
         earlier = cosines[j, :j].copy()
-        earlier[partner[:j] >= 0] = 0  # a pair is represented by its first filter
+        earlier[partner[:j] >= 0] = 0  # the first filter stands for a pair
         negatives = np.where(taken[:j], 0, earlier)
         if j and negatives.min() <= -SAME:
             partner[j] = int(negatives.argmin())

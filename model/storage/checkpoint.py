@@ -1,6 +1,9 @@
 """Networks and training runs in HDF5: written atomically, read with every shape checked, never pickled.
 
-Text is stored as scalar string data sets rather than attributes, which HDF5 limits to 64 kB.
+The building blocks (`create`, `opened`, `write_layers`, `write_json` and so on) serve every HDF5 file of the project;
+`save_state` and `load_state` are the checkpoint of a training run, from which it resumes exactly. What else a model
+file holds (classes, geometry, calibration) is in `pipeline.classifier`. Configurations are stored as JSON in data sets,
+since HDF5 limits attributes to 64 kB.
 """
 
 from __future__ import annotations
@@ -16,11 +19,12 @@ from typing import Any, TypeVar
 import h5py
 import numpy as np
 
-from model.config import NetworkConfig, TrainingConfig
+from model.config import NetworkConfig, ResolvedTraining
+from model.errors import FormatError
 from model.optimizers import OPTIMIZERS
 from model.parameters import Parameters
 from model.storage.atomic import replacing
-from model.storage.hdf5 import DAMAGE, FormatError, attribute, open_file, read_text, write_attribute, write_text
+from model.storage.hdf5 import DAMAGE, attribute, open_file, read_text, write_attribute, write_text
 from model.training import EpochRecord, TrainingState
 
 CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "facette-checkpoint", 1
@@ -30,9 +34,9 @@ Config = TypeVar("Config")
 
 @contextmanager
 def create(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
-    """Open a new HDF5 file of the given format; it appears at `path` when the block ends well.
+    """Open a new HDF5 file of the given format; it appears at `path` when the block ends without an error.
 
-    HDF5 1.10's layout of the file has checksums of its own for everything that `write_array` has none for.
+    The file layout of HDF5 1.10 has checksums for everything that `write_array` does not cover.
     """
     with replacing(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
         write_attribute(file, "format", format)
@@ -41,7 +45,7 @@ def create(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
 
 
 def has_format(path: str | Path, format: str) -> bool:
-    """Tell whether a path is an HDF5 file of the given format, of any version."""
+    """Return whether a path is an HDF5 file of the given format, of any version."""
     if not Path(path).is_file() or not h5py.is_hdf5(path):
         return False
     try:
@@ -53,12 +57,14 @@ def has_format(path: str | Path, format: str) -> bool:
 
 @contextmanager
 def opened(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
-    """Open an HDF5 file for reading and make sure of its format.
+    """Open an HDF5 file for reading and check its format.
 
     Raises
     ------
-    FileNotFoundError, FormatError
-        When there is no such file, or it is something else, damaged, or from a newer version of the program.
+    FileNotFoundError
+        When there is no such file.
+    FormatError
+        When the file has another format, is damaged, or was written by a newer version of Facette.
     """
     path = Path(path)
     if not path.is_file():
@@ -66,15 +72,15 @@ def opened(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
     try:
         file = open_file(path)
     except FormatError as error:
-        raise FormatError(f"{path}: {error}; a {format} file is needed") from None
+        raise FormatError(f"{path}: {error}; expected a {format} file") from None
     with file:
         try:
             found, found_version = attribute(file, "format"), attribute(file, "version")
             if found != format:
-                what = found if isinstance(found, str) else "foreign HDF5 data"
-                raise FormatError(f"holds {what}, a {format} file is needed")
+                content = found if isinstance(found, str) else "HDF5 data of another program"
+                raise FormatError(f"holds {content}; expected a {format} file")
             if not isinstance(found_version, int):
-                raise FormatError(f"damaged {format} file (it has no version)")
+                raise FormatError(f"damaged {format} file (it has no version number)")
             if found_version > version:
                 raise FormatError(f"written by a newer version of Facette (format {found_version}); update Facette")
             yield file
@@ -95,7 +101,7 @@ def read_json(group: h5py.Group, name: str) -> Any:
 
 
 def write_array(group: h5py.Group, name: str, array: np.ndarray) -> None:
-    """Store an array with a checksum, so that a changed byte is noticed when it is read."""
+    """Store an array with a checksum, so that reading it detects a changed byte."""
     if array.size:
         group.create_dataset(name, data=array, chunks=array.shape, fletcher32=True)
     else:
@@ -108,19 +114,23 @@ def read_array(group: h5py.Group, name: str, ndim: int, kinds: str = "f", *, fin
     Raises
     ------
     FormatError
-        When it has another number of dimensions, another kind of numbers (NumPy's ``dtype.kind``), or NaN.
+        When the array has another number of dimensions, a dtype of another kind (NumPy's ``dtype.kind``), or, with
+        `finite`, NaN or infinite values.
     """
     stored = group[name]
     if stored.ndim != ndim or stored.dtype.kind not in kinds:
-        raise FormatError(f"{stored.name} has shape {stored.shape} and dtype {stored.dtype}, which does not fit")
+        raise FormatError(
+            f"{stored.name} has shape {stored.shape} and dtype {stored.dtype}; expected {ndim} dimensions and dtype "
+            f"kind {' or '.join(kinds)}"
+        )
     array = stored[()]
     if finite and not np.isfinite(array).all():
-        raise FormatError(f"{stored.name} holds a number that is NaN or infinite")
+        raise FormatError(f"{stored.name} holds a value that is NaN or infinite")
     return array
 
 
 def write_layers(group: h5py.Group, parameters: Parameters) -> None:
-    """Store a network as ``layers/1..L/{W, b}`` (and gamma, running_mean, running_variance where it has them)."""
+    """Store a network as ``layers/1..L/{W, b}`` (and gamma, running_mean, running_variance with batch norm)."""
     for l in range(1, parameters.L + 1):
         layer = group.create_group(f"layers/{l}")
         W, b, gamma = parameters[l]
@@ -136,7 +146,7 @@ def read_layers(group: h5py.Group) -> Parameters:
     Raises
     ------
     FormatError
-        When layers are missing, shapes do not follow one another, or a weight is NaN or infinite.
+        When layers are missing, the shapes of successive layers do not fit, or a weight is NaN or infinite.
     """
     stored = group["layers"]
     layers = [stored[str(l)] for l in range(1, len(stored) + 1)]
@@ -162,14 +172,14 @@ def read_layers(group: h5py.Group) -> Parameters:
         for statistics in map(parameters.running_statistics, range(1, len(layers)))
         if statistics
     ):
-        raise FormatError("a variance is below 0")
+        raise FormatError("a running variance is below 0")
     if not (np.isfinite(parameters.flat).all() and np.isfinite(parameters.running).all()):
         raise FormatError("a weight is NaN or infinite")
     return parameters
 
 
 def config_from(kind: type[Config], stored: dict[str, Any]) -> Config:
-    """Rebuild a config dataclass from its JSON form; fields unknown to this version are left out."""
+    """Rebuild a configuration dataclass from its JSON form, without fields that this version does not know."""
     known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in stored.items() if k in known})
 
@@ -195,7 +205,7 @@ def save_state(
     extra: dict[str, Any] | None = None,
     arrays: dict[str, np.ndarray] | None = None,
 ) -> None:
-    """Write a run so that `load_state` can go on with it exactly; `extra` (as JSON) and `arrays` go with it."""
+    """Write a run so that it can resume exactly from `load_state`; also store `extra` (as JSON) and `arrays`."""
     with create(path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION) as file:
         write_json(file, "network_config", asdict(state.network))
         write_json(file, "training_config", asdict(state.training))
@@ -216,12 +226,15 @@ def load_state(path: str | Path) -> tuple[TrainingState, dict[str, Any], dict[st
 
     Raises
     ------
-    FileNotFoundError, FormatError
+    FileNotFoundError
+        When there is no such file.
+    FormatError
+        When it is not a checkpoint, is damaged or contradicts itself.
     """
     with opened(path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION) as file:
         state = TrainingState(
             network=config_from(NetworkConfig, read_json(file, "network_config")),
-            training=config_from(TrainingConfig, read_json(file, "training_config")),
+            training=config_from(ResolvedTraining, read_json(file, "training_config")),
             parameters=read_layers(file["parameters"]),
             moments=read_array(file, "moments", 2),
             average=read_layers(file["average"]) if "average" in file else None,
@@ -234,11 +247,11 @@ def load_state(path: str | Path) -> tuple[TrainingState, dict[str, Any], dict[st
 
 
 def _check_state(state: TrainingState) -> None:
-    """Refuse a run whose parts do not belong together."""
+    """Raise an error if weights, optimiser, history and configurations contradict one another."""
     network, training, parameters = state.network, state.training, state.parameters
     if not all(type(n) is int and n >= 0 for n in (state.n_classes, state.epoch, state.step)):
-        raise ValueError("the progress is not in whole numbers")
-    if "auto" in (*asdict(network).values(), *asdict(training).values()):
+        raise ValueError("the progress is not given in whole numbers")
+    if "auto" in asdict(network).values():
         raise ValueError("the configuration is not resolved")
     layer_dims = network.layer_dims(parameters.layer_dims[0], state.n_classes)
     n_moments = OPTIMIZERS[training.optimizer].n_moments
@@ -254,4 +267,4 @@ def _check_state(state: TrainingState) -> None:
         or len(training.layer_rates) not in (0, parameters.L)
         or state.epoch != len(state.history)
     ):
-        raise ValueError("weights, optimiser, history and configuration do not fit one another")
+        raise ValueError("weights, optimiser, history and configuration contradict one another")

@@ -1,12 +1,14 @@
-"""HDF5 files from strangers: opened only for what they hold themselves, and nothing in them taken at its word.
+"""Untrusted HDF5 files: opened safely, and read only after everything in them has been checked.
 
-HDF5 can do more than hold numbers. A file may name other files (external links, external storage, virtual data sets),
-go round in circles, ask for filters that are loaded as plugins, and declare arrays far larger than what it stores.
-`open_file` looks at everything in a file before anything is read, and refuses all that; it follows hard links only.
-What it cannot refuse is a fault in the HDF5 library itself.
+An HDF5 file can do more than store arrays. It can refer to other files (external links, external storage, virtual data
+sets), contain itself in a circle, ask for filters that are loaded as plugins, and declare arrays far larger than what
+it stores. `open_file` examines all objects of a file before anything is read, and rejects all of that; only hard links
+are followed. It cannot protect from a fault in the HDF5 library itself. What the arrays mean is checked by whoever
+reads them (`model.storage.checkpoint`, `pipeline.data.dataset`).
 
-Text has a fixed length, the longest one's. HDF5 keeps text of variable length in a heap without checksums, which can
-hold one long text any number of times, and which a single wrong byte turns into an endless loop (HDF5 2.0.0).
+Text is stored with a fixed length, that of the longest text. HDF5 stores text of variable length in a heap without
+checksums, in which one long text can be used any number of times, and in which a single wrong byte causes an endless
+loop (HDF5 2.0.0).
 """
 
 from __future__ import annotations
@@ -17,29 +19,27 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-MOST_OBJECTS = 10_000
-LARGEST_RATIO = 200  # of declared to stored bytes; images and weights come to less than 10
-_RATIO_FROM_BYTES = 1 << 24
-_FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF)
-_BLOCK_BYTES = 1 << 20
-_CHUNK_BYTES = 1 << 16  # of texts: who wants a few thousand of them reads little more
-_PLAIN = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING)
+from model.errors import FormatError
 
-# What reading a file with bytes missing or changed can come to: every layer of h5py has its own way to give up.
+MOST_OBJECTS = 10_000
+LARGEST_RATIO = 200  # of declared to stored bytes; images and weights have less than 10
+_UNCHECKED_BYTES = 1 << 24  # arrays up to this size may have any ratio
+_FILTERS = (h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF)
+_READ_BYTES = 1 << 20  # of texts read at a time
+_TEXT_CHUNK_BYTES = 1 << 16  # small, so that reading a few thousand texts reads little more than those
+_ATTRIBUTE_TYPES = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING)
+
+# Everything that reading a file with missing or changed bytes can raise: each layer of h5py fails in its own way.
 DAMAGE = (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError, OverflowError)
 
 
-class FormatError(ValueError):
-    """A file that is not what it should be: foreign, damaged, or of a newer version. The message says which."""
-
-
 def open_file(path: str | Path) -> h5py.File:
-    """Open an HDF5 file for reading, once everything in it has been looked at.
+    """Check everything in an HDF5 file, and return it open for reading.
 
     Raises
     ------
     FormatError
-        If there is none, it may not be read, it is no HDF5 file or not all of one, or holds what is refused.
+        When the file does not exist, may not be read, is not a complete HDF5 file, or holds anything that is rejected.
     """
     path = Path(path)
     if not path.is_file():
@@ -63,7 +63,7 @@ def open_file(path: str | Path) -> h5py.File:
 
 
 def _examine(file: h5py.File) -> None:
-    """Refuse what `open_file` refuses; groups that hold one another are gone through once."""
+    """Raise an error if any object of a file is to be rejected; each group is visited once, even in a circle."""
     pending, seen, n_objects = [file["/"]], set(), 0
     while pending:
         group = pending.pop()
@@ -75,7 +75,7 @@ def _examine(file: h5py.File) -> None:
             raise FormatError(f"holds more than {MOST_OBJECTS} objects; no file of this kind does")
         for name in group:
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise FormatError(f"{group.name}: {name} is a link to another place, and links are not followed")
+                raise FormatError(f"{group.name}: {name} is a soft or external link, and such links are not followed")
             item = group[name]
             if isinstance(item, h5py.Group):
                 pending.append(item)
@@ -84,26 +84,26 @@ def _examine(file: h5py.File) -> None:
 
 
 def _examine_array(array: h5py.Dataset) -> None:
-    """Refuse an array that is stored elsewhere, of other things than numbers and text, or larger than it can be."""
+    """Raise an error if an array is stored in another file, of an unsupported type, or implausibly large."""
     properties = array.id.get_create_plist()
     if properties.get_external_count() or properties.get_layout() == h5py.h5d.VIRTUAL:
-        raise FormatError(f"{array.name}: is kept in another file, and other files are not opened")
+        raise FormatError(f"{array.name}: is stored in another file, and other files are not opened")
     if array.shape is None:
         raise FormatError(f"{array.name}: has no shape")
     filters = [properties.get_filter(i)[0] for i in range(properties.get_nfilters())]
     if not set(filters) <= set(_FILTERS):
-        raise FormatError(f"{array.name}: is packed in a way that is not read")
+        raise FormatError(f"{array.name}: uses a compression that is not supported")
     if _is_variable(array.id.get_type()):
-        raise FormatError(f"{array.name}: holds text of variable length; only text of a fixed length is read")
+        raise FormatError(f"{array.name}: holds text of variable length; only text of fixed length is supported")
     if array.dtype.kind not in "biufS":
-        raise FormatError(f"{array.name}: holds {array.dtype}; only numbers and text are read")
+        raise FormatError(f"{array.name}: holds {array.dtype}; only numbers and text are supported")
     item = array.id.get_type().get_size()
     declared = max(int(np.prod(shape, dtype=object)) * item for shape in (array.shape, array.chunks or (0,)))
     allowed = array.id.get_storage_size() * (LARGEST_RATIO if filters else 1)
-    if declared > max(_RATIO_FROM_BYTES, allowed):
+    if declared > max(_UNCHECKED_BYTES, allowed):
         raise FormatError(
-            f"{array.name}: has shape {array.shape}, {declared} bytes, of which the file holds "
-            f"{array.id.get_storage_size()}; that is not believed"
+            f"{array.name}: declares shape {array.shape}, {declared} bytes, but the file stores only "
+            f"{array.id.get_storage_size()} bytes of it, which is implausible"
         )
 
 
@@ -112,25 +112,25 @@ def _is_variable(kind: h5py.h5t.TypeID) -> bool:
 
 
 def attribute(file: h5py.Group, name: str) -> str | int | float | None:
-    """Return an attribute that is one text or one number; None where there is none, or it is anything else."""
+    """Return an attribute that is a single text or number; None if there is none or it is anything else."""
     if name not in file.attrs:
         return None
     stored = file.attrs.get_id(name)
-    if stored.shape != () or stored.get_type().get_class() not in _PLAIN or _is_variable(stored.get_type()):
+    if stored.shape != () or stored.get_type().get_class() not in _ATTRIBUTE_TYPES or _is_variable(stored.get_type()):
         return None
     value = file.attrs[name]
     return value.decode() if isinstance(value, bytes) else value.item()
 
 
 def write_attribute(file: h5py.Group, name: str, text: str) -> None:
-    """Store a text that `attribute` reads; less than 64 kB, as HDF5 wants it."""
+    """Store a text that `attribute` reads; less than 64 kB, the limit of HDF5."""
     file.attrs[name] = np.bytes_(text.encode())
 
 
 def write_text(group: h5py.Group, name: str, texts: Sequence[str]) -> None:
-    """Store a list of texts, with a checksum."""
+    """Store a list of texts with a checksum."""
     width = max((len(text.encode()) for text in texts), default=0) or 1
-    step = max(1, min(len(texts), _CHUNK_BYTES // width))
+    step = max(1, min(len(texts), _TEXT_CHUNK_BYTES // width))
     array = group.create_dataset(
         name,
         shape=(len(texts),),
@@ -143,16 +143,21 @@ def write_text(group: h5py.Group, name: str, texts: Sequence[str]) -> None:
 
 
 def read_text(array: h5py.Dataset) -> np.ndarray:
-    """Return a list of texts.
+    """Read what `write_text` stored.
 
     Returns
     -------
     ndarray of shape (m,), str objects
+
+    Raises
+    ------
+    FormatError
+        When the array is not a list of texts.
     """
     if array.ndim != 1 or array.dtype.kind != "S":
-        raise FormatError(f"{array.name}: has shape {array.shape} and dtype {array.dtype}; a list of texts is needed")
+        raise FormatError(f"{array.name}: has shape {array.shape} and dtype {array.dtype}; expected a list of texts")
     texts = np.empty(len(array), dtype=object)
-    step = max(1, _BLOCK_BYTES // array.dtype.itemsize)
+    step = max(1, _READ_BYTES // array.dtype.itemsize)
     for start in range(0, len(array), step):
         texts[start : start + step] = [text.decode() for text in array[start : start + step].tolist()]
     return texts

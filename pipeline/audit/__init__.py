@@ -1,1 +1,1 @@
-"""What is wrong with a set of images, and how its labels are corrected."""
+"""Checks of a set of images for problems, and corrections of its labels."""

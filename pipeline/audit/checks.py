@@ -7,22 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.audit.report import SHOWN, some
+from pipeline.audit.report import SHOWN
 from pipeline.data.duplicates import conflicts, star_groups
-from pipeline.data.splits import TEST
-from pipeline.text import count
+from pipeline.data.grouping import members
+from pipeline.data.splits import Split
+from pipeline.text import count, shortened
 
-GIVES_AWAY = 0.85
+LEAKAGE_FROM = 0.85  # balanced accuracy of one feature
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the checks look at: everything about the images but their pixels.
+    """What the checks look at: everything about the images except their pixels.
 
-    `equal` and `near` as in `pipeline.data.grouping.Division`; `measures` by name, each of shape (m,).
+    `equal` and `near` as in `pipeline.data.division.Division`; `measures` by name, each of shape (m,); `smallest` is
+    the (height, width) that images are resized to for training.
     """
 
     classes: tuple[str, ...]
@@ -39,119 +42,106 @@ class Facts:
     smallest: tuple[int, int]
 
 
-Found = tuple[str, str, str, Sequence[int]]  # kind, severity, message, indices of images
+class Found(NamedTuple):
+    """A finding of a check, with the indices of its images; see `pipeline.audit.report.Finding`."""
+
+    kind: str
+    severity: str
+    message: str
+    rows: Sequence[int] = ()
 
 
-def _balance(facts: Facts) -> Iterator[Found]:
-    """Remark on classes ten times as large as others, and on classes of fewer than ten images."""
+def _class_sizes(facts: Facts) -> Iterator[Found]:
+    """Report classes ten times as large as others, and classes of fewer than ten images."""
     counts = np.bincount(facts.labels[facts.labels >= 0], minlength=len(facts.classes))
     if not len(counts):
         return
     most, least = int(counts.argmax()), int(counts.argmin())
     if counts[most] > 10 * counts[least]:
-        yield (
-            "balance",
-            "warning",
+        message = (
             f"class {facts.classes[most]!r} has {counts[most]:,} images, {facts.classes[least]!r} {counts[least]:,}; "
-            "consider --class-weight balanced",
-            (),
+            "consider --class-weight balanced"
         )
+        yield Found("class imbalance", "warning", message)
     few = [name for name, n in zip(facts.classes, counts, strict=True) if n < 10]
     if few:
-        yield (
-            "few images",
-            "warning",
-            f"{count(len(few), 'class', 'classes')} of fewer than 10 images: {some(few)}",
-            (),
-        )
+        message = f"{count(len(few), 'class', 'classes')} of fewer than 10 images: {shortened(few)}"
+        yield Found("few images", "warning", message)
     if len(counts) == 1:
-        yield "one class", "serious", f"there is only one class, {facts.classes[0]!r}: nothing to tell apart", ()
+        message = f"there is only one class, {facts.classes[0]!r}: a classifier needs at least two"
+        yield Found("one class", "serious", message)
 
 
 def _duplicates(facts: Facts) -> Iterator[Found]:
-    """Report copies and near copies, across splits and within, and copies with several labels."""
-    groups = _sets(facts.equal)
-    alike = _sets(star_groups(len(facts.labels), facts.near))
-    for what, sets in (("identical", groups), ("nearly identical", alike)):
-        across = [rows for rows in sets if _is_torn(facts.split[rows])]
-        within = [rows for rows in sets if not _is_torn(facts.split[rows])]
+    """Report exact and near duplicates, across splits and within one, and those with several labels."""
+    near = members(star_groups(len(facts.labels), facts.near))
+    for kind, sets in (("exact duplicates", members(facts.equal)), ("near duplicates", near)):
+        across = [rows for rows in sets if _is_spread_over_splits(facts.split[rows])]
+        within = [rows for rows in sets if not _is_spread_over_splits(facts.split[rows])]
         if across:
-            message = f"{count(len(across), 'set')} of {what} images in more than one split: the test is not honest"
-            yield f"{what} across splits", "serious", message, _flat(across)
+            message = f"{count(len(across), 'set')} of {kind} in more than one split: test scores will be too high"
+            yield Found(f"{kind} across splits", "serious", message, _flat(across))
         if within:
-            yield f"{what}", "warning", f"{count(len(within), 'set')} of {what} images", _flat(within)
-    torn = conflicts(facts.equal, facts.labels)
-    if torn:
-        yield (
-            "conflicting labels",
-            "serious",
-            f"{count(len(torn), 'set')} of identical images with several labels",
-            _flat(torn),
-        )
-    mixed = [rows for rows in alike if len(set(facts.labels[rows].tolist()) - {-1}) > 1]
+            yield Found(kind, "warning", f"{count(len(within), 'set')} of {kind}", _flat(within))
+    contradicting = conflicts(facts.equal, facts.labels)
+    if contradicting:
+        message = f"{count(len(contradicting), 'set')} of exact duplicates with several labels"
+        yield Found("conflicting labels", "serious", message, _flat(contradicting))
+    mixed = [rows for rows in near if len(set(facts.labels[rows].tolist()) - {-1}) > 1]
     if mixed:
-        message = f"{count(len(mixed), 'set')} of nearly identical images with several labels"
-        yield "conflicting labels of near duplicates", "warning", message, _flat(mixed)
+        message = f"{count(len(mixed), 'set')} of near duplicates with several labels"
+        yield Found("conflicting labels of near duplicates", "warning", message, _flat(mixed))
 
 
 def _appearance(facts: Facts) -> Iterator[Found]:
-    """Report blank, dark, bright, uninformative and blurred images; each image under the first that fits."""
+    """Report dark, light, uninformative and blurry images; each image under the first kind that fits."""
     measures = facts.measures
     left = np.ones(len(facts.labels), dtype=bool)
-    for kind, fits, words in (
-        ("blank", measures["contrast"] < 3, "blank: hardly any contrast"),
+    for kind, fits, description in (
         ("dark", measures["brightness"] < 30, "very dark"),
-        ("bright", measures["brightness"] > 225, "very bright"),
-        ("low information", measures["entropy"] < 3, "made of a few gray values only"),
-        ("blurred", measures["sharpness"] < 0.03, "blurred"),
+        ("light", measures["brightness"] > 225, "very light"),
+        (
+            "low information",
+            (measures["contrast"] < 3) | (measures["entropy"] < 3),
+            "of low information: hardly any contrast, or a few gray values only",
+        ),
+        ("blurry", measures["sharpness"] < 0.03, "blurry"),
     ):
         rows = np.flatnonzero(fits & left)
         left[rows] = False
         if len(rows):
-            # Where most of a set looks like that, that is how the set is: digits on black, images on white.
-            severity = "warning" if len(rows) < 0.2 * len(left) else "remark"
-            yield (
-                kind,
-                severity,
-                f"{len(rows):,} of {count(len(left), 'image')} {'is' if len(rows) == 1 else 'are'} {words}",
-                rows.tolist(),
-            )
+            # If much of a set looks like that, it is a property of the set: digits on black, products on white.
+            severity = "warning" if len(rows) < 0.2 * len(left) else "note"
+            verb = "is" if len(rows) == 1 else "are"
+            message = f"{len(rows):,} of {count(len(left), 'image')} {verb} {description}"
+            yield Found(kind, severity, message, rows.tolist())
 
 
-def _shapes(facts: Facts) -> Iterator[Found]:
-    """Report images with extreme aspects, of a very different size, or smaller than what they are brought to."""
+def _sizes(facts: Facts) -> Iterator[Found]:
+    """Report images of an odd aspect ratio, of an odd size, or smaller than the size they are resized to."""
     heights, widths = facts.sizes[:, 0].astype(float), facts.sizes[:, 1].astype(float)
-    aspect = np.maximum(heights, widths) / np.minimum(heights, widths)
-    rows = np.flatnonzero(aspect > 3)
+    rows = np.flatnonzero(np.maximum(heights, widths) > 3 * np.minimum(heights, widths))
     if len(rows):
-        message = f"{count(len(rows), 'image')} more than 3 times as long as wide, or the other way round"
-        yield "odd aspect", "warning", message, rows.tolist()
+        message = f"{count(len(rows), 'image')} with one side more than 3 times as long as the other"
+        yield Found("odd aspect ratio", "warning", message, rows.tolist())
     side = np.sqrt(heights * widths)
     rows = np.flatnonzero((side > 10 * np.median(side)) | (side < np.median(side) / 10))
     if len(rows):
-        yield (
-            "odd size",
-            "warning",
-            f"{count(len(rows), 'image')} 10 times smaller or larger than most",
-            rows.tolist(),
-        )
+        message = f"{count(len(rows), 'image')} more than 10 times smaller or larger than most"
+        yield Found("odd size", "warning", message, rows.tolist())
     rows = np.flatnonzero((heights < facts.smallest[0]) & (widths < facts.smallest[1]))
     if len(rows):
         size = f"{facts.smallest[0]}x{facts.smallest[1]}"
-        yield (
-            "enlarged",
-            "remark",
-            f"{count(len(rows), 'image')} smaller than {size}, and enlarged to it",
-            rows.tolist(),
-        )
+        message = f"{count(len(rows), 'image')} smaller than {size}, and upscaled to it"
+        yield Found("upscaled", "note", message, rows.tolist())
 
 
-def _giveaways(facts: Facts) -> Iterator[Found]:
-    """Report classes that something other than what the image shows tells from all others.
+def _label_leakage(facts: Facts) -> Iterator[Found]:
+    """Report spurious features: properties of the files that predict a class, whatever the images show.
 
-    For each class and feature: how well does the feature alone, learnt from all other images, tell the class from the
-    rest? From a balanced accuracy of `GIVES_AWAY` on (0.5 is guessing), and where the feature is more often right than
-    wrong when it says so, a network may learn the feature instead.
+    For each class and feature, the class is predicted from the feature alone, learned from all other images. A
+    balanced accuracy of `LEAKAGE_FROM` or more (0.5 is guessing) is reported, if most of the images predicted to be of
+    the class are of it: a network may learn the feature instead of the content.
     """
     rows = np.flatnonzero(facts.labels >= 0)
     labels = facts.labels[rows]
@@ -160,36 +150,39 @@ def _giveaways(facts: Facts) -> Iterator[Found]:
         return
     areas = facts.sizes[:, 0].astype(float) * facts.sizes[:, 1]
     sizes = np.array([f"{height}x{width}" for height, width in facts.sizes.tolist()])
-    for name, severity, values in (
+    for feature, severity, values in (
         ("file type", "serious", facts.formats),
-        ("colour mode of the file", "serious", facts.modes),
+        ("colour mode", "serious", facts.modes),
         ("size in pixels", "serious", sizes),
         ("number of pixels", "serious", _bins(areas)),
-        ("aspect", "serious", _bins(facts.sizes[:, 1] / facts.sizes[:, 0])),
-        ("mean brightness", "warning", _bins(facts.measures["brightness"])),
+        ("aspect ratio", "serious", _bins(facts.sizes[:, 1] / facts.sizes[:, 0])),
+        ("brightness", "warning", _bins(facts.measures["brightness"])),
         ("colourfulness", "warning", _bins(facts.measures["colorfulness"])),
     ):
         accuracies, precisions = one_feature_scores(values[rows], labels, len(facts.classes))
-        given = (accuracies >= GIVES_AWAY) & (precisions > 0.5) & (counts >= 10)
-        order = [int(c) for c in np.argsort(-accuracies, kind="stable") if given[c]]
+        predicted = (accuracies >= LEAKAGE_FROM) & (precisions > 0.5) & (counts >= 10)
+        order = [int(c) for c in np.argsort(-accuracies, kind="stable") if predicted[c]]
         if order:
-            named = some([f"{facts.classes[c]!r} ({100 * accuracies[c]:.0f}%)" for c in order])
-            first = np.flatnonzero(facts.labels == order[0])[: SHOWN // 2]
-            rest = np.flatnonzero((facts.labels >= 0) & (facts.labels != order[0]))[: SHOWN // 2]
-            message = f"{name} alone gives away class {named}: a network may learn that instead of what is shown"
-            yield f"giveaway: {name}", severity, message, [*first.tolist(), *rest.tolist()]
+            named = shortened([f"{facts.classes[c]!r} ({100 * accuracies[c]:.0f}%)" for c in order])
+            of_class = np.flatnonzero(facts.labels == order[0])[: SHOWN // 2]
+            others = np.flatnonzero((facts.labels >= 0) & (facts.labels != order[0]))[: SHOWN // 2]
+            message = (
+                f"{feature} alone predicts class {named}: a spurious feature, which a network may learn instead of "
+                "what the images show"
+            )
+            yield Found(f"label leakage: {feature}", severity, message, [*of_class.tolist(), *others.tolist()])
 
 
 def one_feature_scores(values: np.ndarray, labels: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return how well one feature tells each class from all others.
+    """Return how well one feature distinguishes each class from all others.
 
-    An image is taken for the class, against the rest, that has the larger share of its own images with the same
-    value, that image itself left out.
+    An image is predicted to be of the class if the class has a larger share of its images with the same value than
+    the rest has, the image itself left out.
 
     Parameters
     ----------
     values : ndarray of shape (m,)
-        Of a feature with discrete values.
+        The feature, with discrete values.
     labels : ndarray of shape (m,), int
         0 to n_classes - 1.
 
@@ -198,7 +191,7 @@ def one_feature_scores(values: np.ndarray, labels: np.ndarray, n_classes: int) -
     accuracies : ndarray of shape (n_classes,), float
         Balanced accuracy, 0 to 1; 0.5 for guessing.
     precisions : ndarray of shape (n_classes,), float
-        Share of the images taken for the class that are of it.
+        Share of the images predicted to be of the class that are of it.
     """
     _, value = np.unique(values, return_inverse=True)
     table = np.zeros((value.max() + 1, n_classes))  # (n_values, n_classes): images
@@ -206,31 +199,29 @@ def one_feature_scores(values: np.ndarray, labels: np.ndarray, n_classes: int) -
     total = table.sum(axis=0)  # (n_classes,)
     rest, rest_total = table.sum(axis=1, keepdims=True) - table, total.sum() - total
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = table * ((table - 1) / (total - 1) > rest / rest_total)  # of the class, and taken for it
-        wrong = rest * ((rest - 1) / (rest_total - 1) < table / total)  # of the rest, and taken for the class
-        hits, misses = found.sum(axis=0), wrong.sum(axis=0)
-        accuracies = (hits / total + 1 - misses / rest_total) / 2
-        precisions = hits / (hits + misses)
+        true_positives = (table * ((table - 1) / (total - 1) > rest / rest_total)).sum(axis=0)
+        false_positives = (rest * ((rest - 1) / (rest_total - 1) < table / total)).sum(axis=0)
+        accuracies = (true_positives / total + 1 - false_positives / rest_total) / 2
+        precisions = true_positives / (true_positives + false_positives)
     return np.nan_to_num(accuracies, nan=0.5), np.nan_to_num(precisions)
 
 
-CHECKS: tuple[Callable[[Facts], Iterator[Found]], ...] = (_balance, _duplicates, _giveaways, _appearance, _shapes)
+CHECKS: tuple[Callable[[Facts], Iterator[Found]], ...] = (
+    _class_sizes,
+    _duplicates,
+    _label_leakage,
+    _appearance,
+    _sizes,
+)
 
 
 def _bins(values: np.ndarray) -> np.ndarray:
-    """Cut numbers into ten bins of about as many images each."""
+    """Return the bin of each value: ten bins of about as many images each."""
     return np.searchsorted(np.unique(np.quantile(values, np.linspace(0.1, 0.9, 9))), values, side="right")
 
 
-def _is_torn(splits: np.ndarray) -> bool:
-    return len(set(splits[splits <= TEST].tolist())) > 1
-
-
-def _sets(group: np.ndarray) -> list[np.ndarray]:
-    """Return the indices of every group's members."""
-    rows = np.flatnonzero(group >= 0)
-    rows = rows[np.argsort(group[rows], kind="stable")]
-    return [part for part in np.split(rows, np.flatnonzero(np.diff(group[rows])) + 1) if len(part)]
+def _is_spread_over_splits(splits: np.ndarray) -> bool:
+    return len(set(splits[splits <= Split.TEST].tolist())) > 1
 
 
 def _flat(sets: Sequence[np.ndarray]) -> list[int]:

@@ -1,8 +1,8 @@
-"""Labels that a person found to be wrong, written down so that `facette ingest` and `facette train` can read them.
+"""Corrections of labels, written down so that `facette ingest` and `facette train` can read them.
 
-What comes out names every image of the data set, corrected, with the split it was in: a model trained on it is
-measured on the same test images. Where the images are files, it is a manifest; where they came from arrays or an
-archive, it is a zip archive of the data set's own images with the manifest inside.
+The result is a manifest of every image of the data set, with the corrected label and the split it was in, so that a
+model trained on it is evaluated on the same test images. If the images came from arrays or an archive, and so are not
+files, the result is a zip archive of the data set's own images with the manifest inside.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pipeline.data.dataset import Dataset
-from pipeline.data.splits import DROPPED, SPLITS
+from pipeline.data.splits import Split
 from pipeline.files.cells import safe_name
 from pipeline.images.encode import to_png
 
@@ -23,7 +23,7 @@ MANIFEST = "manifest.csv"
 
 
 def image_folder(dataset: Dataset) -> Path | None:
-    """Return the folder that the paths of a data set are relative to; None where its images are no files there."""
+    """Return the folder that the paths of a data set are relative to; None if its images are not files there."""
     origin = dataset.counts[-1] if dataset.counts else {}
     source = Path(str(origin.get("source", "")))
     folder = {"folder": source, "manifest": source.parent}.get(str(origin.get("kind")))
@@ -42,16 +42,16 @@ def corrected_manifest(dataset: Dataset, corrections: Mapping[int, str], folder:
     corrections : mapping of int to str
         Row of an image -> its right class, or `REMOVE`.
     folder : Path
-        Where the images lie; the manifest may then be put anywhere on this machine.
+        The folder of the images. The manifest has absolute paths if it is absolute, and then works from any folder.
     """
-    return _table(dataset, corrections, lambda row: safe_name(folder / str(dataset.paths[row])))
+    return _manifest_text(dataset, corrections, lambda row: safe_name(folder / str(dataset.paths[row])))
 
 
 def corrected_archive(dataset: Dataset, corrections: Mapping[int, str]) -> bytes:
-    """Return a zip archive of the images of a data set, in its geometry, with a corrected manifest of them."""
+    """Return a zip archive of the images of a data set, in its geometry, with their corrected manifest."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
-        archive.writestr(MANIFEST, _table(dataset, corrections, _file_of))
+        archive.writestr(MANIFEST, _manifest_text(dataset, corrections, _file_of))
         for row in _kept(dataset, corrections):
             archive.writestr(_file_of(row), to_png(dataset.images[row]))
     return data.getvalue()
@@ -63,19 +63,19 @@ def _file_of(row: int) -> str:
 
 def _kept(dataset: Dataset, corrections: Mapping[int, str]) -> Iterator[int]:
     for row in range(len(dataset)):
-        if dataset.split[row] != DROPPED and corrections.get(row) != REMOVE:
+        if dataset.split[row] != Split.DROPPED and corrections.get(row) != REMOVE:
             yield row
 
 
-def _table(dataset: Dataset, corrections: Mapping[int, str], name: Callable[[int], str]) -> str:
+def _manifest_text(dataset: Dataset, corrections: Mapping[int, str], name: Callable[[int], str]) -> str:
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     grouped = any(dataset.keys)
     table.writerow(("path", "label", "split", "group")[: 4 if grouped else 3])
     for row in _kept(dataset, corrections):
-        label, split = dataset.labels[row], SPLITS[dataset.split[row]]
+        label, split = dataset.labels[row], Split(dataset.split[row])
         given = corrections.get(row, dataset.classes[label] if label >= 0 else "")
         if label < 0 and given:
-            split = SPLITS[0]
-        table.writerow((name(row), given, split, dataset.keys[row])[: 4 if grouped else 3])
+            split = Split.TRAIN
+        table.writerow((name(row), given, split.label, dataset.keys[row])[: 4 if grouped else 3])
     return text.getvalue()

@@ -1,6 +1,5 @@
-"""Images of a data set worth a second look: those a classifier gets most wrong, and those that look alike.
+"""Find images whose labels may be wrong: those with the highest losses, and duplicates with different labels.
 
-A classifier's highest losses are where wrong labels gather; copies with different labels contradict each other.
 Nothing is changed here: `pipeline.audit.corrections` writes down what a person decides.
 """
 
@@ -13,8 +12,8 @@ import numpy as np
 
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
-from pipeline.data.duplicates import groups_of_equals, merge, star_groups
-from pipeline.data.grouping import near_pairs
+from pipeline.data.duplicates import groups_of_equals, near_pairs, star_groups
+from pipeline.data.grouping import members, merge
 from pipeline.errors import InputError
 
 HELD_OUT = ("test", "validation")
@@ -23,8 +22,8 @@ HELD_OUT = ("test", "validation")
 class LabelIssue(NamedTuple):
     """An image with a high loss.
 
-    `row` is its place in the data set; `label` the class it bears; `prediction` what the classifier takes it for, with
-    `probability`; `loss` is -log of the probability of its label, 0 or more.
+    `row` is its index in the data set; `label` its class there; `prediction` the class that the classifier predicts,
+    with `probability`; `loss` is -log of the probability of its label, 0 or more.
     """
 
     row: int
@@ -37,22 +36,22 @@ class LabelIssue(NamedTuple):
 def top_losses(
     classifier: ImageClassifier, dataset: Dataset, splits: Sequence[str] = HELD_OUT, limit: int = 200
 ) -> list[LabelIssue]:
-    """Return the labelled images that the classifier finds least likely to be what they are labelled, worst first.
+    """Return the labelled images with the highest losses, the highest first.
 
     Parameters
     ----------
     classifier : ImageClassifier
     dataset : Dataset
-        Of the classifier's geometry and classes.
+        Its geometry must be the classifier's, and its classes among the classifier's.
     splits : sequence of str
-        Where to look. Images of the training are learnt by heart, wrong labels too, so they say less.
+        The splits to look in. A network overfits its training images, wrong labels included, so these say less.
     limit : int
-        At most so many.
+        The largest number of images to return.
 
     Raises
     ------
     InputError
-        When the data set has images of another shape, or a class the classifier does not know.
+        If the data set has images of another shape, or a class the classifier does not know.
     """
     if dataset.geometry != classifier.geometry:
         raise InputError("The model takes images of another size or colour than this data set has.")
@@ -69,10 +68,10 @@ def top_losses(
     done = 0
     for part in dataset.iterate(rows):
         probabilities = classifier.probabilities(part)  # (n_classes, k)
-        k, places = slice(done, done + len(part)), np.arange(len(part))
+        k, columns = slice(done, done + len(part)), np.arange(len(part))
         predictions[k] = probabilities.argmax(axis=0)
         best[k] = probabilities.max(axis=0)
-        own[k] = probabilities[labels[k], places]
+        own[k] = probabilities[labels[k], columns]
         done += len(part)
     losses = -np.log(np.maximum(own, np.finfo(np.float32).tiny))
     worst = np.argsort(-losses, kind="stable")[:limit]
@@ -84,18 +83,15 @@ def top_losses(
 
 
 def duplicate_sets(dataset: Dataset) -> list[np.ndarray]:
-    """Return sets of images that are the same, or nearly: the rows of each, ascending.
+    """Return sets of exact and near duplicates: the rows of each, ascending.
 
-    Sets whose images bear several labels come first, then those that lie in several splits. Only images large
-    enough to have a thumbnail are compared for being nearly the same.
+    Sets with several labels come first, then sets in several splits. Near duplicates are looked for only among images
+    large enough to have a thumbnail.
     """
     equal = groups_of_equals(dataset.digests())
-    near = near_pairs(equal, dataset.thumbnails())
-    group = merge(len(dataset), equal, star_groups(len(dataset), near))
-    rows = np.flatnonzero(group >= 0)
-    rows = rows[np.argsort(group[rows], kind="stable")]
-    sets = [part for part in np.split(rows, np.flatnonzero(np.diff(group[rows])) + 1) if len(part)]
-    return sorted(sets, key=lambda part: (not _differ(dataset.labels[part]), not _differ(dataset.split[part])))
+    near = near_pairs(equal, *dataset.thumbnails())
+    sets = members(merge(len(dataset), equal, star_groups(len(dataset), near)))
+    return sorted(sets, key=lambda rows: (not _differ(dataset.labels[rows]), not _differ(dataset.split[rows])))
 
 
 def _differ(values: np.ndarray) -> bool:

@@ -1,9 +1,7 @@
-"""The report of an audit: findings as text, JSON, HTML, and as a sheet of the images they are about."""
+"""The report of an audit: findings as text, JSON and HTML, and as a contact sheet of their images."""
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,16 +14,18 @@ from PIL import Image, ImageDraw
 from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.images.decode import from_array
+from pipeline.images.encode import png_url, to_png
+from pipeline.text import shortened
 
 SHOWN = 12  # images kept with a finding
-SEVERITIES = ("serious", "warning", "remark")
+SEVERITIES = ("serious", "warning", "note")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing found: what (`kind`), how bad, in words, and in which files.
+    """A problem that was found: its kind, how bad it is, a message, and the files it is about.
 
-    `images` are the first of them, as arrays of shape (height, width, channels), uint8, beside their captions.
+    `images` holds the first of these files, as (caption, array of shape (height, width, channels), uint8).
     """
 
     kind: str
@@ -61,17 +61,17 @@ class AuditReport:
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
 
     def to_text(self, names: int = 5) -> str:
-        """Return the report as lines of text, with up to so many file names for each finding."""
+        """Return the report as lines of text, with at most `names` file names for each finding."""
         lines = [f"{self.source}: {self.m:,} images"]
-        lines.append(_table("classes", self.classes))
-        lines.append(_table("splits", self.splits))
-        lines.append(_table("files", self.kinds))
+        lines.append(_counts_line("classes", self.classes))
+        lines.append(_counts_line("splits", self.splits))
+        lines.append(_counts_line("files", self.kinds))
         lines += [
             f"{name}: {low:g} to {high:g}, half of them under {middle:g}"
             for name, (low, middle, high) in self.sizes.items()
         ]
         if not self.findings:
-            lines.append("nothing wrong was found")
+            lines.append("no problems were found")
         for finding in self.findings:
             lines.append(f"{finding.severity}: {finding.message}")
             lines += [f"    {path}" for path in finding.paths[:names]]
@@ -86,10 +86,7 @@ class AuditReport:
         environment = Environment(
             loader=PackageLoader("pipeline"), autoescape=True, trim_blocks=True, lstrip_blocks=True
         )
-        sheets = [
-            base64.b64encode(_png(contact_sheet([finding]))).decode() if finding.images else ""
-            for finding in self.findings
-        ]
+        sheets = [png_url(to_png(contact_sheet([finding]))) if finding.images else "" for finding in self.findings]
         return environment.get_template("audit.html.j2").render(
             report=self, findings=list(zip(self.findings, sheets, strict=True)), names=200
         )
@@ -106,13 +103,13 @@ class AuditReport:
         if not shown:
             raise InputError("no contact sheet: no finding has images to show")
         try:
-            Path(path).write_bytes(_png(contact_sheet(shown)))
+            Path(path).write_bytes(to_png(contact_sheet(shown)))
         except OSError as error:
-            raise InputError(f"{escape(path)}: cannot be written ({error.strerror}); give another place") from None
+            raise InputError(f"{escape(path)}: cannot be written ({error.strerror}); give another path") from None
 
 
-def contact_sheet(findings: Sequence[Finding], side: int = 96) -> Image.Image:
-    """Draw a row of images, below its title, for every finding."""
+def contact_sheet(findings: Sequence[Finding], side: int = 96) -> np.ndarray:
+    """Draw a row of images, below its title, for every finding: ndarray of shape (height, width, 3), uint8."""
     title = 18
     sheet = Image.new("RGB", (SHOWN * side, len(findings) * (side + title)), "white")
     draw = ImageDraw.Draw(sheet)
@@ -124,19 +121,8 @@ def contact_sheet(findings: Sequence[Finding], side: int = 96) -> Image.Image:
             scale = (side - 4) / max(image.size)
             size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
             sheet.paste(image.resize(size).convert("RGB"), (column * side + 2, top + title))
-    return sheet
+    return np.asarray(sheet)
 
 
-def _png(image: Image.Image) -> bytes:
-    data = io.BytesIO()
-    image.save(data, "PNG", optimize=True)
-    return data.getvalue()
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first five names, and how many more there are."""
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-
-
-def _table(name: str, counts: dict[str, int]) -> str:
-    return f"{name}: {some([f'{key} {n:,}' for key, n in counts.items()])}" if counts else ""
+def _counts_line(name: str, counts: dict[str, int]) -> str:
+    return f"{name}: {shortened([f'{key} {n:,}' for key, n in counts.items()])}" if counts else ""

@@ -12,16 +12,17 @@ from model.parameters import layer_shapes
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.console import duration, percent, text_table
 from pipeline.data.dataset import Dataset
-from pipeline.data.splits import SPLITS
+from pipeline.data.splits import LABELLED_SPLITS
 from pipeline.text import count
 from pipeline.training.runs import RunSummary
 
 if TYPE_CHECKING:
     from model.training import EpochRecord
     from pipeline.evaluation.abstention import Abstention
+    from pipeline.evaluation.result import TrainingResult
     from pipeline.evaluation.scores import Evaluation
     from pipeline.ingestion.ingest import IngestReport
-    from pipeline.training.run import TrainingResult, TrainingRun
+    from pipeline.training.run import TrainingRun
 
 _CORE = ("numpy", "pillow", "h5py", "scikit-learn", "scipy", "matplotlib", "jinja2", "tqdm")
 _EXTRAS = {"demo": "scikit-image", "app": "streamlit", "fast": "numba", "heic": "pillow-heif"}
@@ -61,12 +62,12 @@ def describe_model(classifier: ImageClassifier) -> str:
 def describe_dataset(dataset: Dataset) -> str:
     """Describe a data set: its images, its classes and splits."""
     geometry = dataset.geometry
-    rows: list[tuple[str, ...]] = [("class", *SPLITS[:3], "all")]
+    rows: list[tuple[str, ...]] = [("class", *(split.label for split in LABELLED_SPLITS), "all")]
     for k, name in enumerate(dataset.classes):
         of_class = dataset.labels == k
-        counts = [int((of_class & (dataset.split == s)).sum()) for s in range(3)]
+        counts = [int((of_class & (dataset.split == s)).sum()) for s in LABELLED_SPLITS]
         rows.append((name, *(f"{count:,}" for count in counts), f"{int(of_class.sum()):,}"))
-    totals = [int((dataset.split == s).sum()) for s in range(3)]
+    totals = [int((dataset.split == s).sum()) for s in LABELLED_SPLITS]
     rows.append(("all", *(f"{count:,}" for count in totals), f"{len(dataset):,}"))
     return "\n".join(
         [
@@ -142,6 +143,8 @@ def describe_ingest(report: IngestReport) -> str:
 
 def describe_plan(run: TrainingRun) -> str:
     """Describe what a run is about to do, and about how long it will take."""
+    from pipeline.training.timing import estimate_seconds
+
     network, training, state = run.state.network, run.state.training, run.state
     dims = "-".join(map(str, state.parameters.layer_dims))
     extras = [network.activation]
@@ -152,18 +155,18 @@ def describe_plan(run: TrainingRun) -> str:
     named = f" ({recipe})" if recipe != "none" else ""
     augmented = f", images augmented{named}" if run.augmentation.is_on else ""
     schedule = training.schedule.replace("_", "-")
-    left = training.epochs - state.epoch if training.epochs != "auto" else 0
+    left = training.epochs - state.epoch
     lines = [
         f"Network {dims} ({', '.join(extras)}; {network.head}): {state.parameters.flat.size:,} parameters",
         f"Training {count(left, 'epoch')} in batches of {training.batch_size}: {training.optimizer}, "
         f"learning rate {training.learning_rate:.3g}, {schedule}, seed {training.seed}"
-        f"{augmented}; about {duration(max(1.0, run.estimate_seconds()))} on "
+        f"{augmented}; about {duration(max(1.0, estimate_seconds(run)))} on "
         f"{count(run.threads, 'thread')}",
     ]
-    if training.pretrain != "none":
-        method = training.pretrain.replace("_", " ")
-        source = run.pretrain_on or "photographs that come with scikit-learn"
-        upper = {1: "", 2: "; layer 2", 3: "; layers 2 and 3"}[training.pretrain_layers]
+    if run.pretraining.is_on:
+        method = run.pretraining.pretrain.replace("_", " ")
+        source = run.settings.pretrain_on or "photographs that come with scikit-learn"
+        upper = {1: "", 2: "; layer 2", 3: "; layers 2 and 3"}[run.pretraining.pretrain_layers]
         upper += " on the training images, also without labels" if upper else ""
         lines.insert(1, f"First layer: pretrained to detect edges, without labels, by {method} on {source}{upper}")
     if run.trial:
@@ -200,7 +203,7 @@ def describe_result(result: TrainingResult) -> str:
     ]
     lines = [text_table(rows), f"Baselines on the same {result.evaluated_on} images:"]
     lines.append(text_table([(f"{b.name} ({b.note})", percent(b.accuracy)) for b in result.baselines]))
-    edges = result.first_layer.sentence()
+    edges = result.first_layer.summary()
     if result.first_layer_change is not None:
         edges += f"; training with labels changed W1 by {percent(result.first_layer_change)}"
     lines.append(edges)

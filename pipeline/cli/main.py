@@ -6,11 +6,16 @@ Exit codes: 0 done; 1 failed; 2 wrong usage, configuration or input; 3 done, wit
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
+
+from model.errors import Diverged
+from pipeline.errors import USER_ERRORS
+from pipeline.files.names import PERCENT_ESCAPE
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,6 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
     command = ""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=PERCENT_ESCAPE)  # a path need not be text
     try:  # everything slow is imported below, so that an interrupt never ends in a traceback
         from pipeline.cli.console import say
 
@@ -69,12 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         say(f"facette {command}: does not fit into memory ({error}); use smaller images, batches or layers")
         return 1
     except (ValueError, ArithmeticError, OSError) as error:
-        from model.config import ConfigError
-        from model.storage.hdf5 import FormatError
-        from model.training import Diverged
-        from pipeline.errors import InputError
-
-        if not isinstance(error, (InputError, ConfigError, FormatError, Diverged, OSError)):
+        if not isinstance(error, USER_ERRORS):
             raise  # a bug, not a wrong input
         say(f"facette {command}: {error}")
         return 1 if isinstance(error, Diverged) else 2

@@ -1,1 +1,1 @@
-"""The data set: one HDF5 file, its splits, and which images belong together."""
+"""The data set: one HDF5 file, with its splits and groups."""

@@ -1,13 +1,15 @@
-"""How images are read and split: the choices a person has, with the one default of each."""
+"""How images are read and split: the settings, each with its one default."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from model.config import Auto, ConfigError, check_fields, option
-from pipeline.images.geometry import COLORS, FITS, parse_size
+from model.config import Auto, check_fields, option
+from model.errors import ConfigError
+from pipeline.data.splits import Shares
+from pipeline.images.geometry import COLORS, FITS, MAX_PIXELS, parse_size
 
-LARGEST_MAX_PIXELS = 178_956_970  # Pillow itself refuses anything above
+LARGEST_MAX_PIXELS = 178_956_970  # Pillow rejects images of more pixels
 
 
 @dataclass(frozen=True)
@@ -16,27 +18,29 @@ class DataConfig:
 
     The ``"auto"`` rules, applied to a sample of the images (see `pipeline.ingestion.survey.survey`):
 
-    - ``color``: gray where every image's content is gray (R = G = B in every pixel), else rgb.
-    - ``size``: the size of the images where all have one and the same, with no side over 64 pixels. Otherwise the
-      longer side is 64 pixels, halved while n_x (inputs of the network) is more than 16 times m (images found), but
-      not below 16: a network with far more inputs than examples learns them by heart. The aspect is that of the
-      images where all have the same (to 1 %), else square.
+    - ``color``: gray if the content of every image is gray (R = G = B in every pixel), else rgb.
+    - ``size``: the size of the images if all have the same size, with no side over 64 pixels. Otherwise the longer
+      side is 64 pixels, halved while n_x (inputs of the network) is more than 16 times m (images found), but not below
+      16: a network with far more inputs than examples overfits. The aspect ratio is that of the images if all have the
+      same (to 1 %), else 1.
     - ``fit``: crop.
     """
 
-    size: str | Auto = option("auto", "of all images, in pixels: 64 for 64x64, or HEIGHTxWIDTH")
-    color: str | Auto = option("auto", "of all images", choices=("auto", *COLORS))
-    fit: str | Auto = option("auto", "another aspect is cut, gets black bars, or is distorted", choices=("auto", *FITS))
-    validation: float = option(0.15, "share of the images that steers the training", check="fraction")
+    size: str | Auto = option("auto", "size of all images, in pixels: 64 for 64x64, or HEIGHTxWIDTH")
+    color: str | Auto = option("auto", "colour of all images", choices=("auto", *COLORS))
+    fit: str | Auto = option(
+        "auto", "other aspect ratios are cut, padded with black, or distorted", choices=("auto", *FITS)
+    )
+    validation: float = option(0.15, "share of the images to choose the best epoch by", check="fraction")
     test: float = option(0.15, "share of the images kept for the final test", check="fraction")
     group_by: str = option(
-        "", "keep images together that share: a column of the manifest, 'folder', or a pattern in the path (S\\d+)"
+        "", "keep images in one split that share: a column of the manifest, 'folder', or a pattern in the path (S\\d+)"
     )
-    split_seed: int = option(0, "of the random split", check="at_least_0")
-    near_duplicates: bool = option(True, "also keep near duplicates (64 pixels a side and up) on one side of the split")
-    drop_leaks: bool = option(False, "of ready-made splits: leave out training images that are also in another split")
-    exact: bool = option(False, "decode large JPEGs at full size: slower, and hardly another image")
-    max_pixels: int = option(120_000_000, "an image of more pixels is refused", check="positive")
+    split_seed: int = option(0, "random seed of the split", check="at_least_0")
+    near_duplicates: bool = option(True, "also keep near duplicates (64 pixels a side and up) in one split")
+    drop_leaks: bool = option(False, "ready-made splits: leave out training images that are also in another split")
+    exact: bool = option(False, "decode large JPEGs at full size: slower, with almost identical results")
+    max_pixels: int = option(MAX_PIXELS, "reject images of more pixels", check="positive")
     strict: bool = option(False, "stop at the first file that cannot be read")
 
     def __post_init__(self) -> None:
@@ -49,3 +53,8 @@ class DataConfig:
             )
         if self.max_pixels > LARGEST_MAX_PIXELS:
             raise ConfigError(f"max_pixels: {self.max_pixels} does not work; give {LARGEST_MAX_PIXELS} at most")
+
+    @property
+    def shares(self) -> Shares:
+        """Return how to divide images."""
+        return Shares(self.validation, self.test, self.split_seed)

@@ -1,23 +1,27 @@
 """The data set: one HDF5 file of images of one geometry, with their labels, splits and origins.
 
-The file's layout (`format` = facette-dataset): `images` uint8 (m, height, width, channels), chunked by whole examples;
-`labels` int32 (m,), -1 where unlabelled; `split` uint8 (m,), indices of `pipeline.data.splits.SPLITS`; `group` int32
-(m,),
-equal where images may not be torn apart by a split, -1 where one stands alone; `classes`, `paths`; `sha256`
-(m, 32) of the source bytes; `keys` (m,), the group each came with; `sizes` int32 (m, 2), height and width of the
-source image; `kind` (m,), an index of `kinds` such as ``JPEG RGB``; `measures` float32 (m, 5) and `thumbnails` uint8
-(n, 32, 32) of the images `thumbnail_of` (n,), see `pipeline.images.statistics`; `rejected/{path,code,message}`.
-The attributes
-hold the geometry, the configuration, and the counts of every ingestion into the file, as JSON.
+The layout of the file (`format` = facette-dataset) is a column for each fact, with a row for each of the m images:
+
+- `images` uint8 (m, height, width, channels), chunked by whole examples
+- `labels` int32 (m,), indices of `classes`; -1 for an unlabelled image
+- `split` uint8 (m,), values of `pipeline.data.splits.Split`
+- `group` int32 (m,), equal for images of one group, which must be in one split; -1 for an image in no group
+- `keys` (m,), the group key each image came with
+- `paths` (m,); `sha256` uint8 (m, 32) of the source bytes
+- `sizes` int32 (m, 2), height and width of the source image; `kind` (m,), an index of `kinds` such as ``JPEG RGB``
+- `measures` float32 (m, 5), see `pipeline.images.statistics`
+
+Besides, it holds `classes` and `kinds`, the `thumbnails` uint8 (n, 32, 32) of the images `thumbnail_of` (n,), and
+`rejected/{path,code,message}`. The attributes hold the geometry, the configuration, and the counts of every ingestion
+into the file, as JSON.
 """
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
-import io
 import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -27,10 +31,12 @@ from typing import Any
 import h5py
 import numpy as np
 
+from model.errors import FormatError
 from model.storage.checkpoint import has_format
-from model.storage.hdf5 import DAMAGE, FormatError, attribute, open_file, read_text
+from model.storage.hdf5 import DAMAGE, attribute, open_file, read_text
 from pipeline.data.config import DataConfig
-from pipeline.data.splits import SPLITS
+from pipeline.data.division import random_split
+from pipeline.data.splits import Split
 from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.images.geometry import Geometry
@@ -39,9 +45,9 @@ from pipeline.images.statistics import DIGEST_BYTES, MEASURES, THUMBNAIL_SIDE, d
 FORMAT = "facette-dataset"
 VERSION = 1
 BLOCK_BYTES = 1 << 22
-COURSE = {"train_set_x", "test_set_x"}
-# Name -> (kinds of its numbers, NumPy's `dtype.kind`; shape of one row). All of them have a row for each image.
-_COLUMNS: dict[str, tuple[str, tuple[int, ...]]] = {
+_COURSE = {"train_set_x", "test_set_x"}
+# Name -> (kinds of its values, as in NumPy's `dtype.kind`; shape of one row). All have a row for each image.
+_COLUMN_TYPES: dict[str, tuple[str, tuple[int, ...]]] = {
     "labels": ("iu", ()),
     "split": ("u", ()),
     "group": ("iu", ()),
@@ -62,18 +68,18 @@ class Dataset:
     images : h5py.Dataset of shape (m, height, width, channels), uint8
         On disk; index it to read, or use `read` or `X`.
     path_column, sha256_column : h5py.Dataset
-        On disk, like `images`, for who wants a few rows of `paths` and `sha256`; kept open, which spares looking for
-        them and reading a chunk again.
+        On disk, like `images`, for callers that need only a few rows of `paths` or `sha256`; kept open, so that h5py
+        need not find them, or read a chunk, again.
     labels : ndarray of shape (m,), int
-        Indices of `classes`; -1 where unlabelled.
+        Indices of `classes`; -1 for an unlabelled image.
     split : ndarray of shape (m,), uint8
-        Indices of `pipeline.data.splits.SPLITS`.
+        Values of `pipeline.data.splits.Split`.
     group : ndarray of shape (m,), int
-        Equal where images belong together; -1 where one stands alone.
+        Equal for images of one group; -1 for an image in no group.
     classes : tuple of str
     geometry : Geometry
     fingerprint : str
-        Hexadecimal SHA-256 over classes, images, labels and split: equal where the data are.
+        Hexadecimal SHA-256 over classes, images, labels and split: equal for equal data.
     """
 
     def __init__(self, file: h5py.File) -> None:
@@ -92,19 +98,14 @@ class Dataset:
 
     @classmethod
     def open(cls, path: str | Path) -> Dataset:
-        """Open a data set file and check that it is whole.
-
-        A file in the course's layout is ingested into a temporary data set with the defaults of `DataConfig`.
+        """Open a data set file and check that it is complete.
 
         Raises
         ------
         InputError
-            If the file is missing, is none of this project's data sets, is damaged, or comes from a newer version.
+            If the file is missing, is not a data set of this project, is damaged, or comes from a newer version.
         """
         file = open_hdf5(path)
-        if COURSE & set(file):
-            file.close()
-            return _open_course(path)
         try:
             _check(file)
             return cls(file)
@@ -122,7 +123,7 @@ class Dataset:
         self.close()
 
     def close(self) -> None:
-        """Close the file; arrays already read stay usable."""
+        """Close the file; arrays that were read stay usable."""
         self.file.close()
 
     def __len__(self) -> int:
@@ -130,7 +131,7 @@ class Dataset:
 
     @cached_property
     def paths(self) -> np.ndarray:
-        """Return where each image came from, relative to the root given: ndarray of shape (m,), str objects."""
+        """Return the path of each image, relative to the source it came from: ndarray of shape (m,), str objects."""
         return self._column("paths")
 
     @cached_property
@@ -151,7 +152,7 @@ class Dataset:
 
     @cached_property
     def keys(self) -> np.ndarray:
-        """Return the group key that each image came with, empty where none: ndarray of shape (m,), str objects."""
+        """Return the group key each image came with, empty if none: ndarray of shape (m,), str objects."""
         return self._column("keys")
 
     @cached_property
@@ -159,13 +160,13 @@ class Dataset:
         """Return the `MEASURES` of `pipeline.images.statistics` of each image: ndarray (m, 5), float32."""
         return self._column("measures")
 
-    def thumbnails(self) -> dict[int, np.ndarray]:
-        """Return the thumbnails, of shape (32, 32), uint8, of the images that have one, by index."""
-        return dict(zip(self._column("thumbnail_of").tolist(), self._column("thumbnails"), strict=True))
+    def thumbnails(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the indices of the images that have a thumbnail, ascending, and their thumbnails, (n, 32, 32)."""
+        return self._column("thumbnail_of"), self._column("thumbnails")
 
     @cached_property
     def rejected(self) -> list[tuple[str, str, str]]:
-        """Return (path, code, message) of every file that was found but is no image."""
+        """Return (path, code, message) of every file that was found but is not an image."""
         return list(zip(*(self._column(f"rejected/{name}") for name in ("path", "code", "message")), strict=True))
 
     @cached_property
@@ -181,20 +182,22 @@ class Dataset:
         InputError
             If there is no split of this name.
         """
-        if split not in SPLITS:
-            raise InputError(f"split {split!r} is unknown; choose one of {', '.join(SPLITS)}")
-        return np.flatnonzero(self.split == SPLITS.index(split))
+        return np.flatnonzero(self.split == Split.of(split))
 
     def random_split(self) -> np.ndarray:
-        """Return the split that a program blind to copies and groups would have made: ndarray of shape (m,), uint8.
+        """Return a random split that ignores duplicates and groups: ndarray of shape (m,), uint8.
 
-        With the same shares and seed as the split of this data set; for comparing accuracies, never for training.
+        It has the shares and the seed of this data set's own split. It is for comparing accuracies, never for training.
         """
-        from pipeline.data.grouping import random_split
-
         names = {field.name for field in dataclasses.fields(DataConfig)}
         config = DataConfig(**{name: value for name, value in self.config.items() if name in names})
         return random_split(self.labels, len(self.classes), config)
+
+    def with_split(self, split: np.ndarray) -> Dataset:
+        """Return the same images under another split, an array of shape (m,), uint8; both share the open file."""
+        other = copy.copy(self)
+        other.split = split
+        return other
 
     def read(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """Read one split into memory.
@@ -216,18 +219,18 @@ class Dataset:
         images = np.empty((len(rows), *self.geometry.shape), dtype=np.uint8)
         for start in range(0, len(self), self._block):
             low, high = np.searchsorted(ascending, (start, start + self._block))
-            if high > low:  # a block that nothing is wanted of is not read
+            if high > low:  # a block without wanted images is not read
                 first, wanted = int(ascending[low]), ascending[low:high]
                 images[order[low:high]] = self._images(first, int(wanted[-1]) + 1)[wanted - first]
         return images
 
     def iterate(self, rows: np.ndarray, size: int = 1024) -> Iterator[np.ndarray]:
-        """Yield the images of some rows (ascending), at most `size` at a time."""
+        """Yield the images of these indices (ascending), at most `size` at a time."""
         for start in range(0, len(rows), size):
             yield self.take(rows[start : start + size])
 
     def digests(self) -> np.ndarray:
-        """Return 16 bytes for each image, equal if the pixels are: ndarray of shape (m, 16), uint8."""
+        """Return 16 bytes for each image, equal for equal pixels: ndarray of shape (m, 16), uint8."""
         found = np.empty((len(self), DIGEST_BYTES), np.uint8)
         for start, block in self.blocks():
             for i, pixels in enumerate(block, start=start):
@@ -240,11 +243,11 @@ class Dataset:
             yield start, self._images(start, start + self._block)
 
     def _images(self, start: int, stop: int) -> np.ndarray:
-        with _whole(self.file):
+        with _intact(self.file):
             return self.images[start:stop]
 
     def _column(self, name: str) -> np.ndarray:
-        with _whole(self.file):
+        with _intact(self.file):
             column = self.file[name]
             return read_text(column) if column.dtype.kind == "S" else column[:]
 
@@ -255,13 +258,13 @@ class Dataset:
 
 
 @contextmanager
-def _whole(file: h5py.File) -> Iterator[None]:
-    """Turn what reading damaged parts of a file can come to into one message."""
+def _intact(file: h5py.File) -> Iterator[None]:
+    """Turn the errors of reading damaged parts of a file into one message."""
     try:
         yield
     except (OSError, RuntimeError, ValueError) as error:
         if not file:
-            raise  # closed, which is a mistake of the program
+            raise  # the file is closed: a bug, not damage
         raise InputError(f"{escape(file.filename)}: is a damaged data set ({error}); ingest the images again") from None
 
 
@@ -271,7 +274,7 @@ def open_hdf5(path: str | Path) -> h5py.File:
     Raises
     ------
     InputError
-        Where `model.storage.hdf5.open_file` refuses it.
+        If `model.storage.hdf5.open_file` rejects it.
     """
     try:
         return open_file(path)
@@ -279,18 +282,8 @@ def open_hdf5(path: str | Path) -> h5py.File:
         raise InputError(f"{escape(path)}: {error}") from None
 
 
-def _open_course(path: str | Path) -> Dataset:
-    """Ingest a file in the course's layout, and keep the result in an open file that is on no disk's folder."""
-    from pipeline.ingestion.ingest import ingest
-
-    with tempfile.TemporaryDirectory(prefix="facette-") as folder:
-        target = Path(folder) / "course.h5"
-        ingest(path, target)
-        return Dataset(h5py.File(io.BytesIO(target.read_bytes()), "r"))
-
-
 def is_dataset(path: str | Path) -> bool:
-    """Tell whether a path is a data set file of this project (of any version)."""
+    """Return whether a path is a data set file of this project (of any version)."""
     return has_format(path, FORMAT)
 
 
@@ -306,7 +299,7 @@ def fingerprint(file: h5py.File) -> str:
 
 
 def _attribute(file: h5py.File, name: str) -> str:
-    """Return an attribute that is a text."""
+    """Return an attribute, which must be a text."""
     value = attribute(file, name)
     if not isinstance(value, str):
         raise FormatError(f"is a damaged data set (it has no {name}); ingest the images again")
@@ -314,7 +307,12 @@ def _attribute(file: h5py.File, name: str) -> str:
 
 
 def _check(file: h5py.File) -> None:
-    """Refuse a file that is another one, or newer, or whose parts do not fit one another."""
+    """Reject a file of another kind or a newer version, and one whose parts do not fit together."""
+    if _COURSE & set(file):
+        raise FormatError(
+            "holds the arrays of the course's layout and is not a data set; make one with: "
+            f"facette ingest {escape(file.filename)} OUT.h5"
+        )
     found, version = attribute(file, "format"), attribute(file, "version")
     if found != FORMAT:
         what = f"is a {found} file" if isinstance(found, str) else "is an HDF5 file of another program"
@@ -329,7 +327,7 @@ def _check(file: h5py.File) -> None:
     images, shape = file["images"], Geometry.from_json(_attribute(file, "geometry")).shape
     if images.shape[1:] != shape or images.dtype != np.uint8:
         raise ValueError(f"images of {images.dtype} {images.shape[1:]}, geometry of {shape}")
-    for name, (kinds, row) in _COLUMNS.items():
+    for name, (kinds, row) in _COLUMN_TYPES.items():
         _check_column(file[name], (len(images), *row), kinds)
     codes = file["thumbnail_of"]
     _check_column(codes, codes.shape[:1], "iu")
@@ -339,16 +337,16 @@ def _check(file: h5py.File) -> None:
         _check_column(column, column.shape[:1], "S")
     _check_column(rejected[0], rejected[1].shape, "S")
     _check_column(rejected[0], rejected[2].shape, "S")
-    limits = (("labels", -1, len(file["classes"])), ("split", 0, len(SPLITS)), ("kind", 0, len(file["kinds"])))
+    limits = (("labels", -1, len(file["classes"])), ("split", 0, len(Split)), ("kind", 0, len(file["kinds"])))
     for name, low, high in (*limits, ("thumbnail_of", 0, len(images))):
         values = file[name][:]
         if values.size and (values.min() < low or values.max() >= high):
             raise ValueError(f"{name} beyond {high}")
     if len(set(read_text(file["classes"]))) < len(file["classes"]):
-        raise ValueError("two classes of one name")
+        raise ValueError("two classes have the same name")
     counts, config = json.loads(_attribute(file, "counts")), json.loads(_attribute(file, "config"))
     if not isinstance(config, dict) or not all(isinstance(count, dict) for count in counts):
-        raise TypeError("config and counts are no tables")
+        raise TypeError("config and counts are not tables")
 
 
 def _check_column(column: h5py.Dataset, shape: tuple[int, ...], kinds: str) -> None:

@@ -1,7 +1,4 @@
-"""Find images that are copies of each other, and put what belongs together into groups.
-
-Groups are arrays of shape (m,), int: equal where images belong together, -1 where one stands alone.
-"""
+"""Find exact and near duplicates among images, as groupings (see `pipeline.data.grouping`) and as pairs."""
 
 from __future__ import annotations
 
@@ -9,11 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from pipeline.data.grouping import members
 from pipeline.images.statistics import THUMBNAIL_SIDE
 
 
 def groups_of_equals(digests: np.ndarray) -> np.ndarray:
-    """Group images with equal digests.
+    """Group exact duplicates: images with equal digests.
 
     Parameters
     ----------
@@ -22,110 +20,110 @@ def groups_of_equals(digests: np.ndarray) -> np.ndarray:
     Returns
     -------
     ndarray of shape (m,), int
-        The index of the first equal image; -1 where an image has no equal.
+        The index of the first equal image; -1 for an image that has no equal.
     """
     rows = np.ascontiguousarray(digests).view(np.dtype((np.void, digests.shape[1])))[:, 0]
     _, first, inverse, counts = np.unique(rows, return_index=True, return_inverse=True, return_counts=True)
     return np.where(counts[inverse] > 1, first[inverse], -1)
 
 
-def merge(m: int, *groupings: np.ndarray) -> np.ndarray:
-    """Put together what any of the groupings puts together, directly or through others.
+def conflicts(group: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
+    """Return the indices of each group whose members have more than one label; unlabelled ones do not count."""
+    return [rows for rows in members(np.where(labels >= 0, group, -1)) if (labels[rows] != labels[rows[0]]).any()]
+
+
+def near_pairs(equal: np.ndarray, thumbnail_of: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
+    """Return the confirmed near duplicates; of exact duplicates only the first is compared with others.
+
+    Parameters
+    ----------
+    equal : ndarray of shape (m,), int
+        As `groups_of_equals` returns it.
+    thumbnail_of : ndarray of shape (n,), int
+        The images large enough to be compared, ascending.
+    thumbnails : ndarray of shape (n, 32, 32), uint8
+        Their thumbnails; the array may be on disk.
 
     Returns
     -------
-    ndarray of shape (m,), int
-        The index of each group's first member; -1 where an image stands alone.
+    ndarray of shape (n_pairs, 2), int
+        Pairs i < j of image indices.
     """
-    first = np.arange(m)
-    while True:
-        before = first.copy()
-        for group in groupings:
-            rows = np.flatnonzero(group >= 0)
-            _, inverse = np.unique(group[rows], return_inverse=True)
-            least = np.full(inverse.max(initial=-1) + 1, m)
-            np.minimum.at(least, inverse, first[rows])
-            first[rows] = least[inverse]
-        first = first[first]
-        if (first == before).all():
-            break
-    counts = np.bincount(first, minlength=m)
-    return np.where(counts[first] > 1, first, -1)
+    compared = np.flatnonzero((equal[thumbnail_of] < 0) | (equal[thumbnail_of] == thumbnail_of))
+    if len(compared) < 2:
+        return np.empty((0, 2), dtype=np.intp)
+    pairs = compared[candidate_pairs(thumbnails, compared)]
+    parts = np.split(pairs, range(_CONFIRMED_AT_A_TIME, len(pairs), _CONFIRMED_AT_A_TIME))
+    confirmed = np.concatenate([confirm(thumbnails[part[:, 0]], thumbnails[part[:, 1]]) for part in parts])
+    return thumbnail_of[pairs[confirmed]].astype(np.intp)
 
 
-def conflicts(group: np.ndarray, labels: np.ndarray) -> list[np.ndarray]:
-    """Return the indices of each group whose members bear more than one label; unlabelled ones do not count."""
-    rows = np.flatnonzero((group >= 0) & (labels >= 0))
-    rows = rows[np.argsort(group[rows], kind="stable")]
-    parts = np.split(rows, np.flatnonzero(np.diff(group[rows])) + 1)
-    return [part for part in parts if len(part) and (labels[part] != labels[part[0]]).any()]
-
-
-def candidate_pairs(thumbnails: np.ndarray, places: np.ndarray | None = None) -> np.ndarray:
+def candidate_pairs(thumbnails: np.ndarray, compared: np.ndarray | None = None) -> np.ndarray:
     """Find pairs of thumbnails that may be near duplicates.
 
-    `_CHOICES` times some bits of a perceptual hash are looked at; only images that agree on all of them, and stand
-    within `_WINDOW` places of each other among those, are compared (locality-sensitive hashing by sampled bits:
-    P. Indyk and R. Motwani, "Approximate nearest neighbors", 1998). The more images there are, the more bits are
-    chosen, so that hardly more of them agree by chance: the work grows with m, not with m squared.
+    `_CHOICES` times some bits of a perceptual hash are chosen; only images that agree on all of them, and are at most
+    `_WINDOW` positions apart among those, are compared (locality-sensitive hashing by sampled bits: P. Indyk and
+    R. Motwani, "Approximate nearest neighbors", 1998). The more images there are, the more bits are chosen, so that
+    hardly more of them agree by chance: the work grows with m, not with m squared.
 
     Parameters
     ----------
     thumbnails : ndarray of shape (m, 32, 32), uint8
-    places : ndarray of int, optional
-        Which of them to compare, ascending; default: all.
+    compared : ndarray of int, optional
+        Indices of the thumbnails to compare, ascending; default: all.
 
     Returns
     -------
     ndarray of shape (n, 2), int
-        Pairs i < j (of `places`, by their index) whose hashes differ in at most `_FARTHEST` of 176 bits, each once.
+        Pairs i < j of indices of `compared` whose hashes differ in at most `_FARTHEST` of 176 bits; each pair once.
     """
-    places = np.arange(len(thumbnails)) if places is None else places
-    m = len(places)
+    compared = np.arange(len(thumbnails)) if compared is None else compared
+    m = len(compared)
     choices = _choices(m)
     words, keys = np.empty((m, 3), np.uint64), np.empty((_CHOICES, m), np.uint32)
     for start in range(0, m, _HASHED_AT_A_TIME):
         part = slice(start, start + _HASHED_AT_A_TIME)
-        bits = _hash(thumbnails[places[part]])
+        bits = _hash(thumbnails[compared[part]])
         words[part] = np.packbits(bits, axis=1).view(np.uint64)
         keys[:, part] = np.packbits(bits[:, choices], axis=2).view(np.uint32)[..., 0].T
-    alike = np.lexsort(words.T)  # so that of many that agree, those that are most alike stand together
-    words, keys = words[alike], keys[:, alike]
+    order = np.lexsort(words.T)  # so that among many that agree, the most similar are neighbours
+    words, keys = words[order], keys[:, order]
     found = np.empty(0, np.int64)
     for key in keys:
-        found = np.sort(np.concatenate([found, *_close(key, words)]))  # quicker than `np.unique`
+        found = np.sort(np.concatenate([found, *_close_pairs(key, words)]))  # quicker than `np.unique`
         found = found[np.diff(found, prepend=-1) > 0]
-    pairs = np.sort(alike[np.stack(np.divmod(found, max(1, m)), axis=1)], axis=1)
+    pairs = np.sort(order[np.stack(np.divmod(found, max(1, m)), axis=1)], axis=1)
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
-def confirm(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Tell which pairs of thumbnails show the same image, by comparing their pixels.
+def confirm(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Decide which pairs of thumbnails show the same image, by comparing their pixels.
 
-    Two show the same where the correlation of their gray values is at least `_LEAST_CORRELATION`: it does not mind
-    another brightness or contrast. A thumbnail with hardly any contrast shows too little to tell.
+    Two thumbnails show the same if the correlation of their gray values is at least `_LEAST_CORRELATION`, which does
+    not depend on brightness and contrast. A thumbnail with hardly any contrast is never confirmed: it shows too
+    little to decide.
 
     Parameters
     ----------
-    one, other : ndarray of shape (n, 32, 32), uint8
+    a, b : ndarray of shape (n, 32, 32), uint8
+        The first and the second thumbnail of each pair.
 
     Returns
     -------
     ndarray of shape (n,), bool
     """
-    a, b = (_standardise(thumbnails) for thumbnails in (one, other))
-    return (a * b).mean(axis=1) >= _LEAST_CORRELATION
+    return (_standardise(a) * _standardise(b)).mean(axis=1) >= _LEAST_CORRELATION
 
 
 def star_groups(m: int, pairs: np.ndarray) -> np.ndarray:
     """Group by direct pairs only: every member of a group is paired with the group's first member.
 
-    Chains (a like b, b like c, and so on) would tie hundreds of images together of which most are not alike.
+    Chains (a like b, b like c, and so on) would put hundreds of images into one group, most of them not alike.
 
     Returns
     -------
     ndarray of shape (m,), int
-        The index of each group's first member; -1 where an image stands alone.
+        The index of each group's first member; -1 for an image in no group.
     """
     first = np.full(m, -1)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
@@ -136,44 +134,57 @@ def star_groups(m: int, pairs: np.ndarray) -> np.ndarray:
     return first
 
 
-_BITS, _PADDED = 176, 192
-_CHOICES, _FEWEST, _MOST = 20, 16, 32  # of so many bits
+_HASH_BITS, _PADDED = 176, 192
+_CHOICES, _FEWEST, _MOST = 20, 16, 32  # choices of bits; the fewest and the most bits of a choice
 _WINDOW = 16
 _HASHED_AT_A_TIME, _COMPARED_AT_A_TIME, _LISTED_AT_A_TIME = 1 << 12, 1 << 16, 1 << 16  # 50 MB, 10 MB, 10 MB
+_CONFIRMED_AT_A_TIME = 1 << 11  # pairs: about 30 MB
 _FARTHEST = 40
 _LEAST_CORRELATION = 0.97
 _LEAST_CONTRAST = 4.0
 
 
 def _choices(m: int) -> np.ndarray:
-    """Return which bits are looked at: (_CHOICES, _MOST), int; those beyond as many as m images need are no bits.
+    """Return the choices of bits: (_CHOICES, _MOST), int; fewer than `_MOST` bits are filled up with a bit not set.
 
-    Half of the choices are neighbours: what changes in a plain part of an image leaves those of other parts alone.
-    The others come from anywhere, and so are agreed on by fewer.
+    Half of the choices are neighbouring bits: a change in one part of an image leaves the bits of other parts as they
+    are. The other choices are random bits, on which fewer images agree by chance.
     """
     rng = np.random.default_rng(0)
     n = min(max(_FEWEST, m.bit_length()), _MOST)
-    near = (np.arange(0, _BITS, 16)[:, None] + np.arange(n)) % _BITS  # (11, n)
-    choices = np.full((_CHOICES, _MOST), _BITS)
-    choices[:, :n] = [*near, *(rng.permutation(_BITS)[:n] for _ in range(_CHOICES - len(near)))]
+    near = (np.arange(0, _HASH_BITS, 16)[:, None] + np.arange(n)) % _HASH_BITS  # (11, n)
+    choices = np.full((_CHOICES, _MOST), _HASH_BITS)
+    choices[:, :n] = [*near, *(rng.permutation(_HASH_BITS)[:n] for _ in range(_CHOICES - len(near)))]
     return choices
 
 
-def _close(key: np.ndarray, words: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the pairs i, j of images with equal keys whose hashes are close, as numbers i * m + j."""
+def _close_pairs(key: np.ndarray, words: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the pairs i, j of images with equal keys whose hashes are close, as numbers i * m + j.
+
+    Key and index are put into one number, key * 2^32 + index, because sorting numbers is much faster than sorting
+    indices by key. An example: the keys (7, 3, 7, 7) become, sorted, 3|1, 7|0, 7|2, 7|3. Images with equal keys are
+    now neighbours. At a step of 1, the pairs (0, 2) and (2, 3) have equal keys, at a step of 2 the pair (0, 3).
+
+    Parameters
+    ----------
+    key : ndarray of shape (m,), uint32
+        The chosen bits of each image's hash.
+    words : ndarray of shape (m, 3), uint64
+        The whole hash of each image.
+    """
     m = len(key)
     order = np.sort(key.astype(np.uint64) << np.uint64(32) | np.arange(m, dtype=np.uint64))
     for start in range(0, m, _COMPARED_AT_A_TIME):
         part = order[start : start + _COMPARED_AT_A_TIME + _WINDOW]
-        place = (part & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        key, hashes = part >> np.uint64(32), words[place]
+        index = (part & np.uint64(0xFFFFFFFF)).astype(np.int64)
+        key, hashes = part >> np.uint64(32), words[index]
         for step in range(1, _WINDOW + 1):
             near = np.flatnonzero(key[:-step][:_COMPARED_AT_A_TIME] == key[step:][:_COMPARED_AT_A_TIME])
             if not len(near):
                 break
             distance = np.bitwise_count(hashes[near] ^ hashes[near + step]).sum(axis=1)
             near = near[distance <= _FARTHEST]
-            yield place[near] * m + place[near + step]
+            yield index[near] * m + index[near + step]
 
 
 def _hash(thumbnails: np.ndarray) -> np.ndarray:
@@ -192,12 +203,12 @@ def _hash(thumbnails: np.ndarray) -> np.ndarray:
     bits = np.zeros((m, _PADDED), dtype=bool)
     bits[:, :56] = (cells[:, :, 1:] > cells[:, :, :-1]).reshape(m, 56)
     bits[:, 56:112] = (cells[:, 1:] > cells[:, :-1]).reshape(m, 56)
-    bits[:, 112:_BITS] = waves > np.partition(waves, 31, axis=1)[:, 31:32]
+    bits[:, 112:_HASH_BITS] = waves > np.partition(waves, 31, axis=1)[:, 31:32]
     return bits
 
 
 def _standardise(thumbnails: np.ndarray) -> np.ndarray:
-    """Return (n, 1024) with mean 0 and standard deviation 1; all 0 where there is hardly any contrast."""
+    """Return (n, 1024) with mean 0 and standard deviation 1; all 0 for a thumbnail with hardly any contrast."""
     values = thumbnails.reshape(len(thumbnails), THUMBNAIL_SIDE**2).astype(np.float32)
     values -= values.mean(axis=1, keepdims=True)
     deviation = values.std(axis=1, keepdims=True)

@@ -69,7 +69,7 @@ def measure_abstention(
     if classifier.calibration is None:
         return None
     threshold = classifier.uncertainty_threshold(rate)
-    learned_from_them = classifier.training.pretrain != "none" and not classifier.provenance.get("pretrain_on")
+    learned_from_them = classifier.pretraining.is_on and not classifier.provenance.get("pretrain_on")
     ood_abstained = {}
     for kind, make in OOD_KINDS.items():
         images = make(classifier.geometry, np.random.default_rng(0))

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from pipeline.classifier import ImageClassifier
-from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
 from pipeline.evaluation.abstention import measure_abstention
 from pipeline.evaluation.scores import Evaluation, score
 from pipeline.evaluation.test_time_augmentation import tta_probabilities
 from pipeline.images.geometry import Geometry
-from pipeline.ingestion.ingest import ingest
-from pipeline.sources.open import open_source
+from pipeline.ingestion.open import open_or_ingest
 from pipeline.text import count
 
 
@@ -62,7 +58,9 @@ def evaluate(
     InputError
         If no image is left to evaluate on, the images have another geometry, or the model does not know a class.
     """
-    with _opened(classifier, data, jobs, progress) as (dataset, has_splits):
+    opened = open_or_ingest(data, geometry=classifier.geometry, split="given", jobs=jobs, progress=progress)
+    with opened as (dataset, source):
+        has_splits = source is None or source.ready_made
         if dataset.geometry != classifier.geometry:
             raise InputError(
                 f"{data}: its images are {_geometry_text(dataset.geometry)}, but the model takes "
@@ -104,21 +102,3 @@ def evaluate(
 
 def _geometry_text(geometry: Geometry) -> str:
     return f"{geometry.height}x{geometry.width} {geometry.color}, fitted by {geometry.fit}"
-
-
-@contextmanager
-def _opened(
-    classifier: ImageClassifier, data: str | Path, jobs: int, progress: Callable[[int, int], None] | None
-) -> Iterator[tuple[Dataset, bool]]:
-    """Open a data set, or ingest a source into a temporary one; yield it, and whether it has splits."""
-    if is_dataset(data):
-        with Dataset.open(data) as dataset:
-            yield dataset, True
-        return
-    source = open_source(data)
-    with TemporaryDirectory(prefix="facette-") as folder:
-        target = Path(folder) / "data.h5"
-        into = "given" if source.ready_made else "test"
-        ingest(source, target, geometry=classifier.geometry, into=into, jobs=jobs, progress=progress)
-        with Dataset.open(target) as dataset:
-            yield dataset, source.ready_made

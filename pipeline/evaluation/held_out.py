@@ -10,7 +10,9 @@ import numpy as np
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
+from pipeline.files.names import unescape
 from pipeline.images.geometry import Geometry
+from pipeline.ingestion.open import open_or_ingest
 
 _HELD_OUT_SPLITS = ("test", "validation")  # the first that has images is used
 
@@ -29,9 +31,9 @@ def data_of(model: str | Path, classifier: ImageClassifier) -> Path | None:
     A relative path is tried from the current folder, then from every folder above the model, since the run may have
     started in another folder. A data set that has changed since the run does not count.
     """
-    above, source = Path(model).resolve().parents, str(classifier.provenance.get("source", ""))
+    above, source = Path(model).resolve().parents, unescape(str(classifier.provenance.get("source", "")))
     fingerprint = classifier.provenance.get("data_fingerprint")
-    for path in dict.fromkeys((above[0] / "data.h5", Path(source), *(folder / source for folder in above))):
+    for path in dict.fromkeys((above[0] / "data.h5", source, *(folder / source for folder in above))):
         try:
             if path.is_file() and is_dataset(path):
                 with Dataset.open(path) as dataset:
@@ -61,7 +63,7 @@ def held_out_samples(data: str | Path, limit: int = 8) -> list[HeldOutImage]:
 
 
 def held_out_images(data: str | Path, geometry: Geometry, limit: int = 500) -> np.ndarray:
-    """Return images of a data set, held out from training if possible: (m, height, width, channels), uint8.
+    """Return images, held out from training if possible: ndarray of shape (m, height, width, channels), uint8.
 
     They are about `limit` images, evenly spaced over the test split; without one, over the validation split, and at
     last over the training split.
@@ -71,7 +73,7 @@ def held_out_images(data: str | Path, geometry: Geometry, limit: int = 500) -> n
     InputError
         If the data set cannot be read, has images of another geometry, or has no labelled images.
     """
-    with Dataset.open(data) as dataset:
+    with open_or_ingest(data, geometry=geometry) as (dataset, _):
         if dataset.geometry != geometry:
             raise InputError(f"{data}: its images are of another size or colour than the model takes")
         rows = next((rows for split in (*_HELD_OUT_SPLITS, "train") if len(rows := dataset.indices(split))), None)

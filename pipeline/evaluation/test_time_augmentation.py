@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from model.activations import Array
+from model.randomness import RandomStream
 from model.storage.checkpoint import config_from
 from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError
@@ -45,10 +46,7 @@ def tta_probabilities(classifier: ImageClassifier, images: np.ndarray, n_version
     if not config.is_on:
         raise InputError("--tta: this model was trained without augmentation; leave out --tta")
     for version in range(1, n_versions):
-        rng = np.random.default_rng([_VIEWING, version])
+        rng = np.random.default_rng([0, 0, version, RandomStream.TEST_TIME_AUGMENTATION])
         augmented = augment(images.reshape(len(images), -1), classifier.geometry, config, rng, alike=True)
         total = total + classifier.probabilities(augmented)
     return total / n_versions
-
-
-_VIEWING = 4  # tells this use of a seed from others

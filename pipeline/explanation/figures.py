@@ -290,7 +290,7 @@ def _caption(n_drawn: int, n_all: int, geometry_shape: tuple[int, int, int], sco
     ]
     if scores is not None:
         lines += [
-            scores.sentence(),
+            scores.summary(),
             f"{scores.strict.sum()} by the strict criteria; orientations covered: {scores.coverage:.0%}; "
             f"distinct filters: {scores.distinct_share:.0%}",
         ]

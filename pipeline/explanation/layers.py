@@ -6,7 +6,6 @@ import numpy as np
 
 from model.activations import Array
 from model.edges.first_layer import (
-    PRETRAINERS,
     crop_shape_for,
     fit_filters,
     learn_filters,
@@ -17,17 +16,17 @@ from model.edges.scores import FilterScores, score_filters
 from model.edges.stimuli import (
     layer_activations,
     linear_projection,
+    maximally_activating_mean,
     maximise_activation,
-    most_exciting_mean,
     receptive_fields,
 )
 from model.parameters import Parameters
+from model.randomness import RandomStream
 from pipeline.classifier import ImageClassifier
 from pipeline.explanation.figures import LayerImages
 from pipeline.images.crops import NOISES, embedded_photographs, noise_photographs, take_crops
 
 _IMAGES_FOR_FIELDS = 64  # images that receptive fields are measured on
-_CONTROL = 6  # tells this use of the seed from others
 _CONTROL_FILTERS = 50
 _CONTROL_PATCHES = 200
 _TOP = 8  # images in the mean of a unit's maximally activating images
@@ -64,8 +63,8 @@ def control_shares(classifier: ImageClassifier, *, seed: int = 0) -> dict[str, f
     """
     shape, W1 = classifier.geometry.shape, classifier.parameters[1].W
     crop_shape, n = crop_shape_for(shape), min(_CONTROL_FILTERS, n_filters_for(len(W1), classifier.network.activation))
-    method = classifier.training.pretrain if classifier.training.pretrain in PRETRAINERS else "sparse_filtering"
-    rng = np.random.default_rng([seed, 0, 0, _CONTROL])
+    method = classifier.pretraining.pretrain if classifier.pretraining.is_on else "sparse_filtering"
+    rng = np.random.default_rng([seed, 0, 0, RandomStream.CONTROLS])
     found = {}
     for kind in NOISES:
         crops = take_crops(noise_photographs(kind, rng), crop_shape, n_crops_for(n), rng)
@@ -85,7 +84,7 @@ def first_layer_images(classifier: ImageClassifier, scores: FilterScores, n: int
     W1 = classifier.parameters[1].W
     order = scores.order[scores.partner[scores.order] < 0]
     shown = order[np.linspace(0, len(order) - 1, min(n, len(order))).astype(int)]
-    return LayerImages("Layer 1", f"{len(shown)} of {len(W1)} units: rows of W1. {scores.sentence()}", W1[shown])
+    return LayerImages("Layer 1", f"{len(shown)} of {len(W1)} units: rows of W1. {scores.summary()}", W1[shown])
 
 
 def layer_receptive_fields(classifier: ImageClassifier, images: np.ndarray, l: int) -> np.ndarray:
@@ -121,9 +120,9 @@ def deeper_layer_images(classifier: ImageClassifier, images: np.ndarray, l: int,
     shown = _first_units(parameters, l, n)
     fields = receptive_fields(l, X[:, :_IMAGES_FOR_FIELDS], shown, network)
     activations = layer_activations(X, parameters, network)[l - 1][:n]
-    means = most_exciting_mean(X, activations, fields, n_images=_TOP)
+    means = maximally_activating_mean(X, activations, fields, n_images=_TOP)
     mean, rng = float(X.mean()), np.random.default_rng(0)
-    maximised = maximise_activation(l, shown, network, rng, mean=mean, spread=float(X.std())) - mean
+    maximised = maximise_activation(l, shown, network, rng, mean=mean, std=float(X.std())) - mean
     n_l = parameters.layer_dims[l]
     units = f"the first {n} of {n_l} units" if n < n_l else f"all {n_l} units" if n_l > 1 else "its only unit"
     method = f"{units}: mean of the {min(_TOP, len(images))} images that activate each most, times its receptive field"

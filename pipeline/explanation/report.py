@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that explains itself, with every image inside it."""
+"""The report of a run: one HTML file that needs no other, with every image inside it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from model.activations import Array
 from model.parameters import layer_shapes
 from model.training import EpochRecord
 from pipeline.data.dataset import Dataset
+from pipeline.evaluation.result import TrainingResult
 from pipeline.evaluation.scores import most_confused
 from pipeline.explanation.figures import draw_filters
+from pipeline.images.encode import to_png
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from pipeline.training.run import TrainingResult
-
-_LARGEST_CONFUSION_TABLE = 12  # classes; more are shown as a list of the most frequent mix-ups
+_LARGEST_CONFUSION_TABLE = 12  # classes; with more, the most frequent confusions are listed
 _UNITS_SHOWN = 64
 
 
 class Mistake(NamedTuple):
-    """An image that was taken for another class, most confident first: where it lies, and what was said of it."""
+    """A misclassified image, with its path, its class, and the predicted class with its probability."""
 
     path: str
     image: NDArray[np.uint8]
@@ -40,7 +40,7 @@ class Mistake(NamedTuple):
 def find_mistakes(
     dataset: Dataset, probabilities: Array, labels: NDArray[np.integer], indices: NDArray[np.integer], limit: int = 24
 ) -> list[Mistake]:
-    """Return the wrong predictions the network was surest of, at most `limit`.
+    """Return the misclassified images with the most confident predictions, in that order.
 
     Parameters
     ----------
@@ -49,6 +49,7 @@ def find_mistakes(
     labels, indices : ndarray of shape (m,)
         True class, and row in the data set.
     limit : int
+        At most so many.
     """
     predicted, confidence = probabilities.argmax(axis=0), probabilities.max(axis=0)
     wrong = np.flatnonzero(predicted != labels)
@@ -66,7 +67,7 @@ def find_mistakes(
 
 
 def draw_history(history: Sequence[EpochRecord]) -> Figure:
-    """Draw cost and accuracy over the epochs, training and validation, with the best epoch marked."""
+    """Draw cost and accuracy of training and validation over the epochs, with the best epoch marked."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 3), layout="constrained")
@@ -86,7 +87,7 @@ def draw_history(history: Sequence[EpochRecord]) -> Figure:
 
 
 def draw_rate_range(rates: Sequence[float], costs: Sequence[float], suggested: float) -> Figure:
-    """Draw the cost against ever larger learning rates, with the suggested one marked."""
+    """Draw the cost against increasing learning rates, with the suggested one marked."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 3.5), layout="constrained")
@@ -107,19 +108,19 @@ def render_report(name: str, result: TrainingResult, mistakes: Sequence[Mistake]
         loader=jinja2.PackageLoader("pipeline"), autoescape=True, undefined=jinja2.StrictUndefined
     )
     classifier = result.classifier
-    judged = result.scores[result.evaluated_on]
+    evaluation = result.scores[result.evaluated_on]
     W1, shape = classifier.parameters[1].W, classifier.geometry.shape
     filters = draw_filters(W1, shape, title="", scores=result.first_layer, max_units=_UNITS_SHOWN)
     return environment.get_template("report.html.j2").render(
         name=name,
         result=result,
         classifier=classifier,
-        judged=judged,
+        evaluation=evaluation,
         layers=layer_shapes(classifier.parameters, classifier.network),
         history_png=_figure_png(draw_history(classifier.history)),
         filters_png=_figure_png(filters),
-        show_confusion=len(judged.classes) <= _LARGEST_CONFUSION_TABLE,
-        confused=most_confused(judged.confusion, judged.classes),
+        show_confusion=len(evaluation.classes) <= _LARGEST_CONFUSION_TABLE,
+        confused=most_confused(evaluation.confusion, evaluation.classes),
         mistakes=[(mistake, _image_png(mistake.image)) for mistake in mistakes],
     )
 
@@ -131,8 +132,4 @@ def _figure_png(figure: Figure) -> str:
 
 
 def _image_png(image: NDArray[np.uint8]) -> str:
-    from PIL import Image
-
-    data = io.BytesIO()
-    Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(data, format="png")
-    return base64.b64encode(data.getvalue()).decode()
+    return base64.b64encode(to_png(image)).decode()

@@ -1,7 +1,8 @@
-"""What may stand in a cell of a table that a spreadsheet opens, and which column holds the true labels."""
+"""Tables as CSV: their header line, safe cells for spreadsheets, and which column holds the true labels."""
 
 from __future__ import annotations
 
+import csv
 import re
 from collections.abc import Iterable
 
@@ -27,6 +28,19 @@ def safe_label(label: str) -> str:
     Plain numbers such as -1 stay: they are run by nothing, and often are classes.
     """
     return label if _NUMBER.fullmatch(label) else safe_cell(label)
+
+
+def read_header(line: str) -> tuple[str, tuple[str, ...]]:
+    """Return the delimiter of a table and the names of its columns, in lower case, by its first line.
+
+    The delimiter is the most frequent of tab, comma and semicolon. There are no names if the line is not CSV.
+    """
+    delimiter = max("\t,;", key=line.count)
+    try:
+        names = next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        names = []
+    return delimiter, tuple(name.strip().lower() for name in names)
 
 
 def label_column(columns: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 def escape(path: Path | str) -> str:
     """Return a path as text that is valid UTF-8 on one line: bytes that are not, and control characters, as ``%XX``."""
-    text = os.fsencode(path).decode("utf-8", errors="percent-escape")
+    text = os.fsencode(path).decode("utf-8", errors=PERCENT_ESCAPE)
     return re.sub(r"[\x00-\x1f\x7f]", lambda match: f"%{ord(match[0]):02X}", text)
 
 
@@ -22,9 +22,17 @@ def unescape(text: str) -> Path:
     return Path(os.fsdecode(_ESCAPED.sub(lambda match: bytes.fromhex(match[1].decode()), os.fsencode(text))))
 
 
+PERCENT_ESCAPE = "percent-escape"  # the name of an error handler, for whatever writes text: files, stdout
+
+
 def _percent_escape(error: UnicodeError) -> tuple[str, int]:
-    assert isinstance(error, UnicodeDecodeError)  # for the type checker; only `escape` uses this handler
-    return "".join(f"%{byte:02X}" for byte in error.object[error.start : error.end]), error.end
+    """Replace bytes that are not UTF-8 by ``%XX``; where text is written, characters that the encoding lacks too."""
+    if isinstance(error, UnicodeDecodeError):
+        wrong = error.object[error.start : error.end]
+    else:
+        assert isinstance(error, UnicodeEncodeError)
+        wrong = error.object[error.start : error.end].encode("utf-8", errors="surrogateescape")
+    return "".join(f"%{byte:02X}" for byte in wrong), error.end
 
 
-codecs.register_error("percent-escape", _percent_escape)
+codecs.register_error(PERCENT_ESCAPE, _percent_escape)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from model.storage.atomic import replacing
 from pipeline.errors import InputError
+from pipeline.files.names import PERCENT_ESCAPE
 
-SECTIONS = ("data", "network", "training", "augmentation", "run")
+SECTIONS = ("data", "network", "training", "pretraining", "augmentation", "run")
 
 
 def read_toml(path: str | Path) -> dict[str, dict[str, Any]]:
@@ -35,20 +38,13 @@ def read_toml(path: str | Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def to_toml(sections: dict[str, dict[str, Any]]) -> str:
-    """Write sections of text, numbers, booleans and tuples of numbers as TOML."""
-    lines = []
-    for name, section in sections.items():
-        lines += [f"[{name}]", *(f"{key} = {_toml_value(value)}" for key, value in section.items()), ""]
-    return "\n".join(lines)
+def write_toml(sections: Mapping[str, Mapping[str, Any]], path: str | Path) -> None:
+    """Write sections of text, numbers, booleans and tuples of numbers; the file appears whole or not at all.
 
+    A path that is not UTF-8, which TOML cannot hold, is written as `pipeline.files.names.escape` writes it.
+    """
+    import tomli_w
 
-def _toml_value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
-    if isinstance(value, (tuple, list)):
-        return "[" + ", ".join(map(_toml_value, value)) + "]"
-    return repr(value)
+    text = tomli_w.dumps(sections)
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors=PERCENT_ESCAPE)

@@ -1,8 +1,10 @@
-"""Augmentation: every image a little different each time it is trained on, never when it is judged.
+"""Augmentation: every image is changed a little each time it is trained on, and never when it is evaluated.
 
-All images of a batch are changed at once. Geometric changes (shift, flip, rotation, zoom, shear, elastic deformation)
-are put together into one place to look up for each pixel, and the image is interpolated once; then come contrast,
-brightness and a cut-out square. Randomness is the caller's generator, so a batch depends on its seed alone.
+All images of a batch are changed together. The geometric changes (shift, flip, rotation, zoom, shear, elastic
+deformation) are combined: they give one position in the old image for each pixel of the new one, and the image is
+interpolated once at these positions. Contrast, brightness and a cut-out square follow. The caller's generator is the
+only source of randomness, so a batch depends on its seed alone. Which recipe suits a data set is decided by its size
+here, and by a trial in `pipeline.training.augmentation_trial`.
 """
 
 from __future__ import annotations
@@ -19,11 +21,11 @@ from model.batches import split_evenly
 from model.config import Auto, check_fields, option
 from pipeline.images.geometry import Geometry
 
-MANY = 10_000  # training images from which "auto" is decided by a trial
+MANY = 10_000  # training images; with as many, "auto" is decided by a trial
 
-_PIXELS_AT_ONCE = 8192  # their places, words and results stay in the processor's cache
-_UNIT = 256  # places are counted in parts of a pixel
-_N_WAVES = 5  # each way
+_PIXELS_AT_ONCE = 8192  # few enough that their positions, words and results stay in the processor's cache
+UNITS_PER_PIXEL = 256  # positions are counted in 1/256 of a pixel
+_N_WAVES = 5  # in each direction
 
 RECIPES: dict[str, dict[str, float | bool]] = {
     "none": {},
@@ -36,9 +38,9 @@ RECIPES: dict[str, dict[str, float | bool]] = {
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How images are varied during training. The recipe sets what is left at "auto"."""
+    """How training images are augmented. The recipe sets the options that are left at "auto"."""
 
-    augment: str = option("auto", "recipe of random changes to training images", choices=("auto", *RECIPES))
+    augment: str = option("auto", "augmentation recipe for training images", choices=("auto", *RECIPES))
     shift: float | Auto = option("auto", "largest shift, as a share of the side", check="fraction")
     flip: bool | Auto = option("auto", "mirror every other image")
     rotate: float | Auto = option("auto", "largest rotation, in degrees", check="at_least_0")
@@ -54,7 +56,7 @@ class AugmentConfig:
 
     @property
     def is_on(self) -> bool:
-        """Whether anything is changed at all (of a resolved configuration)."""
+        """Whether a resolved configuration changes images at all."""
         return any(getattr(self, name) for name in _STRENGTHS)
 
 
@@ -62,11 +64,12 @@ _STRENGTHS = tuple(field.name for field in dataclasses.fields(AugmentConfig) if 
 
 
 def resolve_augmentation(config: AugmentConfig, m: int) -> AugmentConfig:
-    """Turn every "auto" into a value: the recipe ``affine`` below 10,000 training images, else ``none``.
+    """Replace every "auto" by a value: the recipe ``affine`` below 10,000 training images, otherwise ``none``.
 
-    Small shifts, turns and zooms change no class. On 140 to 2,100 training images of faces, digits, clothes and
-    insects they gained 0 to 4.4 points on validation images; mirroring, which other recipes add, cost some of that
-    on digits. With many images it depends on the images, and `pipeline.training.augmentation_trial` looks first.
+    Small shifts, rotations and zooms do not change the class of an image. With 140 to 2,100 training images of faces,
+    digits, clothes and insects they gained 0 to 4.4 points of validation accuracy; mirroring, which other recipes add,
+    lost part of that on digits. With many images the gain depends on the images, so
+    `pipeline.training.augmentation_trial` measures it first.
     """
     name = ("affine" if m < MANY else "none") if config.augment == "auto" else config.augment
     recipe = RECIPES[name]
@@ -86,18 +89,17 @@ def augment(
     *,
     alike: bool = False,
 ) -> NDArray[np.uint8]:
-    """Change a batch of images at random.
+    """Return randomly changed copies of a batch of images.
 
     Parameters
     ----------
     pixels : ndarray of shape (m, n_x), uint8
-        Unchanged.
     geometry : Geometry
     config : AugmentConfig
         Resolved.
     rng : Generator
     alike : bool
-        Change all images in the same way (but for cutout).
+        Change all images in the same way, except for cutout.
 
     Returns
     -------
@@ -106,12 +108,12 @@ def augment(
     m, (height, width, channels) = len(pixels), geometry.shape
     n = 1 if alike else m
     rows, columns, shapes = _motions(n, height, width, config, rng)
-    gain, offset = _spread(rng, config.contrast, n), _spread(rng, config.brightness, n) * 255
+    gain, offset = _draw_uniform(rng, config.contrast, n), _draw_uniform(rng, config.brightness, n) * 255
     if alike:
         rows, columns, gain, offset = (drawn.repeat(m, axis=0) for drawn in (rows, columns, gain, offset))
     images, changed = pixels.reshape(m, height, width, channels), np.empty((m, height, width, channels), np.uint8)
     for part in split_evenly(m, max(1, _PIXELS_AT_ONCE // (height * width))):
-        _look_up(images[part], rows[part] @ shapes, columns[part] @ shapes, changed[part])
+        interpolate(images[part], rows[part] @ shapes, columns[part] @ shapes, changed[part])
         if config.contrast or config.brightness:
             _relight(changed[part], gain[part], offset[part])
     if config.cutout:
@@ -119,25 +121,29 @@ def augment(
     return changed.reshape(m, -1)
 
 
-def _spread(rng: np.random.Generator, largest: Any, m: int) -> NDArray[np.float32]:
-    """Return m numbers between -largest and largest."""
+def _draw_uniform(rng: np.random.Generator, largest: Any, m: int) -> NDArray[np.float32]:
+    """Draw m values uniformly between -largest and largest."""
     return (rng.random(m, dtype=np.float32) * 2 - 1) * np.float32(largest)
 
 
 def _motions(
     m: int, height: int, width: int, config: AugmentConfig, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return what row and what column of the old image each new pixel is taken from, as mixtures of common shapes.
+    """Return the position in the old image that each new pixel is taken from.
+
+    The positions are linear combinations of `shapes`: a constant (shift), y and x (rotation, zoom, shear), and smooth
+    waves (elastic deformation). So one matrix product gives them for all images and pixels.
 
     Returns
     -------
     rows, columns : ndarray of shape (m, k), float32
+        Coefficients for each image.
     shapes : ndarray of shape (k, height * width), float32
-        ``rows @ shapes`` are the rows, for all pixels, in 1/256 of a pixel.
+        ``rows @ shapes`` and ``columns @ shapes`` are the positions of all pixels, in 1/256 of a pixel.
     """
-    angle = np.deg2rad(_spread(rng, config.rotate, m))
-    zoom, shear = 1 + _spread(rng, config.zoom, m), _spread(rng, config.shear, m)
-    down, right = _spread(rng, config.shift, m) * height, _spread(rng, config.shift, m) * width
+    angle = np.deg2rad(_draw_uniform(rng, config.rotate, m))
+    zoom, shear = 1 + _draw_uniform(rng, config.zoom, m), _draw_uniform(rng, config.shear, m)
+    down, right = _draw_uniform(rng, config.shift, m) * height, _draw_uniform(rng, config.shift, m) * width
     mirror = np.where(rng.random(m) < 0.5, np.float32(-1), np.float32(1)) if config.flip else np.ones(m, np.float32)
     cos, sin = np.cos(angle) / zoom, np.sin(angle) / zoom
     rows = np.stack([down + (height - 1) / 2, cos, sin], axis=1)
@@ -152,22 +158,22 @@ def _motions(
             for flat, side in zip((rows, columns), sides, strict=True)
         )
         shapes = np.concatenate([shapes, _waves(height, width)])
-    return (rows * _UNIT).astype(np.float32), (columns * _UNIT).astype(np.float32), shapes
+    return (rows * UNITS_PER_PIXEL).astype(np.float32), (columns * UNITS_PER_PIXEL).astype(np.float32), shapes
 
 
 @functools.lru_cache(maxsize=4)
 def _planes(height: int, width: int) -> NDArray[np.float32]:
-    """Return 1, y and x of every pixel, from the middle: (3, height * width)."""
+    """Return 1, y and x of every pixel, measured from the centre: (3, height * width)."""
     y, x = np.mgrid[:height, :width].astype(np.float32).reshape(2, -1)
     return np.stack([np.ones_like(y), y - (height - 1) / 2, x - (width - 1) / 2])
 
 
 @functools.lru_cache(maxsize=4)
 def _waves(height: int, width: int) -> NDArray[np.float32]:
-    """Return waves (25, height * width) that make smooth fields of spread about 1 when mixed at random.
+    """Return waves (25, height * width) whose random combinations are smooth fields of standard deviation about 1.
 
-    Elastic deformation (Simard, Steinkraus, Platt 2003) as smooth as noise blurred over a seventh of the side, without
-    a blur for every image.
+    They replace the blurred noise of elastic deformation (Simard, Steinkraus, Platt 2003): the fields are as smooth as
+    noise blurred over a seventh of the side, but no image needs a blur of its own.
     """
     n = np.arange(_N_WAVES)
     falling = np.exp(-0.5 * (np.pi * n / 7) ** 2)
@@ -177,21 +183,40 @@ def _waves(height: int, width: int) -> NDArray[np.float32]:
     return (np.kron(along, across) * strength[:, None]).astype(np.float32)
 
 
-def _look_up(
+def interpolate(
     images: NDArray[np.uint8], rows: NDArray[np.float32], columns: NDArray[np.float32], out: NDArray[np.uint8]
 ) -> None:
-    """Interpolate images (m, height, width, channels) bilinearly at places; beyond the edge its pixels go on.
+    """Interpolate images bilinearly at given positions; beyond an edge, the pixels of the edge are repeated.
 
-    In whole numbers: a 32-bit word holds a pixel and the one below it, so that one product interpolates both.
+    All arithmetic is in whole numbers. A 32-bit word holds a pixel in its lower 16 bits and the pixel below it in its
+    upper 16, so one multiplication interpolates both rows horizontally. An example with the pixels
+
+        100  40        word on the left:  60 << 16 | 100
+         60  80        word on the right: 80 << 16 |  40
+
+    at a position a quarter of a pixel (64/256) to the right: 256 * left + 64 * (right - left) is to be
+    (256 * 60 + 64 * 20) << 16 | (256 * 100 - 64 * 60), which is 256 times 65 and 256 times 85. The difference of the
+    words is -60 in its lower half and therefore borrows 1 from its upper half; times 64, it has borrowed 64. Adding
+    256 * 100 makes the lower half positive again, and the carry of that sum returns exactly what was borrowed. (The
+    arithmetic is modulo 2^32, and each half of the sum is between 0 and 255 * 256, so it fits in 16 bits.) The two
+    halves are then interpolated vertically in the same way, and rounded.
+
+    Parameters
+    ----------
+    images : ndarray of shape (m, height, width, channels), uint8
+    rows, columns : ndarray of shape (m, height * width), float32
+        Positions in 1/256 of a pixel, for every pixel of the result; clipped to the image in place.
+    out : ndarray of shape (m, height, width, channels), uint8
+        Array that the result is written to.
     """
     m, height, width, channels = images.shape
-    down, top = _split_places(rows, height)
-    right, left = _split_places(columns, width)
+    down, top = _split_positions(rows, height)
+    right, left = _split_positions(columns, width)
     top *= width
     top += left
     top += (np.arange(m, dtype=np.int32) * (height * width))[:, None]
     first = top.astype(np.intp)
-    words = np.zeros(m * height * width + 1, np.uint32)  # the last one stands beside the last pixel, and counts nothing
+    words = np.zeros(m * height * width + 1, np.uint32)  # the extra word is right of the last pixel, with weight 0
     pixels = words[:-1].reshape(m, height, width)
     for channel in range(channels):
         pixels[:, -1] = images[:, -1, :, channel]
@@ -199,32 +224,32 @@ def _look_up(
         pixels <<= 16
         pixels |= images[..., channel]
         here, beside = np.take(words, first, mode="clip"), np.take(words[1:], first, mode="clip")
-        beside -= here  # borrows from the upper half are paid back by the sum
+        beside -= here  # what the lower half borrows from the upper one, the sum below returns
         beside *= right
         here <<= 8
-        here += beside
+        here += beside  # both rows, interpolated horizontally, in 1/256 of a gray value
         below = here >> 16
         here &= 0xFFFF
         below -= here
         below *= down
         here <<= 8
         here += below
-        here += 1 << 15
+        here += 1 << 15  # one half, so that the shift rounds
         here >>= 16
         out[..., channel] = here.reshape(m, height, width)
 
 
-def _split_places(places: NDArray[np.float32], side: int) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
-    """Return the part of a pixel, in 1/256, and the pixel that places lie beyond, inside the image."""
-    np.clip(places, 0, (side - 1) * _UNIT, out=places)
-    whole = places.astype(np.int32)
-    part = (whole & (_UNIT - 1)).view(np.uint32)
+def _split_positions(positions: NDArray[np.float32], side: int) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
+    """Return the fraction of a pixel, in 1/256, and the whole pixels of positions, which are clipped to the image."""
+    np.clip(positions, 0, (side - 1) * UNITS_PER_PIXEL, out=positions)
+    whole = positions.astype(np.int32)
+    fraction = (whole & (UNITS_PER_PIXEL - 1)).view(np.uint32)
     whole >>= 8
-    return part, whole
+    return fraction, whole
 
 
 def _relight(images: NDArray[np.uint8], gain: NDArray[np.float32], offset: NDArray[np.float32]) -> None:
-    """Change contrast (about the mean of each image) and brightness."""
+    """Change contrast (around the mean of each image) and brightness, in place."""
     light = images.reshape(len(images), -1).astype(np.float32)
     offset = offset - gain * light.mean(axis=1) + np.float32(0.5)
     light *= (1 + gain)[:, None]
@@ -234,7 +259,7 @@ def _relight(images: NDArray[np.uint8], gain: NDArray[np.float32], offset: NDArr
 
 
 def _cut_out(images: NDArray[np.uint8], share: float, rng: np.random.Generator) -> None:
-    """Paint a square of each image (m, height, width, channels) in its mean colour (DeVries, Taylor 2017)."""
+    """Fill a random square of each image (m, height, width, channels) with its mean colour (DeVries, Taylor 2017)."""
     m, height, width, _ = images.shape
     side = max(1, round(share * max(height, width)))
     tops, lefts = rng.integers(-side // 2, height - side // 2, m), rng.integers(-side // 2, width - side // 2, m)

@@ -1,9 +1,9 @@
-"""Unlabelled crops of ordinary photographs, for `model.edges.first_layer` to learn edges from.
+"""Unlabelled crops of ordinary photographs, from which `model.edges.first_layer` learns edges.
 
-The photographs are those that come inside scikit-learn (always) and scikit-image (where it is installed), or those in
-a folder of the user's. Crops are taken at full, half and quarter size, upright and turned by 22.5 and 45 degrees,
-mirrored and transposed at random, so that fine and coarse edges of every direction are seen alike; crops that are
-nearly flat are left out. `noise_photographs` makes images without edges, for controls.
+The photographs are those that come with scikit-learn and, if it is installed, scikit-image, or those in a folder of the
+user. Crops are taken at full, half and quarter size, upright and turned by 22.5 and 45 degrees, mirrored and transposed
+at random, so that fine and coarse edges of every direction are equally frequent. Nearly flat crops are left out.
+`noise_photographs` makes images without edges, for controls.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pipeline.files.names import escape
 from pipeline.files.walk import list_image_files
 from pipeline.images.decode import ImageError, from_array, open_image
 
-MOST_PHOTOGRAPHS = 200  # of a folder, drawn at random: more add nothing that this many crops could show
+MOST_PHOTOGRAPHS = 200  # of a folder, drawn at random; the crops cannot show more than that
 _LONGEST_SIDE = 1024  # larger photographs are shrunk first
-_SIDE = 384  # pixels of an image of noise: quick to transform
+_NOISE_SIDE = 384  # pixels a side of an image of noise; fast to transform
 _FLATTEST = 0.03  # smallest standard deviation of a crop's pixels, which run from 0 to 1
 _EMBEDDED = ("astronaut", "camera", "chelsea", "coffee", "rocket", "coins", "brick", "grass", "gravel")
-_ANGLES = {0.0: 0.25, 22.5: 0.5, 45.0: 0.25}  # with the share of crops: mirroring turns 22.5 into 67.5 degrees too
+_ANGLES = {0.0: 0.25, 22.5: 0.5, 45.0: 0.25}  # angle -> share of crops; mirrored or transposed, 22.5 also gives 67.5
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Photographs:
     images : sequence of PIL.Image.Image
         Mode L or RGB.
     origin : str
-        Where they are from, in words.
+        Where the photographs come from, in words.
     rejected : tuple of (str, str)
-        Path and reason of each file of the folder that is no readable image.
+        Path and reason of each file in the folder that cannot be read as an image.
     """
 
     images: Sequence[Image.Image]
@@ -49,7 +49,7 @@ class Photographs:
 
 
 def embedded_photographs() -> Photographs:
-    """Return the photographs that come with scikit-learn and, where it is installed, with scikit-image."""
+    """Return the photographs that come with scikit-learn and, if it is installed, with scikit-image."""
     from sklearn.datasets import load_sample_images
 
     arrays = list(load_sample_images().images)
@@ -65,12 +65,12 @@ def embedded_photographs() -> Photographs:
 
 
 def folder_photographs(folder: str | Path, rng: np.random.Generator) -> Photographs:
-    """Read the images below a folder; of more than `MOST_PHOTOGRAPHS`, so many drawn at random.
+    """Read the images below a folder: all, or `MOST_PHOTOGRAPHS` drawn at random if there are more.
 
     Raises
     ------
     InputError
-        If there is no such folder, or no image in it that can be read.
+        When there is no such folder, or no image in it can be read.
     """
     listing = list_image_files(folder)
     chosen = rng.permutation(len(listing.files))[:MOST_PHOTOGRAPHS]
@@ -87,26 +87,26 @@ def folder_photographs(folder: str | Path, rng: np.random.Generator) -> Photogra
         images.append(image)
     if not images:
         why = f" ({rejected[0][0]}: {rejected[0][1]})" if rejected else ""
-        raise InputError(f"{escape(folder)}: has no image that can be read{why}; name a folder of photographs")
-    some = "" if len(chosen) == len(listing.files) else f" of {len(listing.files)}"
-    origin = f"{len(images)}{some} photographs of {escape(folder)}"
+        raise InputError(f"{escape(folder)}: has no image that can be read{why}; give a folder of photographs")
+    of_total = "" if len(chosen) == len(listing.files) else f" of {len(listing.files)}"
+    origin = f"{len(images)}{of_total} photographs of {escape(folder)}"
     return Photographs(images, origin, tuple(rejected))
 
 
 def noise_photographs(kind: str, rng: np.random.Generator) -> Photographs:
-    """Make images that hold no edges, but are like photographs in other ways: what a claim of edges is tested on.
+    """Make images without edges that are like photographs in other ways, as controls for claims about edges.
 
     Parameters
     ----------
     kind : str
-        "white noise"; "1/f noise", in which coarse waves are as strong as in photographs on average; "photographs with
-        random phases", which have the waves of `embedded_photographs`, each moved to a random place.
+        "white noise"; "1/f noise", whose coarse waves are on average as strong as in photographs; or "photographs with
+        random phases", which have the wave amplitudes of `embedded_photographs` and random phases.
     rng : Generator
 
     Returns
     -------
     Photographs
-        In gray.
+        Gray images.
 
     Raises
     ------
@@ -125,16 +125,16 @@ def noise_photographs(kind: str, rng: np.random.Generator) -> Photographs:
 
 
 def _falling(exponent: int) -> list[np.ndarray]:
-    """Return the amplitudes 1 / frequency^exponent of the waves of some images."""
-    frequency = np.hypot(np.fft.fftfreq(_SIDE)[:, None], np.fft.fftfreq(_SIDE)[None, :])
+    """Return the wave amplitudes 1 / frequency^exponent of 11 images."""
+    frequency = np.hypot(np.fft.fftfreq(_NOISE_SIDE)[:, None], np.fft.fftfreq(_NOISE_SIDE)[None, :])
     frequency[0, 0] = 1
     return [frequency**-exponent] * 11
 
 
 def _of_photographs() -> list[np.ndarray]:
-    """Return the amplitudes of the waves of the embedded photographs."""
-    grays = (np.asarray(image.convert("L"), float)[:_SIDE, :_SIDE] for image in embedded_photographs().images)
-    return [np.abs(np.fft.fft2(gray)) for gray in grays]
+    """Return the wave amplitudes of the embedded photographs."""
+    grays = (np.asarray(image.convert("L"), float) for image in embedded_photographs().images)
+    return [np.abs(np.fft.fft2(gray[:_NOISE_SIDE, :_NOISE_SIDE])) for gray in grays]
 
 
 NOISES: dict[str, Callable[[], list[np.ndarray]]] = {
@@ -145,50 +145,50 @@ NOISES: dict[str, Callable[[], list[np.ndarray]]] = {
 
 
 def take_crops(photographs: Photographs, shape: tuple[int, int, int], m: int, rng: np.random.Generator) -> Array:
-    """Cut m random crops.
+    """Return m random crops of photographs.
 
     Parameters
     ----------
     photographs : Photographs
     shape : (height, width, channels)
-        Of a crop; 1 channel is gray, 3 are RGB.
+        Shape of a crop; 1 channel is gray, 3 channels are RGB.
     m : int
     rng : Generator
 
     Returns
     -------
     ndarray of shape (height * width * channels, m), float32, 0 to 1
-        Fortran order, in random order.
+        In Fortran order; the crops are shuffled.
 
     Raises
     ------
     InputError
-        If every photograph is smaller than a crop, or nearly flat.
+        When all photographs are smaller than a crop, or nearly flat.
     """
     height, width, channels = shape
     scenes, shares = _scenes(photographs, shape)
     if not scenes:
         raise InputError(
-            f"{photographs.origin}: all are smaller than {width}x{height} pixels, the size of the images to learn "
-            "for; name a folder of larger photographs"
+            f"{photographs.origin}: all are smaller than a crop of {width}x{height} pixels; give a folder of larger "
+            "photographs"
         )
     crops = np.empty((m, height, width, channels), np.float32)
     n_found = 0
-    for _ in range(20):  # rounds; each draws as many as are missing, and keeps those that are not flat
-        for scene, n_wanted in zip(scenes, rng.multinomial(m - n_found, shares), strict=True):
-            some = _crops_of(scene, (height, width), int(n_wanted), rng)
-            crops[n_found : n_found + len(some)] = some
-            n_found += len(some)
+    for _ in range(20):  # rounds; each draws the crops that are missing, and keeps those that are not flat
+        for scene, n_missing in zip(scenes, rng.multinomial(m - n_found, shares), strict=True):
+            found = _crops_of(scene, (height, width), int(n_missing), rng)
+            crops[n_found : n_found + len(found)] = found
+            n_found += len(found)
         if n_found == m:
             return crops[rng.permutation(m)].reshape(m, -1).T
     raise InputError(
-        f"{photographs.origin}: hardly any piece of {width}x{height} pixels shows anything but an even surface; name "
-        "a folder of other photographs"
+        f"{photographs.origin}: almost all crops of {width}x{height} pixels are flat; give a folder of other "
+        "photographs"
     )
 
 
 def _scenes(photographs: Photographs, shape: tuple[int, int, int]) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return every photograph at every size and angle that a crop fits in, and the share of crops of each."""
+    """Return each photograph at all sizes and angles that a crop fits in, and the share of crops from each."""
     height, width, channels = shape
     scenes, shares = [], []
     for image in photographs.images:
@@ -206,7 +206,7 @@ def _scenes(photographs: Photographs, shape: tuple[int, int, int]) -> tuple[list
 
 
 def _turned(image: Image.Image, angle: float) -> Image.Image:
-    """Turn an image and cut the largest middle square that holds nothing but image."""
+    """Turn an image and cut out the largest centred square that lies inside it."""
     if not angle:
         return image
     turned = image.rotate(angle, Image.Resampling.BICUBIC, expand=True)
@@ -216,11 +216,11 @@ def _turned(image: Image.Image, angle: float) -> Image.Image:
 
 
 def _crops_of(scene: np.ndarray, size: tuple[int, int], n: int, rng: np.random.Generator) -> np.ndarray:
-    """Return at most n crops (n, height, width, channels) of one scene, without the flat ones."""
+    """Return n random crops (n, height, width, channels) of one scene, without the flat ones."""
     height, width = size
     windows = np.lib.stride_tricks.sliding_window_view(scene, size, axis=(0, 1))  # (rows, columns, channels, h, w)
-    places = rng.integers(windows.shape[0], size=n), rng.integers(windows.shape[1], size=n)
-    crops = windows[places].transpose(0, 2, 3, 1)  # (n, height, width, channels), a copy
+    corners = rng.integers(windows.shape[0], size=n), rng.integers(windows.shape[1], size=n)
+    crops = windows[corners].transpose(0, 2, 3, 1)  # (n, height, width, channels), a copy
     crops = crops[crops.std(axis=(1, 2, 3)) >= _FLATTEST]
     mirrored, transposed = rng.random((2, len(crops))) < 0.5
     crops[mirrored] = crops[mirrored, :, ::-1]

@@ -1,20 +1,22 @@
 """Decode one image safely: any bytes become either an upright 8-bit image or an `ImageError` with a code.
 
-The content decides the format, never the file name's ending. Stated rules of conversion:
+The rules of conversion:
 
-- Formats: those in `IMAGE_FORMATS`, HEIC where the ``heic`` extra is installed. Of several frames or pages, the first.
+- The content decides the format, never the ending of the file name. The formats are those in `IMAGE_FORMATS`; HEIC
+  needs the ``heic`` extra. Of several frames or pages, the first is read.
 - EXIF orientation is applied. Colour profiles are not.
-- Transparent pixels show white.
-- 16-bit values are scaled (65535 becomes 255), not clipped. Wider integers and floats: values in 0 to 1 are scaled by
-  255, values in 0 to 255 stay, 0 to 65535 count as 16-bit, anything else is stretched from its own least to its own
-  greatest value. Values that are not finite make an image corrupt.
-- 1-bit becomes 0 and 255; palette, CMYK and YCbCr become RGB; gray is ITU-R 601-2 luma.
+- Transparent pixels become white.
+- 16-bit values are scaled (65535 becomes 255), not clipped. The same holds for wider integers and floats from 0 to
+  65535, but floats from 0 to 1 are multiplied by 255, and floats from 0 to 255 are kept. Any other values are stretched
+  so that the smallest of the image becomes 0 and the largest 255. An image with values that are not finite is corrupt.
+- 1-bit values become 0 and 255; palette, CMYK and YCbCr become RGB; gray is ITU-R 601-2 luma.
 - Shrinking is antialiased (bicubic, over the full support).
+- A large JPEG is decoded at 1, 2, 3 or 4 eighths of its size, as long as that leaves twice the requested size: libjpeg
+  then skips the frequencies that shrinking would average away. For example, a photograph of 4000 x 3000 pixels for a
+  64 x 64 geometry is decoded at one eighth, 500 x 375 pixels, and then resized. `Geometry.exact` turns this off.
 
-- A large JPEG is decoded at an eighth, a quarter, three eighths or a half of its size, as long as twice the size asked
-  for is left: libjpeg leaves out the frequencies that shrinking would average away. `Geometry.exact` turns this off.
-
-Everything here is a pure function of the bytes and the geometry, and safe to call from several threads at once.
+Everything here is a pure function of the bytes and the geometry, and safe to call from several threads at once. Which
+files are images of a data set is decided elsewhere (`pipeline.sources`).
 """
 
 from __future__ import annotations
@@ -44,10 +46,9 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from pipeline.data.config import DataConfig
 from pipeline.errors import MissingExtra
 from pipeline.images import jpeg
-from pipeline.images.geometry import Geometry
+from pipeline.images.geometry import MAX_PIXELS, Geometry
 
 ERROR_CODES = (
     "not_found",
@@ -60,7 +61,7 @@ ERROR_CODES = (
     "corrupt",
     "too_large",
 )
-# Named here so that Pillow looks no plugin up by itself while several threads are at work.
+# Imported here so that Pillow does not look for plugins itself, which is not safe with several threads.
 _PLUGINS = (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -72,7 +73,7 @@ _PLUGINS = (
     TiffImagePlugin,
     WebPImagePlugin,
 )
-# Format -> what a file of it begins with (matched from the first byte).
+# Format -> pattern of the first bytes of such a file.
 IMAGE_FORMATS = {
     "JPEG": rb"\xff\xd8\xff",
     "PNG": rb"\x89PNG\r\n\x1a\n",
@@ -84,7 +85,7 @@ IMAGE_FORMATS = {
     "AVIF": rb".{4}ftypavi[fs]",
     "HEIF": rb".{4}ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)",
 }
-# DecodedImage formats that are not read, to say so by name instead of "not an image".
+# Formats that are not read, so that the error can name them instead of "not an image".
 _UNSUPPORTED = {
     "JPEG 2000": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
     "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
@@ -108,11 +109,10 @@ _UNSUPPORTED = {
 }
 _SIGNATURES = [(name, re.compile(pattern, re.DOTALL)) for name, pattern in IMAGE_FORMATS.items()]
 _UNSUPPORTED_SIGNATURES = [(name, re.compile(pattern, re.DOTALL)) for name, pattern in _UNSUPPORTED.items()]
-_HEAD = 256
-_AT_ONCE = 1 << 20
-MAX_BYTES = 1 << 30
-MAX_PIXELS: int = DataConfig.max_pixels
-SMALLEST_DRAFT = 64  # pixels a side: what `pipeline.images.statistics` needs for a thumbnail
+_HEAD_BYTES = 256  # enough to recognise every format
+_FIRST_READ_BYTES = 1 << 20  # most files are read at once, and a large file that is no image is not read whole
+MAX_BYTES = 1 << 30  # of an image file
+SMALLEST_DRAFT = 64  # pixels a side; `pipeline.images.statistics` needs as many for a thumbnail
 
 _TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -124,18 +124,18 @@ _TRANSPOSES = {
     8: Image.Transpose.ROTATE_90,
 }
 _EXIF_ORIENTATION = 0x0112
-_CUT = re.compile(r"truncat|unexpected end|end of file|requires a buffer", re.IGNORECASE)
+_TRUNCATED = re.compile(r"truncat|unexpected end|end of file|requires a buffer", re.IGNORECASE)
 
-# A file's fate is told by its row. Pillow's warnings and log, and libtiff, would tell it again, on stderr, without the
-# file's name; and `warnings.catch_warnings` is not safe among threads.
+# Errors are reported as `ImageError`. Pillow's warnings and log, and libtiff, would report them a second time, on
+# stderr and without the file's name. (`warnings.catch_warnings` is not safe with several threads.)
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
-with contextlib.suppress(AttributeError, OSError):  # where libtiff cannot be found through Pillow, it goes on talking
+with contextlib.suppress(AttributeError, OSError):  # if libtiff is not found through Pillow, it still prints
     ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 
 
 class ImageError(Exception):
-    """A file that cannot become an image: `code` is one of `ERROR_CODES`, the message says why."""
+    """A file that cannot be decoded to an image: `code` is one of `ERROR_CODES`, the message gives the reason."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -149,9 +149,18 @@ Frame = tuple[float, float, float, float]
 class DecodedImage:
     """A decoded image: upright, 8 bits, mode L or RGB.
 
-    `format` and `mode` are those of the file, and so is `size`, its (height, width) in pixels, upright. A JPEG decoded
-    at a fraction of its size has a smaller `image`; of that, the image is `frame` (left, top, right, bottom): the
-    last row and column may stand for fewer pixels of the file than the others.
+    Attributes
+    ----------
+    image : Image
+        The pixels, perhaps at a fraction of the file's size.
+    format, mode : str
+        Format and colour mode of the file.
+    size : (height, width)
+        Size of the whole image in the file, in pixels, upright.
+    frame : (left, top, right, bottom)
+        The part of `image` that shows the whole image, in pixels of `image`. It is all of it, except for a JPEG at a
+        fraction of its size: 637 x 423 pixels at 3 eighths would be 238.875 x 158.625. libjpeg returns 239 x 159, and
+        the frame is (0, 0, 238.875, 158.625), because the last row and column stand for fewer pixels of the file.
     """
 
     image: Image.Image
@@ -167,16 +176,16 @@ def decode_image(data: bytes | Path, geometry: Geometry, *, max_pixels: int = MA
     Parameters
     ----------
     data : bytes or Path
-        The bytes of an image file, or where to read them.
+        The bytes of an image file, or its path.
     geometry : Geometry
-        The size, colour and fit to bring it to.
+        Size, colour and fit of the result.
     max_pixels : int
-        More than this (as declared in the file, before anything is unpacked) is an error.
+        An image that declares more pixels is an error; nothing of it is decoded.
 
     Returns
     -------
     ndarray of shape (height, width, channels), uint8
-        The same array for the same bytes, always.
+        The same bytes always give the same array.
 
     Raises
     ------
@@ -188,7 +197,7 @@ def decode_image(data: bytes | Path, geometry: Geometry, *, max_pixels: int = MA
 
 
 def read_bytes(path: Path | str) -> bytes:
-    """Return the bytes of a file that looks like an image; of any other, only as much is read as tells so.
+    """Return the bytes of an image file; of a file that is no image, only the beginning is read.
 
     Raises
     ------
@@ -201,20 +210,20 @@ def read_bytes(path: Path | str) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 raise ImageError("io_error", "is not a regular file")
             if status.st_size > MAX_BYTES:
-                raise ImageError("too_large", f"has {status.st_size} bytes; at most {MAX_BYTES} are read")
-            data = file.read(max(_HEAD, min(status.st_size, _AT_ONCE)) + 1)
-            sniff(data[:_HEAD])
+                raise ImageError("too_large", f"has {status.st_size} bytes; at most {MAX_BYTES} are allowed")
+            data = file.read(max(_HEAD_BYTES, min(status.st_size, _FIRST_READ_BYTES)) + 1)
+            sniff(data[:_HEAD_BYTES])
             return data + file.readall()
     except FileNotFoundError:
         raise ImageError("not_found", "there is no such file") from None
     except PermissionError:
         raise ImageError("permission", "may not be read by this user") from None
     except (OSError, ValueError) as error:
-        raise ImageError("io_error", f"cannot be read: {_words(error)}") from error
+        raise ImageError("io_error", f"cannot be read: {_message(error)}") from error
 
 
 def sniff(head: bytes) -> str:
-    """Return the format, one of `IMAGE_FORMATS`, of a file that begins with these bytes.
+    """Return the format of a file that begins with these bytes: a key of `IMAGE_FORMATS`.
 
     Raises
     ------
@@ -228,12 +237,12 @@ def sniff(head: bytes) -> str:
             return name
     for name, signature in _UNSUPPORTED_SIGNATURES:
         if signature.match(head):
-            raise ImageError("unsupported_format", f"is {name}, which is not read; formats: {', '.join(IMAGE_FORMATS)}")
+            raise ImageError("unsupported_format", f"is {name}, which is not supported; use {', '.join(IMAGE_FORMATS)}")
     raise ImageError("not_an_image", f"is not an image in a known format ({', '.join(IMAGE_FORMATS)})")
 
 
 def open_image(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int | Geometry = 0) -> DecodedImage:
-    """Decode an image, at its own size unless `draft` allows less.
+    """Decode an image, at full size unless `draft` allows less.
 
     Parameters
     ----------
@@ -241,8 +250,8 @@ def open_image(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int |
     max_pixels : int
         As in `decode_image`.
     draft : int or Geometry
-        Above 0: JPEG may be decoded at 1, 2, 3 or 4 eighths of its size, with no side below `draft`. A geometry: with
-        twice its size left, unless it is exact.
+        The size that a JPEG, decoded at 1, 2, 3 or 4 eighths of its size, must still have: that many pixels on either
+        side, or twice the size of a geometry. 0, or an exact geometry: always decode at full size.
 
     Raises
     ------
@@ -261,7 +270,7 @@ def open_image(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int |
 
 
 def _open_plain_jpeg(data: bytes, max_pixels: int, draft: int | Geometry) -> DecodedImage | None:
-    """Decode an ordinary JPEG the short way; None where it is none, or something is wrong with it."""
+    """Decode an ordinary JPEG directly; None if it is anything else, or damaged."""
     header = jpeg.read_header(data)
     if header is None or header[1] * header[2] > max_pixels:
         return None
@@ -275,10 +284,10 @@ def _open_plain_jpeg(data: bytes, max_pixels: int, draft: int | Geometry) -> Dec
 
 
 def _open_any(data: bytes, max_pixels: int, draft: int | Geometry) -> DecodedImage:
-    """Decode an image through Pillow's reader of its format."""
-    image, name = _open(data, max_pixels)
+    """Decode an image with Pillow's reader for its format."""
+    image, name = _open_header(data, max_pixels)
     mode, stored = image.mode, image.size
-    if name == "PNG":  # to look for its orientation loads it, and would swallow what is wrong with it
+    if name == "PNG":  # reading its orientation would load it, and would hide an error
         image.load()
     size = _size(image, name)
     eighths = _eighths(size, draft) if name == "JPEG" else jpeg.WHOLE
@@ -293,14 +302,18 @@ def _open_any(data: bytes, max_pixels: int, draft: int | Geometry) -> DecodedIma
 
 
 def _eighths(size: tuple[int, int], draft: int | Geometry) -> int:
-    """Return how many eighths of a JPEG's size to decode."""
+    """Return at how many eighths of its size a JPEG is to be decoded."""
     if not draft:
         return jpeg.WHOLE
     return jpeg.fraction(size, (draft, draft) if isinstance(draft, int) else _needed(size, draft))
 
 
 def _frame(upright: Image.Image, orientation: int, size: tuple[int, int], eighths: int) -> Frame:
-    """Return where a turned image lies, whose last row and column were at the right and the bottom before."""
+    """Return the frame (see `DecodedImage`) of a JPEG decoded at a fraction of its size and then turned upright.
+
+    Before the turn, the row and column that stand for fewer pixels are at the bottom and on the right; an image that
+    was turned by 180 degrees has them at the top and on the left.
+    """
     height, width = (side * eighths / jpeg.WHOLE for side in size)
     left = upright.width - width if orientation in (2, 3, 6, 7) else 0
     top = upright.height - height if orientation in (3, 4, 7, 8) else 0
@@ -308,7 +321,7 @@ def _frame(upright: Image.Image, orientation: int, size: tuple[int, int], eighth
 
 
 def _needed(size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
-    """Return the (height, width) below which an image of this size would look different in this geometry."""
+    """Return the (height, width) that a draft needs so that an image of this size looks the same in the geometry."""
     if geometry.exact:
         return size
     height, width = geometry.height, geometry.width
@@ -318,7 +331,7 @@ def _needed(size: tuple[int, int], geometry: Geometry) -> tuple[int, int]:
 
 
 def declared_size(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Return the upright (height, width) an image file declares, without decoding its pixels.
+    """Return the upright (height, width) that an image file declares, without decoding its pixels.
 
     Raises
     ------
@@ -326,7 +339,7 @@ def declared_size(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, in
         With one of `ERROR_CODES`.
     """
     try:
-        return _size(*_open(data, max_pixels))
+        return _size(*_open_header(data, max_pixels))
     except ImageError:
         raise
     except Exception as error:
@@ -341,7 +354,7 @@ def fit_to_geometry(image: Image.Image, geometry: Geometry, frame: Frame | None 
     image : Image
     geometry : Geometry
     frame : (left, top, right, bottom), optional
-        Which part of it is the image; see `DecodedImage`.
+        The part of it that shows the whole image; see `DecodedImage`.
 
     Returns
     -------
@@ -358,13 +371,13 @@ def fit_to_geometry(image: Image.Image, geometry: Geometry, frame: Frame | None 
 
 
 def pixels_of(image: Image.Image) -> np.ndarray:
-    """Return an image of mode L or RGB as an array of shape (height, width[, 3]), uint8; quicker than `np.asarray`."""
+    """Return an image of mode L or RGB as an array (height, width[, 3]), uint8; faster than `np.asarray`."""
     shape = (image.height, image.width) if image.mode == "L" else (image.height, image.width, 3)
     return np.frombuffer(image.tobytes(), np.uint8).reshape(shape)
 
 
 def is_gray(image: Image.Image) -> bool:
-    """Tell whether an image of mode L or RGB has R = G = B in every pixel."""
+    """Return whether an image of mode L or RGB has R = G = B in every pixel."""
     if image.mode == "L":
         return True
     pixels = np.asarray(image)
@@ -372,25 +385,25 @@ def is_gray(image: Image.Image) -> bool:
 
 
 def from_array(array: np.ndarray) -> Image.Image:
-    """Make an image of mode L or RGB of an array of shape (height, width[, 1, 3 or 4]), uint8."""
+    """Return an image of mode L or RGB from an array (height, width[, 1, 3 or 4]), uint8."""
     array = np.ascontiguousarray(array)
     return _to_8_bit(Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array))
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    """Open a file; a named pipe would otherwise wait for a writer, for ever."""
+    """Open a file without blocking; opening a named pipe would otherwise wait for a writer for ever."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _open(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
-    """Read an image's header only, and check what it declares."""
-    name = sniff(data[:_HEAD])
+def _open_header(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
+    """Read the header of an image and check the size it declares; return the unloaded image and its format."""
+    name = sniff(data[:_HEAD_BYTES])
     if name == "HEIF":
         _register_heif()
     try:
         image = Image.open(io.BytesIO(data), formats=(name,))
     except Image.UnidentifiedImageError:
-        raise ImageError("corrupt", f"begins like {name} but its header cannot be read") from None
+        raise ImageError("corrupt", f"begins like {name}, but its header cannot be read") from None
     pixels = image.width * image.height
     if pixels > max_pixels:
         raise ImageError(
@@ -412,34 +425,36 @@ def _register_heif() -> None:
 
 def _diagnose(error: Exception, data: bytes) -> tuple[str, str]:
     """Return the (code, message) of what a decoder raised."""
-    words = _words(error)
-    if isinstance(error, Image.DecompressionBombError) or "too large" in words:
-        return "too_large", f"is refused ({words})"
-    cut = isinstance(error, EOFError) or _CUT.search(words) is not None
-    if data[:4] == b"RIFF":  # WebP: Pillow does not say why, but the file's own length does
-        cut = cut or len(data) < int.from_bytes(data[4:8], "little") + 8
-    return ("truncated", f"ends too early ({words})") if cut else ("corrupt", f"cannot be decoded ({words})")
+    message = _message(error)
+    if isinstance(error, Image.DecompressionBombError) or "too large" in message:
+        return "too_large", f"is too large to decode ({message})"
+    truncated = isinstance(error, EOFError) or _TRUNCATED.search(message) is not None
+    if data[:4] == b"RIFF":  # WebP: Pillow gives no reason, but the header declares the file's length
+        truncated = truncated or len(data) < int.from_bytes(data[4:8], "little") + 8
+    if truncated:
+        return "truncated", f"ends too early ({message})"
+    return "corrupt", f"cannot be decoded ({message})"
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split()) or type(error).__name__
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; an image whose EXIF block is damaged counts as upright."""
+    """Return the EXIF orientation, 1 to 8; 1 (upright) if the EXIF block is damaged."""
     if image.format == "JPEG" and not ("exif" in image.info or "xmp" in image.info):
-        return 1  # as most are; to look it up would take longer
+        return 1  # the usual case, without the time to parse EXIF
     try:
         value = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except Exception:  # the EXIF reader raises many kinds, and the pixels are good all the same
+    except Exception:  # Pillow raises many types of errors here, and the pixels are usable
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _size(image: Image.Image, name: str) -> tuple[int, int]:
     """Return the upright (height, width) that an image's header declares."""
-    # Pillow gives the upright size of a TIFF already, and turns it while loading.
+    # Pillow already gives the upright size of a TIFF, and turns the pixels while loading.
     turned = name != "TIFF" and _orientation(image) >= 5
     return (image.width, image.height) if turned else (image.height, image.width)
 
@@ -463,11 +478,11 @@ def _to_8_bit(image: Image.Image) -> Image.Image:
         return Image.alpha_composite(white, image).convert("RGB")
     if image.mode in ("P", "CMYK", "YCbCr", "RGBX", "HSV", "RGB"):
         return image.convert("RGB")
-    raise ImageError("unsupported_format", f"has colour mode {image.mode}, which is not read")
+    raise ImageError("unsupported_format", f"has colour mode {image.mode}, which is not supported")
 
 
 def _scale_down(image: Image.Image) -> Image.Image:
-    """Bring 16-bit, 32-bit and float values to 8 bits."""
+    """Convert 16-bit, 32-bit and float values to 8 bits, by the rules at the top of this file."""
     values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all():
         raise ImageError("corrupt", "has pixel values that are not finite numbers")
@@ -484,7 +499,7 @@ def _scale_down(image: Image.Image) -> Image.Image:
 
 
 def _crop(image: Image.Image, width: int, height: int, frame: Frame) -> Image.Image:
-    """Cut the largest middle part of this aspect, and resize it."""
+    """Cut out the largest centred part with this aspect ratio, and resize it."""
     left, top, right, bottom = frame
     scale = min((right - left) / width, (bottom - top) / height)
     left += (right - left - scale * width) / 2
@@ -493,7 +508,7 @@ def _crop(image: Image.Image, width: int, height: int, frame: Frame) -> Image.Im
 
 
 def _pad(image: Image.Image, width: int, height: int, frame: Frame) -> Image.Image:
-    """Resize the whole image to fit inside, with black bars."""
+    """Resize the whole image so that it fits inside, and fill the rest with black bars."""
     inner = _inside(frame[2] - frame[0], frame[3] - frame[1], width, height)
     canvas = Image.new(image.mode, (width, height))
     canvas.paste(_resize(image, *inner, frame), ((width - inner[0]) // 2, (height - inner[1]) // 2))
@@ -501,7 +516,7 @@ def _pad(image: Image.Image, width: int, height: int, frame: Frame) -> Image.Ima
 
 
 def _inside(width: float, height: float, most_width: int, most_height: int) -> tuple[int, int]:
-    """Return the (width, height) of the largest image of the same aspect that fits."""
+    """Return the (width, height) of the largest image with the same aspect ratio that fits."""
     scale = min(most_width / width, most_height / height)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
@@ -512,7 +527,7 @@ def _stretch(image: Image.Image, width: int, height: int, frame: Frame) -> Image
 
 def _resize(image: Image.Image, width: int, height: int, box: Frame) -> Image.Image:
     box = (max(0.0, box[0]), max(0.0, box[1]), min(image.width, box[2]), min(image.height, box[3]))
-    # A large image is first shrunk by a whole factor, to three times the target: 4 times quicker, hardly visible.
+    # A large image is first shrunk by a whole factor to at least 3 times the target: 4 times faster, hardly visible.
     return image.resize((width, height), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
 
 

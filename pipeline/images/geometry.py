@@ -1,4 +1,4 @@
-"""The one shape of all images of a data set: size, colour, and how images of another aspect are fitted."""
+"""The one shape of all images of a data set: size, colour, and how images of another aspect ratio are fitted."""
 
 from __future__ import annotations
 
@@ -6,26 +6,28 @@ import dataclasses
 import json
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
-from model.config import ConfigError
+from model.errors import ConfigError
 
 COLORS = {"gray": 1, "rgb": 3}
 
 FITS = {
-    "crop": "cut the largest middle part that has the geometry's aspect",
+    "crop": "cut out the largest middle part that has the geometry's aspect ratio",
     "pad": "keep the whole image, with black bars",
     "stretch": "keep the whole image, distorted",
 }
 
 _LARGEST_SIDE = 4096
+MAX_PIXELS = 120_000_000  # of an image file, unless another limit is given
 
 
 @dataclass(frozen=True)
 class Geometry:
     """The one shape of all images of a data set, in pixels: height, width, colour, and how they were fitted.
 
-    `exact` says whether large JPEGs are decoded at full size first; files written before this was a choice do not have
-    it, and were. Two geometries are equal without regard to it: the images have one shape.
+    `exact` says whether large JPEGs are decoded at full size first. It does not change the shape of the images, so two
+    geometries that differ in it alone are equal.
     """
 
     height: int
@@ -62,11 +64,15 @@ class Geometry:
         return self.height * self.width * self.channels
 
     def to_json(self) -> str:
-        """Return the geometry as a JSON object, without `exact` where that is what a reader takes for granted."""
+        """Return the geometry as a JSON object, without `exact` if it has its default."""
         values = dataclasses.asdict(self)
         if self.exact:
             del values["exact"]
         return json.dumps(values)
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings of `pipeline.data.config.DataConfig` that result in this geometry."""
+        return {"size": f"{self.height}x{self.width}", "color": self.color, "fit": self.fit, "exact": self.exact}
 
     @classmethod
     def from_json(cls, text: str) -> Geometry:
@@ -75,7 +81,7 @@ class Geometry:
 
 
 def parse_size(size: str) -> tuple[int, int] | None:
-    """Return (height, width) of a text such as ``"64"`` or ``"64x48"``; None of ``"auto"``.
+    """Return (height, width) for a text such as ``"64"`` or ``"64x48"``; None for ``"auto"``.
 
     Raises
     ------

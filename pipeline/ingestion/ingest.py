@@ -23,17 +23,16 @@ import h5py
 import numpy as np
 
 from model.storage.hdf5 import attribute, read_text, write_attribute
-from pipeline.data import splits as splitting
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import FORMAT, VERSION, Dataset, fingerprint, is_dataset
-from pipeline.data.grouping import divide
-from pipeline.data.splits import SPLITS
+from pipeline.data.division import divide
+from pipeline.data.splits import LABELLED_SPLITS, make_split
 from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.files.writing import writing
 from pipeline.images.geometry import Geometry
 from pipeline.images.statistics import digest
-from pipeline.ingestion.columns import Columns, read_columns, write_columns
+from pipeline.ingestion.columns import Columns, Contents, read_columns, write_columns
 from pipeline.ingestion.decoding import DecodedChunk, SampleChunk, chunks, decode_chunk, decode_samples, join, select
 from pipeline.ingestion.report import IngestCounts, IngestReport, make_report, split_notes, write_rejected
 from pipeline.ingestion.resume import Kept
@@ -121,8 +120,9 @@ def ingest(
         If the source, the target or the split cannot work; nothing is left at the target then.
     """
     config = config or DataConfig()
-    if into and into not in (*SPLITS[:3], "given"):
-        raise InputError(f"into: {into!r} is unknown; choose one of {', '.join(SPLITS[:3])}, given")
+    choices = [*(split.label for split in LABELLED_SPLITS), "given"]
+    if into and into not in choices:
+        raise InputError(f"into: {into!r} is unknown; choose one of {', '.join(choices)}")
     target = Path(target)
     _check_target(target, append=append, overwrite=overwrite or dry_run)
     source = source if isinstance(source, Source) else open_source(source, config.group_by)
@@ -201,7 +201,7 @@ def _check_early(source: Source, config: DataConfig) -> None:
     if names and not source.ready_made:
         index = {name: i for i, name in enumerate(names)}
         labels = np.array([index.get(sample.label, -1) for sample in source.samples])
-        splitting.split(labels, names, validation=config.validation, test=config.test)
+        make_split(labels, names, config.shares)
 
 
 def _parts(
@@ -345,23 +345,13 @@ def _finish(
     """Divide what was decoded, and write everything but the images."""
     first = tuple(read_text(file["classes"])) if append else source.classes
     classes, labels, notes = _classes(first, [sample.label for sample in source.samples], table.samples)
-    division = divide(
-        labels,
-        classes,
-        np.array([SPLITS.index(s.split) if s.split else splitting.OPEN for s in table.samples], dtype=np.uint8),
-        [sample.group for sample in table.samples],
-        table.column("digests"),
-        table.column("thumbnail_of"),
-        table.thumbnails,
-        config,
-        into=into,
-        lenient=append,
-    )
+    division = divide(table.undivided(labels, classes), config, split=into, allow_small_classes=append)
+    contents = Contents(table, labels, classes, division)
     if not append:
         notes += split_notes(division.split, labels, classes)
-    write_columns(file, table, classes, labels, division, done.rejected, append)
+    write_columns(file, contents, done.rejected, append=append)
     counts = {
-        "found": done.ingested + len(done.rejected) + sum(done.ignored.values()),
+        "found": done.found,
         "ingested": done.ingested,
         "rejected": len(done.rejected),
         "ignored": done.ignored,
@@ -380,7 +370,9 @@ def _finish(
     for name, text in facts.items():
         write_attribute(file, name, text)
     file.attrs["version"] = VERSION
-    return make_report(table, classes, labels, division, source, done, geometry, target, notes, facts["fingerprint"])
+    return make_report(
+        contents, source, done, target=target, geometry=geometry, fingerprint=facts["fingerprint"], notes=notes
+    )
 
 
 def _classes(

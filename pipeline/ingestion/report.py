@@ -1,4 +1,4 @@
-"""What became of every file of a source, in numbers and in words."""
+"""What became of every file of a source, as numbers and as text."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.data import splits as splitting
-from pipeline.data.grouping import Division
-from pipeline.data.splits import SPLITS
+from pipeline.data.splits import LABELLED_SPLITS, Split, classes_without
 from pipeline.files.cells import safe_cell
 from pipeline.files.writing import writing
 from pipeline.images.geometry import Geometry
-from pipeline.ingestion.columns import Columns
+from pipeline.ingestion.columns import Contents
 from pipeline.sources.source import Source
-from pipeline.text import count
+from pipeline.text import count, shortened
 
 
 @dataclass(frozen=True)
@@ -31,25 +29,25 @@ class IngestReport:
     ----------
     rejected : tuple of (path, code, message)
     ignored : dict of str to int
-        How many were passed over, by reason.
+        How many files were skipped, by reason.
     classes, splits : dict of str to int
         Images by class and by split, of the whole data set.
     by_split : dict of str to dict of str to int
         Images by split, then by class.
     duplicates : int
-        Images that come to the same pixels as an earlier one.
+        Images with the same pixels as an earlier image.
     near_duplicates : tuple of (path, path)
         Confirmed pairs.
     groups : int
-        Groups of images that were kept on one side.
+        Groups of two images or more.
     random_split_leaks : int
-        Held-out images that a random split, blind to groups, would have had a relative of in training.
+        Held-out images with a related image in training, if the split were random and ignored groups.
     leaks : tuple of tuples of str
-        Of a ready-made division: images that belong together on several sides, each as ``SPLIT: PATH``.
+        Groups that ready-made splits spread over several splits: their images, each as ``SPLIT: PATH``.
     conflicts : tuple of tuples of str
-        Images of the same pixels with several labels, each as ``CLASS: PATH``.
+        Exact duplicates with several labels, each as ``CLASS: PATH``.
     notes : tuple of str
-        What else a person should know.
+        What else a user should know.
     resumed : int
         Files that an earlier, interrupted ingestion had read already.
     """
@@ -91,6 +89,11 @@ class IngestCounts:
     rejected: tuple[tuple[str, str, str], ...]
     ignored: dict[str, int]
 
+    @property
+    def found(self) -> int:
+        """Return the number of all files."""
+        return self.ingested + len(self.rejected) + sum(self.ignored.values())
+
 
 def write_rejected(report: IngestReport, path: str | Path) -> None:
     """Write the rejected files as CSV with the columns path, error_code and error_message.
@@ -109,106 +112,92 @@ def write_rejected(report: IngestReport, path: str | Path) -> None:
 
 
 def make_report(
-    table: Columns,
-    classes: Sequence[str],
-    labels: np.ndarray,
-    division: Division,
+    contents: Contents,
     source: Source,
-    done: IngestCounts,
-    geometry: Geometry,
+    counts: IngestCounts,
+    *,
     target: str,
-    notes: Sequence[str],
+    geometry: Geometry,
     fingerprint: str,
+    notes: Sequence[str],
 ) -> IngestReport:
-    """Put together the report of one ingestion; the counts are those of the whole data set after it."""
-    paths = [sample.path for sample in table.samples]
+    """Put together the report of one ingestion; its numbers are those of the whole data set after it."""
+    samples, labels, division = contents.columns.samples, contents.labels, contents.division
+    paths = [sample.path for sample in samples]
     split, equal = division.split, division.equal
-    by_split = {
-        name: dict(
-            zip(
-                classes,
-                np.bincount(labels[(split == code) & (labels >= 0)], minlength=len(classes)).tolist(),
-                strict=True,
-            )
-        )
-        for code, name in enumerate(SPLITS)
-    }
-    leaks = tuple(tuple(f"{SPLITS[_given(table, i)]}: {paths[i]}" for i in rows) for rows in division.leaks)
-    conflicts = tuple(tuple(f"{classes[labels[i]]}: {paths[i]}" for i in rows) for rows in division.conflicts)
+
+    def by_class(rows: np.ndarray) -> dict[str, int]:
+        numbers = np.bincount(labels[rows & (labels >= 0)], minlength=len(contents.classes))
+        return dict(zip(contents.classes, numbers.tolist(), strict=True))
+
+    leaks = tuple(
+        tuple(f"{samples[i].split or Split.TRAIN.label}: {paths[i]}" for i in rows) for rows in division.leaks
+    )
+    conflicts = tuple(tuple(f"{contents.classes[labels[i]]}: {paths[i]}" for i in rows) for rows in division.conflicts)
     return IngestReport(
         target=target,
         source=source.location,
         kind=source.kind,
-        found=done.ingested + len(done.rejected) + sum(done.ignored.values()),
-        ingested=done.ingested,
-        rejected=done.rejected,
-        ignored=done.ignored,
+        found=counts.found,
+        ingested=counts.ingested,
+        rejected=counts.rejected,
+        ignored=counts.ignored,
         geometry=geometry,
-        classes=dict(zip(classes, np.bincount(labels[labels >= 0], minlength=len(classes)).tolist(), strict=True)),
+        classes=by_class(np.ones(len(labels), dtype=bool)),
         unlabelled=int((labels < 0).sum()),
-        splits=dict(zip(SPLITS, np.bincount(split, minlength=len(SPLITS)).tolist(), strict=True)),
-        by_split=by_split,
+        splits={part.label: int((split == part).sum()) for part in Split},
+        by_split={part.label: by_class(split == part) for part in Split},
         ready_made=source.ready_made,
         duplicates=int((equal >= 0).sum() - len(np.unique(equal[equal >= 0]))),
         near_duplicates=tuple((paths[i], paths[j]) for i, j in division.near),
         groups=len(np.unique(division.group[division.group >= 0])),
         random_split_leaks=division.random_split_leaks,
         leaks=leaks,
-        dropped=int((split == splitting.DROPPED).sum()),
+        dropped=int((split == Split.DROPPED).sum()),
         conflicts=conflicts,
-        notes=(*source.notes, *notes, *_findings(division, len(classes), source.ready_made, leaks, conflicts)),
+        notes=(*source.notes, *notes, *_grouping_notes(contents, source, leaks, conflicts)),
         fingerprint=fingerprint,
     )
 
 
-def _findings(
-    division: Division,
-    n_classes: int,
-    ready_made: bool,
-    leaks: Sequence[tuple[str, ...]],
-    conflicts: Sequence[tuple[str, ...]],
+def _grouping_notes(
+    contents: Contents, source: Source, leaks: Sequence[tuple[str, ...]], conflicts: Sequence[tuple[str, ...]]
 ) -> list[str]:
-    """Say in words what was found about images that belong together."""
+    """Describe what was found about duplicates and groups."""
+    division = contents.division
     equal = division.equal[division.equal >= 0]
-    lines = []
+    notes = []
     if len(equal):
-        lines.append(f"copies of other images: {len(equal) - len(np.unique(equal)):,}")
+        notes.append(f"exact duplicates of other images: {len(equal) - len(np.unique(equal)):,}")
     if len(division.near):
-        lines.append(f"nearly identical: {count(len(division.near), 'pair')} of images")
-    if division.random_split_leaks and n_classes and not ready_made:
-        lines.append(
-            "images that belong together are on one side of the split; a purely random one would have tested or "
-            f"validated on {count(division.random_split_leaks, 'image')} with a relative in training"
+        notes.append(f"near duplicates: {count(len(division.near), 'pair')} of images")
+    if division.random_split_leaks and contents.classes and not source.ready_made:
+        notes.append(
+            "every group is in one split; a random split (ignoring groups) would have tested or validated on "
+            f"{count(division.random_split_leaks, 'image')} with a related image in training"
         )
     if conflicts:
-        lines.append(f"identical images with several labels: {count(len(conflicts), 'set')}; {_first(conflicts)}")
+        notes.append(f"exact duplicates with several labels: {count(len(conflicts), 'set')}; {_first(conflicts)}")
     if leaks:
-        dropped = int((division.split == splitting.DROPPED).sum())
+        dropped = int((division.split == Split.DROPPED).sum())
         remedy = f"dropped from training: {dropped:,}" if dropped else "drop_leaks leaves them out of training"
-        lines.append(
-            f"the ready-made splits share identical or related images: {count(len(leaks), 'set')}; {remedy}; "
+        notes.append(
+            f"the ready-made splits share duplicate or related images: {count(len(leaks), 'set')}; {remedy}; "
             f"{_first(leaks)}"
         )
-    return lines
+    return notes
 
 
 def _first(sets: Sequence[tuple[str, ...]]) -> str:
     """Return the first three sets of files as text."""
-    shown = "; ".join(" = ".join(names[:3]) for names in sets[:3])
-    return shown + (f"; and {len(sets) - 3:,} more" if len(sets) > 3 else "")
-
-
-def _given(table: Columns, i: int) -> int:
-    return SPLITS.index(table.samples[i].split or "train")
+    return shortened([" = ".join(names[:3]) for names in sets], limit=3, separator="; ")
 
 
 def split_notes(splits: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> list[str]:
-    """Say which classes a split lacks, where there is such a split at all."""
+    """Return a note for each split that has images, but none of some class."""
     notes = []
-    for part in (splitting.TRAIN, splitting.VALIDATION, splitting.TEST):
-        lacking = splitting.classes_without(splits, labels, len(classes), part)
-        if len(lacking) and (splits == part).any():
-            shown = ", ".join(repr(classes[c]) for c in lacking[:5])
-            more = f" and {len(lacking) - 5} more" if len(lacking) > 5 else ""
-            notes.append(f"no {SPLITS[part]} images of {shown}{more}")
+    for split in LABELLED_SPLITS:
+        lacking = classes_without(splits, labels, len(classes), split)
+        if len(lacking) and (splits == split).any():
+            notes.append(f"no {split.label} images of {shortened([repr(classes[c]) for c in lacking])}")
     return notes

@@ -1,4 +1,4 @@
-"""A look at a sample of the images of a source, and the geometry that "auto" becomes for them."""
+"""Survey a sample of the images of a source, and resolve the ``"auto"`` settings of the geometry from it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,27 @@ import numpy as np
 
 from pipeline.data.config import DataConfig
 from pipeline.images.decode import ImageError, declared_size, from_array, is_gray, open_image
-from pipeline.images.geometry import COLORS, Geometry, parse_size
+from pipeline.images.geometry import COLORS, MAX_PIXELS, Geometry, parse_size
 from pipeline.sources.source import Source
 
 LONGEST_AUTO_SIDE = 64
-
 SHORTEST_AUTO_SIDE = 16
-
 INPUTS_PER_IMAGE = 16
+SURVEYED = 200  # images
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a look at a sample of the images showed: all that the ``"auto"`` rules of a geometry need.
+    """What is known of the images of a source: all that the ``"auto"`` rules of the geometry need.
 
-    `sizes` are the (height, width) found, each once; `gray` says whether every image looked at has R = G = B.
+    Attributes
+    ----------
+    m : int
+        The number of images of the source.
+    sizes : tuple of (height, width)
+        The different sizes of the images surveyed.
+    gray : bool
+        Whether every image surveyed has R = G = B in every pixel.
     """
 
     m: int
@@ -31,7 +37,7 @@ class Survey:
 
 
 def resolve_geometry(config: DataConfig, survey: Survey) -> Geometry:
-    """Turn every ``"auto"`` of size, colour and fit into a value, by the rules `DataConfig` states."""
+    """Turn every ``"auto"`` of size, colour and fit into a value, by the rules in `DataConfig`."""
     color = config.color if config.color != "auto" else "gray" if survey.gray else "rgb"
     fit = config.fit if config.fit != "auto" else "crop"
     height, width = parse_size(config.size) or _auto_size(survey, COLORS[color])
@@ -53,22 +59,19 @@ def _auto_size(survey: Survey, channels: int) -> tuple[int, int]:
 
 
 def _sides(longer: int, aspect: float) -> tuple[int, int]:
-    """Return (height, width) of this aspect (height / width) whose longer side is `longer`."""
+    """Return the (height, width) with this aspect ratio (height / width) whose longer side is `longer`."""
     height, width = (longer, longer / aspect) if aspect >= 1 else (longer * aspect, longer)
     return max(1, round(height)), max(1, round(width))
 
 
-SURVEYED = 200
-
-
 def choose_geometry(source: Source, config: DataConfig) -> Geometry:
-    """Return the geometry that is asked for; only what is left to the images is looked for in them."""
+    """Return the geometry for a source; the images are surveyed only if a setting depends on them."""
     chosen = config.size != "auto" and config.color != "auto"
     return resolve_geometry(config, Survey(0, (), False) if chosen else survey(source, config.max_pixels))
 
 
-def survey(source: Source, max_pixels: int = DataConfig.max_pixels) -> Survey:
-    """Look at up to `SURVEYED` images, evenly spread over the source, for what the ``"auto"`` rules need."""
+def survey(source: Source, max_pixels: int = MAX_PIXELS) -> Survey:
+    """Survey up to `SURVEYED` images, evenly spread over the source."""
     m = len(source.samples)
     sizes: set[tuple[int, int]] = set()
     gray = True
@@ -81,7 +84,7 @@ def survey(source: Source, max_pixels: int = DataConfig.max_pixels) -> Survey:
             elif gray:
                 decoded = open_image(data, max_pixels=max_pixels, draft=64)
                 image, size = decoded.image, decoded.size
-            else:  # known to be in colour, so the header says all there is to know
+            else:  # an image in colour is known, so the size in the header is enough
                 size = declared_size(data, max_pixels=max_pixels)
         except ImageError:
             continue

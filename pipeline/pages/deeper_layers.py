@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from model.edges.scores import energy_area
 from pipeline.classifier import ImageClassifier
+from pipeline.errors import USER_ERRORS
 from pipeline.evaluation.held_out import data_of, held_out_images
 from pipeline.explanation.figures import LayerImages, filter_images
 from pipeline.explanation.layers import deeper_layer_images, layer_receptive_fields
 from pipeline.pages.widgets import markup, no_model
-from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
+from pipeline.pages.widgets.sidebar import Chosen
 
 UNITS_SHOWN = 24
 # The kinds of images that `deeper_layer_images` returns, and how each is made.
@@ -61,7 +62,7 @@ def render(chosen: Chosen) -> None:
     l = layers[name or next(iter(layers))]
     try:
         found = _layer_images(str(chosen.run.model), chosen.run.modified, l, classifier)
-    except PROBLEMS:
+    except USER_ERRORS:
         found = None
     if found is None:
         st.info("The data set of this model is no longer available, so there are no images to measure the units on.")

@@ -14,11 +14,12 @@ from model.edges.scores import ORIENTATION_BINS, FilterScores, orientation_bins,
 from model.network import linear_forward
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
+from pipeline.errors import USER_ERRORS
 from pipeline.evaluation.held_out import data_of
 from pipeline.explanation.figures import draw_filters, filter_images
 from pipeline.explanation.layers import control_shares
 from pipeline.pages.widgets import markup, no_model
-from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
+from pipeline.pages.widgets.sidebar import Chosen
 
 UNITS_A_PAGE = 60
 IMAGES_SEARCHED = 2_000
@@ -82,7 +83,7 @@ def _filter_scores(model: str, written: float, _classifier: ImageClassifier) -> 
 def _draw_grid(chosen: Chosen, classifier: ImageClassifier, scores: FilterScores) -> None:
     """Draw the units of the chosen kind and order, a page at a time."""
     W, shape = classifier.parameters[1].W, classifier.geometry.shape
-    st.subheader(scores.sentence(), anchor=False)
+    st.subheader(scores.summary(), anchor=False)
     left, right = st.columns(2)
     kind = left.selectbox("Show", list(UNIT_KINDS), key="show", bind="query-params")
     order = right.selectbox("Sort by", list(ORDERS), key="sort", bind="query-params")
@@ -138,7 +139,7 @@ def _draw_controls(chosen: Chosen, classifier: ImageClassifier, scores: FilterSc
     assert chosen.run is not None
     try:
         shares = _control_shares(str(chosen.run.model), chosen.run.modified, classifier)
-    except (*PROBLEMS, ValueError):  # images too small to learn from
+    except (*USER_ERRORS, ValueError):  # images too small to learn from
         return
     rows = [("this layer", float(scores.edge.mean())), *shares.items()]
     st.subheader("Is it more than chance?", anchor=False)
@@ -237,7 +238,7 @@ def _draw_strongest(chosen: Chosen, classifier: ImageClassifier, i: int) -> None
     assert chosen.run is not None
     try:
         strongest = strongest_images(str(chosen.run.model), chosen.run.modified, classifier)
-    except (*PROBLEMS, ValueError):
+    except (*USER_ERRORS, ValueError):
         strongest = None
     st.markdown("**Training images that activate it most**")
     if strongest is None:

@@ -1,4 +1,4 @@
-"""The images of the Playground: what can be trained on here, and uploads."""
+"""The images of the Playground: the sources in the folders of data and runs, and uploads."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ class ImageSet:
     Attributes
     ----------
     source : str
-        What it is called on the command line.
+        Its name on the command line.
     data : Path
-        Its file.
+        The data set file.
     geometry : Geometry
     classes : tuple of str
     counts : dict of str to int
         Labelled images in each split.
     report : IngestReport or None
-        What became of the files, where they were just read.
+        What became of the files, if they were read just now.
     """
 
     source: str
@@ -46,7 +46,7 @@ class ImageSet:
 
 
 def find_sources(data: str | Path, runs: str | Path) -> list[str]:
-    """Return what can be trained on in the folders of data and runs, sorted: data sets, archives, folders."""
+    """Return the sources to train on in the folders of data and runs, sorted: data sets, archives, folders."""
     found = []
     for folder, pattern in ((Path(data), "*"), (Path(runs), "*/data.h5")):
         try:
@@ -58,12 +58,12 @@ def find_sources(data: str | Path, runs: str | Path) -> list[str]:
 
 
 def from_files(files: Iterable[tuple[str, bytes]], name: str) -> Source:
-    """Return uploaded files, CLASS/... or ROOT/CLASS/... each, as a source of images that stays in memory.
+    """Return uploaded files, each CLASS/... or ROOT/CLASS/..., as a source of images that stays in memory.
 
     Raises
     ------
     InputError
-        When no image lies in a folder.
+        When no image is in a folder.
     """
     given = dict(files)
     kept = sorted(path for path in given if not any(map(reason_to_ignore_name, path.split("/"))))
@@ -89,12 +89,12 @@ def from_files(files: Iterable[tuple[str, bytes]], name: str) -> Source:
 
 
 def read_image_set(source: str | Source, folder: Path, config: DataConfig | None = None) -> ImageSet:
-    """Read images into a data set in `folder`; one that is a data set already stays where, and as, it is.
+    """Read images into a data set in `folder`; a source that is a data set already is used in place.
 
     Raises
     ------
     InputError, ConfigError
-        When there is nothing that can be trained on.
+        When the images cannot be trained on.
     """
     if isinstance(source, str) and is_dataset(source):
         data, report = Path(source), None

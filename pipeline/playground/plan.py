@@ -5,58 +5,52 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from model.config import ConfigError, NetworkConfig, TrainingConfig, resolve
+from model.errors import ConfigError
 from model.parameters import LayerShapes, Parameters, layer_shapes
-from pipeline.images.augment import AugmentConfig, resolve_augmentation
 from pipeline.playground.images import ImageSet
-from pipeline.settings import NONE, value_text
-from pipeline.training.pretrain import resolve_pretraining
-from pipeline.training.recipe import Recipe
+from pipeline.settings import CONFIGURATIONS, NONE, value_text
+from pipeline.training.recipe import DataFacts, Recipe, ResolvedRecipe, resolve_recipe
 
-MOST_PARAMETERS = 20_000_000  # a training holds about six numbers for each: 0.5 GB
+MOST_PARAMETERS = 20_000_000  # a training holds about six arrays of this size: 0.5 GB
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What settings come to for images: nothing is "auto" any more."""
+    """The resolved settings for images, and the shapes of the network."""
 
-    network: NetworkConfig
-    training: TrainingConfig
-    augmentation: AugmentConfig
+    recipe: ResolvedRecipe
     layers: list[LayerShapes]
 
     @property
     def n_parameters(self) -> int:
-        """Numbers that are learned."""
+        """Number of parameters that are learned."""
         return sum(row.n_parameters for row in self.layers)
 
     def texts(self) -> dict[str, str]:
-        """Return all settings as words."""
-        values = {**vars(self.network), **vars(self.training), **vars(self.augmentation)}
-        return {name: value_text(value) or NONE for name, value in values.items()}
+        """Return all settings as text."""
+        configs = [vars(getattr(self.recipe, section)) for section in CONFIGURATIONS]
+        return {name: value_text(value) or NONE for config in configs for name, value in config.items()}
 
 
 def make_plan(recipe: Recipe, image_set: ImageSet) -> Plan:
-    """Resolve settings for images, and list the shapes of the network, without training anything.
+    """Resolve settings for images as a training run does, but for the trial of augmentations, and list the shapes.
 
     Raises
     ------
     ConfigError
-        When they cannot work together, or the network is too large to be trained beside a page; the message begins
-        with the setting's name.
+        When the settings cannot work together, or the network is too large to be trained beside a page; the message
+        begins with the name of the setting.
     """
-    m, n_classes = image_set.counts["train"], len(image_set.classes)
+    m, n_classes, geometry = image_set.counts["train"], len(image_set.classes), image_set.geometry
     if recipe.training.patience and not image_set.counts["validation"]:
         raise ConfigError("patience: early stopping needs validation images, and there are none; set it to 0")
-    augmentation = resolve_augmentation(recipe.augmentation, m)
-    training = resolve_pretraining(recipe.training, recipe.network, augmentation, image_set.geometry, None)
-    network, training = resolve(recipe.network, training, n_x=image_set.geometry.n_x, m=m, n_classes=n_classes)
-    dims = network.layer_dims(image_set.geometry.n_x, n_classes)
+    resolved = resolve_recipe(recipe, DataFacts(m, n_classes, geometry))
+    network = resolved.network
+    dims = network.layer_dims(geometry.n_x, n_classes)
     size = sum((before + 1) * units for before, units in itertools.pairwise(dims))
     if size > MOST_PARAMETERS:
         raise ConfigError(
             f"hidden: the network has {size:,} parameters, more than the {MOST_PARAMETERS:,} that are trained here; "
             "give fewer units, or train it in a terminal"
         )
-    layers = layer_shapes(Parameters(dims, batch_norm=network.batch_norm is True), network)
-    return Plan(network, training, augmentation, layers)
+    return Plan(resolved, layer_shapes(Parameters(dims, batch_norm=network.batch_norm is True), network))

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
-from pipeline.files.cells import label_column, read_label, safe_cell, safe_name, written_by_predict
+from pipeline.files.cells import label_column, read_header, read_label, safe_cell, safe_name, written_by_predict
 from pipeline.files.names import escape, unescape
 from pipeline.files.walk import reason_to_ignore
 from pipeline.sources.source import Source
@@ -339,9 +339,7 @@ def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
         If it cannot be read or has no column ``path``.
     """
     with _table(path) as file:
-        head = file.readline()
-        delimiter = max("\t,;", key=head.count)
-    columns = [name.strip().lower() for name in next(csv.reader([head], delimiter=delimiter), [])]
+        delimiter, columns = read_header(file.readline())
     if "path" not in columns:
         found = ", ".join(repr(escape(name)) for name in columns) or "none"
         raise InputError(f"{escape(path)}: has no column 'path'; columns found: {found}")

@@ -15,8 +15,8 @@ from PIL import Image
 from pipeline.classifier import ImageClassifier
 from pipeline.files.cells import safe_name
 from pipeline.files.walk import LITTER
-from pipeline.images.decode import MAX_PIXELS, DecodedImage, ImageError, decode_image, open_image
-from pipeline.images.geometry import Geometry
+from pipeline.images.decode import DecodedImage, ImageError, decode_image, open_image
+from pipeline.images.geometry import MAX_PIXELS, Geometry
 from pipeline.prediction.rows import Row
 
 SHOWN_SIDE = 640  # longest side, in pixels, of the image kept for showing

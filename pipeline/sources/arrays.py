@@ -1,7 +1,7 @@
 """Images that are already arrays: ``.npz`` and ``.npy`` files, HDF5 in this project's layout and in the course's.
 
-Every layout is turned into parts, each the images and labels of one split (or of no split), and the parts into a
-`Source`. Arrays of Python objects are refused: reading them could run a stranger's code.
+Every layout becomes a list of `NamedArrays`, each with the images and labels of one split (or of no split), and these
+become a `Source`. Arrays of Python objects are rejected: reading them could run code from an untrusted file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 
 from model.storage.hdf5 import DAMAGE
 from pipeline.data.dataset import Dataset, is_dataset, open_hdf5
-from pipeline.data.splits import SPLITS
+from pipeline.data.splits import Split
 from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.images.decode import ImageError
@@ -39,7 +39,7 @@ CLASS_NAMES = ("classes", "list_classes", "class_names", "target_names", "label_
 
 
 class NamedArrays(NamedTuple):
-    """Images and their labels, as found in a file under `name`; `labels` None where there are none."""
+    """Images that a file holds under `name`, and their labels; `labels` is None if there are none."""
 
     name: str
     images: np.ndarray
@@ -56,14 +56,14 @@ def open_npz(path: Path, group_by: str = "") -> Source:
         If it is damaged, holds objects, or its arrays do not fit.
     """
     where = escape(path)
-    with _readable(where), zipfile.ZipFile(path) as archive:
+    with _one_message(where), zipfile.ZipFile(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
         arrays = {name: _unpack(archive, f"{name}.npy") for name in dict.fromkeys(names) if name in _known_names()}
     return _from_layout("npz", where, arrays, names)
 
 
 def open_npy(path: Path, group_by: str = "") -> Source:
-    """List the images of one array of shape (m, height, width[, channels]); they have no labels.
+    """List the images of one array of shape (m, height, width[, channels]), without labels.
 
     Raises
     ------
@@ -71,14 +71,14 @@ def open_npy(path: Path, group_by: str = "") -> Source:
         If it is damaged, holds objects, or its shape does not fit.
     """
     where = escape(path)
-    with _readable(where):
+    with _one_message(where):
         images = np.load(path, mmap_mode="r", allow_pickle=False)
     return from_parts("npy", where, [NamedArrays(path.stem, images, None, "")])
 
 
 @contextmanager
-def _readable(where: str) -> Iterator[None]:
-    """Turn what reading a stranger's file of arrays can come to into one message."""
+def _one_message(where: str) -> Iterator[None]:
+    """Turn the errors of reading an untrusted file of arrays into one message."""
     try:
         yield
     except InputError:
@@ -88,16 +88,16 @@ def _readable(where: str) -> Iterator[None]:
 
 
 def _unpack(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """Read one array of an archive, unless it declares more than the archive holds."""
+    """Read one array of an archive, unless its header declares more data than there are."""
     member = archive.getinfo(name)
     check_member(member)
     with archive.open(member) as file:
         version = np.lib.format.read_magic(file)
         if version not in _HEADERS:
-            raise ValueError(f"{name} is in a format that is not read")
+            raise ValueError(f"{name} is in an unknown version of the format")
         shape, _, dtype = _HEADERS[version](file)
         if math.prod(shape) * dtype.itemsize > member.file_size:
-            raise ValueError(f"{name} has shape {shape}, of which the file does not hold all")
+            raise ValueError(f"{name} has shape {shape}, but the file does not hold all of it")
     with archive.open(member) as file:
         return np.lib.format.read_array(file, allow_pickle=False)
 
@@ -112,7 +112,7 @@ def open_hdf5_source(path: Path, group_by: str = "") -> Source:
     """List the images of an HDF5 file: a data set of this project, or the course's layout.
 
     The course keeps ``train_set_x`` and ``test_set_x`` in two files, ``train_NAME.h5`` and ``test_NAME.h5``; given one
-    of them, the other is read too where it lies in the same folder.
+    of them, the other is read too if it is in the same folder.
 
     Raises
     ------
@@ -125,7 +125,7 @@ def open_hdf5_source(path: Path, group_by: str = "") -> Source:
     names: list[str] = []
     files = [path, *_siblings(path)]
     for name in files:
-        with open_hdf5(name) as file, _readable(escape(name)):
+        with open_hdf5(name) as file, _one_message(escape(name)):
             names += list(file)
             arrays.update({key: _values(file[key]) for key in file if key in _known_names()})
     return _from_layout("hdf5", ", ".join(escape(name) for name in files), arrays, names)
@@ -143,7 +143,7 @@ def from_parts(kind: str, where: str, parts: Sequence[NamedArrays], classes: Seq
     Raises
     ------
     InputError
-        If images are not of shape (m, height, width[, 1, 3 or 4]), of numbers, or labels do not fit them.
+        If the images are not numbers of shape (m, height, width[, 1, 3 or 4]), or the labels do not fit them.
     """
     images: dict[str, np.ndarray] = {}
     scales: dict[str, float] = {}
@@ -204,9 +204,9 @@ def _from_layout(kind: str, where: str, arrays: Mapping[str, Any], names: Sequen
 
 
 def _siblings(path: Path) -> list[Path]:
-    for one, other in (("train", "test"), ("test", "train")):
-        if path.stem.startswith(one):
-            sibling = path.with_name(other + path.name.removeprefix(one))
+    for prefix, other in (("train", "test"), ("test", "train")):
+        if path.stem.startswith(prefix):
+            sibling = path.with_name(other + path.name.removeprefix(prefix))
             return [sibling] if sibling.is_file() else []
     return []
 
@@ -215,9 +215,11 @@ def _open_dataset(path: Path) -> Source:
     data = Dataset.open(path)
     lock = Lock()
     names = np.array(["", *data.classes], dtype=object)[data.labels + 1]
+    splits = np.array([split.label if split != Split.DROPPED else "" for split in Split], dtype=object)[data.split]
+    groups = [str(group) if group >= 0 else "" for group in data.group.tolist()]
     samples = [
-        Sample(str(p), str(name), SPLITS[split] if split < len(SPLITS) - 1 else "", f"{group}" if group >= 0 else "", i)
-        for i, (p, name, split, group) in enumerate(zip(data.paths, names, data.split, data.group, strict=True))
+        Sample(str(path), str(name), split, group, i)
+        for i, (path, name, split, group) in enumerate(zip(data.paths, names, splits, groups, strict=True))
     ]
 
     def read(sample: Sample) -> np.ndarray:
@@ -231,16 +233,16 @@ def _open_dataset(path: Path) -> Source:
 
 
 def _check_images(where: str, part: NamedArrays) -> tuple[np.ndarray, float]:
-    """Return the images as (m, height, width, channels), and the factor that brings them to 0 to 255."""
+    """Return the images as (m, height, width, channels), and the factor that scales them to 0 to 255."""
     images = part.images
-    place = f"{where}: {part.name}"
+    array = f"{where}: {part.name}"
     if not isinstance(images, np.ndarray) or images.dtype.kind not in "uifb":
-        raise InputError(f"{place}: is not an array of numbers; give images as uint8")
+        raise InputError(f"{array}: is not an array of numbers; give images as uint8")
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or images.shape[3] not in (1, 3, 4) or 0 in images.shape[1:]:
         raise InputError(
-            f"{place}: has shape {part.images.shape}; give (m, height, width) or (m, height, width, channels) with "
+            f"{array}: has shape {part.images.shape}; give (m, height, width) or (m, height, width, channels) with "
             "1, 3 or 4 channels"
         )
     if images.dtype == np.uint8 or not images.size:
@@ -248,15 +250,15 @@ def _check_images(where: str, part: NamedArrays) -> tuple[np.ndarray, float]:
     if images.dtype == bool:
         return images, 255.0
     low, high = float(images.min()), float(images.max())
-    if not 0 <= low <= high <= 65535:  # also catches values that are not numbers
-        raise InputError(f"{place}: has values from {low} to {high}; give 0 to 1, 0 to 255, or 0 to 65535")
+    if not 0 <= low <= high <= 65535:  # also false for NaN
+        raise InputError(f"{array}: has values from {low} to {high}; give 0 to 1, 0 to 255, or 0 to 65535")
     if images.dtype.kind == "f" and high <= 1:
         return images, 255.0
     return images, 1.0 if high <= 255 else 255 / 65535
 
 
 def _label_names(where: str, parts: Sequence[NamedArrays], classes: Sequence[str]) -> dict[str, list[str]]:
-    """Return the class name of every image of every part; empty where it is unlabelled."""
+    """Return the class names of the images of every part; empty for an unlabelled image."""
     names: dict[str, list[str]] = {}
     for part in parts:
         if part.labels is None:
@@ -265,20 +267,21 @@ def _label_names(where: str, parts: Sequence[NamedArrays], classes: Sequence[str
         labels = np.asarray(part.labels)
         flat = labels.reshape(-1)
         if labels.ndim > 1 and max(labels.shape) != labels.size:
-            raise InputError(f"{where}: labels of {part.name} have shape {labels.shape}; give one label an image")
+            raise InputError(f"{where}: labels of {part.name} have shape {labels.shape}; give one label for each image")
         if len(flat) != len(part.images):
             raise InputError(
-                f"{where}: {part.name} has {len(part.images)} images and {len(flat)} labels; give one label an image"
+                f"{where}: {part.name} has {len(part.images)} images and {len(flat)} labels; "
+                "give one label for each image"
             )
         if flat.dtype.kind not in "uifbOSU":
             raise InputError(f"{where}: labels of {part.name} are {flat.dtype}; give numbers or names")
         if flat.dtype.kind == "f" and not (np.isfinite(flat) & (flat == np.floor(flat))).all():
-            raise InputError(f"{where}: labels of {part.name} are not whole numbers; give the number of each class")
+            raise InputError(f"{where}: labels of {part.name} are not whole numbers; give the class numbers")
         names[part.name] = [_name_of(value, classes, f"{where}: {part.name}") for value in flat.tolist()]
     return names
 
 
-def _name_of(value: Any, classes: Sequence[str], place: str) -> str:
+def _name_of(value: Any, classes: Sequence[str], where: str) -> str:
     if isinstance(value, str | bytes):
         return _text(value)
     number = int(value)
@@ -287,7 +290,7 @@ def _name_of(value: Any, classes: Sequence[str], place: str) -> str:
     if not classes:
         return str(number)
     if not 0 <= number < len(classes):
-        raise InputError(f"{place}: label {number} has no class name; there are {len(classes)}")
+        raise InputError(f"{where}: label {number} has no class name; there are {len(classes)}")
     return str(classes[number])
 
 
@@ -298,5 +301,5 @@ def _text(value: Any) -> str:
 def _reason(error: BaseException) -> str:
     text = " ".join(str(error).split())
     if "pickle" in text or "Object arrays" in text:
-        return "it holds Python objects, which are not read; save arrays of numbers"
+        return "it holds Python objects, which are not read; save it as arrays of numbers"
     return text or type(error).__name__

@@ -1,4 +1,4 @@
-"""Data sets known by name: two that come with installed libraries, and two that scikit-learn downloads."""
+"""Built-in sets of images: two that come with installed libraries, and two that scikit-learn downloads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,17 +15,25 @@ from pipeline.errors import InputError, MissingExtra
 from pipeline.sources.arrays import NamedArrays, from_parts
 from pipeline.sources.source import Source
 
-Arrays = tuple[np.ndarray, np.ndarray, tuple[str, ...]]
-_FEWEST_FACES = 20
+LabelledArrays = tuple[np.ndarray, np.ndarray, tuple[str, ...]]
+_FEWEST_FACES = 20  # of a person, in the set lfw
 
 
-def load_named(name: str) -> Arrays:
+class BuiltinSet(NamedTuple):
+    """How a set is loaded (see `load_builtin`), what it is, and whether it comes with an installed library."""
+
+    load: Callable[[], LabelledArrays]
+    about: str
+    is_bundled: bool
+
+
+def load_builtin(name: str) -> LabelledArrays:
     """Load a set by its name.
 
     Parameters
     ----------
     name : str
-        One of `NAMED_SETS`.
+        A key of `BUILTIN_SETS`.
 
     Returns
     -------
@@ -36,32 +44,30 @@ def load_named(name: str) -> Arrays:
     Raises
     ------
     InputError
-        If the name is unknown, a library is missing, or the set has to be downloaded and cannot be.
+        If the name is unknown, a library is missing, or the set cannot be downloaded.
     """
-    if name not in NAMED_SETS:
-        raise InputError(f"{name!r} is no known set; choose one of {', '.join(NAMED_SETS)}")
-    return NAMED_SETS[name]()
+    if name not in BUILTIN_SETS:
+        raise InputError(f"there is no built-in set {name!r}; choose one of {', '.join(BUILTIN_SETS)}")
+    return BUILTIN_SETS[name].load()
 
 
-def open_named(path: Path, group_by: str = "") -> Source:
-    """List the images of a named set."""
+def open_builtin(path: Path, group_by: str = "") -> Source:
+    """List the images of a built-in set, which is named in place of a path."""
     name = str(path)
-    images, labels, classes = load_named(name)
+    images, labels, classes = load_builtin(name)
     return from_parts(name, name, [NamedArrays(name, images, labels, "")], classes)
 
 
-def _lfw_subset() -> Arrays:
-    """Load 100 faces and 100 other patches of 25x25 pixels, which come with scikit-image."""
+def _load_faces() -> LabelledArrays:
     try:
         from skimage.data import lfw_subset
     except ImportError:
-        raise MissingExtra("The set lfw_subset", "demo") from None
+        raise MissingExtra("The set faces", "demo") from None
     images = np.rint(lfw_subset() * 255).astype(np.uint8)
     return images[..., None], np.repeat([0, 1], 100), ("face", "other")
 
 
-def _digits() -> Arrays:
-    """Load 1,797 handwritten digits of 8x8 pixels, which come with scikit-learn."""
+def _load_digits() -> LabelledArrays:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
@@ -69,8 +75,7 @@ def _digits() -> Arrays:
     return images[..., None], digits.target, tuple(str(digit) for digit in range(10))
 
 
-def _olivetti() -> Arrays:
-    """Load 400 faces of 40 people, 64x64 pixels; scikit-learn downloads them once."""
+def _load_olivetti() -> LabelledArrays:
     from sklearn.datasets import fetch_olivetti_faces
 
     faces = _fetch("olivetti", fetch_olivetti_faces)
@@ -78,8 +83,7 @@ def _olivetti() -> Arrays:
     return images[..., None], faces.target, tuple(f"person {i + 1:02d}" for i in range(40))
 
 
-def _lfw() -> Arrays:
-    """Load the faces of everybody with at least 20 images in Labeled Faces in the Wild, 62x47 pixels."""
+def _load_lfw() -> LabelledArrays:
     from sklearn.datasets import fetch_lfw_people
 
     faces = _fetch("lfw", fetch_lfw_people, min_faces_per_person=_FEWEST_FACES)
@@ -96,13 +100,30 @@ def _fetch(name: str, fetch: Callable[..., Any], **options: Any) -> Any:
     except Exception as error:
         raise InputError(
             f"{name}: could not be downloaded, and no earlier download was found ({type(error).__name__}: "
-            f"{' '.join(str(error).split())[:200]}); connect to the internet, or use lfw_subset or digits"
+            f"{' '.join(str(error).split())[:200]}); connect to the internet, or use faces or digits"
         ) from None
 
 
-NAMED_SETS: dict[str, Callable[[], Arrays]] = {
-    "lfw_subset": _lfw_subset,
-    "digits": _digits,
-    "olivetti": _olivetti,
-    "lfw": _lfw,
+BUILTIN_SETS: dict[str, BuiltinSet] = {
+    "faces": BuiltinSet(
+        _load_faces,
+        "100 faces and 100 other crops of photographs, 25x25 pixels, from scikit-image (lfw_subset)",
+        is_bundled=True,
+    ),
+    "digits": BuiltinSet(
+        _load_digits,
+        "1,797 handwritten digits, 8x8 pixels, from scikit-learn (load_digits)",
+        is_bundled=True,
+    ),
+    "olivetti": BuiltinSet(
+        _load_olivetti,
+        "400 faces of 40 people, 64x64 pixels, downloaded once by scikit-learn",
+        is_bundled=False,
+    ),
+    "lfw": BuiltinSet(
+        _load_lfw,
+        "faces of people with at least 20 images in Labeled Faces in the Wild, 62x47 pixels, downloaded once by "
+        "scikit-learn",
+        is_bundled=False,
+    ),
 }

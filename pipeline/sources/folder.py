@@ -10,17 +10,23 @@ from pipeline.files.walk import Listing, list_image_files
 from pipeline.sources.arrays import open_hdf5_source
 from pipeline.sources.labels import arrange
 from pipeline.sources.source import Files, Source
+from pipeline.text import count, shortened
 
 
 def open_folder(root: Path, group_by: str = "") -> Source:
-    """List class folders, ready-made splits of class folders, or a folder of unlabelled images."""
+    """List the images of class folders, of ready-made splits of class folders, or of a folder without classes.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be read, or holds no images.
+    """
     listing = list_image_files(root)
     if not listing.files:
-        passed = (
-            f" ({sum(listing.ignored.values())} hidden or system files were passed over)" if listing.ignored else ""
-        )
+        n_skipped = sum(listing.ignored.values())
+        skipped = f" ({count(n_skipped, 'hidden or system file')} skipped)" if n_skipped else ""
         raise InputError(
-            f"{escape(root)}: holds no images{passed}; give a folder with one sub-folder of images for each class"
+            f"{escape(root)}: holds no images{skipped}; give a folder with one sub-folder of images for each class"
         )
     course = sorted(name for name in listing.files if name.endswith((".h5", ".hdf5")))
     if course and len(course) == len(listing.files):
@@ -34,7 +40,9 @@ def open_folder(root: Path, group_by: str = "") -> Source:
         read=files,
         stamp=files.stamp,
         ignored=listing.ignored,
-        rejected=[(escape(path), "permission", "folder may not be read by this user") for path in listing.unreadable],
+        rejected=[
+            (escape(path), "permission", "you have no permission to read this folder") for path in listing.unreadable
+        ],
         notes=(*notes, *_empty_folder_notes(listing)),
     )
 
@@ -43,5 +51,4 @@ def _empty_folder_notes(listing: Listing) -> tuple[str, ...]:
     empty = [escape(path) for path in listing.empty_folders]
     if not empty:
         return ()
-    more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
-    return (f"folders without any file: {', '.join(empty[:5])}{more}",)
+    return (f"folders without any file: {shortened(empty)}",)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.sources.source import Sample, Source
+from pipeline.text import count, shortened
 
 SPLIT_NAMES = {
     "train": "train",
@@ -26,12 +27,12 @@ SPLIT_NAMES = {
 
 
 def check_class_names(source: Source) -> None:
-    """Refuse class names that only look different.
+    """Reject class names that look the same.
 
     Raises
     ------
     InputError
-        If two names differ in case, or in how an accent is stored, and in nothing else.
+        If two names differ only in case, or in how an accent is stored.
     """
     seen: dict[str, str] = {}
     for name in sorted({sample.label for sample in source.samples if sample.label}):
@@ -39,41 +40,41 @@ def check_class_names(source: Source) -> None:
         if first != name:
             raise InputError(
                 f"{source.location}: classes {first!r} and {name!r} differ only in upper and lower case (or in how an "
-                "accent is stored); rename one of them, or put their images together"
+                "accent is stored); rename one of them, or merge their images"
             )
 
 
 def arrange(paths: Sequence[str], location: str) -> tuple[list[Sample], tuple[str, ...]]:
-    """Give every path its label and split by the folders it lies in: ``[SPLIT/]CLASS/...``.
+    """Give every path its label and split by the names of its folders: ``[SPLIT/]CLASS/...``.
 
     Parameters
     ----------
     paths : sequence of str
         Relative to the root, with ``/`` between their parts.
     location : str
-        Of the root, for messages.
+        The root, for messages.
 
     Returns
     -------
     samples : list of Sample
-        In the order of the paths; the key of each is the path as it came.
+        In the order of the paths; the key of each is its path.
     notes : tuple of str
-        What a person should know about how the paths were understood.
+        What a user should know about how the paths were understood.
 
     Raises
     ------
     InputError
-        If folders of splits and other folders lie side by side.
+        If there are folders of splits and other folders in one place.
     """
     tops = {path.split("/", 1)[0] for path in paths if "/" in path}
     split_tops = {top for top in tops if top.lower() in SPLIT_NAMES}
     parts = {SPLIT_NAMES[top.lower()] for top in split_tops}
     ready_made = "train" in parts and len(parts) > 1
     if ready_made and tops != split_tops:
-        others = ", ".join(repr(escape(top)) for top in sorted(tops - split_tops)[:5])
+        others = shortened([repr(escape(top)) for top in sorted(tops - split_tops)])
         raise InputError(
-            f"{location}: has the split folders {', '.join(sorted(split_tops))} but also {others}; move these away, "
-            "or rename the split folders if they are classes"
+            f"{location}: has the split folders {', '.join(sorted(split_tops))} but also {others}; "
+            "move these elsewhere, or rename the split folders if they are classes"
         )
     samples = []
     for path in paths:
@@ -88,12 +89,13 @@ def arrange(paths: Sequence[str], location: str) -> tuple[list[Sample], tuple[st
 def group_samples(source: Source, group_by: str) -> Source:
     """Give every sample the group that `group_by` asks for: ``folder``, or a pattern to look for in the path.
 
-    A manifest's columns are dealt with when it is opened; a source that comes back unchanged already has its groups.
+    A column of a manifest is read when the manifest is opened; such a source has its groups already, and is returned
+    as it is.
 
     Raises
     ------
     InputError
-        If the pattern is none, or is found in no path.
+        If the pattern is not a valid regular expression, or is found in no path.
     """
     if not group_by or group_by in source.columns:
         return source
@@ -114,7 +116,7 @@ def group_samples(source: Source, group_by: str) -> Source:
             f"that is in a path such as {first!r}"
         )
     alone = groups.count("")
-    note = f"{alone} images belong to no group of {group_by!r}, and stand alone"
+    note = f"{count(alone, 'image')} without a group by {group_by!r}: each is on its own"
     return replace(
         source,
         samples=[sample._replace(group=group) for sample, group in zip(source.samples, groups, strict=True)],

@@ -1,9 +1,10 @@
-"""A manifest: a table with one row an image, as CSV or TSV, with the columns path, label[, split][, group].
+"""A manifest: a table with a row for each image, as CSV or TSV, with the columns path, label[, split][, group].
 
-Paths are relative to the folder the manifest lies in. The first line names the columns; their order and their case do
-not matter, and further columns may be there: `group_by` may name any of them. An empty label means unlabelled, and
-`./=x` the label `=x`, as `facette predict` writes it; in a table of its, `label` is an answer, and `true_label` counts.
-A row whose file is missing becomes a rejected file, since a manifest is often older than the folder.
+Paths are relative to the folder of the manifest. The first line names the columns; their order and case do not matter,
+and there may be more columns, any of which `group_by` may name. An empty label means unlabelled, and `./=x` means the
+label `=x`, as `facette predict` writes it; in a table that `facette predict` wrote, `label` is a prediction, and
+`true_label` is read instead. A row whose file is missing becomes a rejected file, since manifests are often older than
+their folders.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from __future__ import annotations
 import csv
 import io
 import posixpath
-from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.files.cells import label_column, read_label
+from pipeline.files.cells import label_column, read_header, read_label
 from pipeline.files.names import escape
 from pipeline.sources.labels import SPLIT_NAMES
 from pipeline.sources.source import Files, Sample, Source
@@ -27,7 +27,7 @@ def open_manifest(path: Path, group_by: str = "") -> Source:
     Raises
     ------
     InputError
-        If it cannot be read, lacks a column, has a row that does not fit, or names no image.
+        If it cannot be read, lacks a column, has a row that does not fit the columns, or names no image.
     """
     try:
         text = path.read_bytes()
@@ -55,44 +55,45 @@ def parse_manifest(data: bytes, location: str, group_by: str = "") -> tuple[list
         In the order of the rows; the key of each is its path as written.
     columns : tuple of str
     doubles : int
-        Rows left out because an earlier row says the same.
+        Rows left out because they repeat an earlier row.
 
     Raises
     ------
     InputError
-        Naming the file and the row, as `open_manifest`.
+        As `open_manifest`; the message names the file and the row.
     """
     text = data.decode("utf-8-sig", errors="surrogateescape")
-    head = text.partition("\n")[0]
-    delimiter = max("\t,;", key=head.count)
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    stream = io.StringIO(text, newline="")
+    delimiter, columns = read_header(stream.readline())
+    index = _column_indices(columns, location, group_by)
+    stream.seek(0)
+    rows = csv.reader(stream, delimiter=delimiter)
+    samples: dict[str, Sample] = {}
+    doubles = 0
     try:
-        columns = tuple(name.strip().lower() for name in next(rows, []))
-        index = _columns(columns, location, group_by)
-        samples: dict[str, Sample] = {}
-        doubles = 0
+        next(rows)  # the header
         for row in rows:
             if not any(cell.strip() for cell in row):
                 continue
             where = f"{location}, line {rows.line_num}"
-            sample = _sample(row, columns, index, where)
+            sample = _sample(row, len(columns), index, where)
             before = samples.setdefault(sample.path, sample)
             if before is not sample:
                 if before != sample:
                     raise InputError(
-                        f"{where}: {sample.path!r} is there twice, as {_describe(before)} and as {_describe(sample)}; "
-                        "keep one of the rows"
+                        f"{where}: {sample.path!r} has two rows, as {_describe(before)} and as {_describe(sample)}; "
+                        "keep one of them"
                     )
                 doubles += 1
     except csv.Error as error:
-        raise InputError(f"{location}, line {rows.line_num}: is not a row of a table ({error})") from None
+        raise InputError(f"{location}, line {rows.line_num}: is not a row of a table ({error}); correct it") from None
     if not samples:
         raise InputError(f"{location}: names no image; give one row for each, below the line of column names")
     return list(samples.values()), columns, doubles
 
 
-def _columns(columns: tuple[str, ...], location: str, group_by: str) -> dict[str, int]:
-    """Return where each known column stands."""
+def _column_indices(columns: tuple[str, ...], location: str, group_by: str) -> dict[str, int]:
+    """Return the index of each known column."""
     label = label_column(columns)
     for name in ("path", label):
         if name not in columns:
@@ -108,8 +109,7 @@ def _columns(columns: tuple[str, ...], location: str, group_by: str) -> dict[str
     return index
 
 
-def _sample(row: list[str], columns: Iterable[str], index: dict[str, int], where: str) -> Sample:
-    n_columns = len(tuple(columns))
+def _sample(row: list[str], n_columns: int, index: dict[str, int], where: str) -> Sample:
     if len(row) != n_columns:
         raise InputError(
             f"{where}: has {len(row)} cells and the first line has {n_columns}; put a cell that contains the separator "
@@ -117,10 +117,12 @@ def _sample(row: list[str], columns: Iterable[str], index: dict[str, int], where
         )
     cells = {name: row[i].strip() for name, i in index.items()}
     if not cells["path"]:
-        raise InputError(f"{where}: has no path; fill it in, or take the row away")
+        raise InputError(f"{where}: has no path; fill it in, or delete the row")
     given = cells.get("split", "")
     if given and given.lower() not in SPLIT_NAMES:
-        raise InputError(f"{where}: split {escape(given)!r} is unknown; write train, validation or test, or nothing")
+        raise InputError(
+            f"{where}: split {escape(given)!r} is unknown; write train, validation or test, or leave it empty"
+        )
     path = posixpath.normpath(cells["path"])
     split = SPLIT_NAMES[given.lower()] if given else ""
     label = "" if split == "unlabelled" else escape(read_label(cells["label"]))

@@ -1,8 +1,8 @@
 """Where images come from: a table of sources, each of which lists samples and knows how to read one.
 
-A source lists; it decodes nothing and judges nothing. `pipeline.ingestion.ingest` reads the samples one by one, in
-the order
-listed. To add a source, write a function that opens it (see `pipeline.sources.source`) and a line in `SOURCES`.
+A source only lists samples; it decodes and checks nothing. `pipeline.ingestion.ingest` reads the samples one by one,
+in the order in which they are listed. To add a source, write a function that opens it and returns a
+`pipeline.sources.source.Source`, and add a line to `SOURCES`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.sources.arrays import open_hdf5_source, open_npy, open_npz
-from pipeline.sources.builtin import NAMED_SETS, open_named
+from pipeline.sources.builtin import BUILTIN_SETS, open_builtin
 from pipeline.sources.folder import open_folder
 from pipeline.sources.labels import check_class_names, group_samples
 from pipeline.sources.manifest import open_manifest
@@ -23,7 +23,7 @@ from pipeline.sources.zip_archive import open_zip
 
 
 class Kind(NamedTuple):
-    """A line of the table: how a source is recognised and opened (with the column to group by, if any)."""
+    """A kind of source: its name, how it is recognised, and how it is opened (given what to group by)."""
 
     name: str
     recognise: Callable[[Path], bool]
@@ -36,20 +36,20 @@ def open_source(location: str | Path, group_by: str = "") -> Source:
     Parameters
     ----------
     location : str or Path
-        A folder, a manifest, an archive, a file of arrays, or the name of a known set.
+        A folder, a manifest, an archive, a file of arrays, or the name of a built-in set.
     group_by : str
-        What images that belong together share: a column of a manifest, ``folder``, or a pattern in the path.
+        What images of one group share: a column of a manifest, ``folder``, or a pattern in the path.
 
     Raises
     ------
     InputError
-        If there is nothing there, nothing recognises it, or it holds no images.
+        If the location does not exist, is not a source of images, or holds no images.
     """
     path = Path(location)
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        pass  # it may be the name of a known set
+        pass  # it may be the name of a built-in set
     except OSError as error:
         raise InputError(f"{escape(path)}: cannot be read ({error.strerror})") from None
     for kind in SOURCES:
@@ -67,8 +67,8 @@ def _has_ending(*endings: str) -> Callable[[Path], bool]:
     return lambda path: path.is_file() and path.suffix.lower() in endings
 
 
-def _is_named(path: Path) -> bool:
-    return str(path) in NAMED_SETS and not path.exists()
+def _is_builtin(path: Path) -> bool:
+    return str(path) in BUILTIN_SETS and not path.exists()
 
 
 SOURCES: tuple[Kind, ...] = (
@@ -78,5 +78,5 @@ SOURCES: tuple[Kind, ...] = (
     Kind("an HDF5 file (.h5)", _has_ending(".h5", ".hdf5"), open_hdf5_source),
     Kind("arrays (.npz)", _has_ending(".npz"), open_npz),
     Kind("an array (.npy)", _has_ending(".npy"), open_npy),
-    Kind(f"the name of a known set ({', '.join(NAMED_SETS)})", _is_named, open_named),
+    Kind(f"the name of a built-in set ({', '.join(BUILTIN_SETS)})", _is_builtin, open_builtin),
 )

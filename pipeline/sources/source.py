@@ -1,8 +1,4 @@
-"""A sample and a source of samples: what every kind of source is turned into, and how folders become labels.
-
-To add a source, write a function that opens it and returns a `Source`, and a line in the table of
-`pipeline.sources.open`.
-"""
+"""A sample and a source of samples: what every kind of source becomes when it is opened."""
 
 from __future__ import annotations
 
@@ -18,7 +14,17 @@ from pipeline.images.decode import read_bytes
 
 
 class Sample(NamedTuple):
-    """One image to be: its path as recorded, its label and given split (empty where there is none), and its key."""
+    """One image of a source, before it is read.
+
+    Attributes
+    ----------
+    path : str
+        As it is recorded in the data set.
+    label, split, group : str
+        What the source says about it; empty if it says nothing.
+    key : str or int
+        What finds it in the source.
+    """
 
     path: str
     label: str = ""
@@ -38,7 +44,7 @@ class Files:
         return read_bytes(os.path.join(self.root, str(sample.key)))  # noqa: PTH118 (half the time of a Path)
 
     def stamp(self, sample: Sample) -> Stamp:
-        """Return the size and the time of change of a file."""
+        """Return the size and modification time of a file."""
         return stamp_of(os.path.join(self.root, str(sample.key)))  # noqa: PTH118
 
 
@@ -46,12 +52,25 @@ class Files:
 class Source:
     """Samples in a fixed order, and how to read one.
 
-    `read` returns the bytes of an image file, or the image itself as an array of shape (height, width, channels),
-    uint8; it raises `ImageError`, and is called from several threads. Where the images are files, it can be
-    pickled, for other machines, and `stamp` tells by size and time when such a file has changed. `ignored` counts what
-    was passed over, by reason; `rejected` holds (path, code, message) of what was found but cannot even be tried.
-    `classes` fixes the order of the class names where the source has one of its own; else they are sorted. `columns`
-    are those of a manifest.
+    Attributes
+    ----------
+    kind, location : str
+    samples : sequence of Sample
+    read : callable
+        Returns the bytes of an image file, or the image as an array of shape (height, width, channels), uint8. It
+        raises `ImageError`, and is called from several threads. If the images are files, it can be pickled.
+    stamp : callable or None
+        Returns size and modification time of a sample's file; None if the images are not files.
+    ignored : mapping of str to int
+        How many files were skipped, by reason.
+    rejected : sequence of (path, code, message)
+        Files that were found, but cannot be read at all.
+    classes : tuple of str
+        The class names in their order, if the source defines one; otherwise they are sorted.
+    columns : tuple of str
+        The columns of a manifest.
+    notes : tuple of str
+        What a user should know about how the source was understood.
     """
 
     kind: str
@@ -67,5 +86,5 @@ class Source:
 
     @property
     def ready_made(self) -> bool:
-        """Tell whether any sample comes with a split of its own."""
+        """Return whether any sample comes with a split of its own."""
         return any(sample.split for sample in self.samples)

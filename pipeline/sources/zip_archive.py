@@ -1,7 +1,7 @@
 """A zip archive of class folders, ready-made splits or a manifest, read without unpacking anything to disk.
 
-Nothing that an archive says about itself is believed: members whose names lead out of it are not read, and no member
-is unpacked beyond `pipeline.images.decode.MAX_BYTES`, or at all if it claims to have shrunk far more than images do.
+Archives are untrusted: members whose names lead out of the archive are not read, no member is unpacked beyond
+`pipeline.images.decode.MAX_BYTES`, and none is unpacked that is compressed far more than images can be.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipeline.sources.manifest import parse_manifest
 from pipeline.sources.source import Sample, Source
 
 _LARGEST_RATIO = 200
-_RATIO_FROM_BYTES = 1 << 24
+_RATIO_CHECKED_FROM = 1 << 24
 _ENCRYPTED = 0x1
 
 
@@ -32,7 +32,7 @@ def open_zip(path: Path, group_by: str = "") -> Source:
     Raises
     ------
     InputError
-        If it is no zip archive, is damaged, holds no images, or its manifest cannot work.
+        If it is not a zip archive, is damaged, holds no images, or its manifest has an error.
     """
     where = escape(path)
     try:
@@ -40,7 +40,7 @@ def open_zip(path: Path, group_by: str = "") -> Source:
     except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
         raise InputError(f"{where}: is not a zip archive, or is damaged ({error})") from None
     members, ignored, rejected = _members(archive)
-    read = Archive(path, archive, members)
+    read = ZipMembers(path, archive, members)
     if not members:
         archive.close()
         raise InputError(f"{where}: holds no images; give an archive of one folder of images for each class")
@@ -48,8 +48,10 @@ def open_zip(path: Path, group_by: str = "") -> Source:
     if len(tables) == 1:
         table = tables[0]
         info = members.pop(table)
-        place = f"{where}: {escape(table)}"
-        samples, columns, doubles = parse_manifest(_table(archive, info, place), place, group_by)
+        table_location = f"{where}: {escape(table)}"
+        samples, columns, doubles = parse_manifest(
+            _manifest_bytes(archive, info, table_location), table_location, group_by
+        )
         folder = posixpath.dirname(table)
         samples = [
             sample._replace(key=posixpath.normpath(posixpath.join(folder, str(sample.key)))) for sample in samples
@@ -78,7 +80,7 @@ def open_zip(path: Path, group_by: str = "") -> Source:
 def _members(
     archive: zipfile.ZipFile,
 ) -> tuple[dict[str, zipfile.ZipInfo], Counter[str], list[tuple[str, str, str]]]:
-    """Return (members that may be images by name, sorted; how many were passed over, by reason; those refused)."""
+    """Return (members that may be images, by name, sorted; how many were skipped, by reason; rejected members)."""
     members: dict[str, zipfile.ZipInfo] = {}
     ignored: Counter[str] = Counter()
     rejected: list[tuple[str, str, str]] = []
@@ -90,7 +92,7 @@ def _members(
         if name.startswith("/") or "\\" in name or ".." in parts or ":" in parts[0]:
             rejected.append((escape(name), "permission", "its name leads out of the archive, so it is not read"))
         elif name in members:
-            rejected.append((escape(name), "corrupt", "is in the archive twice; the first one is taken"))
+            rejected.append((escape(name), "corrupt", "is in the archive twice; the first one is read"))
         else:
             reason = next(filter(None, map(reason_to_ignore_name, parts)), "")
             if reason:
@@ -100,8 +102,8 @@ def _members(
     return dict(sorted(members.items(), key=lambda item: sort_key(item[0]))), ignored, rejected
 
 
-class Archive:
-    """Read samples that are members of an archive; on another machine it opens the archive again."""
+class ZipMembers:
+    """Read samples that are members of an archive; a pickled copy opens the archive again."""
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo]) -> None:
         self._path = path.absolute()
@@ -133,36 +135,41 @@ class Archive:
             raise ImageError("io_error", f"cannot be unpacked ({' '.join(str(error).split())})") from None
 
     def stamp(self, sample: Sample) -> Stamp:
-        """Return the size and the time of change of the archive."""
+        """Return the size and modification time of the archive."""
         return self._stamp
 
 
-def _open_again(path: Path) -> Archive:
+def _open_again(path: Path) -> ZipMembers:
     archive = zipfile.ZipFile(path)
-    return Archive(path, archive, _members(archive)[0])
+    return ZipMembers(path, archive, _members(archive)[0])
 
 
-def _table(archive: zipfile.ZipFile, info: zipfile.ZipInfo, place: str) -> bytes:
-    """Return the bytes of a manifest that is in an archive."""
+def _manifest_bytes(archive: zipfile.ZipFile, info: zipfile.ZipInfo, location: str) -> bytes:
+    """Return the bytes of a manifest in an archive."""
     try:
         check_member(info)
         return archive.read(info)
     except Exception as error:  # a decompressor may raise anything on broken bytes
-        raise InputError(f"{place}: cannot be unpacked ({' '.join(str(error).split())})") from None
+        raise InputError(f"{location}: cannot be unpacked ({' '.join(str(error).split())})") from None
 
 
 def check_member(info: zipfile.ZipInfo) -> None:
-    """Refuse a member that is encrypted, too large, or packed more tightly than images can be."""
+    """Reject a member that is encrypted, too large, or compressed more than images can be.
+
+    Raises
+    ------
+    ImageError
+    """
     if info.flag_bits & _ENCRYPTED:
         raise ImageError("permission", "is encrypted; unpack the archive with its password and give the folder")
     if info.file_size > MAX_BYTES:
         raise ImageError("too_large", f"unpacks to {info.file_size} bytes; at most {MAX_BYTES} are read")
-    if info.file_size > max(_RATIO_FROM_BYTES, _LARGEST_RATIO * info.compress_size):
+    if info.file_size > max(_RATIO_CHECKED_FROM, _LARGEST_RATIO * info.compress_size):
         raise ImageError("too_large", f"unpacks to more than {_LARGEST_RATIO} times its size, which no image does")
 
 
 def _common_folder(names: list[str]) -> str:
-    """Return the folder(s) that everything lies in, where class folders come below: archives of a folder have one."""
+    """Return the path of folders that contains everything, down to the class folders; an archived folder has one."""
     prefix = ""
     while True:
         rest = [name.removeprefix(prefix) for name in names]

@@ -1,10 +1,9 @@
 """Training in a thread of its own, for a front end that has to stay responsive: watched, paused, stepped and stopped.
 
 The work is that of the command line: `pipeline.training.prepare.prepare`, `TrainingRun.epochs` and
-`TrainingRun.finish`. Whoever
-watches reads the attributes; each is replaced or appended to in one step, so no lock is needed. Trainings of one
-process wait for one another in a `TrainingQueue`: matrix products have one number of threads for the whole
-process, and two trainings at once would disturb each other.
+`pipeline.training.finish.finish`. The front end reads the attributes; each is replaced or appended to in one step, so
+no lock is needed. The runs of one process wait for each other in a `TrainingQueue`: the number of threads of matrix
+products is set for the whole process, and two runs at once would slow each other down.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -26,25 +25,24 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from model.batches import Batch, BatchSource
-from model.config import ConfigError
-from model.storage.checkpoint import FormatError
-from model.training import Diverged, EpochRecord
+from model.errors import Diverged
+from model.training import EpochRecord
 from pipeline.classifier import ImageClassifier
-from pipeline.errors import InputError
+from pipeline.errors import USER_ERRORS, InputError
+from pipeline.training.finish import save_model
 from pipeline.training.run import TrainingRun
 
 _log = logging.getLogger(__name__)
 
-_SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_BETWEEN_SNAPSHOTS = 0.5
 
-_UNITS, _IMAGES = 36, 1_000  # at most, in a look
+_UNITS, _IMAGES = 36, 1_000  # at most, in a snapshot
 
-_OWN_FAULT = "The training failed for a reason of its own; the terminal that runs the app says more."
+_OWN_FAULT = "The training failed because of a mistake in the program; the terminal that runs the app shows more."
 
 
 class TrainingQueue:
-    """Those who want to train, in the order they came; the first `at_once` of them may."""
+    """The runs that want to train, in the order in which they came; the first `at_once` of them have their turn."""
 
     def __init__(self, at_once: int = 1) -> None:
         self.at_once = at_once
@@ -52,21 +50,21 @@ class TrainingQueue:
         self._waiting: list[BackgroundTraining] = []
 
     def enter(self, who: BackgroundTraining) -> bool:
-        """Stand in line, if not there already, and tell whether it is one's turn; `changed` is held."""
+        """Add a run, unless it waits already, and tell whether it is its turn; the caller holds `changed`."""
         if who not in self._waiting:
             self._waiting.append(who)
             self.changed.notify_all()
         return self._waiting.index(who) < self.at_once
 
     def leave(self, who: BackgroundTraining) -> None:
-        """Make room for the next."""
+        """Remove a run, so that the next one has its turn."""
         with self.changed:
             if who in self._waiting:
                 self._waiting.remove(who)
                 self.changed.notify_all()
 
     def position(self, who: BackgroundTraining) -> int:
-        """Return 1 for the next in line, 2 for the one after; 0 for those whose turn it is, or who do not wait."""
+        """Return 1 for the next run, 2 for the one after it; 0 for a run that has its turn or does not wait."""
         with self.changed:
             return max(0, self._waiting.index(who) + 1 - self.at_once) if who in self._waiting else 0
 
@@ -76,15 +74,16 @@ QUEUE = TrainingQueue()
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a network is after an epoch.
+    """The network after an epoch.
 
     Attributes
     ----------
     epoch : int
     W : ndarray of shape (n, n_x)
-        Weights of the first units of layer 1, as they look at pixels.
+        Weights of the first units of layer 1, on pixels from 0 to 1.
     confusion : ndarray of shape (n_classes, n_classes), int, or None
-        Row: true class; column: answer; of at most 1,000 validation images, where there are any.
+        Row: true class; column: predicted class; for at most 1,000 validation images. None if there are no such
+        images.
     """
 
     epoch: int
@@ -93,24 +92,24 @@ class Snapshot:
 
 
 class BackgroundTraining:
-    """A training in a thread of its own, begun by `start`.
+    """A run that is trained in a thread of its own, from `start` on.
 
     Attributes
     ----------
     stage : str
-        What it is doing besides epochs, in words; empty while there is nothing of the kind.
+        What it is doing, in words; empty while it rests.
     epochs : int
-        How many there will be; 0 until that is known.
+        Number of epochs of the run; 0 until that is known.
     records : list of EpochRecord
-        Of the epochs done.
-    snapshot : Look or None
-        The latest, at most half a second old, and exact whenever the training rests.
+        One for each epoch done.
+    snapshot : Snapshot or None
+        The latest one: at most half a second old, and that of the last epoch while the run rests.
     is_over : bool
-        All epochs are done, or it diverged.
+        Whether all epochs are done, or the training diverged.
     model : Path or None
         What `at_end` returned.
     error : str
-        Why it failed, or ended early; empty while it has not.
+        Why it failed or ended early; empty if it did not.
     """
 
     def __init__(
@@ -121,9 +120,18 @@ class BackgroundTraining:
         after: Callable[[], Any] | None = None,
         queue: TrainingQueue = QUEUE,
     ) -> None:
-        """Take what prepares the run, what is done with it when all its epochs are, and what tidies up after all.
+        """Describe a run.
 
-        Without `at_end` the thread stays after the last epoch, for `ask`, until it is closed.
+        Parameters
+        ----------
+        make : callable
+            Prepares the run; called in the thread.
+        at_end : callable, optional
+            Called with the run after its last epoch; returns the model file. Without it the thread stays after the
+            last epoch, for `ask`, until it is closed.
+        after : callable, optional
+            Called last, whatever happened.
+        queue : TrainingQueue
         """
         self.stage, self.epochs = "Starting", 0
         self.records: list[EpochRecord] = []
@@ -137,43 +145,46 @@ class BackgroundTraining:
         self._is_ending = self._has_ended = False
         self._is_watched = True
         self._closed = threading.Event()
+        self._open = ExitStack()  # what is closed when the thread ends
+        self._run: TrainingRun | None = None  # from `_prepare` on
+        self._records: Generator[EpochRecord, None, None] | None = None
         self._thread = threading.Thread(target=self._work, name="training", daemon=True)
 
     def start(self, epochs: float = math.inf) -> BackgroundTraining:
-        """Begin, do this many epochs before resting, and return at once."""
+        """Start the thread, which trains this many epochs and then rests; return at once."""
         self._credit = epochs
         _STARTED.add(self)
         self._thread.start()
         return self
 
-    # What may be asked of it, from any thread
+    # Requests, from any thread
 
     def pause(self) -> None:
-        """Rest after the epoch it is in."""
+        """Rest after the current epoch."""
         self._set(0)
 
     def go_on(self, epochs: float = math.inf) -> None:
-        """Do this many epochs more, then rest."""
+        """Train this many epochs more, then rest."""
         self._set(epochs)
 
     def watch(self, is_watched: bool) -> None:
-        """Say whether anybody watches; while nobody does, it rests between epochs, and does only what was asked."""
+        """Say whether a user watches; while none does, it rests between epochs, and does only what `ask` requests."""
         with self._queue.changed:
             self._is_watched = is_watched
             self._queue.changed.notify_all()
 
     def end(self) -> None:
-        """Do what is done at the end, after the epoch it is in (the first one, at least)."""
+        """Call `at_end` after the current epoch, or after the first one if there is none yet."""
         self._is_ending = True
         self._set(1)
 
     def close(self) -> None:
-        """Stop at once, within a batch, and keep nothing."""
+        """Stop within a batch, and keep nothing."""
         self._closed.set()
         self._set(0)
 
     def ask(self, job: Callable[[TrainingRun], Any]) -> Future:
-        """Have something done with the run between two epochs, when it is this training's turn."""
+        """Have a function called with the run between two epochs, when the run has its turn."""
         future: Future = Future()
         with self._queue.changed:
             if self.is_alive:
@@ -188,7 +199,7 @@ class BackgroundTraining:
         self._thread.join(seconds)
 
     def wait_for_rest(self, seconds: float | None = None) -> bool:
-        """Wait until it rests or has ended, and tell whether it does."""
+        """Wait until it rests or has ended, and tell whether it does; for tests."""
         with self._queue.changed:
             return self._queue.changed.wait_for(lambda: self.is_resting, seconds)
 
@@ -197,52 +208,46 @@ class BackgroundTraining:
             self._credit = credit
             self._queue.changed.notify_all()
 
-    # What it is
+    # State
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can still be asked anything."""
+        """Whether it still takes requests."""
         return self._thread.is_alive() and not self._has_ended
 
     @property
     def is_resting(self) -> bool:
-        """Whether nothing will change until something is asked of it."""
+        """Whether nothing will change before the next request."""
         return not (self.is_alive and (self.stage or self._asked or (self._credit and not self.is_over)))
 
     @property
-    def is_pausing(self) -> bool:
-        """Whether it was asked to rest, and is still in an epoch."""
-        return bool(self.stage == "Training" and not self._credit)
-
-    @property
     def is_ending(self) -> bool:
-        """Whether it was asked to end, and has not yet."""
+        """Whether `end` was requested, and it has not ended yet."""
         return self._is_ending and self.is_alive
 
     @property
     def position(self) -> int:
-        """Place in the line of those who wait for their turn; 0 where it does not wait."""
+        """Position among the runs that wait for their turn; 0 if it does not wait."""
         return self._queue.position(self)
 
     # The thread
 
     def _work(self) -> None:
         try:
-            if self._next_task(preparing=True):
-                self.stage = "Reading the images"
-                run = self._make()
-                with run.dataset:
-                    self._drive(run)
+            with self._open:
+                while self.model is None and (task := self._next_task()):
+                    task()
         except _Closed:
             pass
-        except (InputError, ConfigError, FormatError, OSError, Diverged) as error:
+        except USER_ERRORS as error:
             self.error = str(error)
         except MemoryError:
             self.error = "There is not enough memory for this network; give it fewer units, or smaller batches."
-        except Exception:  # a mistake of the program: one sentence for the person, all of it for the log
-            _log.exception("a training failed")
+        except Exception:  # a mistake of the program: one sentence for the user, all of it for the log
+            _log.exception("a training run failed")
             self.error = _OWN_FAULT
         finally:
+            self._run = self._records = None
             if self._after:
                 self._after()
             self._queue.leave(self)
@@ -252,45 +257,69 @@ class BackgroundTraining:
                     self._asked.popleft()[1].cancel()
                 self._queue.changed.notify_all()
 
-    def _drive(self, run: TrainingRun) -> None:
-        run.train_source = _Watched(run.train_source, self._closed)
-        self.epochs = int(run.state.training.epochs)
-        records = cast("Generator[EpochRecord, None, None]", run.epochs())
-        with closing(records):
-            while self.model is None and (task := self._next_task()):
-                task(run, records)
-
-    def _next_task(self, *, preparing: bool = False) -> Callable[[TrainingRun, Iterator[EpochRecord]], None] | None:
-        """Wait for something to do, and for one's turn to do it; None: it is to close."""
+    def _next_task(self) -> Callable[[], None] | None:
+        """Wait until there is a task and this run has its turn; return the task, or None when the run is closed."""
         with self._queue.changed:
             while not self._closed.is_set():
-                ending = bool(self._at_end) and (self.is_over or (self._is_ending and bool(self.records)))
-                wanted = self._is_watched and (preparing or (self._credit and not self.is_over))
-                if wanted or ending or self._asked:
-                    if self._queue.enter(self):
-                        if preparing or ending or self._asked:
-                            return self._finish if ending else self._job
-                        self.stage = "Training"
-                        self._credit -= 1
-                        return self._epoch
-                    self.stage = "Waiting"
-                else:
+                task = self._wanted_task()
+                if task is None:
                     self._queue.leave(self)
-                    if self._at_end is None and self.records and self._is_stale:
+                    if self._at_end is None and self._run and self.records and self._is_stale:
                         return self._take_snapshot
                     if self.stage:
                         self.stage = ""
                         self._queue.changed.notify_all()
+                elif self._queue.enter(self):
+                    if task == self._train_epoch:
+                        self.stage = "Training"
+                        self._credit -= 1
+                    return task
+                else:
+                    self.stage = "Waiting"
                 self._queue.changed.wait()
         return None
 
-    def _epoch(self, run: TrainingRun, records: Iterator[EpochRecord]) -> None:
+    def _wanted_task(self) -> Callable[[], None] | None:
+        """Return what to do next, by the first line of this table that holds; None: the run rests.
+
+        ======================================================================== ================
+        not prepared yet, and watched or something was asked                     `_prepare`
+        not prepared yet                                                         None
+        there is an `at_end`, and all epochs are done, or `end` after an epoch   `_finish`
+        something was asked                                                      `_answer`
+        watched, and there are epochs left that were requested                   `_train_epoch`
+        else                                                                     None
+        ======================================================================== ================
+        """
+        if self._run is None:
+            return self._prepare if self._is_watched or self._asked else None
+        if self._at_end and (self.is_over or (self._is_ending and self.records)):
+            return self._finish
+        if self._asked:
+            return self._answer
+        return self._train_epoch if self._is_watched and self._credit and not self.is_over else None
+
+    def _prepare(self) -> None:
+        self.stage = "Reading the images"
+        run = self._make()
+        self._open.enter_context(run.dataset)
+        records = cast("Generator[EpochRecord, None, None]", run.epochs(before_batch=self._stop_if_closed))
+        self._records = self._open.enter_context(closing(records))
+        self.epochs = run.state.training.epochs
+        self._run = run
+
+    def _stop_if_closed(self) -> None:
+        if self._closed.is_set():
+            raise _Closed
+
+    def _train_epoch(self) -> None:
+        run, records = self._prepared
         try:
             record = next(records, None)
         except Diverged as error:
             if self._at_end:
                 if run.state.epoch:
-                    run.save_model()
+                    save_model(run)
                 else:
                     run.discard()
                 raise
@@ -298,24 +327,31 @@ class BackgroundTraining:
         if record:
             self.records.append(record)
         self.is_over = record is None or run.state.is_finished
-        if self._at_end is None and self.records and time.monotonic() - self._snapshot_taken > _SECONDS_BETWEEN_LOOKS:
-            self._take_snapshot(run, records)
+        is_due = time.monotonic() - self._snapshot_taken > _SECONDS_BETWEEN_SNAPSHOTS
+        if self._at_end is None and self.records and is_due:
+            self._take_snapshot()
 
-    def _job(self, run: TrainingRun, records: Iterator[EpochRecord]) -> None:
+    def _answer(self) -> None:
         self.stage = "Working"
         job, future = self._asked.popleft()
         try:
-            future.set_result(job(run))
-        except (InputError, ConfigError, FormatError, OSError) as error:
+            future.set_result(job(self._prepared[0]))
+        except USER_ERRORS as error:
             future.set_exception(InputError(str(error)))
         except Exception:
-            _log.exception("what was asked of a training failed")
+            _log.exception("what was asked of a training run failed")
             future.set_exception(InputError(_OWN_FAULT))
 
-    def _finish(self, run: TrainingRun, records: Iterator[EpochRecord]) -> None:
+    def _finish(self) -> None:
         self.stage = "Evaluating, and writing the report"
         assert self._at_end is not None
-        self.model = self._at_end(run)
+        self.model = self._at_end(self._prepared[0])
+
+    @property
+    def _prepared(self) -> tuple[TrainingRun, Generator[EpochRecord, None, None]]:
+        assert self._run is not None
+        assert self._records is not None
+        return self._run, self._records
 
     _snapshot_taken = -math.inf
     _validation: tuple[NDArray[np.uint8], NDArray[np.int64]] | None = None
@@ -324,8 +360,9 @@ class BackgroundTraining:
     def _is_stale(self) -> bool:
         return self.snapshot is None or self.snapshot.epoch < len(self.records)
 
-    def _take_snapshot(self, run: TrainingRun, records: Iterator[EpochRecord]) -> None:
-        """Look at the weights as they are now, not at the best ones so far: what moves is to be seen."""
+    def _take_snapshot(self) -> None:
+        """Keep the weights as they are now, not the best ones so far: the user wants to see them change."""
+        run, _ = self._prepared
         if self._validation is None:
             rows = run.dataset.indices("validation")[:_IMAGES]
             self._validation = run.dataset.take(rows), run.dataset.labels[rows]
@@ -347,7 +384,7 @@ _SECONDS_TO_LEAVE = 10
 
 @atexit.register
 def _close_all() -> None:
-    """Close every training before the process ends: one that is cut off within HDF5 would leave its lock taken."""
+    """Close every run before the process ends: a thread that is cut off within HDF5 would leave its lock taken."""
     trainings = list(_STARTED)
     for training in trainings:
         training.close()
@@ -356,18 +393,4 @@ def _close_all() -> None:
 
 
 class _Closed(Exception):
-    """The training was closed within an epoch, which is undone."""
-
-
-class _Watched:
-    """A batch source that stops between two batches when it is told to."""
-
-    def __init__(self, source: BatchSource, closed: threading.Event) -> None:
-        self._source, self._closed = source, closed
-        self.n_x, self.labels = source.n_x, source.labels
-
-    def batches(self, batch_size: int, order: Sequence[int] | None) -> Iterator[Batch]:
-        for batch in self._source.batches(batch_size, order):
-            if self._closed.is_set():
-                raise _Closed
-            yield batch
+    """The run was closed within an epoch, which is undone."""

@@ -1,9 +1,9 @@
-"""Batches of preprocessed images for the training loop, from memory or, where they are too many, from the file.
+"""Batches of preprocessed images for the training loop, from memory or, if they are too many, from the file.
 
-Images stay 8-bit; a batch becomes floating point only when it is its turn. Both sources yield every example once
-per epoch in an order that depends on the seed alone. From the file, whole chunks are read in random order into a
-window of bounded size and shuffled there, while a thread already fills the next window. Where images are augmented,
-a thread prepares the next batch while the network is at work on this one.
+Images stay 8-bit; a batch becomes floating point only when it is yielded. Both sources yield every example once per
+epoch, in an order that depends on the seed alone. From the file, whole chunks are read in random order into a window of
+bounded size and shuffled there, while a thread already fills the next window. If images are augmented, a thread
+prepares the next batch while the network trains on this one.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from model.batches import Batch, split_evenly
+from model.batches import Batch, BatchSource, split_evenly
+from model.randomness import RandomStream
+from model.training import TrainingState, check_sources
 from pipeline.data.dataset import Dataset
 from pipeline.images.augment import AugmentConfig, augment
 from pipeline.preprocess import Preprocessor
 
-Rows = tuple[NDArray[np.uint8], NDArray[np.integer]]
+PixelBatch = tuple[NDArray[np.uint8], NDArray[np.integer]]  # pixels of shape (m, n_x) and labels of shape (m,)
 
 
 def image_batches(
@@ -33,7 +35,7 @@ def image_batches(
     augmentation: AugmentConfig | None = None,
     dtype: str = "float32",
 ) -> ImageBatches:
-    """Return the batches of one split, held in memory where its images take at most `memory` bytes.
+    """Return the batches of one split; its images are held in memory if they take at most `memory` bytes.
 
     Parameters
     ----------
@@ -46,7 +48,7 @@ def image_batches(
     augmentation : AugmentConfig, optional
         Resolved; applied to shuffled batches only, never to those in order.
     dtype : str
-        Of X.
+        NumPy type of X.
     """
     indices = dataset.indices(split)
     batches: ImageBatches
@@ -58,8 +60,27 @@ def image_batches(
     return batches
 
 
+def batch_sources(
+    dataset: Dataset, preprocessor: Preprocessor, augmentation: AugmentConfig, state: TrainingState, memory: int
+) -> tuple[BatchSource, BatchSource | None]:
+    """Return the batches of training and of validation images; there is no second source without such images.
+
+    Raises
+    ------
+    ConfigError
+        When the run is to stop early, and there are no validation images.
+    """
+    dtype = state.training.dtype
+    train_source = image_batches(dataset, "train", preprocessor, memory=memory, augmentation=augmentation, dtype=dtype)
+    validation_source = None
+    if len(dataset.indices("validation")):
+        validation_source = image_batches(dataset, "validation", preprocessor, memory=memory, dtype=dtype)
+    check_sources(state, train_source, validation_source)
+    return train_source, validation_source
+
+
 class ImageBatches(ABC):
-    """A `model.batches.BatchSource` of images, whichever way their rows of pixels come.
+    """A `model.batches.BatchSource` of images; subclasses say where the pixels come from.
 
     Attributes
     ----------
@@ -77,7 +98,7 @@ class ImageBatches(ABC):
         self._buffer = np.empty((0, self.n_x), np.float32)
 
     @abstractmethod
-    def rows(self, batch_size: int, order: Sequence[int] | None) -> Generator[Rows, None, None]:
+    def rows(self, batch_size: int, order: Sequence[int] | None) -> Generator[PixelBatch, None, None]:
         """Yield (pixels, labels) of every image once; the pixels may be a buffer that the next ones overwrite."""
 
     def batches(self, batch_size: int, order: Sequence[int] | None) -> Iterator[Batch]:
@@ -95,24 +116,21 @@ class ImageBatches(ABC):
         self, batch_size: int, order: Sequence[int], augmentation: AugmentConfig
     ) -> Generator[Batch, None, None]:
         for step, (pixels, labels) in enumerate(self.rows(batch_size, order)):
-            rng = np.random.default_rng([*order, step, _AUGMENTING])
+            rng = np.random.default_rng([*order, step, RandomStream.AUGMENTATION])
             changed = augment(pixels, self._preprocessor.geometry, augmentation, rng)
             yield Batch(self._preprocessor.apply(changed).astype(self._dtype, copy=False), labels)
 
 
-_AUGMENTING = 1  # tells this use of (seed, epoch, step) from those of the training
-
-
 def ahead(batches: Generator[Batch, None, None]) -> Iterator[Batch]:
-    """Yield what a generator yields, the next item being made in a thread meanwhile."""
+    """Yield what a generator yields, while a thread already makes the next item."""
     with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
-        coming = thread.submit(next, batches, None)
+        pending = thread.submit(next, batches, None)
         try:
-            while (batch := coming.result()) is not None:
-                coming = thread.submit(next, batches, None)
+            while (batch := pending.result()) is not None:
+                pending = thread.submit(next, batches, None)
                 yield batch
         finally:
-            coming.exception()  # waits: a generator at work cannot be closed
+            pending.exception()  # waits: a generator that runs cannot be closed
             batches.close()
 
 
@@ -133,10 +151,10 @@ class MemoryBatches(ImageBatches):
         super().__init__(labels, preprocessor, dtype)
         self._pixels = images.reshape(len(images), self.n_x)
 
-    def rows(self, batch_size: int, order: Sequence[int] | None) -> Generator[Rows, None, None]:
+    def rows(self, batch_size: int, order: Sequence[int] | None) -> Generator[PixelBatch, None, None]:
         """Yield (pixels, labels) of every image once."""
         m = len(self.labels)
-        if order is None or batch_size >= m:  # in a single batch the order means nothing, and nothing need be copied
+        if order is None or batch_size >= m:  # the order within a single batch has no effect: no copy is needed
             for part in split_evenly(m, batch_size):
                 yield self._pixels[part], self.labels[part]
             return
@@ -150,17 +168,17 @@ class MemoryBatches(ImageBatches):
 
 
 class FileBatches(ImageBatches):
-    """Batches read from the data set file while training goes on.
+    """Batches that are read from the data set file during the training.
 
     Parameters
     ----------
     dataset : Dataset
-        Open for as long as batches are taken.
+        It has to stay open as long as batches are taken.
     indices : ndarray of shape (m,)
         Rows of the data set, ascending.
     preprocessor : Preprocessor
     memory : int
-        Bytes for images: the window in use, the one being read, and the copy between them.
+        Bytes for images: the current window, the next one, and the copy between them.
     dtype : str
     """
 
@@ -180,7 +198,7 @@ class FileBatches(ImageBatches):
         self._chunks = [slice(a, b) for a, b in itertools.pairwise(edges) if b > a]
         self._per_window = max(1, memory // (3 * chunk * self.n_x))
 
-    def rows(self, batch_size: int, order: Sequence[int] | None) -> Generator[Rows, None, None]:
+    def rows(self, batch_size: int, order: Sequence[int] | None) -> Generator[PixelBatch, None, None]:
         """Yield (pixels, labels) of every image once."""
         sizes = iter([part.stop - part.start for part in split_evenly(len(self.labels), batch_size)])
         size = next(sizes)
@@ -194,30 +212,30 @@ class FileBatches(ImageBatches):
                 size = next(sizes, len(labels) + 1)
             pixels, labels = pixels[at:].copy(), labels[at:]
 
-    def _windows(self, order: Sequence[int] | None) -> Iterator[Rows]:
-        """Yield (pixels, labels) of a few chunks at a time, the next ones being read meanwhile."""
+    def _windows(self, order: Sequence[int] | None) -> Iterator[PixelBatch]:
+        """Yield (pixels, labels) of a few chunks at a time, while a thread reads the next ones."""
         rng = None if order is None else np.random.default_rng(order)
         chunks = self._chunks if rng is None else [self._chunks[k] for k in rng.permutation(len(self._chunks))]
         windows = [chunks[k : k + self._per_window] for k in range(0, len(chunks), self._per_window)]
         sizes = [sum(chunk.stop - chunk.start for chunk in window) for window in windows]
         orders = [np.arange(size) if rng is None else rng.permutation(size) for size in sizes]
         with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
-            coming = thread.submit(self._read, windows[0], orders[0])
+            pending = thread.submit(self._read, windows[0], orders[0])
             for window, window_order in zip(windows[1:], orders[1:], strict=True):
-                ready = coming.result()
-                coming = thread.submit(self._read, window, window_order)
+                ready = pending.result()
+                pending = thread.submit(self._read, window, window_order)
                 yield ready
-            yield coming.result()
+            yield pending.result()
 
-    def _read(self, window: list[slice], places: np.ndarray) -> Rows:
-        """Read chunks, the k-th image of them going to places[k]."""
-        pixels, labels = np.empty((len(places), self.n_x), np.uint8), np.empty(len(places), self.labels.dtype)
+    def _read(self, window: list[slice], positions: np.ndarray) -> PixelBatch:
+        """Read chunks; their k-th image goes to row positions[k]."""
+        pixels, labels = np.empty((len(positions), self.n_x), np.uint8), np.empty(len(positions), self.labels.dtype)
         at = 0
         for chunk in window:
             rows = self._indices[chunk]
             first = int(rows[0])
             read = self._images[first : int(rows[-1]) + 1].reshape(-1, self.n_x)
-            into = places[at : at + len(rows)]
+            into = positions[at : at + len(rows)]
             pixels[into], labels[into] = read[rows - first], self.labels[chunk]
             at += len(rows)
         return pixels, labels

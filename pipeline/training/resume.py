@@ -1,30 +1,41 @@
-"""Take up a run where its checkpoint left it."""
+"""Open a run again from its checkpoint: to train it to the end, or to write the report of a finished one again."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from model.storage.checkpoint import load_state
+from model.edges.config import PretrainConfig
+from model.storage.checkpoint import config_from, load_state
 from model.training import TrainingState
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.images.augment import AugmentConfig
 from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
+from pipeline.training.batches import batch_sources
+from pipeline.training.recipe import RunConfig
 from pipeline.training.run import TrainingRun
 
 
 def resume(folder: str | Path, *, threads: int | None = None) -> TrainingRun:
-    """Take up a run where its checkpoint.h5 left it, with as many threads unless told otherwise.
+    """Open a run as its checkpoint.h5 holds it.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The run folder, or the checkpoint in it.
+    threads : int, optional
+        Threads of a matrix product; by default as many as before.
 
     Raises
     ------
     InputError
-        When there is no checkpoint, or the data set it was made with is gone or has changed.
+        When there is no checkpoint, or its data set is gone or has changed.
     """
     folder = Path(folder)
     if folder.name == "checkpoint.h5" and not folder.is_dir():
@@ -34,14 +45,14 @@ def resume(folder: str | Path, *, threads: int | None = None) -> TrainingRun:
         what = "is a file" if folder.exists() else "there is no such folder"
         raise InputError(f"{folder}: {what}; name the folder of a run, such as runs/first")
     if not path.is_file():
-        raise InputError(f"{folder}: has no checkpoint.h5 to resume from; start the training anew")
+        raise InputError(f"{folder}: has no checkpoint.h5 to resume from; start over")
     state, extra, arrays = load_state(path)
     try:
         return _resumed(folder, state, extra, arrays, threads)
     except InputError:
         raise
-    except (LookupError, TypeError, AttributeError, ValueError) as error:  # a stranger's file may lack anything
-        raise InputError(f"{path}: is damaged ({error}); start the training anew") from None
+    except (LookupError, TypeError, AttributeError, ValueError) as error:  # an untrusted file may lack anything
+        raise InputError(f"{path}: is damaged ({error}); start over") from None
 
 
 def _resumed(
@@ -51,32 +62,39 @@ def _resumed(
     if not data_path.is_file():
         data_path = Path(extra["data"])
     if not data_path.is_file():
-        raise InputError(f"{data_path}: the data set of this run is gone; bring it back, or start the training anew")
-    geometry, augmentation = Geometry(**extra["geometry"]), AugmentConfig(**extra["augmentation"])
+        raise InputError(f"{data_path}: the data set of this run is gone; bring it back, or start over")
+    geometry, settings = Geometry(**extra["geometry"]), RunConfig(**extra["settings"])
+    augmentation, pretraining = (
+        AugmentConfig(**extra["augmentation"]),
+        config_from(PretrainConfig, extra["pretraining"]),
+    )
+    settings = replace(settings, threads=threads or int(settings.threads))
     preprocessor = Preprocessor(geometry, bool(extra["contrast"]), arrays["shift"].reshape(-1, 1), extra["scale"])
     if not (math.isfinite(preprocessor.scale) and len(arrays["shift"]) == geometry.n_x):
         raise TypeError("the preprocessing does not fit the images")
     dataset = Dataset.open(data_path)
     try:
         if dataset.fingerprint != extra["fingerprint"] or dataset.geometry != geometry:
-            raise InputError(
-                f"{data_path}: has changed since {folder / 'checkpoint.h5'} was written; start the training anew"
-            )
+            raise InputError(f"{data_path}: has changed since {folder / 'checkpoint.h5'} was written; start over")
+        train_source, validation_source = batch_sources(
+            dataset, preprocessor, augmentation, state, settings.memory_bytes
+        )
         return TrainingRun(
             folder=folder,
             source=str(extra["source"]),
             data_path=data_path,
             dataset=dataset,
             preprocessor=preprocessor,
-            state=state,
             augmentation=augmentation,
-            memory=int(extra["memory"]),
-            threads=threads or int(extra["threads"]),
+            pretraining=pretraining,
+            settings=settings,
+            state=state,
+            train_source=train_source,
+            validation_source=validation_source,
             started_from=str(extra["started_from"]),
             trained_before=arrays["trained_before"],
+            trial=dict(extra["trial"]),
             first_layer_before=arrays.get("first_layer_before"),
-            pretrain_on=str(extra["pretrain_on"]),
-            trial=dict(extra.get("trial", {})),
         )
     except BaseException:
         dataset.close()

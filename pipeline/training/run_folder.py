@@ -1,7 +1,7 @@
-"""The folder of a run: how it is named, what lies in it, and how a run is replaced without losing the old one.
+"""The folder of one run: its name, its files, and how a run is replaced without losing the old one.
 
-A run that is to be replaced is set aside in a hidden folder inside its own, and stays there until the new run has
-finished; whatever stops the new one before its first checkpoint brings the old one back.
+A run that is to be replaced is moved into a hidden folder inside its own folder, and stays there until the new run has
+finished. If the new run stops before its first checkpoint, the old one is moved back.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.errors import InputError
+from pipeline.files.names import escape
 
 RUN_FILES = (
     "model.h5",
@@ -30,28 +31,34 @@ _ASIDE = ".replaced"
 
 
 def holds_run(folder: Path) -> bool:
-    """Tell whether a folder holds a run, finished or not, or one that was set aside."""
+    """Tell whether a folder holds a run, finished or not, or one that is being replaced."""
     return any((folder / name).exists() for name in ("model.h5", "checkpoint.h5", "data.h5", _ASIDE))
 
 
+def run_name(source: str | Path) -> str:
+    """Return a name for a run on this source, as valid UTF-8: that of the folder or file, or of the run it lies in."""
+    path = Path(source).resolve()
+    return escape((path.parent.name if path.name == "data.h5" else path.stem).lstrip(".")) or "run"
+
+
 def run_folder(runs: str | Path, name: str | None, source: str | Path, *, overwrite: bool = False) -> Path:
-    """Return the folder for a new run: RUNS/NAME, or RUNS/SOURCE, or the first of RUNS/SOURCE-2, -3 that is free.
+    """Return the folder for a new run: RUNS/NAME, else RUNS/SOURCE, or the first of RUNS/SOURCE-2, -3 that is free.
 
     Parameters
     ----------
     runs : str or Path
     name : str or None
     source : str or Path
-        Gives the name where there is none.
+        Gives the name if there is none. The folder's name is always valid UTF-8.
     overwrite : bool
-        The name may be taken: `making` is to replace that run.
+        The name may be taken: `making` will replace that run.
 
     Raises
     ------
     InputError
-        When the name is no name, or is taken.
+        When the name is not a plain name, or is taken.
     """
-    runs, wanted = Path(runs), name or Path(source).resolve().stem.lstrip(".") or "run"
+    runs, wanted = Path(runs), escape(name) if name else run_name(source)
     if Path(wanted).name != wanted or wanted.startswith("."):
         raise InputError(f"--name {wanted!r} does not work; give a plain name such as first")
     folder, taken = runs / wanted, 1
@@ -67,18 +74,18 @@ def _refuse_taken(folder: Path) -> None:
     if holds_run(folder):
         raise InputError(
             f"{folder}: holds a run already; choose another --name, replace it with --overwrite, "
-            f"or go on with it:  facette train --resume {folder}"
+            f"or resume it:  facette train --resume {folder}"
         )
 
 
 @contextmanager
 def making(folder: Path, *, overwrite: bool) -> Iterator[None]:
-    """Make a folder ready for a new run; when the block fails, all is as it was.
+    """Make a folder ready for a new run; if the block fails, everything is as it was.
 
     Raises
     ------
     InputError
-        When it holds a run that is not to be replaced, or cannot be made.
+        When the folder holds a run that is not to be replaced, or cannot be made.
     """
     if not overwrite:
         _refuse_taken(folder)
@@ -99,7 +106,7 @@ def making(folder: Path, *, overwrite: bool) -> Iterator[None]:
 
 
 def _set_aside(folder: Path) -> None:
-    """Move a run's files into the hidden folder; a run set aside before, for one that never finished, stays there."""
+    """Move the files of a run into the hidden folder; a run that is there already stays, and the newer one goes."""
     aside = folder / _ASIDE
     if aside.is_dir():
         _remove_files(folder)
@@ -111,7 +118,7 @@ def _set_aside(folder: Path) -> None:
 
 
 def bring_back(folder: Path) -> None:
-    """Remove a run that came to nothing, and put back the one that was set aside for it."""
+    """Remove a run that has no checkpoint, and move the run that it was to replace back."""
     _remove_files(folder)
     aside = folder / _ASIDE
     if aside.is_dir():
@@ -121,7 +128,7 @@ def bring_back(folder: Path) -> None:
 
 
 def forget_replaced(folder: Path) -> None:
-    """Let go of the run that was set aside: the new one is complete."""
+    """Remove the run that was replaced: the new one is complete."""
     shutil.rmtree(folder / _ASIDE, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""The runs in a folder, newest first, with their main figures: read from their small files, no model is loaded."""
+"""The list of the finished runs in a folder, with their main figures; no model is loaded for it."""
 
 from __future__ import annotations
 
@@ -6,27 +6,29 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.files.names import escape
+
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run that has a model: its main figures, as far as they are known.
+    """A run that has a model, and its main figures if they are known.
 
     Attributes
     ----------
     name : str
-        Of its folder.
+        Name of its folder, as valid UTF-8.
     model : Path
-        Its model.h5.
+        The model.h5 in it.
     modified : float
         When the model was written, in seconds since the epoch.
     evaluated_on : str
-        The split of the figures below; empty where nothing was measured (an interrupted run).
+        The split of the figures below; empty if nothing was measured (an interrupted run).
     m : int
-        Images in that split.
+        Number of images in that split.
     accuracy, low, high : float
-        Share of them that are right, and its 95% interval.
+        Share of them that were classified correctly, and its 95% interval.
     baselines : tuple of (str, float)
-        Accuracy of simple methods on the same images.
+        Accuracy of the baselines on the same images.
     """
 
     name: str
@@ -41,7 +43,7 @@ class RunSummary:
 
 
 def list_runs(runs: str | Path) -> list[RunSummary]:
-    """Return the runs below a folder that have a model, newest first; none where the folder cannot be read."""
+    """Return the runs in a folder that have a model, newest first; none if the folder cannot be read."""
     try:
         folders = [folder for folder in Path(runs).iterdir() if not folder.name.startswith(".")]
     except OSError:
@@ -51,16 +53,16 @@ def list_runs(runs: str | Path) -> list[RunSummary]:
 
 
 def summarize(model: str | Path) -> RunSummary | None:
-    """Return what is known of a model file without opening it; None where there is no such file.
+    """Return what is known about a model file without opening it; None if there is no such file.
 
-    The figures come from the metrics.json beside it. Where that is missing or damaged, there are none.
+    The figures come from the metrics.json beside it. If that is missing or damaged, there are none.
     """
     model = Path(model)
     try:
         modified = model.stat().st_mtime
     except OSError:
         return None
-    name = model.resolve().parent.name if model.name == "model.h5" else model.stem
+    name = escape(model.resolve().parent.name if model.name == "model.h5" else model.stem)
     try:
         metrics = json.loads((model.parent / "metrics.json").read_text(encoding="utf-8"))
         evaluated_on = metrics["evaluated_on"]

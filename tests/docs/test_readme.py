@@ -1,26 +1,18 @@
-"""What the README says works as it stands."""
+"""The Python examples of the README and of the page about data run as they stand."""
 
 from __future__ import annotations
 
 import re
-import shlex
-from pathlib import Path
 
 import pytest
 
-from pipeline.cli.main import COMMANDS, parse
-
-README = (Path(__file__).parents[2] / "README.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+from tests.docs.pages import python
 
 
 @pytest.mark.slow
-def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
+def test_the_example_of_the_readme_trains_and_classifies(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (example,) = blocks("python")
+    (example,) = python("README.md")
     exec(compile(example, "README.md", "exec"), {})
 
     out = capsys.readouterr().out
@@ -28,16 +20,12 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     assert "'face'" in out
 
 
-def test_every_command_line_is_understood():
-    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("facette ")]
-    lines += re.findall(r"`(facette [a-z]+ [^`]*)`", README)
-    assert len(lines) >= 8
-    for line in lines:
-        words = shlex.split(line, comments=True)[1:]
-        if words[0] in COMMANDS:
-            parse(words)  # exits on anything unknown
+def test_the_example_of_the_page_about_data_audits_ingests_and_reads(tmp_path, monkeypatch, capsys):
+    from pipeline.sources.demo import write_demo
 
+    monkeypatch.chdir(tmp_path)
+    write_demo("digits", "photos")
+    (example,) = python("docs/data.md")
+    exec(compile(example, "docs/data.md", "exec"), {})
 
-def test_every_file_it_points_to_exists():
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (Path(__file__).parents[2] / target).exists(), target
+    assert "1797 1797 0" in capsys.readouterr().out

@@ -32,9 +32,11 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
+from model.errors import FormatError
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from model.storage.checkpoint import FormatError, load_state
+from model.storage.checkpoint import load_state
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.describe import describe_model
 from pipeline.data.dataset import Dataset
@@ -194,16 +196,19 @@ def array(work: Path) -> dict[str, bytes]:
 def run_files(work: Path, name: str) -> dict[str, bytes]:
     """Return the file of this name of a finished run."""
     from model.config import NetworkConfig, TrainingConfig
+    from model.edges.config import NOT_PRETRAINED
+    from pipeline.training.finish import finish
     from pipeline.training.prepare import prepare
+    from pipeline.training.recipe import Recipe
 
     found = {}
     for kind, batch_norm, average in (("plain", False, 0.0), ("normalised", True, 0.9)):
         network = NetworkConfig(hidden=(7, 5), batch_norm=batch_norm)
-        training = TrainingConfig(epochs=2, pretrain="none", average=average)
-        run = prepare(folder_of_images(work), work / kind, network=network, training=training)
+        recipe = Recipe(network, TrainingConfig(epochs=2, average=average), NOT_PRETRAINED)
+        run = prepare(folder_of_images(work), work / kind, recipe=recipe)
         with run.dataset:
             list(run.epochs())
-            run.finish()
+            finish(run)
         found[kind] = (work / kind / name).read_bytes()
     return found
 

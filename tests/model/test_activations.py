@@ -1,4 +1,4 @@
-"""Activation functions against SciPy's, their slopes against complex or numerical differentiation, and at extremes."""
+"""Activation functions compared with their formulas, their slopes with finite differences, and extreme inputs."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from scipy import special
 
 from model.activations import ACTIVATIONS, sigmoid
 
-Z = np.concatenate([np.linspace(-6, 6, 41), [-1e-3, 1e-3, 0.7]]).reshape(2, 22)  # none at 0 but the kinkless middle
+Z = np.concatenate([np.linspace(-6, 6, 41), [-1e-3, 1e-3, 0.7]]).reshape(2, 22)
 REFERENCES = {
     "identity": lambda z: z,
     "sigmoid": special.expit,
@@ -25,7 +25,7 @@ def slope(name: str, Z: np.ndarray) -> np.ndarray:
     return entry.backward(np.ones_like(Z), Z, A, np.empty_like(Z))
 
 
-def test_every_activation_has_a_reference_here():
+def test_every_activation_is_tested_here():
     assert set(REFERENCES) == set(ACTIVATIONS)
 
 
@@ -36,7 +36,7 @@ def test_values_are_those_of_the_formula(name):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_slope_is_that_of_the_formula(name):
+def test_slopes_are_those_of_the_formula(name):
     away = np.where(np.abs(Z) < 1e-6, 0.3, Z)
     numerical = (REFERENCES[name](away + 1e-6) - REFERENCES[name](away - 1e-6)) / 2e-6
     np.testing.assert_allclose(slope(name, away), numerical, atol=1e-8)
@@ -48,7 +48,7 @@ def test_gelu_is_close_to_z_times_the_normal_distribution():
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_backward_may_write_over_its_input(name):
+def test_backward_gives_the_same_when_it_overwrites_its_input(name):
     rng = np.random.default_rng(0)
     dA = rng.normal(size=Z.shape)
     A = ACTIVATIONS[name].forward(Z, np.empty_like(Z))
@@ -68,5 +68,5 @@ def test_large_inputs_neither_overflow_nor_change_the_dtype(name, dtype):
     assert np.isfinite(dZ).all()
 
 
-def test_sigmoid_reaches_its_ends_and_its_middle():
+def test_sigmoid_is_exact_at_its_ends_and_its_middle():
     np.testing.assert_array_equal(sigmoid(np.array([-1e4, 0.0, 1e4])), [0, 0.5, 1])

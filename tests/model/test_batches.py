@@ -1,4 +1,4 @@
-"""The data set in memory: every example once per epoch, seeded, weighted, and bad data refused with its place."""
+"""The data set in memory: every example once per epoch, seeded, weighted; errors give the position of bad values."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_every_example_comes_once_with_its_label_and_weight(data, order):
     assert (seen == list(range(37))) is (order is None)
 
 
-def test_the_seed_alone_decides_the_order(data):
+def test_the_same_seed_gives_the_same_order(data):
     source = ArrayBatches(*data)
 
     def order(seed):
@@ -56,19 +56,19 @@ def test_examples_in_fortran_order_are_not_copied(data):
     assert batch.X.flags.f_contiguous
 
 
-def test_either_order_in_memory_gives_the_same_batches(data):
+def test_the_memory_order_of_X_does_not_change_the_batches(data):
     X, labels = data
-    for one, other in zip(
+    for fortran, c_order in zip(
         ArrayBatches(X, labels).batches(8, [1]),
         ArrayBatches(np.ascontiguousarray(X), labels).batches(8, [1]),
         strict=True,
     ):
-        np.testing.assert_array_equal(one.X, other.X)
+        np.testing.assert_array_equal(fortran.X, c_order.X)
 
 
-def at(X, place, value):
+def at(X, position, value):
     X = X.copy()
-    X[place] = value
+    X[position] = value
     return X
 
 
@@ -90,12 +90,12 @@ def at(X, place, value):
         (lambda X, y: (at(at(X, (0, 36), -np.inf), (0, 7), np.inf), y), "NaN or infinity, first in example 7"),
     ],
 )
-def test_bad_data_is_refused_with_its_place(data, change, message):
+def test_bad_data_raises_with_its_position(data, change, message):
     with pytest.raises(ValueError, match=message):
         ArrayBatches(*change(*data))
 
 
 @pytest.mark.parametrize("weights", [np.zeros(37), np.ones(36), np.full(37, np.nan), -np.ones(37), np.ones((37, 1))])
-def test_bad_weights_are_refused(data, weights):
+def test_bad_weights_raise(data, weights):
     with pytest.raises(ValueError, match="a finite number of 0 or more for each of the 37 examples, not all 0"):
         ArrayBatches(*data, weights)

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from model.activations import ACTIVATIONS
-from model.config import ConfigError, NetworkConfig, TrainingConfig, resolve
+from model.config import NetworkConfig, ResolvedTraining, TrainingConfig, resolve
+from model.errors import ConfigError
 from model.heads import HEADS
 from model.initializers import INITIALIZERS
 from model.optimizers import OPTIMIZERS
@@ -46,7 +47,6 @@ def test_an_unknown_name_is_answered_with_the_valid_ones(kind, field, names):
         *((TrainingConfig, "decay_rate", value) for value in [0, 1.1]),
         (TrainingConfig, "layer_rates", (1.0, -1.0)),
         (TrainingConfig, "layer_rates", 1.0),
-        *((TrainingConfig, "pretrain_layers", value) for value in [0, 4, 1.5, True]),
         (TrainingConfig, "seed", 1.5),
         (TrainingConfig, "seed", -1),
         (TrainingConfig, "patience", 2.5),
@@ -92,9 +92,7 @@ def test_more_data_means_larger_batches_and_fewer_epochs():
 def test_layer_rates_are_those_given_and_1_for_the_rest():
     assert resolved(training=TrainingConfig())[1].layer_rates == ()
     assert resolved(training=TrainingConfig(layer_rates=(0.5,)))[1].layer_rates == (0.5, 1.0, 1.0)
-    assert resolved(training=TrainingConfig(pretrain="rica"))[1].layer_rates == (0.3, 1.0, 1.0)
-    assert resolved(training=TrainingConfig(pretrain="rica", pretrain_layers=2))[1].layer_rates == (0.1, 0.3, 1.0)
-    assert resolved(training=TrainingConfig(pretrain="rica", layer_rates=(0.0, 2.0)))[1].layer_rates == (0.0, 2.0, 1.0)
+    assert resolved(training=TrainingConfig(layer_rates=(0.0, 2.0)))[1].layer_rates == (0.0, 2.0, 1.0)
 
 
 def test_two_classes_get_the_sigmoid_head_and_layers_follow():
@@ -112,8 +110,10 @@ def test_two_classes_get_the_sigmoid_head_and_layers_follow():
 
 def test_what_is_asked_for_is_not_changed():
     network = NetworkConfig(hidden=(7,), head="softmax", batch_norm=False)
-    training = TrainingConfig(epochs=3, batch_size=9, learning_rate=0.3, pretrain="none", restore_best=True)
-    assert resolved(network, training, n_classes=2) == (network, training)
+    training = TrainingConfig(epochs=3, batch_size=9, learning_rate=0.3, restore_best=True)
+    found = resolved(network, training, n_classes=2)
+    assert found[0] == network
+    assert vars(found[1]) == vars(training)
 
 
 @pytest.mark.parametrize(
@@ -122,15 +122,8 @@ def test_what_is_asked_for_is_not_changed():
         ({}, {"batch_size": 64}, {"m": 50}, "batch_size: 64 is more than the 50 training examples; give at most 50"),
         ({"batch_norm": True}, {"batch_size": 1}, {}, "batch_norm: 500 examples in batches of at most 1 leave a batch"),
         ({"batch_norm": True}, {"batch_size": 2}, {"m": 37}, "leave a batch of a single example"),
-        ({"head": "sigmoid"}, {}, {"n_classes": 3}, "two classes apart, not 3; use softmax"),
+        ({"head": "sigmoid"}, {}, {"n_classes": 3}, "distinguishes two classes, not 3; use softmax"),
         ({"hidden": (4,)}, {"layer_rates": (1.0, 1.0, 1.0)}, {}, "layer_rates: 3 given, but the network has 2 layers"),
-        (
-            {"hidden": (4,)},
-            {"pretrain": "rica", "pretrain_layers": 2},
-            {},
-            "pretrain_layers: 2 asked for, but .* 1 hid",
-        ),
-        ({}, {"pretrain_layers": 2}, {}, "pretrain_layers: needs a pretrained layer 1"),
         ({}, {}, {"m": 0}, "nothing to train on: 0 training examples"),
         ({}, {}, {"n_classes": 1}, "a classifier needs examples of at least 2 classes"),
     ],
@@ -156,3 +149,8 @@ def test_batch_norm_auto_is_off_without_hidden_layers():
 def test_the_best_weights_are_restored_where_the_last_have_not_settled(settings, expected):
     assert resolved(training=TrainingConfig(**settings))[1].restore_best is expected
     assert resolved(training=TrainingConfig(**settings, restore_best=not expected))[1].restore_best is not expected
+
+
+def test_a_resolved_configuration_has_no_auto():
+    with pytest.raises(ConfigError, match="not resolved"):
+        ResolvedTraining(epochs=3)

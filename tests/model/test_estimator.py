@@ -17,9 +17,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from model.config import ConfigError, NetworkConfig, TrainingConfig
-from model.estimator import DIFFERENT_DEFAULTS, LEFT_OUT, RENAMED, NetClassifier
-from model.training import Diverged
+from model.config import NetworkConfig, TrainingConfig
+from model.errors import ConfigError, Diverged
+from model.estimator import DIFFERENT_DEFAULTS, NetClassifier
 
 OWN = {"validation_fraction", "warm_start"}
 
@@ -33,7 +33,7 @@ def test_scikit_learns_checks(estimator, check):
 def test_arguments_and_defaults_are_those_of_the_configurations():
     parameters = inspect.signature(NetClassifier).parameters
     fields = {f.name: f.default for kind in (NetworkConfig, TrainingConfig) for f in dataclasses.fields(kind)}
-    expected = {RENAMED.get(name, name): default for name, default in fields.items() if name not in LEFT_OUT}
+    expected = {"random_state" if name == "seed" else name: default for name, default in fields.items()}
     assert set(parameters) == set(expected) | OWN
     differing = {name for name in expected if parameters[name].default != expected[name]}
     assert differing == set(DIFFERENT_DEFAULTS)
@@ -74,8 +74,7 @@ def test_every_argument_reaches_the_configurations():
     }
     classifier = NetClassifier(**given, validation_fraction=0.3, random_state=11, dtype="float32").fit(*small())
     used = vars(classifier.network_) | vars(classifier._state.training)
-    left_out = {"pretrain": "none", "pretrain_layers": 1, "normalize_contrast": False}
-    assert {**given, "seed": 11, "dtype": "float32", "class_weight": "none", **left_out} == used
+    assert {**given, "seed": 11, "dtype": "float32", "class_weight": "none"} == used
 
 
 def small(m=60):

@@ -1,4 +1,4 @@
-"""Every backward pass against the numerical gradient, and the checker itself against passes made wrong on purpose.
+"""Every backward pass compared with the numerical gradient, and the checker tested with wrong backward passes.
 
 All in float64, over the whole parameter vector, on inputs where no unit sits near a kink of its activation.
 """
@@ -41,7 +41,7 @@ def error_of(
     m: int = 5,
     **fields,
 ) -> float:
-    """Return the checker's error on a small network whose units all keep away from 0."""
+    """Return the checker's error on a small network in which no Z is near 0."""
     config = NetworkConfig(hidden=hidden, activation=activation, head=head, **{"batch_norm": False, **fields})
     for seed in itertools.count():
         rng = np.random.default_rng([seed, 17])
@@ -66,15 +66,15 @@ def test_backward_is_the_gradient(activation, head, variant):
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("hidden", [(), (2,), (5, 5, 3), (3, 2, 4, 3, 2), (1, 1)], ids=str)
-def test_at_every_depth(hidden, batch_norm):
+def test_backward_is_the_gradient_at_every_depth(hidden, batch_norm):
     assert error_of("gelu", "softmax", hidden=hidden, batch_norm=batch_norm, m=7) <= LIMIT
 
 
-def test_one_example():
+def test_backward_is_the_gradient_for_a_single_example():
     assert error_of("tanh", "sigmoid", m=1) <= LIMIT
 
 
-# The checker, fed one wrong piece at a time. Each would train, after a fashion: exactly the errors that nobody notices.
+# The checker, given one wrong part at a time. With each of them a network still trains, so nobody would notice.
 
 
 def slightly(wrong):
@@ -82,7 +82,7 @@ def slightly(wrong):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_a_wrong_activation_slope_is_refused(name, monkeypatch):
+def test_a_wrong_activation_slope_is_detected(name, monkeypatch):
     right = ACTIVATIONS[name]
 
     def backward(dA, Z, A, out):
@@ -94,7 +94,7 @@ def test_a_wrong_activation_slope_is_refused(name, monkeypatch):
 
 @pytest.mark.parametrize("what", ["a factor", "the example weights left out", "the targets left out"])
 @pytest.mark.parametrize("name", HEADS)
-def test_a_wrong_head_gradient_is_refused(name, what, monkeypatch):
+def test_a_wrong_head_gradient_is_detected(name, what, monkeypatch):
     wrong = {
         "a factor": lambda self, logits, Y, weights: slightly((self.activate(logits) - Y) * weights),
         "the example weights left out": lambda self, logits, Y, weights: self.activate(logits) - Y,
@@ -106,7 +106,7 @@ def test_a_wrong_head_gradient_is_refused(name, what, monkeypatch):
 
 
 @pytest.mark.parametrize("which", ["dW", "db", "dA_prev"])
-def test_a_wrong_linear_layer_is_refused(which, monkeypatch):
+def test_a_wrong_linear_layer_is_detected(which, monkeypatch):
     right = model.network.linear_backward
 
     def linear_backward(dZ, cache, **options):
@@ -119,8 +119,8 @@ def test_a_wrong_linear_layer_is_refused(which, monkeypatch):
     assert error_of() > 100 * LIMIT
 
 
-@pytest.mark.parametrize("which", ["dgamma", "dbeta", "dZ", "the batch's statistics taken for constants"])
-def test_a_wrong_batch_norm_is_refused(which, monkeypatch):
+@pytest.mark.parametrize("which", ["dgamma", "dbeta", "dZ", "the batch's statistics treated as constants"])
+def test_a_wrong_batch_norm_is_detected(which, monkeypatch):
     right = model.network.batch_norm_backward
 
     def batch_norm_backward(dZ, cache, *, dgamma, dbeta):
@@ -135,7 +135,7 @@ def test_a_wrong_batch_norm_is_refused(which, monkeypatch):
     assert error_of(batch_norm=True) > 100 * LIMIT
 
 
-def test_a_mask_that_backward_forgets_is_refused(monkeypatch):
+def test_a_dropout_mask_missing_in_backward_is_detected(monkeypatch):
     right = model.network.backward
 
     def backward(dZ, caches, *args, **options):
@@ -145,7 +145,7 @@ def test_a_mask_that_backward_forgets_is_refused(monkeypatch):
     assert error_of(dropout=0.4) > 100 * LIMIT
 
 
-def test_a_penalty_that_the_gradient_forgets_is_refused(monkeypatch):
+def test_an_l2_penalty_missing_in_the_gradient_is_detected(monkeypatch):
     def cost_and_gradients(*args, l2=0.0, **options):
         cost, logits = model.network.cost_and_gradients(*args, **options)
         parameters = args[3]
@@ -156,31 +156,31 @@ def test_a_penalty_that_the_gradient_forgets_is_refused(monkeypatch):
     assert error_of(l2=0.3) > 100 * LIMIT
 
 
-def test_the_numerical_gradient_is_that_of_a_cost_known_by_hand():
-    """One layer, identity of a single weight: J = log(1 + exp(-w x)) for Y = 1, so dJ/dw = -x / (1 + exp(w x))."""
+def test_the_numerical_gradient_is_that_computed_by_hand():
+    """One layer with a single weight: J = log(1 + exp(-w x)) for Y = 1, so dJ/dw = -x / (1 + exp(w x))."""
     config = NetworkConfig(hidden=(), head="sigmoid", batch_norm=False)
     parameters = Parameters((1, 1), dtype=np.float64)
     parameters.flat[:] = [0.7, 0.0]
-    X, Y, one = np.array([[2.0]]), np.array([[1.0]]), np.ones(1)
+    X, Y, weights = np.array([[2.0]]), np.array([[1.0]]), np.ones(1)
     by_hand = np.array([-2 / (1 + np.exp(1.4)), -1 / (1 + np.exp(1.4))])
-    seen = {}
+    claimed = {}
 
     def cost_and_gradients(X, Y, weights, parameters, gradients, config, **options):
-        gradients.flat[:] = seen["claimed"]
+        gradients.flat[:] = claimed["gradient"]
         return float(np.logaddexp(0, -(parameters[1].W * X + parameters[1].b)).item()), X
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("model.gradient_check.cost_and_gradients", cost_and_gradients)
-        seen["claimed"] = by_hand
-        assert check_gradients(X, Y, one, parameters, config) < 1e-9
-        seen["claimed"] = -by_hand
-        assert check_gradients(X, Y, one, parameters, config) == pytest.approx(1)
-        seen["claimed"] = 1.1 * by_hand
-        assert check_gradients(X, Y, one, parameters, config) == pytest.approx(0.1 / 2.1, rel=1e-6)
+        claimed["gradient"] = by_hand
+        assert check_gradients(X, Y, weights, parameters, config) < 1e-9
+        claimed["gradient"] = -by_hand
+        assert check_gradients(X, Y, weights, parameters, config) == pytest.approx(1)
+        claimed["gradient"] = 1.1 * by_hand
+        assert check_gradients(X, Y, weights, parameters, config) == pytest.approx(0.1 / 2.1, rel=1e-6)
     np.testing.assert_array_equal(parameters.flat, [0.7, 0.0])
 
 
-def test_the_checker_refuses_single_precision():
+def test_single_precision_raises():
     config = NetworkConfig(hidden=(), head="sigmoid", batch_norm=False)
     with pytest.raises(ValueError, match="needs float64 parameters, got float32"):
         check_gradients(np.ones((1, 1)), np.ones((1, 1)), np.ones(1), Parameters((1, 1)), config)

@@ -1,4 +1,4 @@
-"""Heads: costs against scikit-learn's and SciPy's, gradients against finite differences, and at extremes."""
+"""Heads: costs compared with scikit-learn and SciPy, gradients with finite differences, and extreme logits."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_gradient_is_that_of_the_weighted_cost(name, smoothing):
 
 
 @pytest.mark.parametrize("name", HEADS)
-def test_smoothed_targets_give_every_class_its_share(name):
+def test_smoothed_targets_distribute_the_share_over_the_classes(name):
     _, labels, n_classes, _, Y = example(name, smoothing=0.2)
     of_label = Y[labels, np.arange(len(labels))] if len(Y) > 1 else np.where(labels == 1, Y[0], 1 - Y[0])
     np.testing.assert_allclose(of_label, 0.8 + 0.2 / n_classes)
@@ -65,7 +65,7 @@ def test_smoothed_targets_give_every_class_its_share(name):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", HEADS)
-def test_a_network_that_is_sure_of_itself_costs_finite_amounts(name, dtype):
+def test_extreme_logits_have_finite_costs_and_probabilities(name, dtype):
     head = HEADS[name]
     n = head.n_outputs(2)
     logits = np.array([[1e4, -1e4, 1e4, -1e4], [-1e4, 1e4, -1e4, 1e4]], dtype)[2 - n :]
@@ -85,6 +85,6 @@ def test_softmax_does_not_change_when_all_logits_shift():
     np.testing.assert_allclose(head.losses(logits + 500, Y), head.losses(logits, Y), rtol=1e-10)
 
 
-def test_sigmoid_refuses_more_than_two_classes():
-    with pytest.raises(ValueError, match="two classes apart, not 3; use the softmax head"):
+def test_sigmoid_head_with_three_classes_raises():
+    with pytest.raises(ValueError, match="separates two classes, not 3; use the softmax head"):
         HEADS["sigmoid"].n_outputs(3)

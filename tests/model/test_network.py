@@ -1,7 +1,5 @@
-"""The network as a whole and its building blocks alone: the course's shapes, its formulas, and what it refuses."""
+"""The network and its building blocks: the shapes and formulas of the course, and errors for what does not fit."""
 
-import copy
-import pickle
 import warnings
 
 import numpy as np
@@ -12,6 +10,7 @@ from sklearn.neural_network import MLPClassifier
 
 from model.activations import ACTIVATIONS
 from model.config import NetworkConfig
+from model.errors import DimensionError
 from model.heads import HEADS
 from model.network import (
     Workspace,
@@ -24,7 +23,7 @@ from model.network import (
     linear_backward,
     linear_forward,
 )
-from model.parameters import DimensionError, Parameters, initialize, layer_shapes
+from model.parameters import Parameters, initialize
 
 
 @pytest.fixture
@@ -64,7 +63,7 @@ def test_linear_backward_is_the_formula(rng):
     assert linear_backward(dZ, cache, needs_dA_prev=False)[0] is None
 
 
-def test_building_blocks_put_together_by_hand_are_the_network(rng):
+def test_building_blocks_combined_by_hand_equal_the_network(rng):
     parameters, config = network(rng)
     X, labels = rng.normal(size=(12, 7)), rng.integers(0, 3, 7)
     head, g = HEADS["softmax"], ACTIVATIONS["relu"]
@@ -92,7 +91,7 @@ def test_building_blocks_put_together_by_hand_are_the_network(rng):
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_a_workspace_used_again_for_smaller_and_larger_batches_changes_nothing(rng, activation, batch_norm):
+def test_a_workspace_used_for_batches_of_several_sizes_changes_no_result(rng, activation, batch_norm):
     parameters, config = network(rng, activation=activation, batch_norm=batch_norm, dropout=0.3, input_dropout=0.2)
     workspace = Workspace()
     for m in (6, 3, 9, 6):
@@ -107,11 +106,11 @@ def test_a_workspace_used_again_for_smaller_and_larger_batches_changes_nothing(r
                 X, Y, np.full(m, 1 / m), fresh, gradients, config, rng=masks, workspace=buffers
             )
             results.append((cost, logits.copy(), gradients.flat, fresh.running))
-        for one, other in zip(*results, strict=True):
-            np.testing.assert_array_equal(one, other)
+        for with_workspace, without in zip(*results, strict=True):
+            np.testing.assert_array_equal(with_workspace, without)
 
 
-def test_the_order_in_memory_does_not_matter(rng):
+def test_the_memory_order_of_X_does_not_change_the_probabilities(rng):
     parameters, config = network(rng)
     X = rng.normal(size=(12, 9))
     np.testing.assert_allclose(
@@ -132,7 +131,7 @@ def test_probabilities_do_not_depend_on_the_batch_size(rng):
     np.testing.assert_array_equal(labels_from(whole), whole.argmax(axis=0))
 
 
-def test_dropout_keeps_the_expected_value_and_silences_its_share():
+def test_dropout_keeps_the_expected_value_and_zeroes_its_share():
     mask = draw_mask(np.random.default_rng(0), 0.3, np.empty((300, 700), order="F"))
     assert set(np.unique(mask)) == {0, 1 / 0.7}
     assert np.mean(mask == 0) == pytest.approx(0.3, abs=0.005)
@@ -140,7 +139,7 @@ def test_dropout_keeps_the_expected_value_and_silences_its_share():
     np.testing.assert_array_equal(mask, draw_mask(np.random.default_rng(0), 0.3, np.empty((300, 700), order="F")))
 
 
-def test_predicting_silences_nothing(rng):
+def test_prediction_applies_no_dropout(rng):
     parameters, config = network(rng, dropout=0.9, input_dropout=0.9)
     plain, plain_config = parameters, NetworkConfig(hidden=(5, 4), head="softmax", batch_norm=False)
     X = rng.normal(size=(12, 9))
@@ -149,7 +148,7 @@ def test_predicting_silences_nothing(rng):
     )
 
 
-# Against scikit-learn: the same weights and pixels have to give the same probabilities.
+# Compared with scikit-learn: the same weights and pixels give the same probabilities.
 
 
 @pytest.mark.parametrize("classes", [10, 2])
@@ -171,58 +170,10 @@ def test_same_weights_same_pixels_same_probabilities_as_scikit_learn(theirs, our
     assert np.ptp(probabilities) > 0.5
 
 
-# Parameters: one vector and its views.
+# Errors and their messages.
 
 
-def test_views_are_the_vector():
-    parameters = Parameters((4, 3, 2), batch_norm=True, dtype=np.float64)
-    parameters.flat[:] = np.arange(parameters.flat.size)
-    np.testing.assert_array_equal(parameters[1].W, np.arange(12).reshape(3, 4))
-    np.testing.assert_array_equal(parameters[1].b[:, 0], [12, 13, 14])
-    np.testing.assert_array_equal(parameters[1].gamma[:, 0], [15, 16, 17])
-    assert parameters[2].gamma is None
-    parameters[2].b[:] = -1
-    np.testing.assert_array_equal(parameters.flat[-2:], -1)
-
-
-@pytest.mark.parametrize("duplicate", [lambda p: pickle.loads(pickle.dumps(p)), copy.deepcopy, Parameters.copy])
-def test_a_copy_has_views_of_its_own_vector(duplicate):
-    parameters = Parameters((4, 3, 2), batch_norm=True)
-    parameters.flat[:] = 1
-    again = duplicate(parameters)
-    assert again.layer_dims == parameters.layer_dims
-    np.testing.assert_array_equal(again.running, parameters.running)
-    again.flat[:] = 7
-    again.running[:] = 8
-    assert (again[1].W == 7).all()
-    assert (again[1].gamma == 7).all()
-    assert (again.running_statistics(1).mean == 8).all()
-    assert (parameters[1].W == 1).all()
-
-
-def test_layers_are_counted_from_1_to_L():
-    parameters = Parameters((4, 5, 5, 3, 1))
-    assert parameters.L == 4
-    for l in (0, 5, -1):
-        with pytest.raises(IndexError, match=f"layer {l} does not exist; layers are counted from 1 to L = 4"):
-            parameters[l]
-
-
-def test_ledger_has_the_table_of_the_chapter():
-    config = NetworkConfig(hidden=(5, 5, 3), activation="tanh", head="sigmoid", batch_norm=False)
-    rows = layer_shapes(Parameters((2, 5, 5, 3, 1)), config)
-    assert [row.W for row in rows] == [(5, 2), (5, 5), (3, 5), (1, 3)]
-    assert [row.b for row in rows] == [(5, 1), (5, 1), (3, 1), (1, 1)]
-    assert [row.Z for row in rows] == [row.A for row in rows] == [(5, "m"), (5, "m"), (3, "m"), (1, "m")]
-    assert [row.activation for row in rows] == ["tanh", "tanh", "tanh", "sigmoid"]
-    assert sum(row.n_parameters for row in rows) == Parameters((2, 5, 5, 3, 1)).flat.size
-    assert layer_shapes(Parameters((2, 1)), config, m=209)[0].A == (1, 209)
-
-
-# What is refused, and in which words.
-
-
-def test_X_transposed_by_mistake():
+def test_transposed_X_raises_with_the_expected_shape():
     parameters, config = Parameters((12288, 4, 1)), NetworkConfig(hidden=(4,), head="sigmoid")
     with pytest.raises(
         DimensionError, match=r"X has shape \(209, 12288\); examples are columns, expected \(12288, m\)"
@@ -231,18 +182,18 @@ def test_X_transposed_by_mistake():
 
 
 @pytest.mark.parametrize("X", [np.zeros(12), np.zeros((12, 2, 2))])
-def test_X_of_other_dimensions(rng, X):
+def test_X_that_is_not_a_matrix_raises(rng, X):
     with pytest.raises(DimensionError, match="examples are columns"):
         forward(X, *network(rng))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, bool, object, complex])
-def test_raw_pixels_are_refused_rather_than_misread(rng, dtype):
+def test_X_of_a_dtype_other_than_float_raises(rng, dtype):
     with pytest.raises(ValueError, match=r"X has dtype .*; give float32 or float64, and divide raw pixels by 255"):
         class_probabilities(np.ones((12, 3), dtype), *network(rng))
 
 
-def test_dimension_errors_name_layer_and_matrix(rng):
+def test_dimension_errors_name_the_layer_and_the_matrix(rng):
     W, b = rng.normal(size=(3, 4)), rng.normal(size=(3, 1))
     with pytest.raises(DimensionError, match=r"layer 2: A1 has shape \(5, 7\), expected \(4, m\) = \(n1, m\)"):
         linear_forward(rng.normal(size=(5, 7)), W, b, layer=2)
@@ -253,27 +204,14 @@ def test_dimension_errors_name_layer_and_matrix(rng):
         linear_backward(rng.normal(size=(3, 6)), cache)
 
 
-def test_targets_that_do_not_fit(rng):
+def test_targets_of_another_shape_raise(rng):
     parameters, config = network(rng)
     gradients = parameters.like(np.zeros_like(parameters.flat))
     with pytest.raises(DimensionError, match=r"Y has shape \(1, 7\), expected \(3, 7\)"):
         cost_and_gradients(rng.normal(size=(12, 7)), np.zeros((1, 7)), np.ones(7), parameters, gradients, config)
 
 
-@pytest.mark.parametrize("layer_dims", [(4, 0, 1), (0, 3), (3,), (4, -2, 1)])
-def test_layers_without_units(layer_dims):
-    with pytest.raises(DimensionError, match=r"layer_dims is .*each 1 or more"):
-        Parameters(layer_dims)
-
-
-def test_a_vector_of_the_wrong_length():
-    with pytest.raises(
-        DimensionError, match=r"layer_dims \(4, 3, 1\) needs 19 parameters in one vector, got shape \(18"
-    ):
-        Parameters((4, 3, 1), flat=np.zeros(18))
-
-
-def test_gradient_of_the_head_that_does_not_fit_the_caches(rng):
+def test_a_gradient_that_does_not_fit_the_caches_raises(rng):
     parameters, config = network(rng)
     _, caches = forward(rng.normal(size=(12, 7)), parameters, config, training=True)
     with pytest.raises(DimensionError, match=r"layer 3: dZ3 has shape \(3, 8\), expected \(3, 7\)"):

@@ -11,12 +11,13 @@ from sklearn.datasets import load_digits
 
 from model.batches import ArrayBatches, Batch
 from model.config import NetworkConfig, TrainingConfig
+from model.errors import DimensionError, Diverged
 from model.heads import HEADS
 from model.learning_rate_range import find_learning_rate, suggest
 from model.network import class_probabilities, draw_mask, labels_from
 from model.optimizers import OPTIMIZERS
-from model.parameters import DimensionError, Parameters
-from model.training import Diverged, Trainer, cost_and_accuracy, start, train
+from model.parameters import Parameters
+from model.training import Trainer, cost_and_accuracy, start, train
 
 NETWORK = NetworkConfig(hidden=(24, 16), batch_norm=True)
 TRAINING = TrainingConfig(epochs=6, batch_size=32, learning_rate=0.003)

@@ -1,4 +1,4 @@
-"""The model file and what it serves."""
+"""The image classifier and its model file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model.errors import FormatError
 from model.network import class_probabilities
-from model.storage.checkpoint import FormatError
 from model.storage.hdf5 import write_attribute
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
@@ -32,7 +32,7 @@ def test_saved_network_equals_the_trained_one_with_everything_folded(run_path):
     np.testing.assert_allclose(classifier.probabilities(images), unfolded, atol=2e-6)
 
 
-def test_round_trip_keeps_everything(run_path, tmp_path):
+def test_saving_and_loading_keeps_everything(run_path, tmp_path):
     first = ImageClassifier.load(run_path)
     first.save(tmp_path / "copy.h5")
     second = ImageClassifier.load(tmp_path / "copy.h5")
@@ -44,7 +44,7 @@ def test_round_trip_keeps_everything(run_path, tmp_path):
     np.testing.assert_array_equal(second.trained_on, first.trained_on)
 
 
-def test_identity_follows_the_weights(run_path):
+def test_model_id_changes_with_the_weights(run_path):
     classifier = ImageClassifier.load(run_path)
     parameters = classifier.parameters.copy()
     parameters.flat[0] += 1
@@ -76,19 +76,19 @@ def test_classify_takes_any_size_and_colour(run_path, faces):
     assert ranked["face"] == pytest.approx(classifier.classify(path)["face"], abs=0.05)
 
 
-def test_classify_says_why_not(run_path, tmp_path):
+def test_classify_raises_the_code_of_a_file_that_is_no_image(run_path, tmp_path):
     (tmp_path / "text.jpg").write_text("not an image")
     with pytest.raises(ImageError) as caught:
         ImageClassifier.load(run_path).classify(tmp_path / "text.jpg")
     assert caught.value.code == "not_an_image"
 
 
-def test_remembers_which_files_it_was_trained_on(run_path):
+def test_was_trained_on_is_true_for_all_images_but_the_test_split(run_path):
     classifier = ImageClassifier.load(run_path)
     with Dataset.open(run_path / "data.h5") as dataset:
-        seen = [classifier.was_trained_on(digest.tobytes()) for digest in dataset.sha256]
+        found = [classifier.was_trained_on(digest.tobytes()) for digest in dataset.sha256]
         in_training = np.isin(np.arange(len(dataset)), dataset.indices("test"), invert=True)
-    np.testing.assert_array_equal(seen, in_training)
+    np.testing.assert_array_equal(found, in_training)
 
 
 def change(change_it):
@@ -135,7 +135,7 @@ def lose_class(file):
         (change(lose_class), "damaged"),
     ],
 )
-def test_damaged_files_are_refused_with_one_message(run_path, tmp_path, spoil, message):
+def test_a_damaged_file_raises_one_message_with_its_path(run_path, tmp_path, spoil, message):
     path = tmp_path / "model.h5"
     shutil.copy(run_path / "model.h5", path)
     spoil(path)

@@ -10,10 +10,10 @@ import pytest
 from model.config import NetworkConfig, TrainingConfig
 from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
-from pipeline.files.toml import read_toml, to_toml
-from pipeline.settings import add_flags, config_from_flags
+from pipeline.settings import CONFIGURATIONS, add_flags, config_from_flags
+from pipeline.training.recipe import RunConfig
 
-KINDS = (DataConfig, NetworkConfig, TrainingConfig)
+KINDS = (DataConfig, RunConfig, *CONFIGURATIONS.values())
 
 
 def parse(*words):
@@ -61,23 +61,6 @@ def test_flags_win_over_the_file_and_the_file_over_defaults():
     assert (found.epochs, found.seed) == (7, 5)
 
 
-def test_toml_round_trip(tmp_path):
-    sections = {
-        "network": dataclasses.asdict(NetworkConfig(hidden=(3, 2), batch_norm=True)),
-        "data": {"group_by": 'S\\d+ "quoted"', "drop_leaks": False},
-    }
-    (tmp_path / "c.toml").write_text(to_toml(sections))
-    assert read_toml(tmp_path / "c.toml") == sections
-
-
-def test_bad_files_are_explained(tmp_path):
-    (tmp_path / "c.toml").write_text("[training\n")
-    with pytest.raises(InputError, match="not a TOML file"):
-        read_toml(tmp_path / "c.toml")
-    with pytest.raises(InputError, match="cannot be read"):
-        read_toml(tmp_path / "none.toml")
-    (tmp_path / "d.toml").write_text("[netwrk]\nhidden = [3]\n")
-    with pytest.raises(InputError, match="netwrk is unknown; the sections are data, network"):
-        read_toml(tmp_path / "d.toml")
+def test_a_name_in_the_file_that_is_no_setting_is_refused():
     with pytest.raises(InputError, match="epoch is unknown; valid names are epochs"):
         config_from_flags(TrainingConfig, parse(), {"epoch": 3})

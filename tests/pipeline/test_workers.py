@@ -18,21 +18,8 @@ from pipeline.prediction.job import MOST
 
 MANY = 4 * MOST + 10
 COMMAND = [sys.executable, "-m", "pipeline.cli", "predict"]
-CLUSTER = """
-import os, sys
-from distributed import LocalCluster
-if __name__ == "__main__":
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
-        with cluster.get_client() as client:
-            client.wait_for_workers(2)
-            print(cluster.scheduler_address, *client.run(os.getpid).values(), flush=True)
-        sys.stdin.read()
-"""
 
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
 
 
 @pytest.fixture
@@ -42,29 +29,6 @@ def many(faces):
     names[5] = "gone.png"
     Path("many.txt").write_text("\n".join(names))
     return "many.txt"
-
-
-@pytest.fixture
-def cluster():
-    """Start a scheduler and two worker processes; yield the address and the workers' process numbers."""
-    pytest.importorskip("distributed")
-    Path("cluster.py").write_text(CLUSTER)
-    with subprocess.Popen(
-        [sys.executable, "cluster.py"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as child:
-        assert child.stdout
-        assert child.stdin
-        address, *pids = child.stdout.readline().split()
-        yield address, [int(pid) for pid in pids]
-        child.stdin.close()
-        try:
-            child.wait(timeout=30)
-        except subprocess.TimeoutExpired:  # it is not our cluster's end that is tested
-            child.kill()
 
 
 def read(path):

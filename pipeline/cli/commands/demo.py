@@ -5,13 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pipeline.cli.console import say
-
-if TYPE_CHECKING:
-    pass
+from pipeline.cli.commands import predict
 from pipeline.cli.commands.train import add_training_flags, prepare_run, run_to_the_end
+from pipeline.cli.console import say
 
 
 def add_arguments(parser: Parser) -> None:
@@ -23,15 +20,15 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Arguments) -> int:
     """Write the demo's images, train on them and classify them."""
-    from pipeline.cli.commands import predict
-    from pipeline.sources.demo import DEMOS, write_demo
+    from pipeline.sources.builtin import BUILTIN_SETS
+    from pipeline.sources.demo import write_demo
 
     folder = write_demo(arguments.demo, Path(arguments.data) / arguments.demo)
-    say(f"Demo: {DEMOS[arguments.demo].about}\nThe images are in {folder}, a folder for each class.")
-    again = arguments.overwrite or not arguments.name  # the demo's own run may be made anew without asking
+    say(f"Demo: {BUILTIN_SETS[arguments.demo].about}\nThe images are in {folder}, a folder for each class.")
+    overwrite = arguments.overwrite or not arguments.name  # the demo's own run may be replaced without asking
     arguments.name = arguments.name or f"demo-{arguments.demo}"
     say(f"\n$ facette train {folder} --name {arguments.name}")
-    run = prepare_run(arguments, str(folder), overwrite=again)
+    run = prepare_run(arguments, str(folder), overwrite)
     with run.dataset:
         code = run_to_the_end(run)
     if code:

@@ -6,7 +6,6 @@ import csv
 import sys
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from pipeline.errors import InputError
@@ -84,7 +83,7 @@ def run(arguments: Arguments) -> int:
         return 0
     if scores:
         print(
-            scores.sentence()
+            scores.summary()
             + ("" if 2 * scores.edge.sum() >= len(scores.edge) else "; try --pretrain sparse_filtering")
         )
     if arguments.controls:
@@ -102,7 +101,7 @@ def _animate(classifier: ImageClassifier, arguments: Arguments) -> int:
 
     *steps, trained = first_layer_growth(classifier)
     chosen = np.unique(np.geomspace(1, len(steps), _MOST_ANIMATION_STEPS).astype(int) - 1)
-    method = classifier.training.pretrain.replace("_", " ")
+    method = classifier.pretraining.pretrain.replace("_", " ")
     captions = [f"pretraining, without labels: {method}, step {k} of {len(steps) - 1}" for k in chosen]
     frames = [steps[k][:_ANIMATION_UNITS] for k in chosen]
     save_animation(
@@ -130,10 +129,10 @@ def _print_controls(classifier: ImageClassifier, stream: TextIO) -> None:
 
 def _read_images(classifier: ImageClassifier, arguments: Arguments) -> np.ndarray:
     """Return images that the model was not trained on."""
+    from pipeline.classifier import model_path
     from pipeline.evaluation.held_out import data_of, held_out_images
 
-    model = Path(arguments.model)
-    path = arguments.data or data_of(model / "model.h5" if model.is_dir() else model, classifier)
+    path = arguments.data or data_of(model_path(arguments.model), classifier)
     if path is None:
         raise InputError("deeper layers need images, and the data set of the run is gone; name one with --data")
     return held_out_images(path, classifier.geometry)

@@ -7,46 +7,48 @@ import shlex
 import sys
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
+from collections.abc import Iterable
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from model.errors import Diverged
 from pipeline.cli.console import progress_bar, say
 from pipeline.errors import InputError
 from pipeline.text import count
 
 if TYPE_CHECKING:
     from model.training import EpochRecord
+    from pipeline.training.recipe import Recipe
     from pipeline.training.run import TrainingRun
 
 
 def add_training_flags(parser: Parser) -> None:
-    """Add the flags of everything that trains."""
-    from model.config import NetworkConfig, TrainingConfig
+    """Add the flags of every command that trains."""
     from pipeline.data.config import DataConfig
-    from pipeline.images.augment import AugmentConfig
-    from pipeline.settings import add_flags
+    from pipeline.settings import CONFIGURATIONS, add_flags
     from pipeline.training.recipe import RunConfig
 
-    group = parser.add_argument_group("run")
-    group.add_argument("--name", help="of the run: results go to RUNS/NAME (default: from the source)")
+    group = parser.add_argument_group("results")
+    group.add_argument("--name", help="name of the run: results go to RUNS/NAME (default: from the source)")
     group.add_argument("--runs", default="runs", help="folder of all runs (default: runs)")
     group.add_argument("--overwrite", action="store_true", help="replace a run of this name")
     group.add_argument("--config", help="TOML file of settings, such as a run's config.toml")
-    add_flags(parser, RunConfig, "run")
-    add_flags(parser, DataConfig, "data")
-    add_flags(parser, NetworkConfig, "network")
-    add_flags(parser, TrainingConfig, "training")
-    add_flags(parser, AugmentConfig, "augmentation")
+    for title, kind in {"run": RunConfig, "data": DataConfig, **CONFIGURATIONS}.items():
+        add_flags(parser, kind, title)
 
 
 def add_arguments(parser: Parser) -> None:
     """Add the flags of `train`."""
     parser.add_argument("source", nargs="?", help="folder with a sub-folder for each class, or a data set (.h5)")
-    parser.add_argument("--resume", metavar="RUN", help="go on with an interrupted run, such as runs/first")
+    parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="resume an interrupted run, such as runs/first; for a finished run, write its scores and report again",
+    )
     parser.add_argument(
         "--find-learning-rate",
         action="store_true",
-        help="try ever larger learning rates for a moment, draw the cost, and stop",
+        help="try increasing learning rates for a moment, draw the cost, and stop",
     )
     add_training_flags(parser)
 
@@ -56,27 +58,35 @@ def run(arguments: Arguments) -> int:
     if bool(arguments.source) == bool(arguments.resume):
         raise InputError("train needs either a SOURCE of images or --resume RUN")
     if arguments.find_learning_rate and (arguments.overwrite or arguments.resume):
-        raise InputError("--find-learning-rate begins a run of its own; leave out --overwrite and --resume")
-    if arguments.resume:
-        from model.config import NetworkConfig, TrainingConfig
-        from pipeline.data.config import DataConfig
-        from pipeline.images.augment import AugmentConfig
-        from pipeline.training.resume import resume
-
-        kinds = (DataConfig, NetworkConfig, TrainingConfig, AugmentConfig)
-        names = {field.name for kind in kinds for field in fields(kind)}
-        _refuse_flags(arguments, names, "--resume goes on with the configuration that the run began with")
-        _refuse_flags(arguments, {"start_from", "pretrain_on", "memory"}, "--resume goes on as the run began")
-        threads = vars(arguments).get("threads", "auto")
-        run = resume(arguments.resume, threads=None if threads == "auto" else int(threads))
-        say(f"Resuming {run.folder} after epoch {run.state.epoch}")
-    else:
-        run = prepare_run(arguments, arguments.source, arguments.overwrite)
+        raise InputError("--find-learning-rate starts a run of its own; leave out --overwrite and --resume")
+    run = _resume(arguments) if arguments.resume else prepare_run(arguments, arguments.source, arguments.overwrite)
     with run.dataset:
         if arguments.find_learning_rate:
             return _find_learning_rate(run, arguments.argv)
         code = run_to_the_end(run)
         return 3 if not code and run.ingested and run.ingested.rejected else code
+
+
+def _resume(arguments: Arguments) -> TrainingRun:
+    from pipeline.data.config import DataConfig
+    from pipeline.settings import CONFIGURATIONS
+    from pipeline.training.recipe import RunConfig
+    from pipeline.training.resume import resume
+
+    kinds = (RunConfig, DataConfig, *CONFIGURATIONS.values())
+    fixed = {name for kind in kinds for name in _names(kind)} - {"threads"}
+    _refuse_flags(arguments, fixed, "--resume continues with the configuration of the run")
+    threads = vars(arguments).get("threads", "auto")
+    run = resume(arguments.resume, threads=None if threads == "auto" else int(threads))
+    if run.state.is_finished:
+        say(f"{run.folder} is finished, after epoch {run.state.epoch}")
+    else:
+        say(f"Resuming {run.folder} after epoch {run.state.epoch}")
+    return run
+
+
+def _names(kind: type) -> Iterable[str]:
+    return (field.name for field in fields(kind))
 
 
 def _refuse_flags(arguments: Arguments, names: set[str], why: str) -> None:
@@ -86,45 +96,29 @@ def _refuse_flags(arguments: Arguments, names: set[str], why: str) -> None:
 
 
 def prepare_run(arguments: Arguments, source: str, overwrite: bool) -> TrainingRun:
-    """Prepare the run that the flags ask for."""
-    from model.config import NetworkConfig, TrainingConfig
+    """Prepare the run that the flags describe."""
     from pipeline.cli.describe import describe_ingest
     from pipeline.data.config import DataConfig
     from pipeline.files.toml import read_toml
-    from pipeline.images.augment import AugmentConfig
-    from pipeline.settings import config_from_flags
+    from pipeline.settings import CONFIGURATIONS, config_from_flags
     from pipeline.training.prepare import prepare
     from pipeline.training.recipe import Recipe, RunConfig
     from pipeline.training.run_folder import run_folder
 
     stored = read_toml(arguments.config) if arguments.config else {}
-    settings = config_from_flags(RunConfig, arguments, stored.get("run", {}))
-    start_from = settings.start_from
-    if start_from:
-        fixed = {field.name for field in fields(NetworkConfig)} - {"dropout", "input_dropout"}
-        fixed |= {"size", "color", "fit", "exact", "pretrain", "pretrain_layers", "normalize_contrast"}
-        _refuse_flags(arguments, fixed, "--start-from keeps MODEL's layers and images")
-        say(
-            "Starting from the weights of a saved model: its batch normalisation is folded into them and stays off, "
-            "and the optimiser starts anew"
-        )
-    if start_from and settings.pretrain_on:
-        raise InputError("--start-from keeps MODEL's first layer; leave out --pretrain-on")
-    recipe = Recipe(
-        network=config_from_flags(NetworkConfig, arguments, stored.get("network", {})),
-        training=config_from_flags(TrainingConfig, arguments, stored.get("training", {})),
-        augmentation=config_from_flags(AugmentConfig, arguments, stored.get("augmentation", {})),
-        pretrain_on=settings.pretrain_on or None,
-        memory=int(settings.memory * 1e6),
-        threads=None if settings.threads == "auto" else settings.threads,
-    )
+    configs: dict[str, Any] = {
+        section: config_from_flags(kind, arguments, stored.get(section, {}))
+        for section, kind in {**CONFIGURATIONS, "run": RunConfig}.items()
+    }
+    recipe = Recipe(**configs)
+    if recipe.run.start_from:
+        _check_fine_tuning(arguments, recipe)
     with progress_bar("Reading images", "images") as progress:
         run = prepare(
             source,
             run_folder(arguments.runs, arguments.name, source, overwrite=overwrite),
             data=config_from_flags(DataConfig, arguments, stored.get("data", {})),
             recipe=recipe,
-            start_from=start_from or None,
             overwrite=overwrite,
             jobs=os.cpu_count() or 1,
             progress=progress,
@@ -134,13 +128,28 @@ def prepare_run(arguments: Arguments, source: str, overwrite: bool) -> TrainingR
     return run
 
 
+def _check_fine_tuning(arguments: Arguments, recipe: Recipe) -> None:
+    from model.config import NetworkConfig
+    from model.edges.config import PretrainConfig
+
+    fixed = {*_names(NetworkConfig), *_names(PretrainConfig), "size", "color", "fit", "exact"}
+    _refuse_flags(arguments, fixed - {"dropout", "input_dropout"}, "--start-from keeps MODEL's layers and images")
+    if recipe.run.pretrain_on:
+        raise InputError("--start-from keeps MODEL's first layer; leave out --pretrain-on")
+    say(
+        "Starting from the weights of a saved model: its batch normalisation is folded into them and stays off, "
+        "and the optimiser starts over"
+    )
+
+
 def run_to_the_end(run: TrainingRun) -> int:
     """Train, evaluate and report; return the exit code."""
-    from model.training import Diverged
     from pipeline.cli.describe import describe_plan, describe_result
+    from pipeline.training.finish import finish, save_model
 
-    say(describe_plan(run))
-    total = int(run.state.training.epochs)
+    if not run.state.is_finished:
+        say(describe_plan(run))
+    total = run.state.training.epochs
     try:
         for record in run.epochs():
             _show_epoch(record, total)
@@ -149,14 +158,14 @@ def run_to_the_end(run: TrainingRun) -> int:
     except Diverged as error:
         say(f"facette: {error}")
         if run.state.epoch:
-            run.save_model()
+            save_model(run)
             say(f"The best weights of the {count(run.state.epoch, 'epoch')} before are in {run.folder / 'model.h5'}")
         else:
             run.discard()
         return 1
     say("Evaluating, and writing the report")
     try:
-        result = run.finish()
+        result = finish(run)
     except KeyboardInterrupt:
         say(f"Interrupted; the training is done. For scores and report:  facette train --resume {run.folder}")
         return 130
@@ -166,7 +175,7 @@ def run_to_the_end(run: TrainingRun) -> int:
 
 
 def _show_epoch(record: EpochRecord, epochs: int) -> None:
-    """Write a line for about every tenth epoch; on a terminal, show those between in passing."""
+    """Write a line for about every tenth epoch; on a terminal, show the epochs between for a moment."""
     from pipeline.cli.describe import describe_epoch
 
     text = describe_epoch(record, epochs)
@@ -177,14 +186,16 @@ def _show_epoch(record: EpochRecord, epochs: int) -> None:
 
 
 def _interrupted(run: TrainingRun) -> int:
+    from pipeline.training.finish import save_model
+
     if not run.state.epoch:
         run.discard()
-        say("Interrupted before the first epoch was done: nothing is kept")
+        say("Interrupted before the end of the first epoch: nothing is kept")
         return 130
-    run.save_model()
+    save_model(run)
     say(
         f"Interrupted after epoch {run.state.epoch}; {run.folder / 'model.h5'} holds the weights so far.\n"
-        f"Go on with:  facette train --resume {run.folder}"
+        f"Resume with:  facette train --resume {run.folder}"
     )
     return 130
 
@@ -195,7 +206,7 @@ def _find_learning_rate(run: TrainingRun, words: list[str]) -> int:
     from pipeline.explanation.report import draw_rate_range
 
     points = list(find_learning_rate(run.state, run.train_source))
-    run.discard()  # only the drawing stays
+    run.discard()  # only the figure stays
     rates, costs = [rate for rate, _ in points], [cost for _, cost in points]
     path = run.folder / "learning_rate.png"
     try:

@@ -9,10 +9,10 @@ from pathlib import Path
 import streamlit as st
 
 from pipeline.classifier import ImageClassifier
+from pipeline.errors import USER_ERRORS
 from pipeline.evaluation.held_out import data_of, held_out_samples
 from pipeline.images.encode import to_png
 from pipeline.pages.widgets import markup
-from pipeline.pages.widgets.sidebar import PROBLEMS
 from pipeline.prediction.uploads import Upload, UploadResult, crop_upload, from_folder, part_box
 from pipeline.serve import MAX_UPLOAD_MEGABYTES
 from pipeline.text import count
@@ -27,7 +27,7 @@ def read_samples(model: str, written: float, _classifier: ImageClassifier) -> li
     data = data_of(model, _classifier)
     try:
         samples = held_out_samples(data) if data else []
-    except PROBLEMS:
+    except USER_ERRORS:
         return []
     return [Upload(str(Path(path).with_suffix(".png")), to_png(image), label) for path, image, label in samples]
 

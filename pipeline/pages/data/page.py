@@ -15,13 +15,13 @@ from pipeline.audit.label_issues import HELD_OUT, LabelIssue, duplicate_sets, to
 from pipeline.audit.report import AuditReport
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset, is_dataset
-from pipeline.data.splits import SPLITS
-from pipeline.errors import InputError
+from pipeline.data.splits import Split
+from pipeline.errors import USER_ERRORS, InputError
 from pipeline.evaluation.held_out import data_of
 from pipeline.explanation.wording import describe_geometry
 from pipeline.pages.data.corrections import draw_cards, draw_export, label_name
 from pipeline.pages.widgets import markup, no_model
-from pipeline.pages.widgets.sidebar import DATA_FOLDER, PROBLEMS, Chosen
+from pipeline.pages.widgets.sidebar import DATA_FOLDER, Chosen
 from pipeline.text import count
 
 CLASSES_SHOWN = 40
@@ -29,8 +29,8 @@ IMAGES_A_PAGE = 96
 CARDS_A_PAGE = 12
 SETS_A_PAGE = 6
 CARDS_A_SET = 8
-_SPLIT_COLORS = (markup.BLUE, markup.ORANGE, markup.GREEN, markup.GRAY, markup.PURPLE)  # one for each of SPLITS
-_BADGES = {"serious": "red", "warning": "orange", "remark": "gray"}
+_SPLIT_COLORS = (markup.BLUE, markup.ORANGE, markup.GREEN, markup.GRAY, markup.PURPLE)  # one for each Split
+_BADGES = {"serious": "red", "warning": "orange", "note": "gray"}
 # What is searched for label issues -> its splits.
 _SEARCHED = {
     "held-out images": HELD_OUT,
@@ -53,7 +53,7 @@ def render(chosen: Chosen) -> None:
     try:
         with Dataset.open(path) as dataset:
             _draw_dataset(chosen, dataset, (str(path), path.stat().st_mtime))
-    except PROBLEMS as error:
+    except USER_ERRORS as error:
         st.error(markup.plain(str(error)), icon=":material/error:")
 
 
@@ -101,13 +101,13 @@ def _draw_dataset(chosen: Chosen, dataset: Dataset, key: Key) -> None:
 def _draw_composition(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     """Draw how many images each class has in each split."""
     labelled = dataset.labels >= 0
-    counts = np.zeros((len(dataset.classes), len(SPLITS)), int)
+    counts = np.zeros((len(dataset.classes), len(Split)), int)
     np.add.at(counts, (dataset.labels[labelled], dataset.split[labelled]), 1)
-    totals, used = counts.sum(axis=1), np.flatnonzero(np.bincount(dataset.split, minlength=len(SPLITS)))
+    totals, used = counts.sum(axis=1), [split for split in Split if (dataset.split == split).any()]
     order = np.argsort(-totals, kind="stable")
     shown = sorted(order[:CLASSES_SHOWN]) if len(order) > CLASSES_SHOWN else range(len(order))
     st.subheader("Images per class", anchor=False)
-    st.html(markup.legend([(_SPLIT_COLORS[s], SPLITS[s]) for s in used]))
+    st.html(markup.legend([(_SPLIT_COLORS[s], s.label) for s in used]))
     st.html(
         markup.stacks(
             "Images per class",
@@ -119,10 +119,10 @@ def _draw_composition(chosen: Chosen, dataset: Dataset, key: Key) -> None:
         rest = totals[order[CLASSES_SHOWN:]]
         st.caption(f"{len(rest):,} more classes, with at most {count(int(rest.max()), 'image')} each, are not shown.")
     st.subheader("Splits", anchor=False)
-    sizes = np.bincount(dataset.split, minlength=len(SPLITS))
+    sizes = np.bincount(dataset.split, minlength=len(Split))
     st.table(
         {
-            "split": [SPLITS[s] for s in used],
+            "split": [s.label for s in used],
             "images": [f"{sizes[s]:,}" for s in used],
             "share": [f"{100 * sizes[s] / len(dataset):.1f}%" for s in used],
             "classes": [f"{np.count_nonzero(counts[:, s]):,}" for s in used],
@@ -147,13 +147,13 @@ def _draw_contact_sheet(chosen: Chosen, dataset: Dataset, key: Key) -> None:
     """Draw the images of a class and a split, a page at a time."""
     left, right = st.columns(2)
     name = left.selectbox("Class", ["all", *dataset.classes], key="class", bind="query-params")
-    used = [SPLITS[s] for s in np.unique(dataset.split)]
+    used = [Split(s).label for s in np.unique(dataset.split)]
     split = right.selectbox("Split", ["all", *used], key="split", bind="query-params")
     is_chosen = np.ones(len(dataset), bool)
     if name != "all":
         is_chosen &= dataset.labels == dataset.classes.index(name)
     if split != "all":
-        is_chosen &= dataset.split == SPLITS.index(split)
+        is_chosen &= dataset.split == Split.of(split)
     all_rows = np.flatnonzero(is_chosen)
     st.caption(count(len(all_rows), "image"))
     rows = _paginate(all_rows, IMAGES_A_PAGE, f"sheet-{name}-{split}")
@@ -209,9 +209,9 @@ def _draw_duplicates(chosen: Chosen, dataset: Dataset, key: Key) -> None:
         + f" {_HOW_TO_CORRECT}"
     )
     for rows in _paginate(sets, SETS_A_PAGE, "sets"):
-        splits = " and ".join(SPLITS[s] for s in sorted({int(dataset.split[row]) for row in rows}))
+        splits = " and ".join(Split(s).label for s in sorted({int(dataset.split[row]) for row in rows}))
         st.markdown(f"**{len(rows)} duplicates** in {splits}")
-        draw_cards(dataset, [(row, SPLITS[dataset.split[row]]) for row in rows[:CARDS_A_SET]])
+        draw_cards(dataset, [(row, Split(dataset.split[row]).label) for row in rows[:CARDS_A_SET]])
         if len(rows) > CARDS_A_SET:
             st.caption(f"and {len(rows) - CARDS_A_SET:,} more")
 

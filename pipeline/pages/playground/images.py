@@ -19,22 +19,19 @@ from pipeline.pages.widgets.sidebar import DATA_FOLDER, Chosen
 from pipeline.playground.images import ImageSet, find_sources, from_files
 from pipeline.serve import MAX_UPLOAD_MEGABYTES
 from pipeline.settings import all_settings, read_image_settings
+from pipeline.sources.builtin import BUILTIN_SETS
+from pipeline.sources.demo import DEMOS
 from pipeline.sources.open import open_source
 from pipeline.sources.source import Source
 
 MAX_TRAINING_IMAGES = 2_000
-BUILTIN = {"Faces": "lfw_subset", "Digits": "digits"}  # name on the page -> name of the source
 _USES = {"train": "for training", "validation": "for validation", "test": "for testing"}
-_ABOUT = {
-    "Faces": "100 faces and 100 image patches without a face, 25×25 pixels, from scikit-image.",
-    "Digits": "1,797 handwritten digits, 8×8 pixels, from scikit-learn.",
-}
 
 
 def draw_images(session: PlaygroundSession, chosen: Chosen) -> dict[str, str]:
     """Draw the choice of images and a summary of them; return the settings of how they are read, as text."""
     ways: dict[str, Callable[[PlaygroundSession, Chosen, DataConfig], None]] = {
-        **{name: partial(_load_builtin, name) for name in BUILTIN},
+        **{name.capitalize(): partial(_load_builtin, name) for name in DEMOS},
         "On this computer": _load_local,
         "Upload a zip": partial(_load_upload, "zip"),
         "Upload a folder": partial(_load_upload, "folder"),
@@ -62,8 +59,8 @@ def draw_images(session: PlaygroundSession, chosen: Chosen) -> dict[str, str]:
 
 
 def _load_builtin(name: str, session: PlaygroundSession, _: Chosen, data: DataConfig) -> None:
-    st.caption(_ABOUT[name])
-    session.load_images(name, lambda: BUILTIN[name], data)
+    st.caption(BUILTIN_SETS[name].about)
+    session.load_images(name, lambda: name, data)
 
 
 def _load_local(session: PlaygroundSession, chosen: Chosen, data: DataConfig) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
-from model.config import ConfigError
+from model.errors import ConfigError
+from pipeline.errors import USER_ERRORS
 from pipeline.pages.playground import images, settings, training
 from pipeline.pages.playground.session import PlaygroundSession
 from pipeline.pages.widgets import markup, shapes
-from pipeline.pages.widgets.sidebar import PROBLEMS, Chosen
+from pipeline.pages.widgets.sidebar import Chosen
 from pipeline.playground.export import export_command, export_python
 from pipeline.playground.images import ImageSet
 from pipeline.playground.plan import Plan, make_plan
 from pipeline.settings import all_settings, explain_error, read_settings
+from pipeline.sources.builtin import BUILTIN_SETS
 from pipeline.training.recipe import Recipe
 
 _REDRAW_TRAINING_EVERY = 0.7  # seconds
@@ -38,7 +40,7 @@ def render(chosen: Chosen) -> None:
         except ConfigError as error:
             name, problem = explain_error(error)
             problems = {name: problem}
-        except PROBLEMS as error:
+        except USER_ERRORS as error:
             problems = {"": str(error)}
     for name, problem in problems.items():
         error_boxes.get(name, right).error(markup.plain(problem), icon=":material/error:")
@@ -79,6 +81,6 @@ def _draw_commands(session: PlaygroundSession, image_set: ImageSet, recipe: Reci
         wrap_lines=True,
     )
     note = "This trains the same network: same images, same settings, same seed."
-    if not session.is_set and image_set.source not in images.BUILTIN.values():
+    if not session.is_set and image_set.source not in BUILTIN_SETS:
         note += f" Replace {markup.plain(image_set.source)} by the path of your images."
     st.caption(note)

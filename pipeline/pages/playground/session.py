@@ -13,13 +13,13 @@ from pathlib import Path
 import streamlit as st
 
 from pipeline.data.config import DataConfig
-from pipeline.pages.widgets.sidebar import PROBLEMS
-from pipeline.playground.export import run_name
+from pipeline.errors import USER_ERRORS
 from pipeline.playground.images import ImageSet, read_image_set
 from pipeline.playground.session import begin_session, model_bytes
 from pipeline.sources.source import Source
 from pipeline.training.background import BackgroundTraining
 from pipeline.training.recipe import Recipe
+from pipeline.training.run_folder import run_name
 
 _PATIENCE = 2.0  # seconds; the model file takes a tenth of a second, unless another run is at work
 
@@ -77,7 +77,7 @@ class PlaygroundSession:
             folder.mkdir(parents=True)
             with st.spinner("Reading the images …"):
                 self.image_set = read_image_set(source(), folder, data)
-        except PROBLEMS as error:
+        except USER_ERRORS as error:
             self.problem = str(error)
         used = {self.image_set and self.image_set.data.parent, self.begun and self.begun[0].data.parent}
         for other in self.folder.glob("images-*"):

@@ -17,13 +17,12 @@ from pipeline.images.geometry import Geometry
 from pipeline.pages.playground.session import PlaygroundSession
 from pipeline.pages.widgets import markup, sidebar
 from pipeline.pages.widgets.curves import curves
-from pipeline.playground.export import run_name
 from pipeline.playground.images import ImageSet
 from pipeline.playground.session import keep_run
 from pipeline.text import count
 from pipeline.training.background import BackgroundTraining, Snapshot
 from pipeline.training.recipe import Recipe
-from pipeline.training.run_folder import holds_run
+from pipeline.training.run_folder import holds_run, run_name
 
 _UNITS_DRAWN = 24
 _GO_WIDTH = 125  # pixels, enough for "Continue"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pipeline.images.encode import to_png
+from pipeline.images.encode import png_url, to_png
 
 # Okabe & Ito 2008, "Color universal design", and a gray.
 BLUE, ORANGE, GREEN, PURPLE = (0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167)
@@ -174,11 +174,6 @@ def legend(entries: Sequence[tuple[Sequence[int], str]]) -> str:
 def data_url(image: NDArray[np.uint8]) -> str:
     """Return an image as a URL that holds it."""
     return png_url(to_png(image))
-
-
-def png_url(data: bytes) -> str:
-    """Return the bytes of a PNG file as a URL that holds them."""
-    return "data:image/png;base64," + base64.b64encode(data).decode()
 
 
 def photo_url(image: Image.Image) -> str:

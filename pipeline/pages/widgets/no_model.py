@@ -11,6 +11,7 @@ from pipeline.pages.widgets import markup, sidebar
 from pipeline.pages.widgets.curves import curves
 from pipeline.pages.widgets.sidebar import Chosen
 from pipeline.playground.demo import train_demo
+from pipeline.sources.builtin import BUILTIN_SETS
 from pipeline.sources.demo import DEMOS
 from pipeline.training.background import BackgroundTraining
 
@@ -62,7 +63,7 @@ def panel(runs: Path) -> None:
             _select_trained(training)
         if trained := st.session_state.pop("trained", None):
             st.success(f"The model {trained} is trained and selected in the sidebar.", icon=":material/check_circle:")
-        demo = st.radio("Demo", list(DEMOS), captions=[DEMOS[name].about for name in DEMOS], key="demo")
+        demo = st.radio("Demo", DEMOS, captions=[BUILTIN_SETS[name].about for name in DEMOS], key="demo")
         st.button("Train the demo model", type="primary", on_click=_start_demo, args=(demo, runs))
 
 

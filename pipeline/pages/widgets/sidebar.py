@@ -7,15 +7,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from model.config import ConfigError
-from model.storage.checkpoint import FormatError
-from pipeline.classifier import ImageClassifier
-from pipeline.errors import InputError
+from pipeline.classifier import ImageClassifier, model_path
+from pipeline.errors import USER_ERRORS
 from pipeline.explanation.wording import describe_geometry
 from pipeline.pages.widgets import markup
 from pipeline.training.runs import RunSummary, list_runs, summarize
 
-PROBLEMS = (InputError, ConfigError, FormatError, OSError)
 DATA_FOLDER = Path("data")  # its data sets can be looked at, its images trained on
 KEY = "model"  # in the session and in the address: ?model=first
 _NEXT_KEY = "next-model"
@@ -42,7 +39,7 @@ def choose(runs: str | Path, given: str | Path | None = None) -> Chosen:
     runs, options = Path(runs), {run.name: run for run in list_runs(runs)}
     problem = ""
     if given:
-        model = Path(given) / "model.h5" if Path(given).is_dir() else Path(given)
+        model = model_path(given)
         first = summarize(model)
         if first is None:
             problem = f"{model}: there is no such model"
@@ -62,7 +59,7 @@ def choose(runs: str | Path, given: str | Path | None = None) -> Chosen:
         st.sidebar.warning(problem)
     try:
         classifier = load_classifier(str(run.model), run.modified)
-    except PROBLEMS as error:
+    except USER_ERRORS as error:
         return Chosen(runs, run, problem=str(error))
     caption.caption(describe_run(run, classifier))
     return Chosen(runs, run, classifier)

@@ -1,4 +1,4 @@
-"""Deeper layers: what is said of a unit is what it does, checked on networks whose units are known."""
+"""Deeper layers: what is computed about a unit is what it does, checked on networks whose units are known."""
 
 import numpy as np
 import pytest
@@ -8,8 +8,8 @@ from model.edges.scores import energy_area
 from model.edges.stimuli import (
     layer_activations,
     linear_projection,
+    maximally_activating_mean,
     maximise_activation,
-    most_exciting_mean,
     receptive_fields,
     unit_auc,
 )
@@ -31,7 +31,7 @@ def network(rng):
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 @pytest.mark.parametrize("l", [1, 2, 3])
-def test_receptive_fields_are_the_slopes_of_z(activation, l, rng):
+def test_receptive_fields_are_the_mean_size_of_the_derivatives(activation, l, rng):
     config = NetworkConfig(hidden=(6, 4), activation=activation, head="softmax", batch_norm=False)
     parameters = initialize((10, 6, 4, 3), config, rng, np.float64)
     X = np.asfortranarray(rng.normal(size=(10, 5)))
@@ -44,7 +44,7 @@ def test_receptive_fields_are_the_slopes_of_z(activation, l, rng):
     np.testing.assert_allclose(receptive_fields(l, X, parameters, config), np.sqrt(squares), rtol=1e-4, atol=1e-7)
 
 
-def test_a_unit_of_local_units_has_the_area_of_all_of_them(rng):
+def test_a_receptive_field_is_the_union_of_those_below(rng):
     parameters = Parameters((100, 4, 2, 2), dtype=np.float64)
     for unit in range(4):
         parameters[1].W[unit, 10 * unit : 10 * unit + 10] = 1
@@ -56,40 +56,40 @@ def test_a_unit_of_local_units_has_the_area_of_all_of_them(rng):
     assert energy_area(fields[:, :, None])[0] > energy_area(fields[:, :, None])[1]
 
 
-def test_answers_are_those_of_the_network(network, rng):
+def test_layer_activations_are_those_of_the_network(network, rng):
     X = np.asfortranarray(rng.normal(size=(10, 7)))
-    answers = layer_activations(X, network, CONFIG)
-    assert [len(A) for A in answers] == [6, 4, 3]
-    np.testing.assert_allclose(answers[0], np.tanh(network[1].W @ X + network[1].b))
+    activations = layer_activations(X, network, CONFIG)
+    assert [len(A) for A in activations] == [6, 4, 3]
+    np.testing.assert_allclose(activations[0], np.tanh(network[1].W @ X + network[1].b))
 
 
-def test_the_mean_is_of_what_excites_the_unit(rng):
+def test_the_mean_is_that_of_the_maximally_activating_images(rng):
     X = rng.normal(size=(10, 40))
     template = rng.normal(size=10)
-    answers = np.stack([np.arange(40) == 7, np.zeros(40), template @ X])
-    means = most_exciting_mean(X, answers, n_images=5)
+    activations = np.stack([np.arange(40) == 7, np.zeros(40), template @ X])
+    means = maximally_activating_mean(X, activations, n_images=5)
     np.testing.assert_allclose(means[0], X[:, 7] - X.mean(axis=1))
     assert np.all(means[1] == 0)
     assert np.corrcoef(means[2], template)[0, 1] > 0.6
-    seen = np.zeros((3, 10))
-    seen[:, 4] = 2
-    np.testing.assert_allclose(most_exciting_mean(X, answers, seen, n_images=5), means * (seen > 0))
+    fields = np.zeros((3, 10))
+    fields[:, 4] = 2
+    np.testing.assert_allclose(maximally_activating_mean(X, activations, fields, n_images=5), means * (fields > 0))
 
 
 @pytest.mark.parametrize("l", [1, 2, 3])
-def test_made_images_excite_more_than_any_of_many_others(l, network, rng):
-    made = maximise_activation(l, network, CONFIG, rng, mean=0.5, spread=0.2)
-    np.testing.assert_allclose(made.mean(axis=1), 0.5)
-    np.testing.assert_allclose(made.std(axis=1), 0.2)
+def test_optimised_images_activate_their_unit_more_than_2000_random_ones(l, network, rng):
+    optimised = maximise_activation(l, network, CONFIG, rng, mean=0.5, std=0.2)
+    np.testing.assert_allclose(optimised.mean(axis=1), 0.5)
+    np.testing.assert_allclose(optimised.std(axis=1), 0.2)
     others = rng.normal(size=(10, 2000))
     others = 0.5 + 0.2 * (others - others.mean(axis=0)) / others.std(axis=0)
     best = forward(np.asfortranarray(others), network, CONFIG)[1][l - 1].Z.max(axis=1)
-    found = np.diag(forward(np.asfortranarray(made.T), network, CONFIG)[1][l - 1].Z)
+    found = np.diag(forward(np.asfortranarray(optimised.T), network, CONFIG)[1][l - 1].Z)
     assert np.all(found > best - 0.05 * np.abs(best))
 
 
-def test_projection_is_exact_where_nothing_bends(network, rng):
-    X = np.asfortranarray(rng.normal(size=(10, 3)) * 1e-4)  # tanh is straight near 0
+def test_linear_projection_is_exact_for_a_linear_network(network, rng):
+    X = np.asfortranarray(rng.normal(size=(10, 3)) * 1e-4)  # tanh is linear near 0
     Z = forward(X, network, CONFIG)[0]
     np.testing.assert_allclose(linear_projection(3, network) @ X, Z, rtol=1e-5)
 
@@ -98,13 +98,13 @@ def test_auc_agrees_with_scikit_learn(rng):
     from sklearn.metrics import roc_auc_score
 
     labels = np.repeat([0, 1, 2], 20)
-    answers = rng.normal(size=(5, 60)).round(1)  # with ties
-    answers[3] = labels == 1
-    answers[4] = 0
+    activations = rng.normal(size=(5, 60)).round(1)  # with ties
+    activations[3] = labels == 1
+    activations[4] = 0
     expected = [
-        max(max(auc, 1 - auc) for auc in (roc_auc_score(labels == one, row) for one in range(3))) for row in answers
+        max(max(auc, 1 - auc) for auc in (roc_auc_score(labels == c, row) for c in range(3))) for row in activations
     ]
-    np.testing.assert_allclose(unit_auc(answers, labels), expected)
-    assert unit_auc(answers, labels)[3] == 1
-    with pytest.raises(ValueError, match="one class"):
-        unit_auc(answers, np.zeros(60, int))
+    np.testing.assert_allclose(unit_auc(activations, labels), expected)
+    assert unit_auc(activations, labels)[3] == 1
+    with pytest.raises(ValueError, match="one class only"):
+        unit_auc(activations, np.zeros(60, int))

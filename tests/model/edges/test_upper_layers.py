@@ -1,4 +1,4 @@
-"""Layers 2 and 3 learned without labels: local where they are to be, and after what goes together in the images."""
+"""Layers 2 and 3 learned without labels: local in their windows, and sparser than random weights."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ SHAPE = (12, 12, 1)
 
 @pytest.fixture
 def spots():
-    """W1 with a spot at every third pixel of 12 x 12, row by row: 16 units."""
+    """Return W1 of 16 units, each with a spot at one of every third pixel of 12 x 12, row by row."""
     W1 = np.zeros((16, 12, 12))
     for k in range(16):
         W1[k, 1 + 3 * (k // 4), 1 + 3 * (k % 4)] = 1
@@ -19,7 +19,7 @@ def spots():
 
 @pytest.fixture(scope="module")
 def faces():
-    """Images of 25 x 25 as columns, half of them faces, in a random order, each with mean 0 and spread 1."""
+    """Images of 25 x 25 as columns, half of them faces, in random order, each with mean 0 and standard deviation 1."""
     from skimage.data import lfw_subset
 
     X = lfw_subset()[np.random.default_rng(0).permutation(200)].reshape(200, -1).T.astype(np.float32)
@@ -28,7 +28,7 @@ def faces():
 
 @pytest.fixture(scope="module")
 def blobs():
-    """W1 of 200 units, each a random direction within 7 x 7 pixels."""
+    """Return W1 of 200 units, each with random weights in 7 x 7 pixels."""
     rng = np.random.default_rng(0)
     W1 = np.zeros((200, 25, 25), np.float32)
     for row, y, x in zip(W1, rng.integers(19, size=200), rng.integers(19, size=200), strict=True):
@@ -36,7 +36,7 @@ def blobs():
     return W1.reshape(200, -1)
 
 
-def test_windows_hold_the_units_that_look_there(spots):
+def test_windows_hold_the_units_centred_in_them(spots):
     windows = windows_of(spots, SHAPE)
     assert len(windows) == WINDOWS**2
     assert windows[0].tolist() == [0, 1, 4, 5]  # top left quarter
@@ -44,13 +44,13 @@ def test_windows_hold_the_units_that_look_there(spots):
     assert windows[8].tolist() == [10, 11, 14, 15]
 
 
-def test_a_window_that_no_unit_looks_into_sees_all_units(spots):
+def test_a_window_without_units_gets_all_units(spots):
     windows = windows_of(spots[:1], SHAPE)  # one unit, top left
     assert [units.tolist() for units in windows] == [[0]] * 9
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_units_of_layer_2_see_their_window_only(faces, blobs, activation):
+def test_units_of_layer_2_have_weights_in_their_window_only(faces, blobs, activation):
     rng = np.random.default_rng(0)
     [(W2, b2)] = pretrain_upper_layers(blobs @ faces, blobs, (25, 25, 1), (40,), activation, rng=rng)
     for unit in range(40):
@@ -60,13 +60,13 @@ def test_units_of_layer_2_see_their_window_only(faces, blobs, activation):
     assert b2.shape == (40, 1)
 
 
-def test_too_few_units_for_windows_see_everything(faces, blobs):
+def test_too_few_units_for_windows_have_weights_everywhere(faces, blobs):
     rng = np.random.default_rng(0)
     [(W2, _)] = pretrain_upper_layers(blobs @ faces, blobs, (25, 25, 1), (9,), "relu", rng=rng)
     assert W2.all()
 
 
-def test_layers_answer_with_mean_0_and_spread_1_and_again_the_same(faces, blobs):
+def test_layers_have_mean_0_and_standard_deviation_1_and_the_same_seed_repeats_them(faces, blobs):
     def layers():
         rng = np.random.default_rng(1)
         return pretrain_upper_layers(blobs @ faces, blobs, (25, 25, 1), (40, 5), "relu", rng=rng)
@@ -81,14 +81,14 @@ def test_layers_answer_with_mean_0_and_spread_1_and_again_the_same(faces, blobs)
         np.testing.assert_array_equal(b, b_again)
 
 
-def test_images_not_learned_from_are_answered_more_sparsely_than_by_random_weights(faces, blobs):
+def test_activations_for_new_images_are_sparser_than_with_random_weights(faces, blobs):
     known, unknown = blobs @ faces[:, :150], blobs @ faces[:, 150:]
 
     def sparseness(**how):
         rng = np.random.default_rng(1)
         [(W2, _)] = pretrain_upper_layers(known, blobs, (25, 25, 1), (90,), "relu", rng=rng, **how)
-        mean, spread = known.mean(axis=1, keepdims=True), known.std(axis=1, keepdims=True)
-        Z2 = W2 @ np.maximum((unknown - mean) / spread, 0)
+        mean, std = known.mean(axis=1, keepdims=True), known.std(axis=1, keepdims=True)
+        Z2 = W2 @ np.maximum((unknown - mean) / std, 0)
         Z2 -= Z2.mean(axis=1, keepdims=True)
         return np.median(1 - np.abs(Z2).mean(axis=1) / Z2.std(axis=1))
 
@@ -96,12 +96,12 @@ def test_images_not_learned_from_are_answered_more_sparsely_than_by_random_weigh
     assert sparseness() > random + 0.02
 
 
-def test_a_layer_1_that_never_answers_is_said():
+def test_an_inactive_layer_1_raises():
     with pytest.raises(ValueError, match="nothing to learn"):
         pretrain_upper_layers(np.zeros((4, 50), np.float32), np.eye(4), (2, 2, 1), (3,), "relu",
                               rng=np.random.default_rng(0))  # fmt: skip
 
 
-def test_fewer_images_than_units_are_said(faces, blobs):
+def test_fewer_images_than_units_raise(faces, blobs):
     with pytest.raises(ValueError, match="8 images are too few to learn 9 units"):
         pretrain_upper_layers(blobs @ faces[:, :8], blobs, (25, 25, 1), (9,), "relu", rng=np.random.default_rng(0))

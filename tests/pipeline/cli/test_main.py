@@ -45,7 +45,7 @@ def test_the_whole_walk(facette, faces):
 
     code, out, err = facette("inspect", "runs/first/model.h5")
     assert "(32, 256)" in out
-    assert "face, not-face" in out
+    assert "face, other" in out
     code, out, err = facette("inspect", "faces.h5")
     assert "200 images of 16x16 gray" in out
     code, out, err = facette("inspect")

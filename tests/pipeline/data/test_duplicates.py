@@ -8,8 +8,8 @@ from PIL import Image, ImageEnhance
 
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
-from pipeline.data.duplicates import candidate_pairs, confirm, conflicts, groups_of_equals, merge, star_groups
-from pipeline.images.statistics import look_at
+from pipeline.data.duplicates import candidate_pairs, confirm, conflicts, groups_of_equals, star_groups
+from pipeline.images.statistics import summarise
 from pipeline.ingestion.ingest import ingest
 
 
@@ -48,16 +48,17 @@ COPIES = {
 @pytest.mark.parametrize("copy", COPIES)
 def test_copies_are_found_and_only_they(scenes, copy):
     m = len(scenes)
-    thumbnails = np.stack([look_at(image).thumbnail for image in [*scenes, *map(COPIES[copy], scenes)]])
+    thumbnails = np.stack([summarise(image).thumbnail for image in [*scenes, *map(COPIES[copy], scenes)]])
     expected = {(i, i + m) for i in range(m)}
     found = near(thumbnails)
     assert len(found & expected) >= 0.97 * m
     assert found <= expected
 
 
+@pytest.mark.slow
 def test_copies_are_found_among_many(scenes):
     m = len(scenes)
-    own = np.stack([look_at(image).thumbnail for image in [*scenes, *map(COPIES["smaller"], scenes)]])
+    own = np.stack([summarise(image).thumbnail for image in [*scenes, *map(COPIES["smaller"], scenes)]])
     rng = np.random.default_rng(0)
     others = rng.integers(0, 256, (70_000, 8, 8), dtype=np.uint8).repeat(4, axis=1).repeat(4, axis=2)
     found = near(np.concatenate([own, others]))
@@ -69,20 +70,21 @@ def test_copies_are_found_among_many(scenes):
 @pytest.mark.slow
 def test_many_images_of_one_scene_are_grouped_with_few_comparisons(scenes):
     m = 600
-    scene = look_at(scenes[0]).thumbnail
+    scene = summarise(scenes[0]).thumbnail
     frames = np.clip(scene + np.random.default_rng(0).integers(-2, 3, (m, 32, 32)), 0, 255).astype(np.uint8)
     pairs = np.array(sorted(near(frames)))
     assert len(pairs) < 320 * m
     assert (star_groups(m, pairs) >= 0).mean() > 0.99
 
 
+@pytest.mark.slow
 def test_different_digits_are_not_near_duplicates():
     """Digits resemble each other more than any photographs do; even so no group is large, and none mixes classes."""
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     images = [Image.fromarray(np.rint(image * 15.9).astype(np.uint8)).resize((80, 80)) for image in digits.images]
-    thumbnails = np.stack([look_at(image).thumbnail for image in images])
+    thumbnails = np.stack([summarise(image).thumbnail for image in images])
     pairs = np.array(sorted(near(thumbnails)))
     group = star_groups(len(images), pairs)
     assert np.bincount(group[group >= 0]).max() <= 8
@@ -98,12 +100,6 @@ def test_groups_do_not_chain():
     assert (star_groups(50, hub) == 0).all()
 
 
-def test_merging_joins_what_either_joins():
-    one = np.array([0, 0, -1, -1, 4, 4])
-    other = np.array([-1, 7, 7, -1, -1, -1])
-    assert merge(6, one, other).tolist() == [0, 0, 0, -1, 4, 4]
-
-
 def test_equals_and_conflicts():
     digests = np.array([[1, 2], [3, 4], [1, 2], [3, 4], [5, 6]], dtype=np.uint8)
     group = groups_of_equals(digests)
@@ -113,7 +109,7 @@ def test_equals_and_conflicts():
     assert conflicts(group, np.array([0, 0, -1, 0, 1])) == []
 
 
-def test_near_duplicates_stay_on_one_side(scenes, tmp_path):
+def test_near_duplicates_stay_in_one_split(scenes, tmp_path):
     for name, part in (("a", scenes[:50]), ("b", scenes[50:])):
         (tmp_path / "in" / name).mkdir(parents=True)
         for i, image in enumerate(part):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import NOT_PRETRAINED
 from pipeline.sources.demo import write_demo
+from pipeline.training.finish import finish
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe
 
 
 @pytest.fixture(scope="session")
@@ -17,10 +20,9 @@ def digits(tmp_path_factory):
     run = prepare(
         images,
         folder / "run",
-        network=NetworkConfig(hidden=(32,)),
-        training=TrainingConfig(epochs=3, pretrain="none"),
+        recipe=Recipe(NetworkConfig(hidden=(32,)), TrainingConfig(epochs=3), NOT_PRETRAINED),
     )
     with run.dataset:
         list(run.epochs())
-        run.finish()
+        finish(run)
     return images, folder / "run"

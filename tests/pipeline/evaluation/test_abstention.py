@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from model.edges.config import PretrainConfig
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.evaluation.abstention import OOD_KINDS, coverage_curve
@@ -49,7 +50,7 @@ def test_evaluate_shows_what_abstaining_does(digits, capsys):
 
 def test_photographs_that_the_first_layer_was_learned_from_are_not_called_out_of_distribution(digits, capsys, tmp_path):
     model = ImageClassifier.load(digits[1])
-    pretrained = replace(model, training=replace(model.training, pretrain="sparse_filtering"))
+    pretrained = replace(model, pretraining=PretrainConfig("sparse_filtering"))
     pretrained.save(tmp_path / "model.h5")
     assert main(["evaluate", str(tmp_path / "model.h5"), str(digits[1] / "data.h5")]) == 0
     assert "the first layer was learned from these photographs" in capsys.readouterr().out

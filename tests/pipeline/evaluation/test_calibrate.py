@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from model.calibration import fold_temperature
-from model.storage.checkpoint import FormatError
+from model.errors import FormatError
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.data.dataset import Dataset
@@ -85,7 +85,7 @@ def test_files_without_calibration_keep_loading_and_say_so_when_asked(digits, tm
         del file["calibration"]
     old = ImageClassifier.load(tmp_path / "old.h5")
     assert old.calibration is None
-    with pytest.raises(InputError, match="does not know its doubts"):
+    with pytest.raises(InputError, match="has no calibration"):
         old.uncertainty_threshold(0.1)
     image = str(next(digits[0].rglob("*.png")))
     assert main(["predict", str(tmp_path / "old.h5"), image]) == 0

@@ -28,7 +28,7 @@ def test_images_of_the_training_are_left_out(classifier, run_path, faces):
 
 
 def test_folder_with_classes_in_another_order_is_matched_by_name(classifier, faces, tmp_path):
-    shutil.copytree(faces / "not-face", tmp_path / "all" / "not-face")
+    shutil.copytree(faces / "other", tmp_path / "all" / "other")
     only, _ = evaluate(classifier, tmp_path / "all", include_trained=True)
 
     assert only.support == (0, 100)
@@ -37,7 +37,7 @@ def test_folder_with_classes_in_another_order_is_matched_by_name(classifier, fac
 
 def test_unknown_class_is_named(classifier, faces, tmp_path):
     shutil.copytree(faces / "face", tmp_path / "all" / "faces")
-    with pytest.raises(InputError, match="faces, which the model does not know; its classes are face, not-face"):
+    with pytest.raises(InputError, match="faces, which the model does not know; it knows face, other"):
         evaluate(classifier, tmp_path / "all", include_trained=True)
 
 

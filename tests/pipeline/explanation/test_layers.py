@@ -80,6 +80,7 @@ def test_growth_leads_from_noise_to_the_layer_of_the_model(pretrained_run):
     assert np.median(cosines) > 0.9
 
 
+@pytest.mark.slow
 def test_growth_of_other_photographs_is_not_shown_as_the_models(pretrained_run):
     classifier = ImageClassifier.load(pretrained_run)
     other = replace(classifier, training=replace(classifier.training, seed=4))

@@ -9,11 +9,14 @@ import shutil
 import numpy as np
 
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import NOT_PRETRAINED
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 from pipeline.evaluation.scores import split_probabilities
 from pipeline.explanation.report import find_mistakes
+from pipeline.training.finish import finish
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe
 
 
 def test_report_states_the_figures_of_the_run(run_path):
@@ -31,17 +34,16 @@ def test_report_states_the_figures_of_the_run(run_path):
 
 def test_class_names_cannot_break_the_page(faces, tmp_path):
     names = ("<script>alert(1)</script>".replace("/", "_"), 'a "quoted" & odd größe')
-    for name, source in zip(names, ("face", "not-face"), strict=True):
+    for name, source in zip(names, ("face", "other"), strict=True):
         shutil.copytree(faces / source, tmp_path / "photos" / name)
     run = prepare(
         tmp_path / "photos",
         tmp_path / "run",
-        network=NetworkConfig(hidden=(8,)),
-        training=TrainingConfig(epochs=2, pretrain="none"),
+        recipe=Recipe(NetworkConfig(hidden=(8,)), TrainingConfig(epochs=2), NOT_PRETRAINED),
     )
     with run.dataset:
         list(run.epochs())
-        run.finish()
+        finish(run)
     html = (tmp_path / "run" / "report.html").read_text()
 
     assert "<script>" not in html

@@ -1,4 +1,4 @@
-"""Augmentation: what each change does to a real image, and where it is not applied."""
+"""Augmentation: what each change does to a real image, and when none is applied."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.config import ConfigError
+from model.errors import ConfigError
 from pipeline.data.dataset import Dataset
-from pipeline.images.augment import RECIPES, AugmentConfig, _look_up, augment, resolve_augmentation
+from pipeline.images.augment import RECIPES, UNITS_PER_PIXEL, AugmentConfig, augment, interpolate, resolve_augmentation
 from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
 from pipeline.training.batches import MemoryBatches, image_batches
@@ -27,11 +27,11 @@ def changed(images, seed=0, **strengths):
     return rows.reshape(images.shape)
 
 
-def test_nothing_asked_nothing_changed(lfw_images):
+def test_recipe_none_changes_no_pixel(lfw_images):
     np.testing.assert_array_equal(changed(lfw_images), lfw_images)
 
 
-def test_flip_mirrors_about_half_of_them(lfw_images):
+def test_flip_mirrors_about_half_of_the_images(lfw_images):
     found = changed(lfw_images, flip=True)
     mirrored = np.array([np.array_equal(a, b[:, ::-1]) for a, b in zip(found, lfw_images, strict=True)])
     same = np.array([np.array_equal(a, b) for a, b in zip(found, lfw_images, strict=True)])
@@ -41,10 +41,10 @@ def test_flip_mirrors_about_half_of_them(lfw_images):
 
 
 def test_rotation_agrees_with_pillow(lfw_images):
-    """The angle is drawn, so look for it: some angle of Pillow's makes the same image, and not by chance."""
+    """The angle is random, so search for it: with one angle Pillow gives the same image, with the others not."""
     image = lfw_images[3]
     found = changed(image[None], rotate=15.0, seed=4)[0].astype(float)
-    middle = np.s_[5:-5, 5:-5]  # Pillow paints black beyond the edge, we go on with its pixels
+    middle = np.s_[5:-5, 5:-5]  # beyond the edge Pillow paints black, and we repeat its pixels
     errors = {
         angle: np.abs(
             np.asarray(Image.fromarray(image).rotate(angle, Image.Resampling.BILINEAR), float)[middle] - found[middle]
@@ -58,27 +58,27 @@ def test_rotation_agrees_with_pillow(lfw_images):
     assert errors[best] < errors[0.0] / 4
 
 
-def test_shift_moves_and_repeats_the_edge(lfw_images):
+def test_shift_moves_the_image_and_repeats_its_edge(lfw_images):
     ramp = np.tile(np.arange(25, dtype=np.uint8) * 10, (50, 25, 1))
     found = changed(ramp, shift=0.2).astype(float)
     inner = found[:, 12, 6:-6] - ramp[:, 12, 6:-6]
 
-    np.testing.assert_allclose(inner.std(axis=1), 0, atol=0.6)  # every image moved as one
+    np.testing.assert_allclose(inner.std(axis=1), 0, atol=0.6)  # every image moved as a whole
     assert np.abs(inner.mean(axis=1)).max() > 20
     assert np.abs(inner.mean(axis=1)).max() <= 0.2 * 25 * 10 + 1
     assert found.max() <= 240
 
 
-def test_brightness_and_contrast(lfw_images):
-    # not too near black or white, where values are cut off
+def test_brightness_and_contrast_vary_within_their_limits(lfw_images):
+    # not near black or white, so that no value is clipped
     images = (lfw_images[:100] // 2 + 60).astype(np.uint8)
     brighter = changed(images, brightness=0.1).astype(float).mean(axis=(1, 2)) - images.mean(axis=(1, 2))
     assert np.abs(brighter).max() <= 26
     assert brighter.std() > 8
-    spread = changed(images, contrast=0.3).std(axis=(1, 2)) / images.std(axis=(1, 2))
-    assert spread.min() > 0.68
-    assert spread.max() < 1.32
-    assert spread.std() > 0.1
+    ratio = changed(images, contrast=0.3).std(axis=(1, 2)) / images.std(axis=(1, 2))
+    assert ratio.min() > 0.68
+    assert ratio.max() < 1.32
+    assert ratio.std() > 0.1
 
 
 def test_cutout_paints_one_square(lfw_images):
@@ -89,30 +89,45 @@ def test_cutout_paints_one_square(lfw_images):
 
 def test_elastic_bends_but_keeps_the_image(lfw_images):
     found = changed(lfw_images[:100], elastic=0.03).astype(float)
-    likeness = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(found, lfw_images[:100], strict=True)]
-    assert np.median(likeness) > 0.8
-    assert max(likeness) < 0.9999
+    correlations = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in zip(found, lfw_images[:100], strict=True)]
+    assert np.median(correlations) > 0.8
+    assert max(correlations) < 0.9999
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_interpolation_agrees_with_scipy(photo, channels):
+def test_interpolation_agrees_with_scipy(photo_image, channels):
     from scipy.ndimage import map_coordinates
 
     rng = np.random.default_rng(3)
-    images = np.asarray(photo.resize((22, 17)))[None, ..., :channels].repeat(3, axis=0)
-    places = rng.uniform(-2, 23, (2, 3, 17 * 22)).astype(np.float32)
+    images = np.asarray(photo_image.resize((22, 17)))[None, ..., :channels].repeat(3, axis=0)
+    positions = rng.uniform(-2, 23, (2, 3, 17 * 22)).astype(np.float32)
     found = np.empty_like(images)
-    _look_up(images, *(places * 256), found)
+    interpolate(images, *(positions * UNITS_PER_PIXEL), found)
 
     for k, channel in np.ndindex(3, channels):
-        inside = np.clip(places[:, k], 0, [[16], [21]])
+        inside = np.clip(positions[:, k], 0, [[16], [21]])
         expected = map_coordinates(images[k, ..., channel].astype(float), inside, order=1)
-        assert np.abs(found[k, ..., channel].ravel() - expected).max() < 2  # places are rounded to 1/256 of a pixel
+        assert np.abs(found[k, ..., channel].ravel() - expected).max() < 2  # positions are rounded to 1/256 of a pixel
+
+
+def test_interpolation_of_the_example_in_the_docstring_borrows_and_pays_back():
+    image = np.array([[100, 40], [60, 80]], np.uint8).reshape(1, 2, 2, 1)
+    rows, columns = np.array([[0, 0, 256, 128]], np.float32), np.array([[0, 64, 64, 64]], np.float32)
+    found = np.empty_like(image)
+    interpolate(image, rows, columns, found)
+    assert found.ravel().tolist() == [100, 85, 65, 75]
+
+
+def test_interpolation_rounds_to_the_nearest_value():
+    image = np.array([[10, 11], [10, 11]], np.uint8).reshape(1, 2, 2, 1)
+    found = np.empty_like(image)
+    interpolate(image, np.zeros((1, 4), np.float32), np.array([[64, 127, 128, 192]], np.float32), found)
+    assert found.ravel().tolist() == [10, 10, 11, 11]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_colour_images_change_as_gray_ones_do(recipe, photo):
-    rgb = np.asarray(photo.resize((32, 24)))[None].repeat(8, axis=0)
+def test_colour_images_change_as_gray_ones_do(recipe, photo_image):
+    rgb = np.asarray(photo_image.resize((32, 24)))[None].repeat(8, axis=0)
     gray_as_rgb = np.repeat(rgb[..., :1], 3, axis=3)
     found = changed(gray_as_rgb, augment=recipe)
 
@@ -120,7 +135,7 @@ def test_colour_images_change_as_gray_ones_do(recipe, photo):
     assert changed(rgb, augment=recipe).shape == rgb.shape
 
 
-def test_the_seed_decides(lfw_images):
+def test_the_same_seed_gives_the_same_changes(lfw_images):
     first = changed(lfw_images, augment="faces", seed=1)
     np.testing.assert_array_equal(first, changed(lfw_images, augment="faces", seed=1))
     assert not np.array_equal(first, changed(lfw_images, augment="faces", seed=2))

@@ -1,4 +1,4 @@
-"""Decoding: every kind of image comes out right, and every bad file ends as one error of the vocabulary."""
+"""Decoding: every kind of image is decoded correctly, and every bad file raises one error of the vocabulary."""
 
 import io
 import os
@@ -37,12 +37,12 @@ def code_of(data, **options):
 
 
 @pytest.fixture(scope="module")
-def scene(photo):
-    return photo.crop((100, 60, 340, 220))  # 240 x 160
+def scene(photo_image):
+    return photo_image.crop((100, 60, 340, 220))  # 240 x 160
 
 
 @pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "PPM", "WEBP"])
-def test_lossless_formats_give_the_very_pixels(scene, format):
+def test_lossless_formats_give_exactly_the_pixels(scene, format):
     options = {"lossless": True} if format == "WEBP" else {}
     assert (pixels(encode(scene, format, **options)) == np.asarray(scene)).all()
     gray = scene.convert("L")
@@ -50,12 +50,12 @@ def test_lossless_formats_give_the_very_pixels(scene, format):
 
 
 @pytest.mark.parametrize("format", ["JPEG", "AVIF", "GIF"])
-def test_other_formats_come_close(scene, format):
+def test_lossy_formats_give_nearly_the_pixels(scene, format):
     difference = pixels(encode(scene, format)).astype(int) - np.asarray(scene)
     assert np.abs(difference).mean() < 12
 
 
-def test_heic_through_its_extra(scene):
+def test_heic_is_decoded_if_its_extra_is_installed(scene):
     heif = pytest.importorskip("pillow_heif")
     data = io.BytesIO()
     heif.from_pillow(scene).save(data, quality=90)
@@ -114,21 +114,21 @@ def test_16_bit_values_are_scaled_not_clipped():
     assert code_of(encode(Image.fromarray(np.full((4, 4), np.nan, dtype=np.float32)), "TIFF")) == "corrupt"
 
 
-def test_1_bit_and_cmyk(scene):
+def test_1_bit_and_cmyk_are_converted_as_by_pillow(scene):
     bits = scene.convert("1")
     assert (pixels(encode(bits)) == np.asarray(bits.convert("L"))).all()
     cmyk = pixels(encode(scene.convert("CMYK"), "TIFF"))
     assert (cmyk == np.asarray(scene.convert("CMYK").convert("RGB"))).all()
 
 
-def test_of_several_frames_the_first(scene):
+def test_the_first_of_several_frames_is_decoded(scene):
     other = Image.new("RGB", scene.size, "red")
     for format in ("GIF", "TIFF", "PNG", "WEBP"):
         data = encode(scene, format, save_all=True, append_images=[other])
         assert np.abs(pixels(data).astype(int) - np.asarray(scene)).mean() < 12
 
 
-def test_the_ending_does_not_matter(scene, tmp_path):
+def test_the_ending_of_the_file_name_does_not_matter(scene, tmp_path):
     (tmp_path / "a.jpg").write_bytes(encode(scene))
     assert (np.asarray(open_image(tmp_path / "a.jpg").image) == np.asarray(scene)).all()
 
@@ -146,12 +146,12 @@ def test_the_ending_does_not_matter(scene, tmp_path):
         (b"\xff\xd8\xff\xe0" + b"nonsense" * 9, "corrupt truncated"),
     ],
 )
-def test_what_is_no_image(data, codes):
+def test_files_that_are_no_images_have_the_code_for_their_fault(data, codes):
     assert code_of(data) in codes.split()
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "PPM"])
-def test_half_a_file_is_an_error(scene, format):
+def test_half_a_file_is_truncated_or_corrupt(scene, format):
     data = encode(scene, format)
     assert code_of(data[: len(data) // 2]) in ("truncated", "corrupt")
     if format in ("JPEG", "PNG", "BMP", "WEBP", "PPM"):
@@ -159,7 +159,7 @@ def test_half_a_file_is_an_error(scene, format):
 
 
 def test_a_png_whose_data_do_not_add_up_is_corrupt(scene):
-    """Its chunks are in order, but the checksum of what is packed in them is wrong."""
+    """The chunks are intact, but the checksum of the compressed data in them is wrong."""
     scene.save(stream := io.BytesIO(), "PNG")
     data = bytearray(stream.getvalue())
     end = data.rindex(b"IEND") - 8  # of the last chunk of data, before its own checksum
@@ -170,7 +170,7 @@ def test_a_png_whose_data_do_not_add_up_is_corrupt(scene):
         open_image(bytes(data))
 
 
-def test_libraries_say_nothing_of_their_own_about_broken_images(scene, capfd):
+def test_libraries_print_nothing_about_broken_images(scene, capfd):
     good = encode(scene.convert("1"), "TIFF", compression="group4")
     for at in range(10, len(good), 40):
         try:
@@ -180,7 +180,7 @@ def test_libraries_say_nothing_of_their_own_about_broken_images(scene, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_bombs_are_refused_before_they_are_unpacked(scene):
+def test_decompression_bombs_raise_before_they_are_unpacked(scene):
     assert code_of(encode(scene), max_pixels=240 * 160 - 1) == "too_large"
     open_image(encode(scene), max_pixels=240 * 160)
     huge = bytearray(encode(Image.new("1", (16, 16))))
@@ -191,7 +191,7 @@ def test_bombs_are_refused_before_they_are_unpacked(scene):
     assert code_of(bytes(gif)) == "too_large"
 
 
-def test_files_that_cannot_be_read(tmp_path):
+def test_unreadable_files_have_the_code_for_their_fault(tmp_path):
     def code(path):
         with pytest.raises(ImageError) as caught:
             read_bytes(path)
@@ -209,7 +209,7 @@ def test_files_that_cannot_be_read(tmp_path):
 
 @given(data=st.data())
 @settings(max_examples=150, deadline=None)
-def test_damage_ends_in_an_image_or_a_code(scene, data):
+def test_a_damaged_file_gives_an_image_or_an_error_code(scene, data):
     format = data.draw(st.sampled_from(["JPEG", "PNG", "GIF", "BMP", "WEBP", "PPM"]))
     content = bytearray(encode(scene.resize((24, 16)), format))
     for at, value in data.draw(st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=6)):
@@ -254,7 +254,7 @@ def test_shrinking_is_antialiased():
     assert np.abs(small.astype(int) - 127)[:, 1:-1].max() <= 3
 
 
-def test_many_threads_decode_the_same(scene):
+def test_many_threads_decode_the_same_pixels_as_one(scene):
     geometry = Geometry(32, 32)
     files = [encode(scene.rotate(angle), format) for angle in range(0, 90, 10) for format in ("JPEG", "PNG", "WEBP")]
     alone = [decode_image(data, geometry) for data in files]
@@ -264,7 +264,7 @@ def test_many_threads_decode_the_same(scene):
             assert all((a == b).all() for a, b in zip(alone, together, strict=True))
 
 
-def test_importing_is_light():
+def test_importing_the_decoder_loads_no_heavy_library():
     heavy = "sklearn,scipy,matplotlib,pandas,streamlit,skimage,tqdm,h5py"
     check = (
         "import sys, pipeline.images.decode, pipeline.files.walk; "
@@ -286,9 +286,9 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
 @pytest.mark.parametrize("size", [(64, 64), (16, 16), (20, 90)])
-def test_a_large_jpeg_decoded_at_a_fraction_looks_the_same(photo, kind, fit, size):
+def test_a_large_jpeg_decoded_at_a_fraction_looks_the_same(photo_image, kind, fit, size):
     options = dict(KINDS[kind])
-    image = photo.crop((0, 0, 637, 423)).convert(options.pop("mode", "RGB"))
+    image = photo_image.crop((0, 0, 637, 423)).convert(options.pop("mode", "RGB"))
     data = encode(image, "JPEG", quality=90, **options)
     quick, exact = (decode_image(data, Geometry(*size, "rgb", fit, exact)).astype(int) for exact in (False, True))
     assert open_image(data, draft=Geometry(*size, "rgb", fit, False)).image.width < 637
@@ -298,10 +298,19 @@ def test_a_large_jpeg_decoded_at_a_fraction_looks_the_same(photo, kind, fit, siz
 
 
 @pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
-def test_a_jpeg_lying_on_its_side_is_decoded_at_a_fraction_too(photo, fit):
-    """Any of the eight ways a camera was held gives the same upright image, to the rounding of its corner."""
-    scene = photo.crop((0, 0, 637, 423))
-    undo = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # 6 means: turn clockwise; so it lies counter-clockwise
+def test_a_jpeg_lying_on_its_side_is_decoded_at_a_fraction_too(photo_image, fit):
+    """Each of the eight ways to hold a camera gives the same upright image, but for rounding."""
+    scene = photo_image.crop((0, 0, 637, 423))
+    undo = {
+        1: None,
+        2: 0,
+        3: 3,
+        4: 1,
+        5: 5,
+        6: 2,
+        7: 6,
+        8: 4,
+    }  # to store 6 (turn right), turn left
     quick = Geometry(48, 64, "rgb", fit, exact=False)
     expected = decode_image(encode(scene, "JPEG", quality=95), Geometry(48, 64, "rgb", fit)).astype(int)
     for orientation, transpose in undo.items():
@@ -315,15 +324,15 @@ def test_a_jpeg_lying_on_its_side_is_decoded_at_a_fraction_too(photo, fit):
         assert np.abs(decode_image(data, quick) - expected).mean() < 1.5, orientation
 
 
-def test_the_pixel_limit_counts_what_the_file_declares(photo):
-    data = encode(photo, "JPEG")
+def test_the_pixel_limit_counts_the_pixels_that_the_file_declares(photo_image):
+    data = encode(photo_image, "JPEG")
     with pytest.raises(ImageError, match="at most 200,000") as caught:
         decode_image(data, Geometry(16, 16, exact=False), max_pixels=200_000)
     assert caught.value.code == "too_large"
 
 
-def test_a_jpeg_cut_short_is_truncated_at_any_fraction(photo):
-    data = encode(photo, "JPEG")
+def test_a_jpeg_cut_short_is_truncated_at_any_fraction(photo_image):
+    data = encode(photo_image, "JPEG")
     for exact in (False, True):
         with pytest.raises(ImageError) as caught:
             decode_image(data[: len(data) // 2], Geometry(16, 16, exact=exact))

@@ -1,4 +1,4 @@
-"""The short way to decode a JPEG gives what Pillow's own reader gives, or leaves the file to it."""
+"""Decoding a JPEG directly gives what Pillow's reader gives, or None."""
 
 import io
 
@@ -12,8 +12,8 @@ from pipeline.images import jpeg
 
 
 @pytest.fixture(scope="module")
-def scene(photo):
-    return photo.crop((100, 60, 323, 211))  # 223 x 151
+def scene(photo_image):
+    return photo_image.crop((100, 60, 323, 211))  # 223 x 151
 
 
 def encode(image, **options):
@@ -34,7 +34,7 @@ ORDINARY = {
 
 
 @pytest.mark.parametrize("kind", ORDINARY)
-def test_an_ordinary_file_gives_the_same_pixels(scene, kind):
+def test_an_ordinary_file_gives_the_same_pixels_as_pillow(scene, kind):
     mode, options = ORDINARY[kind]
     data = encode(scene.convert(mode), **options)
     assert jpeg.read_header(data) == (mode, 223, 151)
@@ -43,14 +43,14 @@ def test_an_ordinary_file_gives_the_same_pixels(scene, kind):
 
 
 @pytest.mark.parametrize("eighths", [1, 2, 4])
-def test_fractions_that_pillow_knows_are_the_same(scene, eighths):
+def test_fractions_that_pillow_offers_give_the_same_pixels(scene, eighths):
     data = encode(scene)
     with Image.open(io.BytesIO(data)) as expected:
         expected.draft(None, (223 * eighths // 8, 151 * eighths // 8))
         assert (np.asarray(jpeg.decode_jpeg(data, "RGB", (223, 151), eighths)) == np.asarray(expected)).all()
 
 
-def test_three_eighths_look_like_the_whole_shrunk(scene):
+def test_three_eighths_look_like_the_whole_image_shrunk(scene):
     data = encode(scene, quality=95)
     small = jpeg.decode_jpeg(data, "RGB", (223, 151), 3)
     assert small.size == (84, 57)
@@ -62,11 +62,11 @@ def test_three_eighths_look_like_the_whole_shrunk(scene):
 @pytest.mark.parametrize(
     ("needed", "eighths"), [((57, 84), 4), ((56, 80), 3), ((37, 55), 2), ((1, 1), 1), ((151, 1), 8)]
 )
-def test_the_least_fraction_that_is_enough(needed, eighths):
+def test_fraction_is_the_smallest_that_leaves_the_size_needed(needed, eighths):
     assert jpeg.fraction((151, 223), needed) == eighths
 
 
-def test_whatever_may_turn_an_image_or_follow_it_is_left_to_pillow(scene):
+def test_files_with_orientation_cmyk_or_several_images_give_none(scene):
     exif = Image.Exif()
     exif[0x0112] = 6
     assert jpeg.read_header(encode(scene, exif=exif)) is None
@@ -78,14 +78,14 @@ def test_whatever_may_turn_an_image_or_follow_it_is_left_to_pillow(scene):
 
 
 @pytest.mark.parametrize("wrong", [(100, 151), (223, 100), (223, 200)])
-def test_a_wrong_size_is_refused(scene, wrong):
+def test_a_wrong_size_gives_none(scene, wrong):
     assert jpeg.decode_jpeg(encode(scene), "RGB", wrong) is None
 
 
 @given(data=st.data())
 @settings(max_examples=200, deadline=None)
-def test_damage_is_seen_as_pillow_sees_it(scene, data):
-    """Where the short way gives an image, Pillow's reader gives the same one; all else is left to that."""
+def test_a_damaged_file_gives_none_or_the_same_pixels_as_pillow(scene, data):
+    """Whenever decoding directly gives an image, Pillow's reader gives the same pixels."""
     content = bytearray(encode(scene.resize((24, 16))))
     for at, value in data.draw(st.lists(st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)), max_size=4)):
         content[at] = value

@@ -1,25 +1,20 @@
 """Ingestion: every file accounted for, images and labels right, one outcome for one input, nothing half-written."""
 
-import csv
 import os
 import shutil
 import subprocess
 import sys
 
-import h5py
 import numpy as np
 import pytest
 from PIL import Image
 
-from model.config import ConfigError
-from model.storage.hdf5 import write_attribute
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.images.decode import ERROR_CODES
 from pipeline.images.geometry import Geometry
-from pipeline.ingestion.ingest import ingest, write_rejected
-from pipeline.ingestion.survey import Survey, resolve_geometry
+from pipeline.ingestion.ingest import ingest
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 
@@ -43,16 +38,6 @@ def test_images_arrive_bit_for_bit(face_folder, lfw_images, tmp_path):
         assert (data.X[:, 3].reshape(25, 25) == data.images[3, ..., 0]).all()
     assert report.found == report.ingested == 200
     assert report.splits["train"] + report.splits["validation"] + report.splits["test"] == 200
-
-
-def test_reading_a_split_gives_its_own_images(face_folder, tmp_path):
-    ingest(face_folder, tmp_path / "faces.h5")
-    with Dataset.open(tmp_path / "faces.h5") as data:
-        images, labels = data.read("test")
-        assert (data.X[:, data.indices("test")] == images.reshape(len(images), -1).T).all()
-        assert (labels == data.labels[data.indices("test")]).all()
-        assert np.bincount(labels).tolist() == [15, 15]
-        assert (data.take(np.array([150, 3, 77, 3]))[:, :, :, 0] == data.images[:][[150, 3, 77, 3], :, :, 0]).all()
 
 
 def test_any_number_of_workers_makes_the_same_file(face_folder, tmp_path):
@@ -92,44 +77,6 @@ def test_every_file_is_accounted_for(face_folder, tmp_path):
         labels = dict(zip(data.paths, data.labels, strict=True))
         assert labels["other/nested/größe 1.png"] == 1
         assert labels["stray.png"] == -1
-
-
-@pytest.mark.parametrize("name", ["val", "valid", "validation", "dev"])
-def test_ready_made_splits_stay_as_given(face_folder, tmp_path, name):
-    root = tmp_path / "given"
-    for i, path in enumerate(sorted(face_folder.rglob("*.png"))):
-        part = ("train", "train", name, "test")[i % 4]
-        if part == "test" and path.parent.name == "other":
-            part = "train"  # a class missing from one split keeps its index
-        to = root / part / path.parent.name / path.name
-        to.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, to)
-    report = ingest(root, tmp_path / "out.h5")
-    assert report.ready_made
-    with Dataset.open(tmp_path / "out.h5") as data:
-        assert data.classes == ("face", "other")
-        for split, folder in (("train", "train"), ("validation", name), ("test", "test")):
-            assert {path.split("/")[0] for path in data.paths[data.indices(split)]} == {folder}
-        assert set(data.labels[data.indices("test")]) == {0}
-    assert any("no test images of 'other'" in note for note in report.notes)
-
-
-def test_copies_stay_on_one_side_and_conflicts_are_named(face_folder, tmp_path):
-    for i in range(40):
-        shutil.copy(face_folder / "face" / f"{i:03d}.png", face_folder / "face" / f"copy {i}.png")
-    shutil.copy(face_folder / "face" / "050.png", face_folder / "other" / "face.png")
-    # the same pixels in another file format are a copy as well
-    Image.open(face_folder / "other" / "001.png").save(face_folder / "other" / "again.bmp")
-    report = ingest(face_folder, tmp_path / "out.h5")
-    assert report.duplicates == 42
-    assert report.conflicts == (("face: face/050.png", "other: other/face.png"),)
-    assert report.random_split_leaks > 0
-    with Dataset.open(tmp_path / "out.h5") as data:
-        split = dict(zip(data.paths, data.split, strict=True))
-    for i in range(40):
-        assert split[f"face/{i:03d}.png"] == split[f"face/copy {i}.png"]
-    assert split["face/050.png"] == split["other/face.png"]
-    assert split["other/001.png"] == split["other/again.bmp"]
 
 
 def test_strict_stops_at_the_first_bad_file(face_folder, tmp_path):
@@ -173,42 +120,6 @@ def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_n
     assert list((tmp_path / "to").iterdir()) == [target]
 
 
-def test_bad_folders_get_one_clear_message(tmp_path, lfw_images):
-    def say(folder):
-        with pytest.raises(InputError) as caught:
-            ingest(folder, tmp_path / "out.h5")
-        assert not (tmp_path / "out.h5").exists()
-        return str(caught.value)
-
-    def put(path, i=0):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(lfw_images[i]).save(path)
-
-    assert "no such file or folder" in say(tmp_path / "missing")
-    (tmp_path / "empty").mkdir()
-    assert "holds no images" in say(tmp_path / "empty")
-    put(tmp_path / "one" / "cats" / "1.png")
-    put(tmp_path / "one" / "cats" / "2.png", 1)
-    assert "only one class, 'cats'" in say(tmp_path / "one")
-    put(tmp_path / "one" / "dogs" / "1.png", 2)
-    assert "class 'dogs': one image only" in say(tmp_path / "one")
-    put(tmp_path / "one" / "Cats" / "1.png", 2)
-    assert "'Cats' and 'cats' differ only in upper and lower case" in say(tmp_path / "one")
-    (tmp_path / "texts" / "a").mkdir(parents=True)
-    for i in range(3):
-        (tmp_path / "texts" / "a" / f"{i}.jpg").write_text("no image")
-    shutil.copytree(tmp_path / "texts" / "a", tmp_path / "texts" / "b")
-    assert "none of the 6 files is a readable image" in say(tmp_path / "texts")
-
-
-def test_images_without_class_folders_are_unlabelled(tmp_path, face_folder):
-    report = ingest(face_folder / "face", tmp_path / "out.h5")
-    assert report.unlabelled == 100
-    assert report.classes == {}
-    with Dataset.open(tmp_path / "out.h5") as data:
-        assert (data.labels == -1).all()
-
-
 def test_a_file_that_is_no_data_set_is_not_overwritten(face_folder, tmp_path):
     (tmp_path / "thesis.h5").write_bytes(b"years of work")
     with pytest.raises(InputError, match="not overwritten"):
@@ -230,59 +141,6 @@ def test_permissions(face_folder, tmp_path):
     (face_folder / "face" / "000.png").chmod(0)
     report = ingest(face_folder, tmp_path / "out.h5")
     assert [(path, code) for path, code, _ in report.rejected] == [("face/000.png", "permission")]
-
-
-def test_names_that_are_not_utf8_survive(face_folder, tmp_path):
-    (face_folder / "face" / "000.png").rename(face_folder / "face" / os.fsdecode(b"\xff\n.png"))
-    ingest(face_folder, tmp_path / "out.h5")
-    with Dataset.open(tmp_path / "out.h5") as data:
-        assert "face/%FF%0A.png" in data.paths
-
-
-def test_links_out_of_the_folder_are_not_followed(face_folder, tmp_path, lfw_images):
-    Image.fromarray(lfw_images[0]).save(tmp_path / "outside.png")
-    (face_folder / "face" / "out.png").symlink_to(tmp_path / "outside.png")
-    (face_folder / "face" / "loop").symlink_to(face_folder)
-    (face_folder / "face" / "in.png").symlink_to(face_folder / "face" / "003.png")
-    os.mkfifo(face_folder / "face" / "pipe")
-    report = ingest(face_folder, tmp_path / "out.h5")
-    assert report.ignored == {"link": 2, "special": 1}
-    assert report.ingested == 201
-
-
-def test_foreign_damaged_and_newer_files_are_refused(face_folder, tmp_path):
-    path = tmp_path / "good.h5"
-    ingest(face_folder, path)
-
-    def say(change):
-        broken = tmp_path / "broken.h5"
-        shutil.copy(path, broken)
-        change(broken)
-        with pytest.raises(InputError) as caught:
-            Dataset.open(broken)
-        return str(caught.value)
-
-    def edit(action):
-        def change(broken):
-            with h5py.File(broken, "r+") as file:
-                action(file)
-
-        return change
-
-    assert "there is no such file" in say(lambda broken: broken.unlink())
-    assert "cut short" in say(lambda broken: os.truncate(broken, 60_000))
-    assert "not an HDF5 file" in say(lambda broken: broken.write_text("hello"))
-    assert "of another program" in say(edit(lambda file: file.attrs.__delitem__("format")))
-    assert "facette-model file" in say(edit(lambda file: write_attribute(file, "format", "facette-model")))
-    assert "version 9" in say(edit(lambda file: file.attrs.__setitem__("version", 9)))
-    assert "damaged" in say(edit(lambda file: file.__delitem__("sha256")))
-    assert "labels has shape (199,) and dtype int32; shape (200,) is needed" in say(edit(shorten_labels))
-
-
-def shorten_labels(file):
-    labels = file["labels"][:199]
-    del file["labels"]
-    file["labels"] = labels
 
 
 def test_only_codes_of_the_vocabulary(face_folder, tmp_path):
@@ -374,21 +232,6 @@ def test_leaks_of_ready_made_splits_are_reported_and_dropped_on_demand(face_fold
         assert "train/face/leak.png" not in data.paths[data.indices("train")]
 
 
-def test_rejected_files_as_a_table(face_folder, tmp_path):
-    (face_folder / "face" / "text, with comma.jpg").write_text("x")
-    (face_folder / "=cmd.png").write_text("x")
-    report = ingest(face_folder, tmp_path / "out.h5")
-    write_rejected(report, tmp_path / "rejected.csv")
-    with (tmp_path / "rejected.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [(row["path"], row["error_code"]) for row in rows] == [
-        ("./=cmd.png", "not_an_image"),
-        ("face/text, with comma.jpg", "not_an_image"),
-    ]
-    with pytest.raises(InputError, match="cannot be written"):
-        write_rejected(report, tmp_path / "nowhere" / "rejected.csv")
-
-
 def test_everything_into_one_split(face_folder, tmp_path):
     shutil.rmtree(face_folder / "other")
     report = ingest(face_folder, tmp_path / "out.h5", geometry=Geometry(16, 16, "rgb"), into="test")
@@ -404,58 +247,6 @@ def test_a_class_without_a_readable_image_is_left_out_and_said(face_folder, tmp_
     report = ingest(face_folder, tmp_path / "out.h5")
     assert list(report.classes) == ["face", "other"]
     assert any("class 'broken' has no readable image" in note for note in report.notes)
-
-
-@pytest.mark.parametrize(
-    ("sizes", "gray", "m", "expected"),
-    [
-        ([(25, 25)], True, 200, (25, 25, "gray")),  # small and all the same: kept
-        ([(400, 500), (640, 427)], False, 10_000, (64, 64, "rgb")),
-        ([(400, 500), (640, 427)], False, 398, (32, 32, "rgb")),  # too many inputs for so few images
-        ([(400, 500), (640, 427)], False, 8, (16, 16, "rgb")),
-        ([(112, 92)], True, 400, (64, 53, "gray")),  # one aspect is kept
-        ([(1200, 1600), (600, 800)], True, 10_000, (48, 64, "gray")),
-    ],
-)
-def test_the_stated_rules_for_auto(sizes, gray, m, expected):
-    geometry = resolve_geometry(DataConfig(), Survey(m, tuple(sizes), gray))
-    assert (geometry.height, geometry.width, geometry.color) == expected
-    assert geometry.fit == "crop"
-    assert Geometry.from_json(geometry.to_json()) == geometry
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"size": "64x"}, "size: '64x' does not work"),
-        ({"size": "0"}, "size: '0'"),
-        ({"size": "99999"}, "size: '99999'"),
-        ({"color": "grey"}, "color: 'grey' is unknown; choose one of auto, gray, rgb"),
-        ({"fit": "cut"}, "fit: 'cut' is unknown"),
-        ({"validation": 0.6, "test": 0.4}, "leave nothing to train on"),
-        ({"max_pixels": 10**12}, "max_pixels"),
-    ],
-)
-def test_options_that_cannot_work(options, message):
-    with pytest.raises(ConfigError) as caught:
-        DataConfig(**options)
-    assert message in str(caught.value)
-
-
-def test_the_naive_split_shows_what_grouping_prevents(face_folder, tmp_path):
-    for i in range(60):
-        shutil.copy(face_folder / "face" / f"{i:03d}.png", face_folder / "face" / f"copy {i}.png")
-    report = ingest(face_folder, tmp_path / "out.h5", DataConfig(validation=0.2, test=0.2))
-    with Dataset.open(tmp_path / "out.h5") as data:
-        naive = data.random_split()
-        assert np.bincount(naive).tolist() == [156, 52, 52]
-
-        def shared(split):
-            trained = set(data.group[split == 0]) - {-1}
-            return sum(group in trained for group in data.group[(split == 1) | (split == 2)])
-
-        assert shared(naive) == report.random_split_leaks > 10
-        assert shared(data.split) == 0
 
 
 def test_a_full_disk_is_one_message(face_folder, tmp_path):

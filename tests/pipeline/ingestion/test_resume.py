@@ -19,7 +19,8 @@ from pipeline.errors import InputError
 from pipeline.ingestion import resume
 from pipeline.ingestion.ingest import ingest
 from pipeline.workers import Processes
-from tests.pipeline.test_workers import cluster, in_a_folder_of_its_own  # noqa: F401 (fixtures)
+
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
 
 
 def content(path):
@@ -36,14 +37,14 @@ def digest_of(item):
 
 
 @pytest.fixture
-def many(tmp_path, photo):
+def many(tmp_path, photo_image):
     """1,000 JPEGs of two classes and 4 files that are none: four chunks."""
     root = tmp_path / "many"
     for i in range(1000):
         folder = root / ("left" if i % 2 else "right")
         folder.mkdir(parents=True, exist_ok=True)
         left, top = divmod(i, 40)
-        photo.crop((left * 20, top * 8, left * 20 + 80, top * 8 + 70)).save(folder / f"{i:04d}.jpg")
+        photo_image.crop((left * 20, top * 8, left * 20 + 80, top * 8 + 70)).save(folder / f"{i:04d}.jpg")
     for i in range(4):
         (root / "left" / f"bad {i}.jpg").write_bytes(b"\xff\xd8\xff" * i)
     return root
@@ -78,6 +79,7 @@ def test_an_interrupted_ingestion_goes_on_and_ends_equal(many, tmp_path, keep_at
     assert [path.name for path in (tmp_path / "to").iterdir()] == ["a.h5"]
 
 
+@pytest.mark.slow
 def test_what_has_changed_or_is_damaged_is_read_again(many, tmp_path, keep_at_once):
     with pytest.raises(KeyboardInterrupt):
         ingest(many, tmp_path / "a.h5", DataConfig(size="16"), progress=stop_at(900))
@@ -148,7 +150,7 @@ def test_processes_make_the_same_file(many, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_cluster_one_of_whose_workers_is_killed(many, tmp_path, cluster):  # noqa: F811
+def test_a_cluster_one_of_whose_workers_is_killed(many, tmp_path, cluster):
     shutil.make_archive(str(tmp_path / "many"), "zip", many)
     address, pids = cluster
     words = [str(many), "a.h5", "--size", "16", "--dask", address]

@@ -8,21 +8,22 @@ import pytest
 
 pytest.importorskip("streamlit")
 
+PHONE = {"width": 390, "height": 844}
+
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def url(trained, serve):
-    app = serve(trained)
-    yield app.url
-    app.stop()
-
-
-def test_the_command_takes_its_server_with_it(tmp_path, serve):
-    app = serve(tmp_path)
-    app.stop()
+def test_the_command_takes_its_server_with_it(serve, tmp_path):
+    with serve(tmp_path) as url:
+        pass
     with pytest.raises(OSError, match="refused"):
-        urllib.request.urlopen(app.url)
+        urllib.request.urlopen(url)
+
+
+@pytest.fixture(scope="module")
+def url(serve, run_path, tmp_path_factory):
+    with serve(tmp_path_factory.mktemp("served"), "--runs", str(run_path.parent)) as url:
+        yield url
 
 
 def test_classify_a_sample(url, page):
@@ -31,17 +32,17 @@ def test_classify_a_sample(url, page):
     page.get_by_role("radio", name="2", exact=True).click()
     table = page.get_by_role("table", name="Probability of each class")
     assert table.get_by_role("row").count() == 2
-    page.get_by_text("True class: not-face").wait_for()
+    page.get_by_text("True class: other").wait_for()
     assert page.get_by_alt_text("map of the evidence for").count() == 1
     assert "sample=2" in page.url
 
 
-def test_upload_good_and_bad_files_and_download_the_rows(url, page, photo, face, tmp_path):
+def test_upload_good_and_bad_files_and_download_the_rows(url, page, photo_jpeg, face_png, tmp_path):
     page.goto(f"{url}/?from=Upload")
     page.locator("input[type=file]").set_input_files(
         [
-            {"name": "face.png", "mimeType": "image/png", "buffer": face},
-            {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo},
+            {"name": "face.png", "mimeType": "image/png", "buffer": face_png},
+            {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo_jpeg},
             {"name": "words.jpg", "mimeType": "image/jpeg", "buffer": b"some words"},
         ]
     )
@@ -58,9 +59,9 @@ def test_upload_good_and_bad_files_and_download_the_rows(url, page, photo, face,
     ]
 
 
-def test_classify_a_part_of_a_photograph(url, page, photo):
+def test_classify_a_part_of_a_photograph(url, page, photo_jpeg):
     page.goto(f"{url}/?from=Upload")
-    page.locator("input[type=file]").set_input_files({"name": "p.jpg", "mimeType": "image/jpeg", "buffer": photo})
+    page.locator("input[type=file]").set_input_files({"name": "p.jpg", "mimeType": "image/jpeg", "buffer": photo_jpeg})
     page.get_by_alt_text("the image p.jpg", exact=True).wait_for()
     page.get_by_text("Classify a part of the image").click()
     page.get_by_role("slider", name="Size").press("ArrowLeft")
@@ -77,8 +78,13 @@ def test_one_bad_file_says_what_is_wrong(url, page):
     assert "not an image" in message.inner_text()
 
 
-def test_upload_a_folder_of_class_folders(url, page, photo, face, tmp_path):
-    for name, data in (("face/a.png", face), ("not-face/b.jpg", photo), ("not-face/.hidden", b"x"), ("c.jpg", b"no")):
+def test_upload_a_folder_of_class_folders(url, page, photo_jpeg, face_png, tmp_path):
+    for name, data in (
+        ("face/a.png", face_png),
+        ("other/b.jpg", photo_jpeg),
+        ("other/.hidden", b"x"),
+        ("c.jpg", b"no"),
+    ):
         (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "photos" / name).write_bytes(data)
     page.goto(f"{url}/?from=Folder")
@@ -102,9 +108,9 @@ def test_correct_a_label_and_download_the_manifest(url, page, tmp_path):
     assert all(Path(row["path"]).is_file() for row in rows)
 
 
-def test_two_visitors_do_not_see_each_others_images(url, page, browser, face):
+def test_two_visitors_do_not_see_each_others_images(url, page, browser, face_png):
     page.goto(f"{url}/?from=Upload")
-    page.locator("input[type=file]").set_input_files({"name": "mine.png", "mimeType": "image/png", "buffer": face})
+    page.locator("input[type=file]").set_input_files({"name": "mine.png", "mimeType": "image/png", "buffer": face_png})
     page.get_by_alt_text("the image mine.png", exact=True).wait_for()
     other = browser.new_page()
     other.goto(f"{url}/?from=Upload")
@@ -117,22 +123,23 @@ def test_deeper_layers(url, page):
     page.goto(url)
     page.get_by_role("link", name="Deeper layers").click()
     page.get_by_role("heading", name="Product of the weights").wait_for()
-    assert page.get_by_alt_text("Activation maximisation of").count() == 1
+    assert page.get_by_alt_text("Activation maximisation of").count() == 16
 
 
 def test_look_at_a_unit_of_the_first_layer(url, page):
     page.goto(url)
     page.get_by_role("link", name="First layer").click()
     page.get_by_role("heading", name="First layer", exact=True).wait_for()
-    page.get_by_alt_text("weights of unit 32:").first.wait_for()
-    assert page.locator(".facette-tiles").first.locator("img").count() == 32
+    page.get_by_alt_text("weights of unit 48:").first.wait_for()
+    assert page.locator(".facette-tiles").first.locator("img").count() == 48
     page.get_by_label("Inspect unit").fill("7")
     page.keyboard.press("Enter")
     page.get_by_text("Unit 7:").wait_for()
     page.get_by_text("the image classified last").wait_for()  # the sample shown on the page before
 
 
-def test_no_page_is_wider_than_a_phone(url, phone, expect_no_horizontal_scrolling):
+def test_no_page_is_wider_than_a_phone(url, page, expect_no_horizontal_scrolling):
+    page.set_viewport_size(PHONE)
     for place, title in (
         ("", "Classify images"),
         ("first-layer", "First layer"),
@@ -141,10 +148,10 @@ def test_no_page_is_wider_than_a_phone(url, phone, expect_no_horizontal_scrollin
         ("data?view=Label+issues", "Data"),
         ("model", "Model"),
     ):
-        phone.goto(f"{url}/{place}")
-        phone.get_by_role("heading", name=title, exact=True).wait_for()
-        phone.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
-        expect_no_horizontal_scrolling(phone)
+        page.goto(f"{url}/{place}")
+        page.get_by_role("heading", name=title, exact=True).wait_for()
+        page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
+        expect_no_horizontal_scrolling(page)
 
 
 def test_the_keyboard_suffices(url, page):
@@ -168,14 +175,11 @@ def test_the_keyboard_suffices(url, page):
     page.get_by_role("heading", name="First layer", exact=True).wait_for()
 
 
-def test_train_the_demo_if_there_is_no_model(page, tmp_path, serve):
-    app = serve(tmp_path)
-    try:
-        page.goto(app.url)
+def test_train_the_demo_where_there_is_no_model(serve, page, tmp_path):
+    with serve(tmp_path) as url:
+        page.goto(url)
         page.get_by_role("heading", name="No model yet").wait_for()
         page.get_by_role("button", name="Train the demo model").click()
         page.get_by_role("heading", name="Classify images").wait_for(timeout=180_000)  # it trains all of the demo
         page.get_by_role("table", name="Probability of each class").wait_for()
         assert (tmp_path / "runs" / "demo-faces" / "report.html").is_file()
-    finally:
-        app.stop()

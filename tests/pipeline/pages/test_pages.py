@@ -159,14 +159,14 @@ def test_samples_were_not_trained_on_and_their_truth_is_told(trained):
     at.segmented_control(key="sample").set_value("All").run()
     assert not at.exception
     found = results(at)
-    assert {result.row.true_label for result in found} == {"face", "not-face"}
+    assert {result.row.true_label for result in found} == {"face", "other"}
     assert not any(result.was_trained_on for result in found)
     table = at.dataframe[0].value
     assert list(table["true class"]) == [result.row.true_label for result in found]
 
 
-def test_python_command_line_and_app_give_the_same_probabilities(trained, tmp_path, photo, face):
-    files = {"photo.jpg": photo, "face.png": face}
+def test_python_command_line_and_app_give_the_same_probabilities(trained, tmp_path, photo_jpeg, face_png):
+    files = {"photo.jpg": photo_jpeg, "face.png": face_png}
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     model = trained / "runs" / "faces" / "model.h5"
@@ -186,13 +186,13 @@ def test_python_command_line_and_app_give_the_same_probabilities(trained, tmp_pa
         assert (result.row.sha256, result.row.model_id) == (row["sha256"], row["model_id"])
 
 
-def test_the_app_abstains_where_the_command_line_does_and_says_so(trained, tmp_path, photo, face):
+def test_the_app_abstains_where_the_command_line_does_and_says_so(trained, tmp_path, photo_jpeg, face_png):
     from PIL import Image
 
     noise, flat = io.BytesIO(), io.BytesIO()
     Image.effect_noise((60, 60), 120).save(noise, format="png")
     Image.new("L", (60, 60), 255).save(flat, format="png")
-    files = {"a.png": face, "b.jpg": photo, "c.png": noise.getvalue(), "d.png": flat.getvalue()}
+    files = {"a.png": face_png, "b.jpg": photo_jpeg, "c.png": noise.getvalue(), "d.png": flat.getvalue()}
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     model, output = trained / "runs" / "faces" / "model.h5", tmp_path / "out.csv"
@@ -209,11 +209,11 @@ def test_the_app_abstains_where_the_command_line_does_and_says_so(trained, tmp_p
     upload(at, (uncertain, files[uncertain]))
     assert at.header[0].value in ("Not sure", "Unlike the training data")
     assert "The model abstains" in words(at)
-    upload(at, ("a.png", face))
+    upload(at, ("a.png", face_png))
     assert "The model abstains" not in words(at)
 
 
-def test_what_is_said_of_probabilities_is_true_of_the_model(trained, runs, face):
+def test_what_is_said_of_probabilities_is_true_of_the_model(trained, runs, face_png):
     at = page("classify.page", runs)
     assert "not calibrated: 30 validation images are too few" in words(at)  # 30 validation images
     classifier = ImageClassifier.load(runs / "faces" / "model.h5")
@@ -223,10 +223,10 @@ def test_what_is_said_of_probabilities_is_true_of_the_model(trained, runs, face)
     assert results(at)[0].row.status == "ok"
 
 
-def test_bad_files_stand_beside_good_ones(trained, face, photo):
+def test_bad_files_stand_beside_good_ones(trained, face_png, photo_jpeg):
     at = page("classify.page", trained / "runs", **{"from": "Upload"})
-    bad = {"notes.jpg": b"some words", "empty.png": b"", "cut.jpg": photo[:5000]}
-    upload(at, ("face.png", face), *bad.items())
+    bad = {"notes.jpg": b"some words", "empty.png": b"", "cut.jpg": photo_jpeg[:5000]}
+    upload(at, ("face.png", face_png), *bad.items())
     assert "1 of 4 images classified" in words(at)
     assert "3 could not be read" in words(at)
     found = {result.row.path: result.row for result in results(at)}
@@ -240,23 +240,23 @@ def test_bad_files_stand_beside_good_ones(trained, face, photo):
     assert sorted(at.dataframe[0].value["file"]) == sorted(bad)
 
 
-def test_a_folder_gives_the_true_classes_and_system_files_are_skipped(trained, face):
+def test_a_folder_gives_the_true_classes_and_system_files_are_skipped(trained, face_png):
     at = page("classify.page", trained / "runs", **{"from": "Folder"})
-    files = ("photos/not-face/b.png", face), ("photos/face/a.png", face), ("photos/face/.DS_Store", b"litter")
+    files = ("photos/other/b.png", face_png), ("photos/face/a.png", face_png), ("photos/face/.DS_Store", b"litter")
     upload(at, *files)
-    assert [result.row.path for result in results(at)] == ["photos/face/a.png", "photos/not-face/b.png"]
-    assert [result.row.true_label for result in results(at)] == ["face", "not-face"]
+    assert [result.row.path for result in results(at)] == ["photos/face/a.png", "photos/other/b.png"]
+    assert [result.row.true_label for result in results(at)] == ["face", "other"]
     assert "1 hidden or system file skipped" in words(at)
     assert "1 of 2 labelled images correct" in words(at)
 
 
-def test_a_part_of_an_image_can_be_classified(trained, photo):
+def test_a_part_of_an_image_can_be_classified(trained, photo_jpeg):
     import io
 
     from PIL import Image
 
     at = page("classify.page", trained / "runs", **{"from": "Upload"})
-    (whole,) = results(upload(at, ("photo.jpg", photo)))
+    (whole,) = results(upload(at, ("photo.jpg", photo_jpeg)))
     assert not at.slider  # nothing is prepared before it is asked for
     at.session_state["part"] = True
     at.run()
@@ -267,7 +267,7 @@ def test_a_part_of_an_image_can_be_classified(trained, photo):
     assert not at.exception
     (part,) = results(at)
     assert part.row.path == "part of photo.jpg"
-    with Image.open(io.BytesIO(photo)) as image:
+    with Image.open(io.BytesIO(photo_jpeg)) as image:
         side = part.size[0]
         assert side == pytest.approx(image.height / 2, abs=1)
         expected = np.asarray(image.crop((0, image.height - side, side, image.height)))
@@ -276,19 +276,19 @@ def test_a_part_of_an_image_can_be_classified(trained, photo):
     assert part.row.ranking != whole.row.ranking
 
 
-def test_more_images_than_the_app_takes(trained, face, monkeypatch):
+def test_more_images_than_the_app_takes(trained, face_png, monkeypatch):
     from pipeline.pages.classify import inputs
 
     monkeypatch.setattr(inputs, "MAX_UPLOADS", 2)
     at = page("classify.page", trained / "runs", **{"from": "Upload"})
-    upload(at, *((f"{i}.png", face) for i in range(3)))
+    upload(at, *((f"{i}.png", face_png) for i in range(3)))
     assert "3 images are too many" in at.warning[0].value
     assert len(results(at)) == 2
 
 
-def test_uploads_are_still_there_after_another_page(trained, face):
+def test_uploads_are_still_there_after_another_page(trained, face_png):
     at = page("classify.page", trained / "runs", **{"from": "Upload"})
-    upload(at, ("face.png", face))
+    upload(at, ("face.png", face_png))
     at.segmented_control(key="from").set_value("Samples").run()
     at.segmented_control(key="from").set_value("Upload").run()
     assert not at.exception
@@ -302,18 +302,18 @@ def test_a_single_bad_file_says_why(trained):
     assert "not an image" in at.error[0].value
 
 
-def test_names_are_text_not_markup(trained, face):
+def test_names_are_text_not_markup(trained, face_png):
     at = page("classify.page", trained / "runs", **{"from": "Upload"})
-    upload(at, ("<script>alert(1)</script>'.png", face))
+    upload(at, ("<script>alert(1)</script>'.png", face_png))
     assert "<script>" not in " ".join(element.value for element in at.html)
     upload(at, ("__bold__[link](x).png", b"no image"))
     assert at.error[0].value.startswith(r"\_\_bold\_\_\[link\](x).png")
 
 
-def test_a_wide_image_gets_a_hint_a_square_one_none(trained, face, photo):
+def test_a_wide_image_gets_a_hint_a_square_one_none(trained, face_png, photo_jpeg):
     at = page("classify.page", trained / "runs", **{"from": "Upload"})
-    assert "too wide" in upload(at, ("photo.jpg", photo)).info[0].value
-    assert not upload(at, ("face.png", face)).info
+    assert "too wide" in upload(at, ("photo.jpg", photo_jpeg)).info[0].value
+    assert not upload(at, ("face.png", face_png)).info
 
 
 def test_an_image_of_the_training_is_recognised(trained, tmp_path):
@@ -329,22 +329,23 @@ def test_an_image_of_the_training_is_recognised(trained, tmp_path):
 def test_no_image_yet_tells_what_to_do(trained):
     at = page("classify.page", trained / "runs", **{"from": "Upload"})
     assert "Add an image" in at.info[0].value
-    assert "face, not-face" in at.info[0].value
+    assert "face, other" in at.info[0].value
 
 
-def test_without_the_data_set_there_are_no_samples_but_all_else(runs, face):
+@pytest.mark.slow
+def test_without_the_data_set_there_are_no_samples_but_all_else(runs, face_png):
     (runs / "faces" / "data.h5").unlink()
     at = page("classify.page", runs)
     assert at.segmented_control[0].options == ["Upload", "Folder", "Camera"]
-    upload(at, ("face.png", face))
+    upload(at, ("face.png", face_png))
     assert results(at)[0].row.status == "ok"
     assert "no longer available" in words(page("first_layer", runs))
     assert "no longer available" in words(page("deeper_layers", runs))
 
 
-def test_camera(trained, photo):
+def test_camera(trained, photo_jpeg):
     at = page("classify.page", trained / "runs", **{"from": "Camera"})
-    at.camera_input[0].set_value(("shot.jpg", photo, "image/jpeg"))
+    at.camera_input[0].set_value(("shot.jpg", photo_jpeg, "image/jpeg"))
     at.run()
     assert not at.exception
     assert results(at)[0].row.status == "ok"
@@ -354,11 +355,11 @@ def test_camera(trained, photo):
 def test_first_layer_shows_each_unit_once_and_sorts(trained):
     at = page("first_layer", trained / "runs")
     grid = at.html[0].value
-    assert grid.count("<figure>") == 32
-    assert "0 of 32" in words(at) or "of 32 first-layer units" in words(at)
+    assert grid.count("<figure>") == 48
+    assert "0 of 48" in words(at) or "of 48 first-layer units" in words(at)
     at.selectbox(key="sort").set_value("unit number").run()
     captions = [part.split("<")[0] for part in at.html[0].value.split("<figcaption>")[1:]]
-    assert captions == [str(i) for i in range(1, 33)]
+    assert captions == [str(i) for i in range(1, 49)]
     at.number_input(key="unit").set_value(7).run()
     assert "Unit 7" in words(at)
 
@@ -388,7 +389,7 @@ def test_a_unit_answers_most_to_what_it_looks_for(trained):
         everything, _ = dataset.read("train")
     A_all = first_layer.activations(classifier, everything)
     A = first_layer.activations(classifier, images)
-    for i in range(32):
+    for i in range(48):
         np.testing.assert_allclose(A[i, best[i, 0]], A_all[i].max(), rtol=1e-5)
 
 
@@ -416,6 +417,9 @@ def test_deeper_layers_say_how_each_image_was_made(trained):
     ]
     for words_of_method in ("How strongly each pixel influences", "held-out images", "gradient ascent", "times all W"):
         assert words_of_method in words(at)
+    assert [element.value.count("<figure>") for element in at.html] == [16] * 4  # the units of layer 2
+    at.segmented_control(key="layer").set_value("Layer 3, the output").run()
+    assert not at.exception
     assert [element.value.count("<figure>") for element in at.html] == [1] * 4  # one unit: a face, or not
 
 
@@ -503,7 +507,7 @@ def test_a_corrected_label_is_exported_and_read_by_the_command_line(trained, tmp
     at = page("data.page", trained / "runs", view="Label issues")
     first, second = at.selectbox[1:3]  # after the choice of splits
     wrong, gone = (box.label.removeprefix("Label of ") for box in (first, second))
-    other = next(name for name in ("face", "not-face") if name != first.value)
+    other = next(name for name in ("face", "other") if name != first.value)
     first.set_value(other).run()
     at.selectbox(key=second.key).set_value(REMOVE).run()
     assert not at.exception

@@ -182,16 +182,16 @@ def test_train_and_save_a_model_like_that_of_the_command_line(at, tmp_path):
         path.name for path in (tmp_path / "runs" / "mine").iterdir()
     }
     command, code = (element.value for element in test.code)
-    assert command == "facette train lfw_subset --hidden 8 --epochs 2 --augment none"
+    assert command == "facette train faces --hidden 8 --epochs 2 --augment none"
     line = [sys.executable, "-m", "pipeline.cli", *command.split()[1:], "--name", "cli"]
     subprocess.run(line, check=True, capture_output=True, cwd=tmp_path)
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=tmp_path)
-    names = "mine", "cli", "lfw_subset"
+    names = "mine", "cli", "faces"
     models = [ImageClassifier.load(tmp_path / "runs" / name / "model.h5") for name in names]
     assert len({model.model_id for model in models}) == 1
     summaries = {run.name: run for run in list_runs(tmp_path / "runs")}
     assert summaries["mine"].accuracy == summaries["cli"].accuracy
-    assert models[0].provenance["source"] == models[1].provenance["source"] == "lfw_subset"
+    assert models[0].provenance["source"] == models[1].provenance["source"] == "faces"
 
 
 @pytest.mark.slow

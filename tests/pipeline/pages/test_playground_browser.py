@@ -13,6 +13,7 @@ from pipeline.classifier import ImageClassifier
 pytest.importorskip("streamlit")
 playwright = pytest.importorskip("playwright.sync_api")
 SECONDS = 60
+PHONE = {"width": 390, "height": 844}
 
 pytestmark = pytest.mark.browser
 
@@ -23,10 +24,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def url(folder, serve):
-    app = serve(folder)
-    yield app.url
-    app.stop()
+def url(serve, folder):
+    with serve(folder) as url:
+        yield url
 
 
 def expect_visible(locator, **how):
@@ -165,12 +165,13 @@ def test_the_training_of_a_visitor_who_has_gone_makes_room(url, page, browser):
     expect_text(page, "Done: 3 epochs")
 
 
-def test_a_phone_and_the_keyboard_suffice(url, phone, expect_no_horizontal_scrolling):
-    phone.goto(f"{url}/playground?images=Faces&hidden=8&epochs=2")
-    start = phone.get_by_role("button", name="Start", exact=True)
+def test_a_phone_and_the_keyboard(url, page, expect_no_horizontal_scrolling):
+    page.set_viewport_size(PHONE)
+    page.goto(f"{url}/playground?images=Faces&hidden=8&epochs=2")
+    start = page.get_by_role("button", name="Start", exact=True)
     expect_visible(start)
     start.focus()
-    phone.keyboard.press("Enter")
-    expect_text(phone, "Done: 2 epochs")
-    expect_visible(phone.get_by_role("table", name=re.compile("Confusion matrix")))
-    expect_no_horizontal_scrolling(phone)
+    page.keyboard.press("Enter")
+    expect_text(page, "Done: 2 epochs")
+    expect_visible(page.get_by_role("table", name=re.compile("Confusion matrix")))
+    expect_no_horizontal_scrolling(page)

@@ -30,7 +30,7 @@ def classifier(run_path):
 def photos(faces, tmp_path, monkeypatch):
     """Five images in each of two class folders below the folder one is in."""
     monkeypatch.chdir(tmp_path)
-    for kind in ("face", "not-face"):
+    for kind in ("face", "other"):
         Path("photos", kind).mkdir(parents=True)
         for path in sorted((faces / kind).iterdir())[:5]:
             shutil.copy(path, Path("photos", kind))
@@ -38,11 +38,11 @@ def photos(faces, tmp_path, monkeypatch):
 
 
 def names(*given, stdin=b""):
-    return [item.name for item in Inputs([str(one) for one in given], ("face", "not-face"), io.BytesIO(stdin))]
+    return [item.name for item in Inputs([str(one) for one in given], ("face", "other"), io.BytesIO(stdin))]
 
 
 def labels(*given):
-    return [item.true_label for item in Inputs([str(one) for one in given], ("face", "not-face"))]
+    return [item.true_label for item in Inputs([str(one) for one in given], ("face", "other"))]
 
 
 def test_a_folder_is_walked_in_the_order_of_the_listing(photos):
@@ -75,9 +75,9 @@ def test_folders_may_lie_deep(tmp_path, monkeypatch):
 
 def test_patterns_are_matched_and_sorted(photos):
     assert names("photos/*/000[12].png") == ["photos/face/0001.png", "photos/face/0002.png"]
-    assert names("photos/*") == names("photos/face", "photos/not-face")
+    assert names("photos/*") == names("photos/face", "photos/other")
     assert names("photos/**") == names("photos/**/*.png") == names("photos")
-    assert labels("photos/*/*.png") == ["face"] * 5 + ["not-face"] * 5
+    assert labels("photos/*/*.png") == ["face"] * 5 + ["other"] * 5
     assert names("photos/*.gif") == ["photos/*.gif"]  # becomes a row that says there is none
 
 
@@ -127,7 +127,7 @@ def test_our_own_table_may_lie_elsewhere_and_its_answers_are_not_taken_for_the_t
     assert (item.name, item.path.exists(), item.true_label) == ("photos/face/0001.png", True, "")
     with Path("out/labelled.csv").open("w", newline="") as file:
         write_csv(predict(classifier, Inputs(["photos"], classifier.classes)), file, 1)
-    assert labels("out/labelled.csv") == ["face"] * 5 + ["not-face"] * 5
+    assert labels("out/labelled.csv") == ["face"] * 5 + ["other"] * 5
     Path("out/photos/face").mkdir(parents=True)
     shutil.copy("photos/face/0000.png", "out/photos/face/0001.png")
     assert names("out/rows.csv") == ["photos/face/0001.png"]  # not the one below the table
@@ -219,7 +219,7 @@ def test_names_of_every_kind_become_one_line_each(photos, classifier):
 
 
 def test_a_data_set_or_archive_that_was_replaced_is_read_anew(photos, classifier, run_path):
-    for kind in ("face", "not-face"):
+    for kind in ("face", "other"):
         ingest(photos / kind, "new.h5", geometry=classifier.geometry)
         shutil.move("new.h5", "data.h5")
         with zipfile.ZipFile("photos.zip", "w") as archive:
@@ -250,6 +250,6 @@ def test_what_vanishes_or_may_not_be_read_is_a_row(photos, classifier):
 
 
 def test_two_files_with_one_base_name_are_two_rows(photos, classifier):
-    Image.open(photos / "face" / "0000.png").rotate(180).save(photos / "not-face" / "0000.png")
+    Image.open(photos / "face" / "0000.png").rotate(180).save(photos / "other" / "0000.png")
     rows = [row for row in rows_of(classifier, "photos") if row.path.endswith("0000.png")]
     assert len({row.path for row in rows}) == len({row.sha256 for row in rows}) == 2

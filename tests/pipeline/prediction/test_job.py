@@ -28,10 +28,7 @@ from pipeline.prediction.job import MOST
 MANY = 2 * MOST + 100
 COMMAND = [sys.executable, "-m", "pipeline.cli", "predict"]
 
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_its_own")
 
 
 @pytest.fixture
@@ -47,7 +44,7 @@ def many(faces):
 @pytest.fixture
 def photos(faces, tmp_path):
     """Copy a few images into class folders that a test may change."""
-    for kind in ("face", "not-face"):
+    for kind in ("face", "other"):
         (tmp_path / "photos" / kind).mkdir(parents=True)
         for path in sorted((faces / kind).iterdir())[:5]:
             shutil.copy(path, tmp_path / "photos" / kind)
@@ -162,7 +159,7 @@ def test_touched_files_are_known_by_their_content(capsys, monkeypatch, run_path,
 def test_a_changed_file_makes_the_resumed_run_what_a_new_one_is(capsys, monkeypatch, run_path, photos):
     words = [run_path, photos, "-o", "out.csv"]
     stopped(capsys, monkeypatch, *words)
-    shutil.copy(photos / "not-face" / "0100.png", photos / "face" / "0000.png")
+    shutil.copy(photos / "other" / "0100.png", photos / "face" / "0000.png")
     assert classified_now(capsys, *words) == (10, 10)
     predict(capsys, run_path, photos, "-o", "new.csv")
     assert Path("out.csv").read_bytes() == Path("new.csv").read_bytes()
@@ -178,6 +175,7 @@ def crowd(photos):
     return Path("crowd")
 
 
+@pytest.mark.slow
 def test_files_that_come_and_go_leave_what_lies_between_them_done(capsys, monkeypatch, run_path, crowd):
     words = [run_path, crowd, "-o", "out.csv"]
     (crowd / "gone.png").symlink_to("nowhere.png")
@@ -409,8 +407,8 @@ def test_classes_that_the_model_does_not_know_are_not_held_against_it(capsys, ru
     Path("table.csv").write_text("path,label\nphotos/car/0001.png,face\nphotos/car/0002.png,boat\n")
     _, out, _ = predict(capsys, run_path, "data.h5", "table.csv", "-o", "out.csv", "--json")
     rows = read("out.csv")
-    assert [row["true_label"] for row in rows] == ["car"] * 5 + ["not-face"] * 5 + ["face", "boat"]
-    known = [row for row in rows if row["true_label"] in ("face", "not-face")]
+    assert [row["true_label"] for row in rows] == ["car"] * 5 + ["other"] * 5 + ["face", "boat"]
+    known = [row for row in rows if row["true_label"] in ("face", "other")]
     found = json.loads(out)
     assert found["labelled"] == len(known) == 6
     assert found["accuracy"] == pytest.approx(np.mean([row["label"] == row["true_label"] for row in known]))
@@ -428,7 +426,7 @@ def test_only_one_class_is_written_and_all_are_counted(capsys, run_path, photos)
     assert len(list(csv.DictReader(io.StringIO(out)))) == len(rows)
     code, _, err = predict(capsys, run_path, photos, "--only", "cat")
     assert code == 2
-    assert "the model knows face, not-face" in err
+    assert "the model knows face, other" in err
 
 
 @pytest.mark.parametrize("flags", [("--threshold", "2"), ("--reject", "0"), ("--topk", "0"), ("--jobs", "0")])

@@ -19,13 +19,13 @@ from pipeline.prediction import sort
 def photos(faces, tmp_path, monkeypatch):
     """Ten images, two of them with one base name, two copies of one, and a file that is none."""
     monkeypatch.chdir(tmp_path)
-    for kind in ("face", "not-face"):
+    for kind in ("face", "other"):
         Path("photos", kind).mkdir(parents=True)
         for path in sorted((faces / kind).iterdir())[:4]:
             shutil.copy(path, Path("photos", kind))
-    Path("photos/other").mkdir()
-    Image.open("photos/face/0000.png").rotate(3).save("photos/other/0001.png")
-    shutil.copy("photos/face/0002.png", "photos/other/0002.png")
+    Path("photos/more").mkdir()
+    Image.open("photos/face/0000.png").rotate(3).save("photos/more/0001.png")
+    shutil.copy("photos/face/0002.png", "photos/more/0002.png")
     Path("photos/bad.png").write_text("words")
     return Path("photos")
 

@@ -5,12 +5,15 @@ import pytest
 from PIL import Image
 
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import NOT_PRETRAINED
 from pipeline.classifier import ImageClassifier
 from pipeline.images.encode import to_png
 from pipeline.images.geometry import Geometry
 from pipeline.prediction.predict import Item, predict
 from pipeline.prediction.uploads import SHOWN_SIDE, Upload, classify_uploads, loss_by_fit, part_box
+from pipeline.training.finish import save_model
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe
 
 
 @pytest.fixture
@@ -18,19 +21,18 @@ def model(face_folder, tmp_path):
     run = prepare(
         face_folder,
         tmp_path / "run",
-        network=NetworkConfig(hidden=(8,)),
-        training=TrainingConfig(epochs=1, pretrain="none"),
+        recipe=Recipe(NetworkConfig(hidden=(8,)), TrainingConfig(epochs=1), NOT_PRETRAINED),
     )
     with run.dataset:
         list(run.epochs())
-        run.save_model()
+        save_model(run)
     return tmp_path / "run" / "model.h5"
 
 
-def test_rows_are_those_of_predict(model, photo, tmp_path):
+def test_rows_are_those_of_predict(model, photo_image, tmp_path):
     classifier = ImageClassifier.load(model)
     data = io.BytesIO()
-    photo.save(data, format="jpeg")
+    photo_image.save(data, format="jpeg")
     files = {"good.jpg": data.getvalue(), "cut.jpg": data.getvalue()[:9000], "words.png": b"words", "empty.gif": b""}
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
@@ -39,14 +41,14 @@ def test_rows_are_those_of_predict(model, photo, tmp_path):
     for row, result in zip(expected, results, strict=True):
         assert result.row._replace(sha256="") == row._replace(sha256="")
         assert (result.shown is None) == (row.status == "error")
-    assert results[0].size == (photo.height, photo.width)
+    assert results[0].size == (photo_image.height, photo_image.width)
     assert max(results[0].shown.size) <= SHOWN_SIDE
     assert results[0].network_image.shape == classifier.geometry.shape
 
 
-def test_too_many_pixels_are_refused(model, photo):
+def test_too_many_pixels_are_refused(model, photo_image):
     data = io.BytesIO()
-    photo.save(data, format="png")
+    photo_image.save(data, format="png")
     (result,) = classify_uploads(ImageClassifier.load(model), [Upload("p.png", data.getvalue())], max_pixels=1000)
     assert result.row.error_code == "too_large"
 
@@ -80,9 +82,9 @@ def test_png_keeps_every_pixel():
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(to_png(image)))), image)
 
 
-def test_a_large_jpeg_is_shown_small_and_its_size_told(model, photo):
+def test_a_large_jpeg_is_shown_small_and_its_size_told(model, photo_image):
     data = io.BytesIO()
-    photo.resize((3001, 2003)).save(data, format="jpeg")
+    photo_image.resize((3001, 2003)).save(data, format="jpeg")
     (result,) = classify_uploads(ImageClassifier.load(model), [Upload("large.jpg", data.getvalue())])
     assert result.size == (2003, 3001)
     assert result.shown.width == SHOWN_SIDE

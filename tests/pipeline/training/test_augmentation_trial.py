@@ -1,4 +1,4 @@
-"""The trial that decides how many images are varied: what it finds on images of known kind, and that it is kept."""
+"""The trial that decides how images are augmented: what it finds on images of known kind, and that it is kept."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import dataclasses
 import numpy as np
 import pytest
 
-from model.config import NetworkConfig, TrainingConfig
+from model.config import NetworkConfig
+from model.edges.config import NOT_PRETRAINED
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.describe import describe_plan
 from pipeline.images.augment import AugmentConfig
 from pipeline.training import augmentation_trial
+from pipeline.training.augmentation_trial import is_mirroring_harmless
+from pipeline.training.finish import save_model
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe
 from pipeline.training.resume import resume
 
-SMALL = {"network": NetworkConfig(hidden=(16,)), "training": TrainingConfig(pretrain="none")}
+SMALL = Recipe(NetworkConfig(hidden=(16,)), pretraining=NOT_PRETRAINED)
 
 
 @pytest.fixture(scope="module")
@@ -42,15 +46,15 @@ def many(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "expected"), [("what", True), ("where", False)])
-def test_images_are_moved_where_places_do_not_matter(many, tmp_path, name, expected):
-    run = prepare(many / f"{name}.npz", tmp_path / "run", **SMALL)
+def test_images_are_moved_if_positions_do_not_matter(many, tmp_path, name, expected):
+    run = prepare(many / f"{name}.npz", tmp_path / "run", recipe=SMALL)
     with run.dataset:
         assert run.augmentation.is_on == expected
         assert run.trial["none"] < 0.5
         assert (run.state.training.epochs > 12) == expected
         assert f"by a short trial (errors: none {100 * run.trial['none']:.1f}%" in describe_plan(run)
         next(run.epochs())
-        run.save_model()
+        save_model(run)
     assert ImageClassifier.load(tmp_path / "run").provenance["augmentation_trial"] == run.trial
     resumed = resume(tmp_path / "run")
     with resumed.dataset:
@@ -58,7 +62,7 @@ def test_images_are_moved_where_places_do_not_matter(many, tmp_path, name, expec
 
 
 @pytest.mark.slow
-def test_few_images_are_mirrored_where_that_changes_nothing(tmp_path):
+def test_few_images_are_mirrored_if_that_changes_nothing(tmp_path):
     """Parts of photographs do not tell left from right; digits do."""
     from sklearn.datasets import load_digits, load_sample_images
 
@@ -72,7 +76,7 @@ def test_few_images_are_mirrored_where_that_changes_nothing(tmp_path):
     np.savez(tmp_path / "crops.npz", images=np.array(crops), labels=labels)
     np.savez(tmp_path / "digits.npz", images=(digits.images[:500] * 15).astype(np.uint8), labels=digits.target[:500])
     for name, expected in (("crops", True), ("digits", False)):
-        run = prepare(tmp_path / f"{name}.npz", tmp_path / name, **SMALL)
+        run = prepare(tmp_path / f"{name}.npz", tmp_path / name, recipe=SMALL)
         with run.dataset:
             assert run.augmentation.augment == "affine"
             assert run.augmentation.flip is expected
@@ -80,21 +84,17 @@ def test_few_images_are_mirrored_where_that_changes_nothing(tmp_path):
             assert "mirrored too" in describe_plan(run) or not expected
 
 
-def test_the_margin_is_that_of_the_images_tried(faces, tmp_path, monkeypatch):
-    monkeypatch.setattr(augmentation_trial, "_FEWEST_TO_MIRROR", 20)
-    monkeypatch.setattr(augmentation_trial, "_errors", lambda source, judges, *_: [0.3, 0.45])
-    for m, expected in ((20, True), (2_000, False)):  # two standard errors: 0.2 of 20 images, 0.08 of all
-        monkeypatch.setattr(augmentation_trial, "_IMAGES_TO_MIRROR", m)
-        run = prepare(faces, tmp_path / str(m), **SMALL)
-        with run.dataset:
-            assert run.augmentation.flip is expected
+@pytest.mark.parametrize(("m", "expected"), [(20, True), (200, False)])
+def test_the_margin_of_mirroring_is_that_of_the_images_tried(m, expected):
+    assert is_mirroring_harmless(0.3, 0.45, m) is expected  # two standard errors: 0.2 of 20 images, 0.06 of 200
 
 
 def test_a_recipe_that_is_given_is_taken(run_path, faces, tmp_path, monkeypatch):
-    monkeypatch.setattr(augmentation_trial, "MANY", 100)  # and a trial would be made
-    monkeypatch.setattr(augmentation_trial, "_FEWEST_JUDGES", 20)
+    monkeypatch.setattr(augmentation_trial, "MANY", 100)  # so that a trial would be made
+    monkeypatch.setattr(augmentation_trial, "_FEWEST_EVALUATED", 20)
     for name, flip in (("auto", False), ("objects", True)):
-        run = prepare(faces, tmp_path / name, augmentation=AugmentConfig(name, flip=flip), **SMALL)
+        recipe = dataclasses.replace(SMALL, augmentation=AugmentConfig(name, flip=flip))
+        run = prepare(faces, tmp_path / name, recipe=recipe)
         with run.dataset:
             assert bool(run.trial) == (name == "auto")
             assert dataclasses.astuple(run.augmentation)[2] is flip

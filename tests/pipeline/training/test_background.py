@@ -4,25 +4,30 @@ from functools import partial
 import pytest
 
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import NOT_PRETRAINED
 from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError
 from pipeline.playground.demo import train_demo
 from pipeline.training.background import BackgroundTraining, TrainingQueue
 from pipeline.training.prepare import prepare
-from pipeline.training.runs import list_runs, summarize
+from pipeline.training.recipe import Recipe
+from pipeline.training.runs import list_runs
 
 SMALL = NetworkConfig(hidden=(8,))
-ENDLESS = TrainingConfig(epochs=100_000, pretrain="none")
+ENDLESS = 100_000
+
+
+def recipe(epochs):
+    return Recipe(SMALL, TrainingConfig(epochs=epochs), NOT_PRETRAINED)
 
 
 def demo(tmp_path, epochs, name="faces"):
-    training = TrainingConfig(epochs=epochs, pretrain="none")
-    return train_demo(name, tmp_path / "runs", tmp_path / "data", network=SMALL, training=training)
+    return train_demo(name, tmp_path / "runs", tmp_path / "data", recipe=recipe(epochs))
 
 
-def free(tmp_path, training=ENDLESS, queue=None):
+def free(tmp_path, epochs=ENDLESS, queue=None):
     """A training on digits that stays after its last epoch."""
-    make = partial(prepare, "digits", tmp_path / "run", network=SMALL, training=training)
+    make = partial(prepare, "digits", tmp_path / "run", recipe=recipe(epochs))
     return BackgroundTraining(make, queue=queue or TrainingQueue())
 
 
@@ -52,9 +57,10 @@ def test_ending_early_keeps_what_was_trained(tmp_path):
     training.wait(60)
     assert not training.is_alive
     assert 1 <= len(training.records) < 100_000
-    assert ImageClassifier.load(training.model).classes == ("face", "not-face")
+    assert ImageClassifier.load(training.model).classes == ("face", "other")
 
 
+@pytest.mark.slow
 def test_a_second_training_leaves_the_first_alone(tmp_path):
     models = []
     for _ in range(2):
@@ -74,6 +80,7 @@ def test_what_goes_wrong_is_said_and_leaves_no_run(name, tmp_path):
     assert list_runs(tmp_path / "runs") == []
 
 
+@pytest.mark.slow
 def test_a_training_that_nobody_watches_rests_and_lets_another_train(tmp_path):
     line = TrainingQueue()
     alone, other = free(tmp_path / "alone", queue=line), free(tmp_path / "other", queue=line)
@@ -109,15 +116,15 @@ def test_one_epoch_at_a_time_pause_and_close(tmp_path):
     assert training.error == ""
 
 
+@pytest.mark.slow
 def test_pausing_changes_nothing_in_what_is_learned(tmp_path):
-    config = TrainingConfig(epochs=3, pretrain="none")
-    training = free(tmp_path, config).start(1)
+    training = free(tmp_path, 3).start(1)
     for _ in range(2):
         settle(training)
         training.go_on(1)
     settle(training)
     assert training.is_over
-    run = prepare("digits", tmp_path / "other", network=SMALL, training=config)
+    run = prepare("digits", tmp_path / "other", recipe=recipe(3))
     with run.dataset:
         costs = [record.validation_cost for record in run.epochs()]
     assert [record.validation_cost for record in training.records] == costs
@@ -165,11 +172,9 @@ def test_others_wait_in_line(tmp_path):
 
 
 def test_a_training_that_diverges_says_so_and_keeps_its_last_good_weights(tmp_path):
-    config = TrainingConfig(epochs=50, pretrain="none", optimizer="sgd", learning_rate=1e30, schedule="constant")
-    network = NetworkConfig(hidden=(8,), batch_norm=False)
-    training = BackgroundTraining(
-        partial(prepare, "digits", tmp_path / "run", network=network, training=config), queue=TrainingQueue()
-    )
+    config = TrainingConfig(epochs=50, optimizer="sgd", learning_rate=1e30, schedule="constant")
+    wild = Recipe(NetworkConfig(hidden=(8,), batch_norm=False), config, NOT_PRETRAINED)
+    training = BackgroundTraining(partial(prepare, "digits", tmp_path / "run", recipe=wild), queue=TrainingQueue())
     settle(training.start())
     assert training.is_over
     assert "diverged" in training.error
@@ -188,10 +193,3 @@ def test_what_is_asked_of_it_fails_as_one_sentence(tmp_path):
     training.close()
     training.wait(60)
     assert training.ask(job).cancelled()
-
-
-def test_there_is_no_summary_of_what_is_not_there(tmp_path):
-    assert summarize(tmp_path / "model.h5") is None
-    assert list_runs(tmp_path / "missing") == []
-    (tmp_path / "empty").mkdir()
-    assert list_runs(tmp_path) == []

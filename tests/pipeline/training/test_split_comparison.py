@@ -1,4 +1,4 @@
-"""The comparison with a careless split."""
+"""The comparison with a random split that ignores groups."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import pytest
 from PIL import Image
 
 from model.config import NetworkConfig, TrainingConfig
+from model.edges.config import NOT_PRETRAINED
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
+from pipeline.training.finish import finish
 from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe
 from pipeline.training.split_comparison import compare_with_random_split
 
 
 @pytest.fixture(scope="module")
 def people_run(tmp_path_factory, lfw_images):
-    """Train to tell two made-up families apart: 24 people, 8 images each.
+    """Train on two made-up families: 24 people, 8 images each.
 
-    Who belongs to which has nothing to do with looks, and the 8 images of a person are one face with noise: nothing
-    can be learned for a person never seen, and everything by heart for one that was.
+    The family of a person has nothing to do with the face, and the 8 images of a person are one face with noise:
+    nothing can be learned about a new person, and everything can be memorised about a known one.
     """
     root, rng = tmp_path_factory.mktemp("families"), np.random.default_rng(0)
     for person, face in enumerate(lfw_images[:24]):
@@ -33,16 +36,15 @@ def people_run(tmp_path_factory, lfw_images):
         root / "photos",
         root / "run",
         data=DataConfig(group_by=r"P\d+"),
-        network=NetworkConfig(hidden=(64,)),
-        training=TrainingConfig(epochs=30, pretrain="none"),
+        recipe=Recipe(NetworkConfig(hidden=(64,)), TrainingConfig(epochs=30), NOT_PRETRAINED),
     )
     with run.dataset:
         list(run.epochs())
-        run.finish()
+        finish(run)
     return root / "run"
 
 
-def test_careless_split_promises_what_the_honest_one_does_not_show(people_run):
+def test_a_random_split_is_optimistic_if_persons_are_in_both_splits(people_run):
     begun: list[bool] = []
     found = compare_with_random_split(
         ImageClassifier.load(people_run), people_run / "data.h5", begin_training=lambda: begun.append(True)
@@ -53,8 +55,8 @@ def test_careless_split_promises_what_the_honest_one_does_not_show(people_run):
     assert found.grouped.accuracy < found.random.accuracy - 0.2
 
 
-def test_nothing_belongs_together(run_path, people_run):
-    with pytest.raises(InputError, match="no images belong together"):
+def test_a_data_set_without_groups_or_of_another_model_is_refused(run_path, people_run):
+    with pytest.raises(InputError, match="has no groups of images"):
         compare_with_random_split(ImageClassifier.load(run_path), run_path / "data.h5")
     with pytest.raises(InputError, match="is not the data set that this model was trained on"):
         compare_with_random_split(ImageClassifier.load(run_path), people_run / "data.h5")
@@ -63,7 +65,7 @@ def test_nothing_belongs_together(run_path, people_run):
 def test_a_training_that_cannot_be_compared_is_not_announced(run_path, capsys):
     assert main(["evaluate", str(run_path), str(run_path / "data.h5"), "--random-split"]) == 2
     err = capsys.readouterr().err
-    assert "no images belong together" in err
+    assert "has no groups of images" in err
     assert "Training" not in err
 
 

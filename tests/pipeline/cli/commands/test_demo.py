@@ -8,6 +8,7 @@ PLAIN = ["--pretrain", "none", "--augment", "none"]
 QUICK = ["--hidden", "16", "--epochs", "2", *PLAIN]
 
 
+@pytest.mark.slow
 def test_demo_does_it_all(facette, tmp_path):
     code, out, err = facette("demo", *QUICK)
 

@@ -20,6 +20,7 @@ PLAIN = ["--pretrain", "none", "--augment", "none"]
 QUICK = ["--hidden", "16", "--epochs", "2", *PLAIN]
 
 
+@pytest.mark.slow
 def test_training_with_rejected_files_exits_as_ingestion_does(facette, tmp_path, link_classes):
     link_classes(tmp_path / "photos", cats=20, dogs=20)
     (tmp_path / "photos" / "cats" / "bad.jpg").write_text("no image")
@@ -28,6 +29,7 @@ def test_training_with_rejected_files_exits_as_ingestion_does(facette, tmp_path,
     assert "Rejected: cats/bad.jpg" in err
 
 
+@pytest.mark.slow
 def test_find_learning_rate_draws_and_suggests(facette, faces):
     code, out, _ = facette("train", faces, "--find-learning-rate", "--name", "lr 1", "--hidden", "32", *PLAIN)
     assert code == 0
@@ -109,7 +111,7 @@ def test_resume_takes_the_checkpoint_for_its_folder(run_path, facette, tmp_path)
     shutil.copytree(run_path, tmp_path / "runs" / "x")
     code, _, err = facette("train", "--resume", "runs/x/checkpoint.h5")
     assert code == 0
-    assert "Resuming runs/x after epoch 15" in err
+    assert "runs/x is finished, after epoch 15" in err
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,19 @@
+"""The errors of the model. They stand apart from the code that raises them, so that importing them loads nothing."""
+
+from __future__ import annotations
+
+
+class ConfigError(ValueError):
+    """A hyperparameter has a value that cannot work; the message names the field, the value and the remedy."""
+
+
+class DimensionError(ValueError):
+    """A matrix has the wrong shape; the message names the layer, the matrix, the expected shape and the found one."""
+
+
+class FormatError(ValueError):
+    """A file is not what it should be: foreign, damaged, or of a newer version. The message says which."""
+
+
+class Diverged(ArithmeticError):
+    """The cost became NaN or infinite. The state holds the weights from before the epoch in which it happened."""
