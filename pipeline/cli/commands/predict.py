@@ -111,8 +111,8 @@ def _settings(arguments: Arguments, classifier: ImageClassifier, format: str) ->
         assert classifier.calibration
         m = classifier.calibration.m
         say(
-            f"Abstaining if the uncertainty is above {uncertainty_threshold:.3g}: the threshold rests on {m:,} validation "
-            f"images, of which about {arguments.reject * m:,.0f} would be lost"
+            f"Abstaining if the uncertainty is above {uncertainty_threshold:.3g}: the threshold rests on {m:,} "
+            f"validation images, of which about {arguments.reject * m:,.0f} would be lost"
         )
     only = tuple(sorted(set(arguments.only)))
     return Settings(

@@ -29,7 +29,7 @@ def test_describe_model_lists_shapes_classes_and_provenance(run_path):
     lines = describe_model(classifier).splitlines()
 
     assert lines[0].startswith(f"Model {classifier.model_id}: images of 25x25 gray (n_x = 625) -> 2 classes")
-    assert "Classes: face, not-face" in lines
+    assert "Classes: face, other" in lines
     assert [line.split()[:5] for line in lines if "relu" in line] == [
         ["1", "(48,", "625)", "(48,", "1)"],
         ["2", "(16,", "48)", "(16,", "1)"],
@@ -75,7 +75,7 @@ def test_describe_evaluation_has_a_row_for_each_class(run_path):
     found, _ = evaluate(ImageClassifier.load(run_path), run_path / "data.h5")
     lines = describe_evaluation(found).splitlines()
     assert lines[0].startswith(f"Accuracy {100 * found.accuracy:.1f}% on 30 images (95% interval")
-    assert [line.split()[:2] for line in lines[2:]] == [["face", "15"], ["not-face", "15"]]
+    assert [line.split()[:2] for line in lines[2:]] == [["face", "15"], ["other", "15"]]
 
 
 def test_describe_abstention_says_what_it_costs_and_what_it_rejects():

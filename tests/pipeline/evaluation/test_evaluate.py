@@ -37,7 +37,7 @@ def test_folder_with_classes_in_another_order_is_matched_by_name(classifier, fac
 
 def test_unknown_class_is_named(classifier, faces, tmp_path):
     shutil.copytree(faces / "face", tmp_path / "all" / "faces")
-    with pytest.raises(InputError, match="faces, which the model does not know; it knows face, other"):
+    with pytest.raises(InputError, match="faces, which the model does not know; its classes are face, other"):
         evaluate(classifier, tmp_path / "all", include_trained=True)
 
 
