@@ -418,7 +418,7 @@ def test_deeper_layers_say_how_each_image_was_made(trained):
     for words_of_method in ("How strongly each pixel influences", "held-out images", "gradient ascent", "times all W"):
         assert words_of_method in words(at)
     assert [element.value.count("<figure>") for element in at.html] == [16] * 4  # the units of layer 2
-    at.segmented_control(key="layer").set_value("Layer 3, the output").run()
+    at.segmented_control(key="layer").set_value("Layer 3 (output)").run()
     assert not at.exception
     assert [element.value.count("<figure>") for element in at.html] == [1] * 4  # one unit: a face, or not
 
