@@ -7,48 +7,51 @@ from functools import partial
 
 import streamlit as st
 
+import pipeline.pages.classify.page
+import pipeline.pages.data.page
+import pipeline.pages.deeper_layers
+import pipeline.pages.first_layer
+import pipeline.pages.model
+import pipeline.pages.playground.page
 from pipeline.images.decode import quiet_decoders
-from pipeline.pages import classify, data, deeper_layers, first_layer, model
-from pipeline.pages.playground import page
 from pipeline.pages.widgets import markup, sidebar
 
-# Of each page: how to draw it, its title, its icon, its place in the address.
+# Each page: the function that draws it, its title, its icon, its path in the address.
 PAGES = (
-    (classify.render, "Classify", "image_search", ""),
-    (first_layer.render, "First layer", "grid_view", "first-layer"),
-    (deeper_layers.render, "Deeper layers", "layers", "deeper-layers"),
-    (data.render, "Data", "photo_library", "data"),
-    (model.render, "Model", "hub", "model"),
-    (page.render, "Playground", "model_training", "playground"),
+    (pipeline.pages.classify.page.render, "Classify", "image_search", ""),
+    (pipeline.pages.first_layer.render, "First layer", "grid_view", "first-layer"),
+    (pipeline.pages.deeper_layers.render, "Deeper layers", "layers", "deeper-layers"),
+    (pipeline.pages.data.page.render, "Data", "photo_library", "data"),
+    (pipeline.pages.model.render, "Model", "hub", "model"),
+    (pipeline.pages.playground.page.render, "Playground", "model_training", "playground"),
 )
 
 
 def main(argv: list[str]) -> None:
-    """Draw the side bar and the page that the address asks for."""
+    """Draw the sidebar and the page that the address asks for."""
     parser = argparse.ArgumentParser(prog="streamlit run app.py --")
     parser.add_argument("--runs", default="runs", help="folder of runs to choose from (default: runs)")
     parser.add_argument("--model", help="model.h5 to start with (default: the newest in runs)")
     arguments = parser.parse_args(argv)
     quiet_decoders()
     st.set_page_config(page_title="Facette", page_icon=markup.icon(), layout="wide")
-    st.html(markup.STYLE)  # first, so that the browser fetches what draws images while the page is made
+    st.html(markup.STYLE)  # first, so that the browser loads the styles while the page is drawn
     st.logo(markup.LOGO, size="large")
     chosen = sidebar.choose(arguments.runs, arguments.model)
     pages = [
         st.Page(
-            partial(render, chosen), title=title, icon=f":material/{icon}:", url_path=place or None, default=not place
+            partial(render, chosen), title=title, icon=f":material/{icon}:", url_path=path or None, default=not path
         )
-        for render, title, icon, place in PAGES
+        for render, title, icon, path in PAGES
     ]
     st.navigation(pages).run()
 
 
 try:
     main(sys.argv[1:])
-except Exception:  # a mistake of the program: a sentence for the person, the traceback for the terminal
+except Exception:  # a bug: a message on the page, the traceback in the terminal
     logging.getLogger("facette").exception("the page failed")
     st.error(
-        "Something went wrong on this page, and it is the program's fault. Reload the page; the terminal that runs "
-        "the app says more.",
+        "This page failed because of a bug in Facette. Reload it; the terminal that runs the app shows the details.",
         icon=":material/error:",
     )

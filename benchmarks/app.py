@@ -1,11 +1,11 @@
-"""The app, measured from a browser: first useful paint, upload to prediction, and twenty visitors at once.
+"""Measure the app from a browser: first useful paint, upload to prediction, and twenty visitors at once.
 
     python benchmarks/app.py                   # about two minutes
     python benchmarks/app.py --runs runs       # with your own runs instead of the face demo
     python benchmarks/app.py --sessions 5 --repeats 3
 
-Needs Chromium, Playwright and scikit-image (pip install 'facette[dev]'). Server and browser share this machine, so the
-browser's own work is in every figure. It prints Markdown.
+Needs Chromium, Playwright and scikit-image (pip install 'facette[dev]'). The server and the browser share this machine,
+so every figure includes the work of the browser. The result is printed as Markdown.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ PAINT_AIM, ANSWER_AIM = 2000, 300  # milliseconds
 
 @contextmanager
 def serving(folder: Path, runs: Path) -> Iterator[tuple[str, int, float]]:
-    """Serve the app; give its address, its process's number, and the milliseconds until it answered."""
+    """Serve the app; yield its address, its process ID, and the milliseconds until it answered."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     command = [
         sys.executable,
         "-m",
-        "pipeline.cli.main",
+        "pipeline.cli",
         "app",
         "--port",
         str(port),
@@ -79,7 +79,7 @@ def serving(folder: Path, runs: Path) -> Iterator[tuple[str, int, float]]:
 
 
 def photograph(width: int) -> bytes:
-    """Return a photograph of 3:2, enlarged, as JPEG."""
+    """Return an enlarged photograph, with an aspect of 3:2, as JPEG."""
     from sklearn.datasets import load_sample_image
 
     image, data = Image.fromarray(load_sample_image("china.jpg")), io.BytesIO()
@@ -89,14 +89,14 @@ def photograph(width: int) -> bytes:
 
 @asynccontextmanager
 async def visitor(browser: Browser) -> AsyncIterator[Page]:
-    """Give a page with nothing in its cache."""
+    """Yield a page with an empty cache."""
     context = await browser.new_context(viewport={"width": 1280, "height": 800})
     yield await context.new_page()
     await context.close()
 
 
 async def first_paint(browser: Browser, url: str) -> float:
-    """Return the milliseconds from asking for the page to a classified sample."""
+    """Return the milliseconds from the request of the page to a classified sample."""
     async with visitor(browser) as page:
         begin = time.perf_counter()
         await page.goto(url, wait_until="commit")
@@ -107,8 +107,8 @@ async def first_paint(browser: Browser, url: str) -> float:
 async def upload(browser: Browser, url: str, photo: Path) -> float:
     """Return the milliseconds from choosing a file to its probabilities.
 
-    As for a person, the page has come to rest before (no request for half a second), and the browser reads the file
-    from disk: bytes that are handed to it on the way cost more than all the rest.
+    As for a person, the page is idle before (no request for half a second), and the browser reads the file from disk:
+    sending the bytes to the browser would take longer than all the rest.
     """
     async with visitor(browser) as page:
         await page.goto(f"{url}/?from=Upload", wait_until="networkidle")
@@ -131,38 +131,41 @@ async def click(page: Page, sample: str) -> float:
 
 
 async def crowd(browser: Browser, url: str, process: int, n: int) -> tuple[float, list[float], list[float]]:
-    """Let n visitors come one after another, then all click at once.
+    """Let n visitors arrive one after another, then all click at once.
 
     Returns
     -------
-    Megabytes of the server with all of them; milliseconds of each click alone, and of each when all click together.
+    memory : float
+        Megabytes of the server with all visitors.
+    alone, together : list of float
+        Milliseconds of each click, if the visitors click one after another, and if all click at once.
     """
     visitors = [visitor(browser) for _ in range(n)]
-    pages = [await one.__aenter__() for one in visitors]
+    pages = [await context.__aenter__() for context in visitors]
     for page in pages:
         await page.goto(url)
         await page.locator(ANSWER).wait_for()
     alone = [await click(page, "2") for page in pages]
     together = await asyncio.gather(*(click(page, "3") for page in pages))
     used = megabytes(process)
-    for one in visitors:
-        await one.__aexit__(None, None, None)
+    for context in visitors:
+        await context.__aexit__(None, None, None)
     return used, alone, list(together)
 
 
 def megabytes(process: int) -> float:
-    """Return the resident memory of a process in MB; nan where there is no /proc."""
+    """Return the resident memory of a process in MB; nan if there is no /proc."""
     status = Path(f"/proc/{process}/statm")
     return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6 if status.exists() else float("nan")
 
 
 def row(what: str, values: Sequence[float], aim: str = "", unit: str = "ms") -> str:
-    """Return a line of the table: median and worst."""
+    """Return a row of the table: median and worst."""
     return f"| {what} | {statistics.median(values):,.0f} {unit} | {max(values):,.0f} {unit} | {aim} |"
 
 
 async def measure(folder: Path, runs: Path, arguments: argparse.Namespace) -> list[str]:
-    """Measure everything; return the lines of the table."""
+    """Measure everything; return the rows of the table."""
     from playwright.async_api import async_playwright
 
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -193,11 +196,11 @@ async def measure(folder: Path, runs: Path, arguments: argparse.Namespace) -> li
 
 
 def main() -> None:
-    """Train the face demo where no runs are given, measure, and print the table."""
+    """Train the face demo if no runs are given, measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=Path, help="folder of runs to look at (default: the face demo, trained now)")
+    parser.add_argument("--runs", type=Path, help="folder of runs (default: the face demo, trained now)")
     parser.add_argument("--sessions", type=int, default=20, help="visitors at once (default: 20)")
-    parser.add_argument("--repeats", type=int, default=7, help="of each measurement (default: 7)")
+    parser.add_argument("--repeats", type=int, default=7, help="repeats of each measurement (default: 7)")
     arguments = parser.parse_args()
     load = os.getloadavg() if hasattr(os, "getloadavg") else ()
     with tempfile.TemporaryDirectory(prefix="facette-") as scratch:

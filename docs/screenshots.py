@@ -1,7 +1,7 @@
 """Take the screenshots of the app that the documentation shows: ``make screenshots``.
 
-Trains the demos in a temporary folder, serves the app there, and looks at it with a headless Chromium. Every image
-in them ships inside an installed package (scikit-image's lfw_subset, scikit-learn's digits and photographs).
+Train the demos in a temporary folder, serve the app there, and visit its pages with a headless Chromium. All images
+in the screenshots come with installed packages (lfw_subset of scikit-image; digits and photographs of scikit-learn).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SECONDS, TRAINING = 60, 300
 
 @contextmanager
 def serving(folder: Path) -> Iterator[str]:
-    """Serve the app in a folder; give its address."""
+    """Serve the app in a folder; yield its address."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
@@ -60,7 +60,7 @@ def take(page: Page, name: str) -> None:
     page.locator("[data-testid=stStatusWidget]").wait_for(state="detached")
     page.evaluate("document.fonts.ready")
     page.mouse.move(0, 0)
-    page.wait_for_timeout(800)  # fades and bars come to rest
+    page.wait_for_timeout(800)  # until fades and bars stop moving
     image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     path = IMAGES / f"{name}.png"
     image.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
@@ -68,7 +68,7 @@ def take(page: Page, name: str) -> None:
 
 
 def photographs() -> list[dict[str, str | bytes]]:
-    """Return files to upload: two photographs, two faces, and one that is no image."""
+    """Return files to upload: two photographs, two faces, and a file that is not an image."""
     from skimage.data import lfw_subset
     from sklearn.datasets import load_sample_images
 
@@ -86,7 +86,7 @@ def photographs() -> list[dict[str, str | bytes]]:
 
 
 def main() -> None:
-    """Take them all."""
+    """Take all screenshots."""
     from playwright.sync_api import sync_playwright
 
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -128,7 +128,7 @@ def main() -> None:
             for place, name, last in (
                 ("first-layer", "app-first-layer", "Is it more than chance?"),
                 ("deeper-layers", "app-deeper-layers", "Product of the weights"),
-                ("data?model=demo-digits&view=Mistakes", "app-data", "Among"),
+                ("data?model=demo-digits&view=Label+issues", "app-data", "Search in"),
                 ("model", "app-model", "Training"),
             ):
                 page.goto(f"{url}/{place}")

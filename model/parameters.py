@@ -172,6 +172,11 @@ class LayerShapes(NamedTuple):
     n_parameters: int
     activation: str
 
+    def texts(self) -> tuple[str, str, str, str, str, str]:
+        """Return the layer, the shapes of W, b and Z (A has that of Z), the activation and the size, as text."""
+        W, b, Z = (f"({height}, {width})" for height, width in (self.W, self.b, self.Z))
+        return f"{self.layer}", W, b, Z, self.activation, f"{self.n_parameters:,}"
+
 
 def layer_shapes(parameters: Parameters, config: NetworkConfig, m: int | str = "m") -> list[LayerShapes]:
     """Return the shapes of W, b, Z, A (dW, db, dZ, dA have the same) of each layer for `m` examples."""

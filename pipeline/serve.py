@@ -1,4 +1,4 @@
-"""Starts the Streamlit app."""
+"""Start the Streamlit app as a local server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.errors import InputError, MissingExtra
 
 MAX_UPLOAD_MEGABYTES = 25
 
-# What must hold wherever the app is installed, with or without .streamlit/config.toml (which adds the looks).
+# What must hold wherever the app is installed, with or without .streamlit/config.toml (which sets the theme).
 SERVER_OPTIONS = {
     "server.address": "localhost",
     "server.enableXsrfProtection": "true",
@@ -21,23 +21,23 @@ SERVER_OPTIONS = {
     "browser.gatherUsageStats": "false",
     "client.showErrorDetails": "none",
     "client.toolbarMode": "minimal",
-    "server.fileWatcherType": "none",  # an installed program does not change under its own feet
+    "server.fileWatcherType": "none",  # the code of an installed program does not change
 }
 
 
-def command(model: str | None, runs: str, port: int, *, browser: bool) -> list[str]:
+def server_command(model: str | None, runs: str, port: int, *, browser: bool) -> list[str]:
     """Return the command line that serves the app on this machine.
 
     Raises
     ------
     MissingExtra, InputError
-        When Streamlit is not installed; when the port cannot be one, or is taken.
+        If Streamlit is not installed; if the port is not valid, or not free.
     """
     app = importlib.util.find_spec("app")
     if importlib.util.find_spec("streamlit") is None or app is None or app.origin is None:
         raise MissingExtra("the app", "app")
     if not 0 < port < 65536:
-        raise InputError(f"--port {port} does not work; give 1 to 65535")
+        raise InputError(f"--port {port}: is not a port; give 1 to 65535")
     _check_free(port)
     options = {**SERVER_OPTIONS, "server.port": port, "server.headless": str(not browser).lower()}
     words = [sys.executable, "-m", "streamlit", "run", app.origin]
@@ -48,31 +48,31 @@ def command(model: str | None, runs: str, port: int, *, browser: bool) -> list[s
 
 def _check_free(port: int) -> None:
     with socket.socket() as probe:
-        if os.name == "posix":  # a server that has just ended does not count; elsewhere the option means another thing
+        if os.name == "posix":  # ignores a server that has just ended; on other systems the option means something else
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("localhost", port))
         except PermissionError:
-            raise InputError(f"--port {port}: this user may not serve there; give one above 1023") from None
+            raise InputError(f"--port {port}: this user has no permission to use it; give a port above 1023") from None
         except OSError:
             raise InputError(
-                f"port {port} is taken, perhaps by another Facette: look at http://localhost:{port}, or give another "
-                f"with  --port {port % 65535 + 1}"
+                f"port {port} is in use, perhaps by another Facette: open http://localhost:{port}, or choose another "
+                f"port, such as  --port {port % 65535 + 1}"
             ) from None
 
 
 def launch(model: str | None, runs: str, port: int, *, browser: bool) -> int:
     """Serve the app until it is interrupted; return its exit code.
 
-    On POSIX systems this process becomes the server, so that a signal sent to it reaches the server, and it does not
+    On POSIX systems this process becomes the server, so that signals reach the server; then this function does not
     return.
 
     Raises
     ------
     MissingExtra, InputError
-        As `command`.
+        As `server_command`.
     """
-    words = command(model, runs, port, browser=browser)
+    words = server_command(model, runs, port, browser=browser)
     if os.name == "posix":
         sys.stdout.flush()
         sys.stderr.flush()

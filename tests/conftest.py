@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from model.config import NetworkConfig, TrainingConfig
-from model.edges.config import NOT_PRETRAINED
+from model.edges.config import NOT_PRETRAINED, PretrainConfig
 from pipeline.sources.demo import write_demo
 from pipeline.training.finish import finish
 from pipeline.training.prepare import prepare
@@ -160,3 +160,15 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[int]]]:
             child.wait(timeout=30)
         except subprocess.TimeoutExpired:  # it is not our cluster's end that is tested
             child.kill()
+
+
+@pytest.fixture(scope="session")
+def pretrained_run(faces, tmp_path_factory):
+    """Return the folder of a run with a pretrained first layer."""
+    folder = tmp_path_factory.mktemp("runs") / "edges"
+    training, pretraining = TrainingConfig(epochs=3, seed=3), PretrainConfig("sparse_filtering")
+    run = prepare(faces, folder, recipe=Recipe(NetworkConfig(hidden=(24, 8)), training, pretraining))
+    with run.dataset:
+        list(run.epochs())
+        finish(run)
+    return folder

@@ -1,4 +1,4 @@
-"""``python -m pipeline.cli`` is the command ``facette``."""
+"""Makes ``python -m pipeline.cli`` the command ``facette``."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What the command line shows besides results: messages and progress on stderr, and text tables."""
+"""Messages and progress on stderr, and how numbers and tables are written."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 _SECONDS_BETWEEN_LINES = 10.0
 
 
 def say(text: str = "") -> None:
-    """Write a message for the person at the keyboard: to stderr, which leaves stdout to results."""
+    """Write a message to the user: to stderr, because stdout is for results."""
     print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
 def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Give a function of (done, total or None) that draws a bar on a terminal, and now and then a line elsewhere."""
+    """Yield a function of (done, total or None) that draws a bar on a terminal, and elsewhere writes a few lines."""
     if sys.stderr.isatty():
         from tqdm import tqdm
 
@@ -50,7 +47,7 @@ def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int | None], N
 
 
 def duration(seconds: float) -> str:
-    """Write seconds the way people say them."""
+    """Write a number of seconds in a suitable unit."""
     if seconds < 1:
         return "less than a second"
     if seconds < 90:
@@ -59,7 +56,7 @@ def duration(seconds: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share as a percentage with one digit."""
+    """Write a share as a percentage with one decimal."""
     return f"{100 * share:.1f}%"
 
 

@@ -1,4 +1,4 @@
-"""`facette inspect`: what is in a model, a data set or a folder of runs, or what is installed, as plain text."""
+"""Plain-text descriptions of models, data sets, runs and results, as the command line prints them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from model.parameters import layer_shapes
 from pipeline.classifier import ImageClassifier
-from pipeline.cli.console import percent, text_table
+from pipeline.cli.console import duration, percent, text_table
 from pipeline.data.dataset import Dataset
 from pipeline.data.splits import LABELLED_SPLITS
 from pipeline.text import count
@@ -18,22 +18,21 @@ from pipeline.training.runs import RunSummary
 
 if TYPE_CHECKING:
     from model.training import EpochRecord
+    from pipeline.evaluation.abstention import Abstention
     from pipeline.evaluation.result import TrainingResult
     from pipeline.evaluation.scores import Evaluation
     from pipeline.ingestion.ingest import IngestReport
     from pipeline.training.run import TrainingRun
-from pipeline.cli.console import duration
 
 _CORE = ("numpy", "pillow", "h5py", "scikit-learn", "scipy", "matplotlib", "jinja2", "tqdm")
 _EXTRAS = {"demo": "scikit-image", "app": "streamlit", "fast": "numba", "heic": "pillow-heif"}
 
 
 def describe_model(classifier: ImageClassifier) -> str:
-    """Say what a classifier is made of: the ledger of its matrices, its classes, its origin."""
+    """Describe a classifier: the shapes of its matrices, its classes, its provenance."""
     geometry, origin = classifier.geometry, classifier.provenance
     layers = [("layer", "W", "b", "Z and A", "activation", "parameters")]
-    rows = layer_shapes(classifier.parameters, classifier.network)
-    layers += [(f"{r.layer}", _shape(r.W), _shape(r.b), _shape(r.Z), r.activation, f"{r.n_parameters:,}") for r in rows]
+    layers += [row.texts() for row in layer_shapes(classifier.parameters, classifier.network)]
     images = ", ".join(f"{split} {count:,}" for split, count in origin.get("images", {}).items() if count)
     accuracy = ", ".join(f"{split} {percent(share)}" for split, share in origin.get("accuracy", {}).items())
     facts = [
@@ -43,9 +42,9 @@ def describe_model(classifier: ImageClassifier) -> str:
         ("epochs", f"{origin.get('epochs_trained', '')}"),
         ("optimizer", f"{classifier.training.optimizer}, learning rate {classifier.training.learning_rate:.3g}"),
         ("seed", classifier.training.seed),
-        ("data", origin.get("data_fingerprint", "")[:16]),
-        ("made", origin.get("created", "")),
-        ("with", ", ".join(f"{name} {v}" for name, v in origin.get("versions", {}).items())),
+        ("fingerprint", origin.get("data_fingerprint", "")[:16]),
+        ("created", origin.get("created", "")),
+        ("versions", ", ".join(f"{name} {v}" for name, v in origin.get("versions", {}).items())),
     ]
     return "\n".join(
         [
@@ -55,17 +54,13 @@ def describe_model(classifier: ImageClassifier) -> str:
             f"Network of L = {classifier.parameters.L} layers, {classifier.parameters.flat.size:,} parameters:",
             text_table(layers),
             "Provenance:",
-            *(f"  {name:<10}{value}" for name, value in facts if value != ""),
+            *(f"  {name:<12}{value}" for name, value in facts if value != ""),
         ]
     )
 
 
-def _shape(shape: tuple[int, str | int]) -> str:
-    return f"({shape[0]}, {shape[1]})"
-
-
 def describe_dataset(dataset: Dataset) -> str:
-    """Say what a data set holds."""
+    """Describe a data set: its images, its classes and splits."""
     geometry = dataset.geometry
     rows: list[tuple[str, ...]] = [("class", *(split.label for split in LABELLED_SPLITS), "all")]
     for k, name in enumerate(dataset.classes):
@@ -85,27 +80,27 @@ def describe_dataset(dataset: Dataset) -> str:
 
 
 def describe_runs(runs: Sequence[RunSummary]) -> str:
-    """Compare runs, the best first; those that were judged on different images only look comparable."""
-    rows: list[tuple[str, ...]] = [("run", "accuracy", "95% interval", "images", "best simple method")]
+    """Compare runs, the most accurate first; each row names the images, since only the same images can be compared."""
+    rows: list[tuple[str, ...]] = [("run", "accuracy", "95% interval", "images", "best baseline")]
     for run in sorted(runs, key=lambda run: -run.accuracy):
         if not run.evaluated_on:
             rows.append((run.name, "", "", "", "not finished"))
             continue
-        simple = max(run.baselines, key=lambda pair: pair[1], default=None)
+        best = max(run.baselines, key=lambda pair: pair[1], default=None)
         rows.append(
             (
                 run.name,
                 percent(run.accuracy),
                 f"{percent(run.low)} to {percent(run.high)}",
                 f"{run.m:,} {run.evaluated_on}",
-                f"{simple[0]} {percent(simple[1])}" if simple else "",
+                f"{best[0]} {percent(best[1])}" if best else "",
             )
         )
     return f"Runs ({len(runs)}), the most accurate first:\n{text_table(rows)}"
 
 
 def describe_installation() -> str:
-    """Say which versions are installed, and which extras are not."""
+    """List the versions of what is installed, and the extras that are not."""
     lines = [
         f"Facette {version('facette')} on Python {platform.python_version()}, {platform.system()}, "
         f"{os.cpu_count()} processor cores"
@@ -115,17 +110,17 @@ def describe_installation() -> str:
         try:
             lines.append(f"  {name:<14}{version(name)}")
         except PackageNotFoundError:
-            lines.append(f"  {name:<14}not installed; for it:  pip install 'facette[{extra}]'")
+            lines.append(f"  {name:<14}not installed; to install it:  pip install 'facette[{extra}]'")
     return "\n".join(lines)
 
 
 def describe_ingest(report: IngestReport) -> str:
-    """Say what was found and what became of it."""
-    passed = sum(report.ignored.values())
+    """Describe what was found and what became of it."""
+    n_skipped = sum(report.ignored.values())
     reasons = ", ".join(f"{n:,} {reason}" for reason, n in report.ignored.items())
     lines = [
         f"Found {count(report.found, 'file')}: {count(report.ingested, 'image')} ingested, "
-        f"{len(report.rejected):,} rejected, {passed:,} passed over" + (f" ({reasons})" if passed else "")
+        f"{len(report.rejected):,} rejected, {n_skipped:,} skipped" + (f" ({reasons})" if n_skipped else "")
     ]
     shown = list(report.classes.items())
     names = ", ".join(f"{name} {n:,}" for name, n in shown[:8])
@@ -134,9 +129,9 @@ def describe_ingest(report: IngestReport) -> str:
     geometry = report.geometry
     lines.append(
         f"Images: {geometry.height}x{geometry.width} {geometry.color}, fitted by {geometry.fit}; "
-        f"n_x = {geometry.n_x:,} numbers each"
+        f"n_x = {geometry.n_x:,} values each"
     )
-    how = "as given" if report.ready_made else "at random, stratified, copies kept together"
+    how = "as given" if report.ready_made else "at random, stratified by class, duplicates kept together"
     sizes = ", ".join(f"{name} {n:,}" for name, n in report.splits.items() if n)
     lines.append(f"Split {how}: {sizes}")
     lines += [f"Note: {note}" for note in report.notes]
@@ -147,7 +142,7 @@ def describe_ingest(report: IngestReport) -> str:
 
 
 def describe_plan(run: TrainingRun) -> str:
-    """Say what a training is about to do, and about how long it will take."""
+    """Describe what a run is about to do, and about how long it will take."""
     from pipeline.training.timing import estimate_seconds
 
     network, training, state = run.state.network, run.state.training, run.state
@@ -158,38 +153,36 @@ def describe_plan(run: TrainingRun) -> str:
     extras += [f"mixup {training.mixup:g}"] if training.mixup else []
     recipe = run.augmentation.augment
     named = f" ({recipe})" if recipe != "none" else ""
-    varied = f", images varied at random{named}" if run.augmentation.is_on else ""
+    augmented = f", images augmented{named}" if run.augmentation.is_on else ""
     schedule = training.schedule.replace("_", "-")
     left = training.epochs - state.epoch
     lines = [
         f"Network {dims} ({', '.join(extras)}; {network.head}): {state.parameters.flat.size:,} parameters",
         f"Training {count(left, 'epoch')} in batches of {training.batch_size}: {training.optimizer}, "
         f"learning rate {training.learning_rate:.3g}, {schedule}, seed {training.seed}"
-        f"{varied}; about {duration(max(1.0, estimate_seconds(run)))} of computing on "
+        f"{augmented}; about {duration(max(1.0, estimate_seconds(run)))} on "
         f"{count(run.threads, 'thread')}",
     ]
     if run.pretraining.is_on:
-        method, where = (
-            run.pretraining.pretrain.replace("_", " "),
-            run.settings.pretrain_on or "photographs that come with scikit-learn",
-        )
-        further = {1: "", 2: "; layer 2", 3: "; layers 2 and 3"}[run.pretraining.pretrain_layers]
-        further += " from the training images, without labels too" if further else ""
-        lines.insert(1, f"First layer: edges learned before, without labels, by {method} on {where}{further}")
+        method = run.pretraining.pretrain.replace("_", " ")
+        source = run.settings.pretrain_on or "photographs that come with scikit-learn"
+        upper = {1: "", 2: "; layer 2", 3: "; layers 2 and 3"}[run.pretraining.pretrain_layers]
+        upper += " on the training images, also without labels" if upper else ""
+        lines.insert(1, f"First layer: pretrained to detect edges, without labels, by {method} on {source}{upper}")
     if run.trial:
         found = ", ".join(f"{name} {percent(error)}" for name, error in run.trial.items())
         mirrored = "mirrored too" if run.augmentation.flip else "not mirrored"
-        lines.insert(1, f"Changes to images: {recipe}, {mirrored}; by a short trial (errors: {found})")
+        lines.insert(1, f"Augmentation: {recipe}, {mirrored}; chosen by a short trial (errors: {found})")
     if run.validation_source is None:
         lines.append(
-            "Note: there are no validation images: the last weights are kept, not the best, and nothing can tell "
-            "you when it starts to learn by heart"
+            "Note: there are no validation images, so the last weights are kept, not the best ones, and overfitting "
+            "cannot be detected"
         )
     return "\n".join(lines)
 
 
 def describe_epoch(record: EpochRecord, epochs: int) -> str:
-    """Say how one epoch went, in one line."""
+    """Describe one epoch in one line."""
     number = f"{record.epoch:>{len(str(epochs))}}/{epochs}"
     text = f"epoch {number}  cost {_cost(record.cost)}  accuracy {percent(record.accuracy)}"
     if record.validation_cost == record.validation_cost:
@@ -202,30 +195,30 @@ def _cost(cost: float) -> str:
 
 
 def describe_result(result: TrainingResult) -> str:
-    """Say how good it is, beside simple methods on the same images."""
-    rows: list[Sequence[Any]] = [("accuracy", "images", "", "95% interval")]
+    """Describe the accuracy of a run, beside that of the baselines on the same images."""
+    rows: list[Sequence[Any]] = [("split", "images", "accuracy", "95% interval")]
     rows += [
         (split, f"{found.m:,}", percent(found.accuracy), f"{percent(found.low)} to {percent(found.high)}")
         for split, found in result.scores.items()
     ]
-    lines = [text_table(rows), f"On the same {result.evaluated_on} images:"]
-    lines.append(text_table([(b.name, percent(b.accuracy), f"({b.note})") for b in result.baselines]))
+    lines = [text_table(rows), f"Baselines on the same {result.evaluated_on} images:"]
+    lines.append(text_table([(f"{b.name} ({b.note})", percent(b.accuracy)) for b in result.baselines]))
     edges = result.first_layer.summary()
     if result.first_layer_change is not None:
-        edges += f"; training with labels moved them by {percent(result.first_layer_change)}"
+        edges += f"; training with labels changed W1 by {percent(result.first_layer_change)}"
     lines.append(edges)
     if result.trained_before:
         lines.append(
-            f"Note: {result.trained_before:,} of the {result.evaluated_on} images took part in the training of the "
-            "model it started from; the figure on them flatters"
+            f"Note: the model that this run started from was trained on {result.trained_before:,} of the "
+            f"{result.evaluated_on} images; the accuracy on them is optimistic"
         )
     if result.evaluated_on != "test":
-        lines.append(f"Note: there is no test split; figures on {result.evaluated_on} images flatter")
+        lines.append(f"Note: there is no test split; the accuracy on {result.evaluated_on} images is optimistic")
     return "\n".join(lines)
 
 
 def describe_evaluation(found: Evaluation) -> str:
-    """Say what a classifier scored, class by class."""
+    """Describe an evaluation, class by class."""
     rows: list[Sequence[Any]] = [("class", "images", "recall", "precision")]
     rows += [
         (name, f"{support:,}", percent(recall), percent(precision))
@@ -235,7 +228,19 @@ def describe_evaluation(found: Evaluation) -> str:
         if support or precision
     ]
     return (
-        f"Accuracy {percent(found.accuracy)} of {found.m:,} images "
+        f"Accuracy {percent(found.accuracy)} on {found.m:,} images "
         f"(95% interval {percent(found.low)} to {percent(found.high)}), log loss {found.log_loss:.3f}\n"
         + text_table(rows)
+    )
+
+
+def describe_abstention(found: Abstention) -> str:
+    """Describe what abstaining does."""
+    curve = "  ".join(f"{100 * coverage:.0f}%: {percent(accuracy)}" for coverage, accuracy in found.curve)
+    kinds = ", ".join(f"{kind} {100 * share:.0f}%" for kind, share in found.ood_abstained.items())
+    return (
+        f"Accuracy on the least uncertain share of the images: {curve}\n"
+        f"With --reject {found.rate:g} (a threshold from {found.m_validation:,} validation images), the model abstains "
+        f"on {percent(found.abstained)} of these images, and on out-of-distribution images: {kinds}"
+        + "".join(f"\nNote: the first layer was learned from these {kind}" for kind in found.familiar)
     )

@@ -1,4 +1,4 @@
-"""The command line: a table of commands, and what their ends mean.
+"""The command line: the table of commands, their parser, and the exit codes.
 
 Exit codes: 0 done; 1 failed; 2 wrong usage, configuration or input; 3 done, with rows in error; 130 interrupted.
 """
@@ -19,10 +19,10 @@ from pipeline.files.names import PERCENT_ESCAPE
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, like all others, instead of a page of flags and then a line."""
+    """A parser whose errors are one line, like all other errors, without the list of all flags above it."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong and where the flags are explained."""
+        """Write what is wrong and where the flags are explained, and exit."""
         from pipeline.cli.console import say
 
         say(f"{self.prog}: {message.removeprefix('argument ')} (see {self.prog} --help)")
@@ -30,7 +30,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class _Version(argparse.Action):
-    """Looks the version up only when asked for it: that takes longer than all of this module."""
+    """Look the version up only if it is asked for: that takes longer than importing this module."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from importlib.metadata import version
@@ -40,15 +40,16 @@ class _Version(argparse.Action):
 
 
 # Command -> what it does. Each is a module of `pipeline.cli.commands` with the functions `add_arguments` and `run`.
-# Modules are imported by name, and only when they are needed: `facette --help` has to answer at once.
+# A module is imported by its name, and only if its command is used: with an import for each command, `facette --help`
+# would have to load all that any command needs, and would take several times as long.
 COMMANDS = {
-    "demo": "train on real images that come with the installation, and look around",
+    "demo": "train a classifier on images that come with the installation, and try it",
     "ingest": "turn images into a data set file",
-    "inspect": "describe a model, a data set, runs, or the installation",
+    "inspect": "check images or a data set, describe a model, runs, or the installation",
     "train": "train a classifier on a folder of labelled images",
-    "evaluate": "measure a classifier on labelled images",
-    "predict": "classify image files, a row for each",
-    "filters": "draw and score what a classifier's layers look at",
+    "evaluate": "measure the accuracy of a classifier on labelled images",
+    "predict": "classify image files and write one row for each",
+    "filters": "draw and score what the layers of a classifier have learned",
     "app": "open the app in a browser",
 }
 
@@ -60,10 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=PERCENT_ESCAPE)  # a path need not be text
-    try:  # from here on, an interrupt is no traceback: what takes time to import is imported below
+    try:  # everything slow is imported below, so that an interrupt never ends in a traceback
         from pipeline.cli.console import say
 
-        arguments = _parse(argv)
+        arguments = parse(argv)
         command = arguments.command
         from pipeline.images.decode import quiet_decoders
 
@@ -72,15 +73,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+    except BrokenPipeError:  # the reader of the output has closed it, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError as error:
-        say(f"facette {command}: does not fit into memory ({error}); take smaller images, batches or layers")
+        say(f"facette {command}: does not fit into memory ({error}); use smaller images, batches or layers")
         return 1
     except (ValueError, ArithmeticError, OSError) as error:
         if not isinstance(error, USER_ERRORS):
-            raise  # a mistake of the program, not of the user
+            raise  # a bug, not a wrong input
         say(f"facette {command}: {error}")
         return 1 if isinstance(error, Diverged) else 2
 
@@ -89,14 +90,21 @@ def _command(name: str) -> Any:
     return import_module(f"pipeline.cli.commands.{name}")
 
 
-def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = Parser(prog="facette", description="Turn a folder of labelled images into a classifier you can look into.")
-    parser.add_argument("--version", action=_Version, nargs=0, help="say which version this is")
+def build_parser(argv: Sequence[str]) -> Parser:
+    """Return the parser of the command line; it knows the flags only of the command that `argv` names."""
+    parser = Parser(prog="facette", description="Turn a folder of labelled images into a classifier you can inspect.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, about in COMMANDS.items():
-        sub = commands.add_parser(name, help=about, description=about)
-        if name in argv:  # other commands' flags would only cost time
+        sub = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+        if name in argv:
             _command(name).add_arguments(sub)
+    return parser
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Parse a command line; on a wrong one, write an error and exit."""
+    parser = build_parser(argv)
     if not argv:
         parser.print_help(sys.stderr)
         sys.exit(2)

@@ -1,1 +1,1 @@
-"""How good a classifier is, and how far its probabilities can be trusted."""
+"""How accurate a classifier is, and how far its probabilities can be trusted."""

@@ -1,8 +1,8 @@
-"""What a classifier gains by saying "I don't know": accuracy against coverage, and the strangers it refuses.
+"""What a classifier gains by abstaining: accuracy against coverage, and the out-of-distribution images it rejects.
 
-The strange images come with the installation: random noise, flat colours, handwritten digits (scikit-learn's) and
-pieces of photographs of a temple and a flower (scikit-learn's). To a model whose own images are like one of these,
-that kind is not strange; nor are the photographs quite, where the first layer was learned from them.
+The out-of-distribution images come with the installation: random noise, flat colours, handwritten digits and crops of
+two photographs, a temple and a flower (both from scikit-learn). A kind that resembles the model's own images is not
+out-of-distribution for that model. The photographs are not quite, either, if the first layer was learned from them.
 """
 
 from __future__ import annotations
@@ -29,63 +29,65 @@ class Abstention:
     Attributes
     ----------
     rate : float
-        Share of valid images one is ready to lose: that of the validation images above the threshold.
+        Share of the validation images whose uncertainty is above the threshold: what abstaining may cost.
     m_validation : int
-        Validation images that the threshold rests on.
-    lost : float
-        Share of the evaluated images that are refused.
+        Number of validation images that the threshold comes from.
+    abstained : float
+        Share of the evaluated images on which the classifier abstains.
     curve : tuple of (coverage, accuracy)
-        Accuracy on the least doubtful share of the evaluated images.
-    refused : dict
-        Kind of strange images -> share that is refused.
+        Accuracy on the share (coverage) of the evaluated images that are least uncertain.
+    ood_abstained : dict
+        Kind of out-of-distribution images -> share of them on which the classifier abstains.
     familiar : tuple of str
-        Kinds that are not quite strange: the first layer was learned, without labels, from the same photographs.
+        Kinds that are not quite out-of-distribution: the first layer was learned, without labels, from the same
+        photographs.
     """
 
     rate: float
     m_validation: int
-    lost: float
+    abstained: float
     curve: tuple[tuple[float, float], ...]
-    refused: dict[str, float]
+    ood_abstained: dict[str, float]
     familiar: tuple[str, ...] = ()
 
 
 def measure_abstention(
-    classifier: ImageClassifier, uncertainty: NDArray[np.float64], right: NDArray[np.bool_], rate: float = RATE
+    classifier: ImageClassifier, uncertainty: NDArray[np.float64], is_correct: NDArray[np.bool_], rate: float = RATE
 ) -> Abstention | None:
-    """Measure what abstaining does on evaluated images, and on strange ones; None where nothing is known of doubt.
+    """Measure what abstaining does on evaluated and on out-of-distribution images; None without a calibration.
 
     Parameters
     ----------
     classifier : ImageClassifier
     uncertainty : ndarray of shape (m,)
-        Of the evaluated images.
-    right : ndarray of shape (m,), bool
-        Whether the likeliest class is the true one.
+        Uncertainty of each evaluated image.
+    is_correct : ndarray of shape (m,), bool
+        Whether the most probable class is the true one.
     rate : float
+        Share of the validation images that the classifier may abstain on.
     """
     if classifier.calibration is None:
         return None
     threshold = classifier.uncertainty_threshold(rate)
     learned_from_them = classifier.pretraining.is_on and not classifier.provenance.get("pretrain_on")
-    refused = {}
+    ood_abstained = {}
     for kind, make in OOD_KINDS.items():
         images = make(classifier.geometry, np.random.default_rng(0))
-        refused[kind] = float(np.mean(classifier.classify_with_uncertainty(images)[1] > threshold))
+        ood_abstained[kind] = float(np.mean(classifier.classify_with_uncertainty(images)[1] > threshold))
     return Abstention(
         rate,
         classifier.calibration.m,
         float(np.mean(uncertainty > threshold)),
-        coverage_curve(uncertainty, right),
-        refused,
+        coverage_curve(uncertainty, is_correct),
+        ood_abstained,
         ("photographs",) if learned_from_them else (),
     )
 
 
-def coverage_curve(uncertainty: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
-    """Return (coverage, accuracy) when only the least doubtful share of images is answered."""
-    in_order = right[np.argsort(uncertainty, kind="stable")]
-    return tuple((c, float(in_order[: max(1, round(c * len(right)))].mean())) for c in COVERAGES)
+def coverage_curve(uncertainty: NDArray[np.float64], is_correct: NDArray[np.bool_]) -> tuple[tuple[float, float], ...]:
+    """Return (coverage, accuracy) pairs: the accuracy on the least uncertain share (coverage) of the images."""
+    in_order = is_correct[np.argsort(uncertainty, kind="stable")]
+    return tuple((c, float(in_order[: max(1, round(c * len(is_correct)))].mean())) for c in COVERAGES)
 
 
 def random_noise(geometry: Geometry, rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -109,7 +111,7 @@ def handwritten_digits(geometry: Geometry, rng: np.random.Generator) -> NDArray[
 
 
 def photograph_crops(geometry: Geometry, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Return pieces, of many sizes, of two photographs."""
+    """Return crops of two photographs, in many sizes."""
     from sklearn.datasets import load_sample_images
 
     photos, images = load_sample_images().images, []
@@ -127,17 +129,3 @@ OOD_KINDS: dict[str, Callable[[Geometry, np.random.Generator], NDArray[np.uint8]
     "digits": handwritten_digits,
     "photographs": photograph_crops,
 }
-
-
-def describe_abstention(found: Abstention) -> str:
-    """Say what abstaining does, for the command line."""
-    curve = "  ".join(f"{100 * coverage:.0f}%: {100 * accuracy:.1f}%" for coverage, accuracy in found.curve)
-    refused = ", ".join(f"{kind} {100 * share:.0f}%" for kind, share in found.refused.items())
-    return (
-        f"Accuracy when only the least doubtful are answered: {curve}\n"
-        f"With --reject {found.rate:g} (a threshold from {found.m_validation:,} validation images), "
-        f"{100 * found.lost:.1f}% of these images are refused; of strange ones: {refused}"
-        + "".join(
-            f"\nNote: the {kind} are among those that the first layer was learned from" for kind in found.familiar
-        )
-    )

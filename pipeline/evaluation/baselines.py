@@ -1,4 +1,4 @@
-"""Simple methods on the same splits, to measure a classifier against."""
+"""Baselines: simple methods on the same splits, to compare a classifier with."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from pipeline.data.dataset import Dataset
 
-_BASELINE_BUDGET = 200_000_000  # images x pixels x classes given to the logistic regression: a few seconds
+_BASELINE_BUDGET = 200_000_000  # images x pixels x classes that the logistic regression fits in a few seconds
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a simple method reaches on the same split; `note` says what it is."""
+    """The accuracy of a baseline on the same split; `note` says how it was obtained."""
 
     name: str
     accuracy: float
@@ -31,34 +31,36 @@ def _sample_of_each_class(rows: NDArray[np.integer], labels: NDArray[np.integer]
 
 
 def baselines(dataset: Dataset, split: str) -> list[Baseline]:
-    """Score two simple methods, fitted on the training split, on another split of the same data.
+    """Fit two baselines on the training split, and score them on another split of the same data.
 
-    The majority class, and a logistic regression on standardised pixels. The latter gets only as many training images
-    as a few seconds allow, and says so.
+    They are the majority class, and a logistic regression on standardised pixels. The regression gets only as many
+    training images as it can fit in a few seconds; its note says how many.
     """
     from sklearn.linear_model import LogisticRegression
 
     train, test = dataset.indices("train"), dataset.indices(split)
     labels, truth = dataset.labels[train], dataset.labels[test]
     majority = int(np.bincount(labels).argmax())
-    found = [Baseline("majority class", float(np.mean(truth == majority)), f"always says {dataset.classes[majority]}")]
+    found = [
+        Baseline("majority class", float(np.mean(truth == majority)), f"always predicts {dataset.classes[majority]}")
+    ]
     n_x = dataset.geometry.n_x
     allowed = max(2000, _BASELINE_BUDGET // (n_x * len(dataset.classes)))
     chosen = train
     if len(train) > allowed:
         chosen = _sample_of_each_class(train, labels, allowed)
     X_train = np.concatenate(list(dataset.iterate(chosen))).reshape(len(chosen), n_x).astype(np.float32)
-    mean, spread = X_train.mean(axis=0), max(float(X_train.std()), 1.0)
+    mean, std = X_train.mean(axis=0), max(float(X_train.std()), 1.0)
     X_train -= mean
-    X_train /= spread
+    X_train /= std
     model = LogisticRegression(C=0.01, max_iter=200)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # not converged in 200 iterations is good enough for a baseline
         model.fit(X_train, dataset.labels[chosen])
-    right = 0
+    n_correct = 0
     for part, part_truth in zip(dataset.iterate(test), np.split(truth, range(1024, len(truth), 1024)), strict=True):
-        X = (part.reshape(len(part), n_x).astype(np.float32) - mean) / spread
-        right += int(np.count_nonzero(model.predict(X) == part_truth))
+        X = (part.reshape(len(part), n_x).astype(np.float32) - mean) / std
+        n_correct += int(np.count_nonzero(model.predict(X) == part_truth))
     trained_on = f"on {len(chosen):,} of {len(train):,} training images" if len(chosen) < len(train) else "on pixels"
-    found.append(Baseline("logistic regression", right / max(len(test), 1), trained_on))
+    found.append(Baseline("logistic regression", n_correct / max(len(test), 1), trained_on))
     return found

@@ -11,13 +11,13 @@ from model.calibration import NetworkOutputs, calibrate, fit_temperature, fold_t
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 
-MOST_TRAINING_IMAGES = 5000  # enough for means and a covariance
+MOST_TRAINING_IMAGES = 5000  # enough for the means and the covariance
 
 
 def calibrated(classifier: ImageClassifier, dataset: Dataset) -> ImageClassifier:
-    """Return the classifier with its temperature folded in and its usual doubt known.
+    """Return the classifier with a temperature folded in, and with the uncertainty of its validation images.
 
-    Without validation images it comes back as it is: nothing is known about what it does not know.
+    Without validation images, the classifier is returned as it is, not calibrated.
     """
     indices = dataset.indices("validation")
     if not len(indices):

@@ -1,4 +1,4 @@
-"""Score a classifier on labelled images that took no part in its training."""
+"""Score a classifier on labelled images that it was not trained on."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation.abstention import measure_abstention
 from pipeline.evaluation.scores import Evaluation, score
 from pipeline.evaluation.test_time_augmentation import tta_probabilities
+from pipeline.images.geometry import Geometry
 from pipeline.ingestion.ingest import IngestOptions
 from pipeline.ingestion.open import open_or_ingest
 from pipeline.text import count
@@ -29,7 +30,7 @@ def evaluate(
     jobs: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[Evaluation, list[str]]:
-    """Score a classifier on labelled images that took no part in its training.
+    """Score a classifier on labelled images that it was not trained on.
 
     Parameters
     ----------
@@ -37,14 +38,14 @@ def evaluate(
     data : str or Path
         A data set file, or any source of labelled images.
     split : str, optional
-        ``"test"``, ``"validation"``, ``"train"`` or ``"all"``; by default the test images where there are splits,
+        ``"test"``, ``"validation"``, ``"train"`` or ``"all"``; by default the test images if there are splits,
         else all.
     include_trained : bool
-        Also count images that took part in the training; otherwise they are left out, but for `split` "train" and
+        Also count images that the classifier was trained on. Otherwise they are left out, unless `split` is "train" or
         "validation", which ask for them.
     tta : int
-        Average the answers over so many variations of each image; see
-        `pipeline.evaluation.test_time_augmentation`. Doubt is measured for 1 only.
+        Number of augmented versions of each image whose predictions are averaged; see
+        `pipeline.evaluation.test_time_augmentation`. Uncertainty is measured only if it is 1.
     jobs, progress
         As in `pipeline.ingestion.ingest.ingest`.
 
@@ -57,7 +58,7 @@ def evaluate(
     Raises
     ------
     InputError
-        When nothing is left to evaluate on, the images have another geometry, or a class is unknown to the model.
+        If no image is left to evaluate on, the images have another geometry, or the model does not know a class.
     """
     opened = open_or_ingest(
         data, None, IngestOptions(classifier.geometry, "given"), workers=Threads(jobs), progress=progress
@@ -66,8 +67,8 @@ def evaluate(
         has_splits = source is None or source.ready_made
         if dataset.geometry != classifier.geometry:
             raise InputError(
-                f"{data}: its images are {dataset.geometry.to_json()}, the model takes "
-                f"{classifier.geometry.to_json()}; evaluate on the folder of images instead"
+                f"{data}: its images are {_geometry_text(dataset.geometry)}, but the model takes "
+                f"{_geometry_text(classifier.geometry)}; evaluate on the folder of images instead"
             )
         split = split or ("test" if has_splits else "all")
         if split != "all" and not has_splits:
@@ -75,22 +76,20 @@ def evaluate(
         chosen = dataset.labels >= 0
         if split != "all":
             chosen &= np.isin(np.arange(len(dataset)), dataset.indices(split))
-        rows, notes = np.flatnonzero(chosen), [f"{count(len(dataset.rejected), 'file')} could not be read"]
-        if not dataset.rejected:
-            notes.clear()
+        rows = np.flatnonzero(chosen)
+        notes = [f"{count(len(dataset.rejected), 'file')} could not be read"] if dataset.rejected else []
         if not include_trained and split not in ("train", "validation"):
-            fresh = ~classifier.were_trained_on(dataset.sha256[rows])
-            if not fresh.all():
-                notes.append(
-                    f"left out: {np.count_nonzero(~fresh):,} of {count(len(rows), 'image')} took part in the training"
-                )
-            rows = rows[fresh]
+            is_new = ~classifier.were_trained_on(dataset.sha256[rows])
+            if not is_new.all():
+                n_left_out = f"{np.count_nonzero(~is_new):,} of {count(len(rows), 'image')}"
+                notes.append(f"left out: {n_left_out}, which the model was trained on")
+            rows = rows[is_new]
         if not len(rows):
             raise InputError(f"{data}: no images are left to evaluate on ({'; '.join(notes) or 'none is labelled'})")
         unknown = sorted({dataset.classes[k] for k in np.unique(dataset.labels[rows])} - set(classifier.classes))
         if unknown:
             raise InputError(
-                f"{data}: has images of {', '.join(unknown)}, which the model does not know; it knows "
+                f"{data}: has images of {', '.join(unknown)}, which the model does not know; its classes are "
                 f"{', '.join(classifier.classes)}"
             )
         number = np.array([classifier.classes.index(c) if c in classifier.classes else -1 for c in dataset.classes])
@@ -103,3 +102,7 @@ def evaluate(
         uncertainty = np.concatenate([part for _, part in classified])
         abstention = measure_abstention(classifier, uncertainty, probabilities.argmax(axis=0) == labels)
         return replace(score(probabilities, labels, classifier.classes), abstention=abstention), notes
+
+
+def _geometry_text(geometry: Geometry) -> str:
+    return f"{geometry.height}x{geometry.width} {geometry.color}, fitted by {geometry.fit}"

@@ -1,7 +1,8 @@
-"""Accuracy with its interval, per-class figures and confusion matrix of predictions."""
+"""The scores of predictions: accuracy with its interval, log loss, figures per class, confusion matrix."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,9 +25,9 @@ class Evaluation:
     Attributes
     ----------
     m : int
-        Images.
+        Number of images.
     accuracy, low, high : float
-        Share that was right, and its 95% Wilson score interval.
+        Share of correct predictions, and its 95% Wilson score interval.
     log_loss : float
         Mean of -log(probability given to the true class), natural logarithm; 0 is perfect.
     classes : tuple of str
@@ -35,7 +36,7 @@ class Evaluation:
     confusion : tuple of tuple of int
         Row: true class; column: predicted class.
     abstention : Abstention or None
-        What saying "I don't know" does, where that was measured.
+        What abstaining does; None if it was not measured.
     """
 
     m: int
@@ -78,27 +79,37 @@ def score(probabilities: Array, labels: NDArray[np.integer], classes: tuple[str,
     predicted = probabilities.argmax(axis=0)
     correct = int(np.count_nonzero(predicted == labels))
     interval = binomtest(correct, m).proportion_ci(CONFIDENCE, method="wilson")
-    names = np.arange(len(classes))
-    precision, recall, _, support = precision_recall_fscore_support(labels, predicted, labels=names, zero_division=0)
-    given = np.maximum(probabilities[labels, np.arange(m)].astype(np.float64), np.finfo(np.float32).tiny)
+    numbers = np.arange(len(classes))
+    precision, recall, _, support = precision_recall_fscore_support(labels, predicted, labels=numbers, zero_division=0)
+    p_true = np.maximum(probabilities[labels, np.arange(m)].astype(np.float64), np.finfo(np.float32).tiny)
     return Evaluation(
         m=m,
         accuracy=correct / m,
         low=float(interval.low),
         high=float(interval.high),
-        log_loss=float(-np.log(given).mean()),
+        log_loss=float(-np.log(p_true).mean()),
         classes=classes,
         precision=tuple(map(float, precision)),
         recall=tuple(map(float, recall)),
         support=tuple(map(int, support)),
-        confusion=tuple(tuple(map(int, row)) for row in confusion_matrix(labels, predicted, labels=names)),
+        confusion=tuple(tuple(map(int, row)) for row in confusion_matrix(labels, predicted, labels=numbers)),
     )
+
+
+def most_confused(
+    confusion: NDArray[np.integer] | Sequence[Sequence[int]], classes: Sequence[str], limit: int = 12
+) -> list[tuple[str, str, int]]:
+    """Return (true class, predicted class, number of images) of the most frequent confusions, at most `limit`."""
+    pairs = [
+        (classes[i], classes[j], int(n)) for i, row in enumerate(confusion) for j, n in enumerate(row) if i != j and n
+    ]
+    return sorted(pairs, key=lambda pair: -pair[2])[:limit]
 
 
 def split_probabilities(
     classifier: ImageClassifier, dataset: Dataset, split: str
 ) -> tuple[Array, NDArray[np.integer], NDArray[np.integer]]:
-    """Classify the labelled images of one split, a part at a time.
+    """Classify the labelled images of one split, a batch at a time.
 
     Returns
     -------

@@ -1,7 +1,8 @@
-"""Test-time averaging: the answers for several variations of an image are averaged (Krizhevsky et al. 2012).
+"""Test-time augmentation: the predictions for several augmented versions of an image are averaged.
 
-The variations are of the kind the model was trained on, and the same for every image, so that an answer depends on
-the image and the number of views alone.
+Krizhevsky et al. 2012, "ImageNet classification with deep convolutional neural networks", section 4.1. The
+augmentation is that of the model's training, and the same for every image, so that a prediction depends only on the
+image and on the number of versions.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from pipeline.errors import InputError
 from pipeline.images.augment import MANY, AugmentConfig, augment, resolve_augmentation
 
 
-def tta_probabilities(classifier: ImageClassifier, images: np.ndarray, views: int) -> Array:
-    """Return the mean probability of each class over the image itself and ``views - 1`` variations.
+def tta_probabilities(classifier: ImageClassifier, images: np.ndarray, n_versions: int) -> Array:
+    """Return the mean probability of each class over the image itself and ``n_versions - 1`` augmented versions.
 
     Parameters
     ----------
     classifier : ImageClassifier
     images : ndarray of shape (m, height, width, channels), uint8
-    views : int
+    n_versions : int
         1 or more.
 
     Returns
@@ -35,17 +36,17 @@ def tta_probabilities(classifier: ImageClassifier, images: np.ndarray, views: in
     Raises
     ------
     InputError
-        When the model was trained on images as they are: it would be confused, not steadied.
+        If the model was trained without augmentation, so that augmented images would confuse it.
     """
     total = classifier.probabilities(images)
-    if views == 1:
+    if n_versions == 1:
         return total
     stored = config_from(AugmentConfig, classifier.provenance.get("augmentation", {}))
     config = replace(resolve_augmentation(stored, MANY), cutout=0.0)
     if not config.is_on:
-        raise InputError("--tta: this model was trained on images as they are; leave it out")
-    for view in range(1, views):
-        rng = np.random.default_rng([0, 0, view, RandomStream.TEST_TIME_AUGMENTATION])
-        changed = augment(images.reshape(len(images), -1), classifier.geometry, config, rng, alike=True)
-        total = total + classifier.probabilities(changed)
-    return total / views
+        raise InputError("--tta: this model was trained without augmentation; leave out --tta")
+    for version in range(1, n_versions):
+        rng = np.random.default_rng([0, 0, version, RandomStream.TEST_TIME_AUGMENTATION])
+        augmented = augment(images.reshape(len(images), -1), classifier.geometry, config, rng, alike=True)
+        total = total + classifier.probabilities(augmented)
+    return total / n_versions

@@ -1,7 +1,7 @@
 """Images of what a network has learned, drawn with matplotlib's Figure API (no pyplot, so no global state).
 
-Row i of W1 is an image: the input pattern unit i answers to most. `draw_filters` lays the rows out as a
-numbered grid. What can be said about them in numbers is computed in `model.edges.scores`; this file only draws.
+Row i of W1 is an image: the input pattern that activates unit i most. `draw_filters` draws the rows as a numbered grid.
+Their scores are computed in `model.edges.scores`; this file only draws.
 """
 
 from __future__ import annotations
@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 
 FIGURE_FORMATS = ("png", "svg", "pdf")
 
-_TILES = 0.62, 1.3  # smallest and largest longer side of a filter's image, in inches
-_WIDTH = 6.5  # inches the grid is to be wide, where the sizes above allow it
+_TILES = 0.62, 1.3  # inches: the smallest and the largest length of the longer side of a filter's image
+_WIDTH = 6.5  # inches: the width of the grid, if the lengths above allow it
 _GAP = 0.10  # white space between tiles, in tiles
-_EDGE_COLOR = "#0072B2"  # blue of Okabe and Ito 2008, which colour-blind people tell apart
-_FRAME_TILE, _FRAME_WIDTH, _FRAME_MILLISECONDS = 48, 420, 300  # of an animation: pixels of a tile and at least in all
+_EDGE_COLOR = "#0072B2"  # blue of Okabe and Ito 2008, whose colours colour-blind people can distinguish
+_FRAME_TILE, _FRAME_WIDTH, _FRAME_MILLISECONDS = (
+    48,
+    420,
+    300,
+)  # of an animation: pixels of a tile, least pixels of a frame
 _LABEL = 0.26  # height of the line that holds the unit's number, in tiles
 
 
@@ -42,22 +46,22 @@ def draw_filters(
 ) -> Figure:
     """Draw first-layer weights as a labelled grid of images.
 
-    Every unit has a scale of its own, symmetric about zero: mid-gray is a weight of 0, white and black are
-    plus and minus the unit's largest weight in size. Shapes compare between units, strengths do not.
+    Every unit has its own scale, symmetric about zero: mid-gray is a weight of 0, white and black are plus and minus
+    the largest absolute weight of the unit. So shapes can be compared between units, strengths cannot.
 
     Parameters
     ----------
     W : ndarray of shape (n_1, n_x), any float dtype
-        First-layer weights; n_x = height * width * channels, in the order of an image's bytes.
+        First-layer weights; n_x = height * width * channels, in the order of the bytes of an image.
     geometry_shape : (height, width, channels)
         Shape of the images the network takes; 1 channel is gray, 3 are RGB.
     title : str
         Line above the grid.
     scores : model.edges.scores.FilterScores, optional
-        Of these weights. With them, units stand in the order of their orientation and frequency, the edge units
-        first and in a thin frame, and below stands what share they are and a rose of their orientations.
+        The scores of these weights. With them, the edge detectors come first, in a thin frame, sorted by orientation
+        and frequency; below the grid are their share and a rose of their orientations.
     max_units : int
-        At most so many units are drawn, the first ones; the caption says when units are left out.
+        At most this many units are drawn, the first ones; the caption says if units are left out.
 
     Returns
     -------
@@ -71,7 +75,9 @@ def draw_filters(
     images = filter_images(W[:max_units], geometry_shape)
     units = np.arange(len(images))
     if scores is not None:
-        units = scores.order[scores.order < len(images)]  # of the units drawn: the choice is not by score
+        units = scores.order[
+            scores.order < len(images)
+        ]  # the scores sort the units that are drawn; they do not choose them
     height, width, _ = geometry_shape
     n_columns = math.ceil(math.sqrt(len(units) * height / width)) or 1
     n_rows = math.ceil(len(units) / n_columns)
@@ -81,8 +87,8 @@ def draw_filters(
 
     caption = _caption(len(units), len(W), geometry_shape, scores)
     figure, axes = _grid_figure(grid_width, grid_height, title, caption, scores)
-    for place, unit in enumerate(units):
-        x, y = (place % n_columns) * pitch_x, (place // n_columns) * pitch_y + _LABEL
+    for position, unit in enumerate(units):
+        x, y = (position % n_columns) * pitch_x, (position // n_columns) * pitch_y + _LABEL
         extent = (x, x + tile_width, y + tile_height, y)
         axes.imshow(images[unit], cmap="gray", vmin=0, vmax=1, extent=extent)
         axes.text(x, y - 0.04, str(unit + 1), fontsize=6, color="0.25", ha="left", va="bottom")
@@ -99,7 +105,7 @@ def draw_filters(
 
 
 class LayerImages(NamedTuple):
-    """One layer's part of a hierarchy: what to write above it, how its images were made, and one row a unit."""
+    """The images of one layer: its name, how the images were made, and one row per unit."""
 
     name: str
     made_by: str
@@ -109,16 +115,16 @@ class LayerImages(NamedTuple):
 def draw_hierarchy(
     layers: Sequence[LayerImages], geometry_shape: tuple[int, int, int], *, title: str, per_row: int = 12
 ) -> Figure:
-    """Draw some units of several layers below each other, every layer labelled with how its images were made.
+    """Draw units of several layers below each other, each layer labelled with how its images were made.
 
     Parameters
     ----------
     layers : sequence of LayerImages
-        First layer first; `images` of shape (n, n_x), each drawn on its own scale about zero.
+        From the first layer on; `images` of shape (n, n_x), each drawn on its own scale about zero.
     geometry_shape : (height, width, channels)
     title : str
     per_row : int
-        Units side by side; a layer takes as many rows as it needs.
+        Number of units side by side; a layer takes as many rows as it needs.
 
     Returns
     -------
@@ -134,15 +140,15 @@ def draw_hierarchy(
     pitch_x, pitch_y, heading = tile_width + _GAP, tile_height + _GAP, 0.75
     n_rows = [math.ceil(len(layer.images) / per_row) for layer in layers]
     grid_width, grid_height = per_row * pitch_x - _GAP, sum(n_rows) * pitch_y + len(layers) * heading
-    caption = "each image on its own scale; mid-gray is zero"
+    caption = "mid-gray is zero; each image has its own scale"
     figure, axes = _grid_figure(grid_width, grid_height, title, caption, None)
     y = 0.0
     for layer, rows in zip(layers, n_rows, strict=True):
         axes.text(0, y + 0.32, layer.name, fontsize=8, va="bottom", weight="bold")
         axes.text(0, y + 0.36, layer.made_by, fontsize=6.5, color="0.25", va="top")
         y += heading
-        for place, image in enumerate(filter_images(layer.images, geometry_shape)):
-            x, top = (place % per_row) * pitch_x, y + (place // per_row) * pitch_y
+        for position, image in enumerate(filter_images(layer.images, geometry_shape)):
+            x, top = (position % per_row) * pitch_x, y + (position // per_row) * pitch_y
             axes.imshow(image, cmap="gray", vmin=0, vmax=1, extent=(x, x + tile_width, top + tile_height, top))
         y += rows * pitch_y
     axes.set_xlim(0, grid_width)
@@ -162,8 +168,8 @@ def filter_images(W: np.ndarray, geometry_shape: tuple[int, int, int]) -> np.nda
     Returns
     -------
     ndarray of shape (n, height, width) or (n, height, width, 3), float32, 0 to 1
-        0.5 is a weight of zero; the largest weight of each row in size is at 0 or 1. A row of zeros,
-        or one that is not finite, is 0.5 throughout.
+        0.5 is a weight of zero; the largest absolute weight of each row becomes 0 or 1. A row of zeros,
+        or a row that is not finite, is 0.5 throughout.
 
     Raises
     ------
@@ -186,18 +192,18 @@ def filter_images(W: np.ndarray, geometry_shape: tuple[int, int, int]) -> np.nda
 
 
 def save_figure(figure: Figure, path: str | Path) -> Path:
-    """Write a figure to a file that is either complete or not there; the ending chooses PNG, SVG or PDF.
+    """Write a figure to a file, completely or not at all; the ending of its name chooses PNG, SVG or PDF.
 
     Parameters
     ----------
     figure : matplotlib.figure.Figure
     path : str or Path
-        Where to; its folder has to exist. A file that is there is replaced.
+        The file to write; its folder has to exist. An existing file is replaced.
 
     Returns
     -------
     Path
-        The file written.
+        The file that was written.
 
     Raises
     ------
@@ -208,7 +214,7 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     kind = path.suffix.lower().removeprefix(".")
     if kind not in FIGURE_FORMATS:
         endings = ", ".join("." + name for name in FIGURE_FORMATS)
-        raise InputError(f"{path}: cannot draw into a file with this ending; use one of {endings}")
+        raise InputError(f"{path}: unknown image format; use a name that ends with one of {endings}")
     _check_folder(path)
     try:
         with replacing(path) as temporary:
@@ -220,7 +226,7 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
 
 def _check_folder(path: Path) -> None:
     if not path.parent.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist; create it or name another place")
+        raise InputError(f"{path}: the folder {path.parent} does not exist; create it, or choose another one")
 
 
 def save_animation(
@@ -231,23 +237,23 @@ def save_animation(
     Parameters
     ----------
     steps : sequence of ndarray of shape (n, n_x)
-        Rows of weights; the last step stands still for a while.
+        Rows of weights; the last step is shown longer.
     captions : sequence of str
         One for each step.
     geometry_shape : (height, width, channels)
     path : str or Path
-        Has to end in .gif; a file that is there is replaced.
+        Has to end in .gif; an existing file is replaced.
 
     Raises
     ------
     InputError
-        If the ending is another or the file cannot be written.
+        If the name has another ending, or the file cannot be written.
     """
     from PIL import Image, ImageDraw
 
     path = Path(path)
     if path.suffix.lower() != ".gif":
-        raise InputError(f"{path}: an animation is a GIF; use the ending .gif")
+        raise InputError(f"{path}: an animation is a GIF; use a name that ends with .gif")
     _check_folder(path)
     height, width, _ = geometry_shape
     enlarged = max(1, round(_FRAME_TILE / max(height, width)))
@@ -258,9 +264,9 @@ def save_animation(
     frames = []
     for W, caption in zip(steps, captions, strict=True):
         frame = Image.new("RGB", size, "white")
-        for place, image in enumerate(np.rint(255 * filter_images(W, geometry_shape)).astype(np.uint8)):
+        for position, image in enumerate(np.rint(255 * filter_images(W, geometry_shape)).astype(np.uint8)):
             tile = Image.fromarray(image).resize((width * enlarged, height * enlarged), Image.Resampling.NEAREST)
-            frame.paste(tile.convert("RGB"), (4 + place % n_columns * pitch_x, 4 + place // n_columns * pitch_y))
+            frame.paste(tile.convert("RGB"), (4 + position % n_columns * pitch_x, 4 + position // n_columns * pitch_y))
         ImageDraw.Draw(frame).text((4, size[1] - foot + 2), caption, fill="black")
         gray = geometry_shape[2] == 1
         frames.append(frame.convert("L").quantize(32) if gray else frame.quantize(64))
@@ -274,23 +280,23 @@ def save_animation(
 
 
 def _caption(n_drawn: int, n_all: int, geometry_shape: tuple[int, int, int], scores: FilterScores | None) -> str:
-    """Say what is drawn and how to read it."""
+    """Return what is drawn and how to read it."""
     height, width, channels = geometry_shape
-    some = f"{n_drawn} units" if n_drawn == n_all else f"the first {n_drawn} of {n_all} units"
+    units = f"{n_drawn} units" if n_drawn == n_all else f"the first {n_drawn} of {n_all} units"
     zero = "mid-gray is a weight of 0" + (", white positive, black negative" if channels == 1 else "")
     lines = [
-        f"{some}, {width}x{height} {'gray' if channels == 1 else 'RGB'}",
-        f"each on its own scale: {zero}",
+        f"{units}, {width}x{height} {'gray' if channels == 1 else 'RGB'}",
+        f"each image has its own scale: {zero}",
     ]
     if scores is not None:
         lines += [
             scores.summary(),
-            f"{scores.strict.sum()} by the strict measure; orientations covered: {scores.coverage:.0%}; "
+            f"{scores.strict.sum()} by the strict criteria; orientations covered: {scores.coverage:.0%}; "
             f"distinct filters: {scores.distinct_share:.0%}",
         ]
         if scores.edge.any():
             lines.append("thin frame: edge detectors, sorted by orientation and frequency")
-            lines.append("rose: how many edges run in each direction")
+            lines.append("rose: number of edge detectors per orientation")
     return "\n".join(lines)
 
 
@@ -302,7 +308,8 @@ def _grid_figure(
 
     has_rose = scores is not None and scores.edge.any()
     tile = float(np.clip(_WIDTH / width, *_TILES))
-    margin, head, foot = 0.25, 0.55, 1.35 if has_rose else 0.35 + 0.13 * (1 + caption.count("\n"))  # inches
+    head = 0.55 if title else 0.15
+    margin, foot = 0.25, 1.35 if has_rose else 0.35 + 0.13 * (1 + caption.count("\n"))  # inches
     size = max(width * tile, 5.6 if has_rose else 4.5) + 2 * margin, height * tile + head + foot
     figure = Figure(figsize=size, dpi=150, facecolor="white")
     box = margin / size[0], foot / size[1], width * tile / size[0], height * tile / size[1]
@@ -319,7 +326,7 @@ def _grid_figure(
 
 
 def _draw_rose(axes: Axes, scores: FilterScores) -> None:
-    """Draw how many edge units have each orientation; an edge runs both ways, so each bar stands twice."""
+    """Draw how many edge detectors have each orientation; an edge runs both ways, so each bar is drawn twice."""
     from model.edges.scores import ORIENTATION_BINS, orientation_bins
 
     counts = np.bincount(orientation_bins(scores.orientation[scores.edge]), minlength=ORIENTATION_BINS)

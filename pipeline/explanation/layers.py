@@ -1,4 +1,4 @@
-"""Images of what a classifier's layers look at: edges, then larger patterns, each kind named for how it was made."""
+"""Images of what the layers of a classifier have learned, each kind labelled with how it was made."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from pipeline.classifier import ImageClassifier
 from pipeline.explanation.figures import LayerImages
 from pipeline.images.crops import NOISES, embedded_photographs, noise_photographs, take_crops
 
-_EXAMPLES = 64  # images that receptive fields are measured on
+_IMAGES_FOR_FIELDS = 64  # images that receptive fields are measured on
 _CONTROL_FILTERS = 50
-_CONTROL_PIECES = 200
-_TOP = 8  # images that a unit's mean is made of
+_CONTROL_PATCHES = 200
+_TOP = 8  # images in the mean of a unit's maximally activating images
 
 
 def score_first_layer(classifier: ImageClassifier, *, fit_all: bool = False) -> FilterScores:
@@ -38,11 +38,11 @@ def score_first_layer(classifier: ImageClassifier, *, fit_all: bool = False) -> 
 
 
 def control_shares(classifier: ImageClassifier, *, seed: int = 0) -> dict[str, float]:
-    """Return the share of edge units where there should be none: the same measure, and method, without edges to learn.
+    """Return the share of edge detectors in controls: layers that had no edges to learn, scored by the same criteria.
 
-    For the classifier's own size, colours, activation and method of pretraining (sparse filtering where it had none).
-    At most `_CONTROL_FILTERS` filters each, so that it takes about a second, or a few for images of 32 pixels a side
-    and more.
+    The controls have the classifier's own image size, colours, activation and method of pretraining (sparse filtering
+    if it had none). Each has at most `_CONTROL_FILTERS` filters, so that scoring them takes about a second, or a few
+    seconds for images of 32 pixels a side and more.
 
     Parameters
     ----------
@@ -52,14 +52,14 @@ def control_shares(classifier: ImageClassifier, *, seed: int = 0) -> dict[str, f
     Returns
     -------
     dict of str to float, 0 to 1
-        The key says what was done: "learned from white noise", "learned from 1/f noise", "learned from photographs with
-        random phases", "random weights", and "pieces of photographs, as they are", of which a few do look like an
-        edge: the floor that a claim has to clear.
+        The keys name the controls: "learned from white noise", "learned from 1/f noise", "learned from photographs
+        with random phases", "random weights", and "raw patches of photographs". A few raw patches do look like an edge;
+        their share is the floor that a trained layer has to exceed.
 
     Raises
     ------
     ValueError
-        When the images are too small for the method.
+        If the images are too small for the method.
     """
     shape, W1 = classifier.geometry.shape, classifier.parameters[1].W
     crop_shape, n = crop_shape_for(shape), min(_CONTROL_FILTERS, n_filters_for(len(W1), classifier.network.activation))
@@ -70,8 +70,8 @@ def control_shares(classifier: ImageClassifier, *, seed: int = 0) -> dict[str, f
         crops = take_crops(noise_photographs(kind, rng), crop_shape, n_crops_for(n), rng)
         found[f"learned from {kind}"] = learn_filters(crops, n, method=method, rng=rng)[0]
     found["random weights"] = rng.normal(size=(_CONTROL_FILTERS, W1.shape[1]))
-    pieces = take_crops(embedded_photographs(), crop_shape, _CONTROL_PIECES, rng).T
-    found["pieces of photographs, as they are"] = pieces - pieces.mean(axis=1, keepdims=True)
+    patches = take_crops(embedded_photographs(), crop_shape, _CONTROL_PATCHES, rng).T
+    found["raw patches of photographs"] = patches - patches.mean(axis=1, keepdims=True)
     return {
         name: float(score_filters(fit_filters(W, crop_shape, shape) if W.shape[1] != W1.shape[1] else W, shape,
                                   fit_all=False).edge.mean())
@@ -80,11 +80,20 @@ def control_shares(classifier: ImageClassifier, *, seed: int = 0) -> dict[str, f
 
 
 def first_layer_images(classifier: ImageClassifier, scores: FilterScores, n: int) -> LayerImages:
-    """Return n rows of W1, evenly spread over the units in their order; of an on/off pair only one."""
+    """Return n rows of W1, evenly spaced over the units in their order; only the first unit of each on/off pair."""
     W1 = classifier.parameters[1].W
     order = scores.order[scores.partner[scores.order] < 0]
     shown = order[np.linspace(0, len(order) - 1, min(n, len(order))).astype(int)]
     return LayerImages("Layer 1", f"{len(shown)} of {len(W1)} units: rows of W1. {scores.summary()}", W1[shown])
+
+
+def layer_receptive_fields(classifier: ImageClassifier, images: np.ndarray, l: int) -> np.ndarray:
+    """Return the receptive fields of all units of layer l, (n_l, n_x), measured on the first of some images.
+
+    `images` has shape (m, height, width, channels), uint8.
+    """
+    X: Array = classifier.preprocessor.apply(images[:_IMAGES_FOR_FIELDS])
+    return receptive_fields(l, X, classifier.parameters, classifier.network)
 
 
 def deeper_layer_images(classifier: ImageClassifier, images: np.ndarray, l: int, n: int) -> list[LayerImages]:
@@ -94,40 +103,41 @@ def deeper_layer_images(classifier: ImageClassifier, images: np.ndarray, l: int,
     ----------
     classifier : ImageClassifier
     images : ndarray of shape (m, height, width, channels), uint8
-        Images that took no part in the training.
+        Images that the classifier was not trained on.
     l : int
         2 to L.
     n : int
+        Number of units.
 
     Returns
     -------
     list of LayerImages
-        The mean of the images a unit answers to most, times its receptive field; an image made to excite it; the
-        product of the weight matrices.
+        The mean of the images that activate a unit most, times its receptive field; an image computed to activate it;
+        the product of the weight matrices.
     """
     parameters, network = classifier.parameters, classifier.network
     X: Array = classifier.preprocessor.apply(images)
     shown = _first_units(parameters, l, n)
-    fields = receptive_fields(l, X[:, :_EXAMPLES], shown, network)
-    answers = layer_activations(X, parameters, network)[l - 1][:n]
-    means = maximally_activating_mean(X, answers, fields, n_images=_TOP)
+    fields = receptive_fields(l, X[:, :_IMAGES_FOR_FIELDS], shown, network)
+    activations = layer_activations(X, parameters, network)[l - 1][:n]
+    means = maximally_activating_mean(X, activations, fields, n_images=_TOP)
     mean, rng = float(X.mean()), np.random.default_rng(0)
-    made = maximise_activation(l, shown, network, rng, mean=mean, std=float(X.std())) - mean
-    count = parameters.layer_dims[l]
-    some = f"the first {n} of {count} units" if n < count else f"its {count} units" if count > 1 else "its one unit"
-    how = f"{some}: mean of the {min(_TOP, len(images))} images each answers to most, times its receptive field"
+    maximised = maximise_activation(l, shown, network, rng, mean=mean, std=float(X.std())) - mean
+    n_l = parameters.layer_dims[l]
+    units = f"the first {n} of {n_l} units" if n < n_l else f"all {n_l} units" if n_l > 1 else "its only unit"
+    method = f"{units}: mean of the {min(_TOP, len(images))} images that activate each most, times its receptive field"
     return [
-        LayerImages(f"Layer {l}", how, means),
-        LayerImages("", "the same units: images made to excite them, by gradient ascent", made),
-        LayerImages("", "the same units: the product of all weights below, as if there were no activations",
+        LayerImages(f"Layer {l}: maximally activating images", method, means),
+        LayerImages(f"Layer {l}: activation maximisation", "the same units: gradient ascent from noise", maximised),
+        LayerImages(f"Layer {l}: product of the weights", "the same units: as if there were no activation functions",
                       linear_projection(l, shown)),
     ]  # fmt: skip
 
 
 def _first_units(parameters: Parameters, l: int, n: int) -> Parameters:
-    """Return layers 1 to l of a network, and of layer l the first n units only: all that these need."""
+    """Return layers 1 to l of a network, with only the first n units of layer l."""
     dims = (*parameters.layer_dims[:l], min(n, parameters.layer_dims[l]))
-    some = Parameters(dims, dtype=parameters.flat.dtype)
+    part = Parameters(dims, dtype=parameters.flat.dtype)
     for below in range(1, l + 1):
-        some[below].W[:], some[below].b[:] = parameters[below].W[: dims[below]], parameters[below].b[: dims[below]]
-    return some
+        part[below].W[:], part[below].b[:] = parameters[below].W[: dims[below]], parameters[below].b[: dims[below]]
+    return part

@@ -16,6 +16,7 @@ from model.parameters import layer_shapes
 from model.training import EpochRecord
 from pipeline.data.dataset import Dataset
 from pipeline.evaluation.result import TrainingResult
+from pipeline.evaluation.scores import most_confused
 from pipeline.explanation.figures import draw_filters
 from pipeline.images.encode import to_png
 
@@ -99,18 +100,6 @@ def draw_rate_range(rates: Sequence[float], costs: Sequence[float], suggested: f
     return figure
 
 
-def most_confused(result: TrainingResult, limit: int = 12) -> list[tuple[str, str, int]]:
-    """Return (true class, predicted class, number of images) of the most frequent confusions."""
-    evaluation = result.scores[result.evaluated_on]
-    pairs = [
-        (evaluation.classes[i], evaluation.classes[j], count)
-        for i, row in enumerate(evaluation.confusion)
-        for j, count in enumerate(row)
-        if i != j and count
-    ]
-    return sorted(pairs, key=lambda pair: -pair[2])[:limit]
-
-
 def render_report(name: str, result: TrainingResult, mistakes: Sequence[Mistake]) -> str:
     """Return the report as one HTML text."""
     import jinja2
@@ -131,7 +120,7 @@ def render_report(name: str, result: TrainingResult, mistakes: Sequence[Mistake]
         history_png=_figure_png(draw_history(classifier.history)),
         filters_png=_figure_png(filters),
         show_confusion=len(evaluation.classes) <= _LARGEST_CONFUSION_TABLE,
-        confused=most_confused(result),
+        confused=most_confused(evaluation.confusion, evaluation.classes),
         mistakes=[(mistake, _image_png(mistake.image)) for mistake in mistakes],
     )
 

@@ -1,4 +1,4 @@
-"""How sure a classifier is, and what its images are like, in plain words."""
+"""How certain a classifier is, and what its images are like, in plain words."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from model.calibration import FEWEST_FOR_TEMPERATURE, Calibration
 from pipeline.images.geometry import Geometry
 
 SURE, FAIRLY_SURE, CLOSE = 0.95, 0.75, 0.15
-# Why a classifier abstains -> what to say instead of a class, and the sentence below it.
+# Why a classifier abstains -> what is shown instead of a class, and the sentence below it.
 ABSTAINS = {
-    "unsure": ("Not sure", "The model abstains: it doubts this more than nearly all images it was checked on."),
+    "unsure": (
+        "Not sure",
+        "The model abstains: it is less certain of this image than of almost all validation images.",
+    ),
     "unlike": ("Unlike the training data", "The model abstains: it was not trained on images like this one."),
 }
 
 
-def shape(geometry: Geometry) -> str:
-    """Say how large images are, and whether in colour: 25×25 gray."""
+def describe_geometry(geometry: Geometry) -> str:
+    """Return the size of images, and whether they are in colour: 25×25 gray."""
     return f"{geometry.width}×{geometry.height} {'RGB' if geometry.color == 'rgb' else geometry.color}"
 
 
 def headline(ranking: Sequence[tuple[str, float]], reason: str = "") -> str:
-    """Name the likeliest class; both of two that are about as likely; none where the classifier abstains."""
+    """Name the most probable class, or both of two that are about equally probable; none if the classifier abstains."""
     if reason:
         return ABSTAINS[reason][0]
     (first, p), (second, q) = ranking[:2]
@@ -29,18 +32,18 @@ def headline(ranking: Sequence[tuple[str, float]], reason: str = "") -> str:
 
 
 def verdict(ranking: Sequence[tuple[str, float]], reason: str = "") -> str:
-    """Say how sure a classifier is of its likeliest class.
+    """Say how certain a classifier is of its most probable class.
 
     Parameters
     ----------
     ranking : sequence of (label, probability)
-        Likeliest first; two or more.
+        The most probable first; two or more.
     reason : str
-        A key of `ABSTAINS`, or empty.
+        A key of `ABSTAINS`; empty if the classifier does not abstain.
     """
     (first, p), (second, q) = ranking[:2]
     if reason:
-        return f"{ABSTAINS[reason][1]} If it had to answer: {first}."
+        return f"{ABSTAINS[reason][1]} Its best guess is {first}."
     if p >= SURE:
         return "The model is sure."
     if p - q < CLOSE:
@@ -51,12 +54,12 @@ def verdict(ranking: Sequence[tuple[str, float]], reason: str = "") -> str:
 
 
 def what_probabilities_are(calibration: Calibration | None) -> str:
-    """Say in a sentence what a classifier's probabilities rest on."""
+    """Say in a sentence how a classifier's probabilities are calibrated."""
     if calibration is None:
-        return "The probabilities are the network's own opinion: it is not calibrated, and never abstains."
+        return "The model is not calibrated: its probabilities may be too high, and it never abstains."
     m = f"{calibration.m:,} validation images"
     if calibration.temperature != 1:
         return f"The probabilities are calibrated on {m} (temperature {calibration.temperature:.2f})."
     if calibration.m < FEWEST_FOR_TEMPERATURE:
-        return f"The probabilities are the network's own opinion: {m} are too few to calibrate them."
-    return f"The probabilities are the network's own: calibrating them on {m} found nothing to gain."
+        return f"The probabilities are not calibrated: {m} are too few."
+    return f"The probabilities are not rescaled: on {m}, calibration did not improve them."

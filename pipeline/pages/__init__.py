@@ -1,1 +1,1 @@
-"""The pages of the Streamlit app; one `render()` each. Imported by `app.py` only."""
+"""The pages of the Streamlit app, each with a function `render`. Only `app.py` imports them."""

@@ -1,20 +1,16 @@
-"""`facette app`."""
+"""`facette app`: the Streamlit app in a browser."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 def add_arguments(parser: Parser) -> None:
     """Add the flags of `app`."""
-    parser.add_argument("model", nargs="?", help="model.h5 to start with (default: the newest in runs/)")
+    parser.add_argument("model", nargs="?", help="model.h5 to start with (default: the newest in the folder of runs)")
     parser.add_argument("--runs", default="runs", help="folder of runs to choose from (default: runs)")
-    parser.add_argument("--port", type=int, default=8501, help="of the local server (default: 8501)")
+    parser.add_argument("--port", type=int, default=8501, help="port of the local server (default: 8501)")
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
 
 
@@ -25,5 +21,5 @@ def run(arguments: Arguments) -> int:
     if arguments.model:
         from pipeline.classifier import ImageClassifier
 
-        ImageClassifier.load(arguments.model)  # a wrong file is told here, not in the browser
+        ImageClassifier.load(arguments.model)  # so that a wrong file is reported here, not in the browser
     return launch(arguments.model, arguments.runs, arguments.port, browser=not arguments.no_browser)

@@ -1,4 +1,4 @@
-"""`facette evaluate`."""
+"""`facette evaluate`: the accuracy of a classifier on labelled images."""
 
 from __future__ import annotations
 
@@ -19,43 +19,42 @@ def add_arguments(parser: Parser) -> None:
     """Add the flags of `evaluate`."""
     from pipeline.settings import positive
 
-    parser.add_argument("model", help="model.h5 of a run")
+    parser.add_argument("model", help="a model.h5, or the folder of a run")
     parser.add_argument("data", help="a folder with a sub-folder for each class, or a data set (.h5)")
     parser.add_argument(
         "--split",
         choices=("test", "validation", "train", "all"),
-        help="of the data to use (default: test where the data has splits, else all)",
+        help="split to evaluate on (default: test if the data has splits, else all)",
     )
     parser.add_argument(
-        "--include-trained", action="store_true", help="count images, too, that took part in this model's training"
+        "--include-trained", action="store_true", help="also evaluate on images that the model was trained on"
     )
     parser.add_argument(
         "--random-split",
         action="store_true",
-        help="train the same recipe on a split blind to copies and groups, to see what it would promise",
+        help="also train the same recipe on a random split (ignoring groups), to show how optimistic that split is",
     )
     parser.add_argument(
         "--tta",
         type=positive,
         default=1,
         metavar="N",
-        help="average the answers over N variations of each image, of the kind it was trained on (N times the time)",
+        help="test-time augmentation: average the predictions for N augmented versions of each image (N times as slow)",
     )
-    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    parser.add_argument("--json", action="store_true", help="print the scores as JSON")
 
 
 def run(arguments: Arguments) -> int:
-    """Measure a classifier on labelled images that took no part in its training."""
+    """Evaluate a classifier on labelled images that it was not trained on."""
     from pipeline.classifier import ImageClassifier
-    from pipeline.cli.describe import describe_evaluation
-    from pipeline.evaluation import evaluate as evaluating
-    from pipeline.evaluation.abstention import describe_abstention
+    from pipeline.cli.describe import describe_abstention, describe_evaluation
+    from pipeline.evaluation.evaluate import evaluate
 
     classifier = ImageClassifier.load(arguments.model)
     if arguments.random_split:
         return _compare_with_random_split(classifier, arguments)
     with progress_bar("Reading images", "images") as progress:
-        found, notes = evaluating.evaluate(
+        found, notes = evaluate(
             classifier,
             arguments.data,
             split=arguments.split,
@@ -79,13 +78,13 @@ def _compare_with_random_split(classifier: ImageClassifier, arguments: Arguments
     if arguments.split or arguments.include_trained or arguments.tta > 1:
         raise InputError("--random-split compares test splits; leave out --split, --include-trained and --tta")
     found = compare_with_random_split(
-        classifier, arguments.data, begin_training=lambda: say("Training the same recipe on a naive split")
+        classifier, arguments.data, begin_training=lambda: say("Training the same recipe on a random split")
     )
-    rows = {"this split": found.grouped, "naive split": found.random}
+    rows = {"group-aware split": found.grouped, "random split": found.random}
     if arguments.json:
-        print(json.dumps({name.partition(" ")[0]: score.to_json() for name, score in rows.items()}, indent=2))
+        print(json.dumps({"grouped": found.grouped.to_json(), "random": found.random.to_json()}, indent=2))
         return 0
-    lines = [("test accuracy", "images", "", "95% interval")]
+    lines = [("split", "test images", "accuracy", "95% interval")]
     lines += [
         (name, f"{score.m:,}", percent(score.accuracy), f"{percent(score.low)} to {percent(score.high)}")
         for name, score in rows.items()

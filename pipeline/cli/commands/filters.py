@@ -1,4 +1,4 @@
-"""`facette filters`: what the layers of a classifier look at."""
+"""`facette filters`: what the layers of a classifier have learned, as images."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from argparse import Namespace as Arguments
 from typing import TYPE_CHECKING, TextIO
 
 from pipeline.errors import InputError
+from pipeline.text import count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,27 +17,36 @@ if TYPE_CHECKING:
     from model.edges.scores import FilterScores
     from pipeline.classifier import ImageClassifier
 
-_ANIMATED, _FRAMES = 48, 18  # units and, at most, steps in an animation
-_HELD_OUT = 500  # images that deeper layers are shown
+_ANIMATION_UNITS, _MOST_ANIMATION_STEPS = 48, 18
 
 
 def add_arguments(parser: Parser) -> None:
     """Add the flags of `filters`."""
     from pipeline.settings import positive
 
-    parser.add_argument("model", help="model.h5 of a run")
-    parser.add_argument("-o", "--output", default="filters.png", help="image to write (default: filters.png)")
-    parser.add_argument("--max-units", type=positive, default=100, help="draw at most so many units (default: 100)")
-    parser.add_argument("--scores", action="store_true", help="print the measures of every first-layer unit as CSV")
-    parser.add_argument("--layer", type=positive, default=1, help="draw the units of this layer (default: 1)")
-    parser.add_argument("--hierarchy", action="store_true", help="draw some units of all hidden layers in one image")
-    parser.add_argument("--controls", action="store_true", help="say what the same measure finds where no edges are")
-    parser.add_argument("--animate", metavar="GIF", help="write how layer 1 grew from noise to edges, learned again")
-    parser.add_argument("--data", help="data set with images to show to deeper layers (default: the run's own)")
+    parser.add_argument("model", help="a model.h5, or the folder of a run")
+    parser.add_argument("-o", "--output", default="filters.png", help="PNG, SVG or PDF to write (default: filters.png)")
+    parser.add_argument(
+        "--max-units", type=positive, metavar="N", default=100, help="largest number of units to draw (default: 100)"
+    )
+    parser.add_argument("--scores", action="store_true", help="print the scores of all first-layer units as CSV")
+    parser.add_argument(
+        "--layer", type=positive, metavar="L", default=1, help="draw the units of this layer (default: 1)"
+    )
+    parser.add_argument("--hierarchy", action="store_true", help="draw units of all hidden layers in one image")
+    parser.add_argument(
+        "--controls", action="store_true", help="also score layers that had no edges to learn, by the same criteria"
+    )
+    parser.add_argument(
+        "--animate", metavar="GIF", help="learn layer 1 again, and write how it grows from noise to edges"
+    )
+    parser.add_argument(
+        "--data", help="data set whose images show what deeper layers respond to (default: that of the run)"
+    )
 
 
 def run(arguments: Arguments) -> int:
-    """Draw the first layer, a deeper one, or all."""
+    """Draw the first layer, a deeper layer, or all hidden layers."""
     from pipeline.classifier import ImageClassifier
     from pipeline.explanation.figures import LayerImages, draw_filters, draw_hierarchy, save_figure
     from pipeline.explanation.layers import deeper_layer_images, first_layer_images, score_first_layer
@@ -46,7 +56,7 @@ def run(arguments: Arguments) -> int:
     if arguments.animate:
         return _animate(classifier, arguments)
     if arguments.layer > n_layers:
-        raise InputError(f"--layer {arguments.layer}: the network has {n_layers} layers")
+        raise InputError(f"--layer {arguments.layer}: the network has only {count(n_layers, 'layer')}")
     panels: list[LayerImages] = []
     scores = None
     if arguments.hierarchy or arguments.layer == 1:
@@ -56,7 +66,7 @@ def run(arguments: Arguments) -> int:
         n = 24 if arguments.hierarchy else arguments.max_units
         panels = [first_layer_images(classifier, scores, n)] if scores else []
         if deeper:
-            images = _held_out(classifier, arguments)
+            images = _read_images(classifier, arguments)
             for l in deeper:
                 panels += deeper_layer_images(classifier, images, l, n)
         title = f"{name}, layer by layer" if arguments.hierarchy else f"Layer {arguments.layer} of {name}"
@@ -78,37 +88,37 @@ def run(arguments: Arguments) -> int:
         )
     if arguments.controls:
         _print_controls(classifier, sys.stdout)
-    print(f"Drawn in {arguments.output}")
+    print(f"The drawing is in {arguments.output}")
     return 0
 
 
 def _animate(classifier: ImageClassifier, arguments: Arguments) -> int:
-    """Write how the first layer grew: every step at first, then fewer, and what training with labels made of it."""
+    """Write how the first layer grows: first every step, then fewer, and at last the layer after training."""
     import numpy as np
 
     from pipeline.explanation.figures import save_animation
     from pipeline.training.pretrain import first_layer_growth
 
     *steps, trained = first_layer_growth(classifier)
-    chosen = np.unique(np.geomspace(1, len(steps), _FRAMES).astype(int) - 1)
+    chosen = np.unique(np.geomspace(1, len(steps), _MOST_ANIMATION_STEPS).astype(int) - 1)
     method = classifier.pretraining.pretrain.replace("_", " ")
-    captions = [f"learned again, without labels: {method}, step {k} of {len(steps) - 1}" for k in chosen]
-    frames = [steps[k][:_ANIMATED] for k in chosen]
+    captions = [f"pretraining, without labels: {method}, step {k} of {len(steps) - 1}" for k in chosen]
+    frames = [steps[k][:_ANIMATION_UNITS] for k in chosen]
     save_animation(
-        [*frames, trained[:_ANIMATED]],
-        [*captions, "the model: after training with labels"],
+        [*frames, trained[:_ANIMATION_UNITS]],
+        [*captions, "the model, after training with labels"],
         classifier.geometry.shape,
         arguments.animate,
     )
-    print(f"Drawn in {arguments.animate}: learned again with the model's seed; the last frame is the model's own W1")
+    print(f"The animation is in {arguments.animate}: W1 learned again with the model's seed, and last the model's W1")
     return 0
 
 
 def _print_controls(classifier: ImageClassifier, stream: TextIO) -> None:
-    """Say what the measure finds in the same layer where there are no edges."""
+    """Print the share of edge detectors in layers that had no edges to learn."""
     from pipeline.explanation.layers import control_shares
 
-    print("The same measure where there should be no edges:", file=stream)
+    print("Share of edge detectors in controls, by the same criteria:", file=stream)
     try:
         shares = control_shares(classifier)
     except ValueError as error:
@@ -117,27 +127,19 @@ def _print_controls(classifier: ImageClassifier, stream: TextIO) -> None:
         print(f"  {share:4.0%}  {name}", file=stream)
 
 
-def _held_out(classifier: ImageClassifier, arguments: Arguments) -> np.ndarray:
+def _read_images(classifier: ImageClassifier, arguments: Arguments) -> np.ndarray:
     """Return images that the model was not trained on."""
     from pipeline.classifier import model_path
-    from pipeline.evaluation.held_out import data_of
-    from pipeline.ingestion.ingest import IngestOptions
-    from pipeline.ingestion.open import open_or_ingest
+    from pipeline.evaluation.held_out import data_of, held_out_images
 
     path = arguments.data or data_of(model_path(arguments.model), classifier)
     if path is None:
-        raise InputError("deeper layers are shown images, and the run's data set is gone; name one with --data")
-    with open_or_ingest(path, None, IngestOptions(classifier.geometry)) as (dataset, _):
-        if dataset.geometry != classifier.geometry:
-            raise InputError(f"{path}: its images are of another size or colour than the model takes")
-        rows = next((rows for s in ("test", "validation", "train") if len(rows := dataset.indices(s))), None)
-        if rows is None:
-            raise InputError(f"{path}: has no labelled images")
-        return dataset.take(rows[:: max(1, len(rows) // _HELD_OUT)])
+        raise InputError("deeper layers need images, and the data set of the run is gone; name one with --data")
+    return held_out_images(path, classifier.geometry)
 
 
 def _print_scores(scores: FilterScores) -> None:
-    """Write the measures of every unit as CSV to standard output."""
+    """Write the scores of all units as CSV to standard output."""
     import numpy as np
 
     table = csv.writer(sys.stdout, lineterminator="\n")

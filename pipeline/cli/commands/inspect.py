@@ -1,4 +1,4 @@
-"""`facette inspect`."""
+"""`facette inspect`: images, a data set, a model, runs, or the installation."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        help="images, a data set, a model, a run or a folder of runs; nothing: the installation",
+        help="images, a data set, a model, a run or a folder of runs (default: the installation)",
     )
-    parser.add_argument("--json", action="store_true", help="of images and runs: print the findings as JSON")
-    parser.add_argument("--html", metavar="FILE", help="of images: write the findings as a page")
-    parser.add_argument("--contact-sheet", metavar="FILE", help="of images: write examples of the findings as a PNG")
-    parser.add_argument("--group-by", default="", metavar="KEY", help="of images: as in `facette ingest`")
+    parser.add_argument("--json", action="store_true", help="print the findings on images, or the runs, as JSON")
+    parser.add_argument("--html", metavar="FILE", help="write the findings on images as an HTML page")
+    parser.add_argument("--contact-sheet", metavar="FILE", help="write examples of the findings on images as a PNG")
+    parser.add_argument(
+        "--group-by", default="", metavar="KEY", help="group images as `facette ingest --group-by` does"
+    )
 
 
 def run(arguments: Arguments) -> int:
-    """Describe a model, look through images, or describe the installation."""
+    """Check images or a data set, or describe a model, runs or the installation."""
     from pipeline.classifier import ImageClassifier, is_model
     from pipeline.cli.describe import describe_installation, describe_model
 
@@ -38,14 +40,14 @@ def run(arguments: Arguments) -> int:
         from pipeline.training.runs import list_runs
 
         runs = list_runs(arguments.what)
-        return _compare(arguments, runs) if runs else _audit(arguments)
+        return _compare_runs(arguments, runs) if runs else _audit_images(arguments)
     if arguments.json or arguments.html or arguments.contact_sheet:
         raise InputError("--json, --html and --contact-sheet are for images: name a folder or a data set")
     print(describe_model(ImageClassifier.load(arguments.what)) if arguments.what else describe_installation())
     return 0
 
 
-def _compare(arguments: Arguments, runs: Sequence[RunSummary]) -> int:
+def _compare_runs(arguments: Arguments, runs: Sequence[RunSummary]) -> int:
     from dataclasses import asdict
 
     from pipeline.cli.describe import describe_runs
@@ -57,7 +59,7 @@ def _compare(arguments: Arguments, runs: Sequence[RunSummary]) -> int:
     return 0
 
 
-def _audit(arguments: Arguments) -> int:
+def _audit_images(arguments: Arguments) -> int:
     from model.storage.atomic import replacing
     from pipeline.audit.audit import audit
     from pipeline.cli.describe import describe_dataset
@@ -65,7 +67,7 @@ def _audit(arguments: Arguments) -> int:
     from pipeline.data.dataset import Dataset, is_dataset
 
     config = DataConfig(group_by=arguments.group_by)
-    with progress_bar("Looking at images", "images") as progress:
+    with progress_bar("Checking images", "images") as progress:
         report = audit(arguments.what, config=config, jobs=os.cpu_count() or 1, progress=progress)
     if arguments.html:
         with replacing(arguments.html) as temporary:

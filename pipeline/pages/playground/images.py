@@ -1,4 +1,4 @@
-"""The Playground's choice of images: a demo, what lies here already, or images of one's own."""
+"""The Playground's choice of images: a demo, images on the computer that runs the app, or an upload."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import streamlit as st
 
 from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
-from pipeline.explanation.wording import shape
+from pipeline.explanation.wording import describe_geometry
 from pipeline.pages.playground.session import PlaygroundSession
 from pipeline.pages.playground.settings import widget
 from pipeline.pages.widgets import markup
-from pipeline.pages.widgets.sidebar import Chosen
+from pipeline.pages.widgets.sidebar import DATA_FOLDER, Chosen
 from pipeline.playground.images import ImageSet, find_sources, from_files
 from pipeline.serve import MAX_UPLOAD_MEGABYTES
 from pipeline.settings import all_settings, read_image_settings
@@ -25,52 +25,51 @@ from pipeline.sources.open import open_source
 from pipeline.sources.source import Source
 
 MAX_TRAINING_IMAGES = 2_000
-DATA = Path("data")
-_USES = {"train": "to train on", "validation": "to validate on", "test": "to test on"}
+_USES = {"train": "for training", "validation": "for validation", "test": "for testing"}
 
 
 def draw_images(session: PlaygroundSession, chosen: Chosen) -> dict[str, str]:
-    """Draw the choice of images, and what was found in them; return the words of how they are read."""
+    """Draw the choice of images and a summary of them; return the settings of how they are read, as text."""
     ways: dict[str, Callable[[PlaygroundSession, Chosen, DataConfig], None]] = {
-        **{name.capitalize(): partial(_builtin, name) for name in DEMOS},
-        "In a folder here": _found,
-        "Upload a zip": partial(_uploaded, "zip"),
-        "Upload a folder": partial(_uploaded, "folder"),
-        "Upload class by class": _by_class,
+        **{name.capitalize(): partial(_load_builtin, name) for name in DEMOS},
+        "On this computer": _load_local,
+        "Upload a zip": partial(_load_upload, "zip"),
+        "Upload a folder": partial(_load_upload, "folder"),
+        "Upload class by class": _load_classes,
     }
     with st.container(border=True):
         way = st.segmented_control(
             "Images", list(ways), default="Faces", required=True, key="images", bind="query-params"
         )
-        place = st.container()
+        choice = st.container()
         with st.container(horizontal=True):
             found = all_settings()
             texts = {name: widget(found[name], is_bound=True, width=180) for name in ("size", "color")}
         data, problems = read_image_settings(texts)
-        with place:
+        with choice:
             ways[way or "Faces"](session, chosen, data)
-        for sentence in filter(None, (*problems.values(), session.problem)):
-            st.error(markup.plain(sentence), icon=":material/error:")
+        for problem in filter(None, (*problems.values(), session.problem)):
+            st.error(markup.plain(problem), icon=":material/error:")
         if session.image_set:
             _draw_summary(session.image_set)
             if session.is_set:
-                st.caption("These are a data set already: size and colour stay as they are.")
+                st.caption("This is a data set already, so the size and the colour of its images are fixed.")
                 return {}
     return texts
 
 
-def _builtin(name: str, session: PlaygroundSession, _: Chosen, data: DataConfig) -> None:
+def _load_builtin(name: str, session: PlaygroundSession, _: Chosen, data: DataConfig) -> None:
     st.caption(BUILTIN_SETS[name].about)
     session.load_images(name, lambda: name, data)
 
 
-def _found(session: PlaygroundSession, chosen: Chosen, data: DataConfig) -> None:
-    sources = find_sources(DATA, chosen.runs)
+def _load_local(session: PlaygroundSession, chosen: Chosen, data: DataConfig) -> None:
+    sources = find_sources(DATA_FOLDER, chosen.runs)
     if not sources:
         session.reset_images()
         st.info(
-            f"There are no images in the folders {DATA} and {chosen.runs} yet. Put a folder with one sub-folder for "
-            f"each class into {DATA}, and reload this page.",
+            f"There are no images in the folders {DATA_FOLDER} and {chosen.runs} yet. Put a folder with one sub-folder "
+            f"for each class into {DATA_FOLDER}, and reload this page.",
             icon=":material/folder_open:",
         )
         return
@@ -82,8 +81,8 @@ def _found(session: PlaygroundSession, chosen: Chosen, data: DataConfig) -> None
     session.load_images((source, written), lambda: source, data)
 
 
-def _uploaded(kind: str, session: PlaygroundSession, _: Chosen, data: DataConfig) -> None:
-    """Take a zip archive, or a folder, with a sub-folder for each class."""
+def _load_upload(kind: str, session: PlaygroundSession, _: Chosen, data: DataConfig) -> None:
+    """Load a zip archive or a folder with one sub-folder for each class."""
     what = "zip archive" if kind == "zip" else "folder"
     files = st.file_uploader(
         f"A {what} with one sub-folder of images for each class",
@@ -92,10 +91,10 @@ def _uploaded(kind: str, session: PlaygroundSession, _: Chosen, data: DataConfig
         max_upload_size=MAX_UPLOAD_MEGABYTES,
         key=f"train-{kind}",
         on_change=session.reset_images,
-        help=f"At most {MAX_UPLOAD_MEGABYTES} MB each. Nothing is kept until you save a model.",
+        help=f"At most {MAX_UPLOAD_MEGABYTES} MB per file. Nothing is stored until you save a model.",
     )
     if not files:
-        _still_here(session, kind, data, f"Add a {what}. It holds one sub-folder of images for each class.")
+        _still_here(session, kind, data, f"Add a {what} with one sub-folder of images for each class.")
     elif isinstance(files, list):
         given = [(file.name, file) for file in files]
         if _few_enough(session, len(given)):
@@ -107,7 +106,7 @@ def _uploaded(kind: str, session: PlaygroundSession, _: Chosen, data: DataConfig
 
 
 def _unpacked(session: PlaygroundSession, name: str, data: bytes) -> Source:
-    """Open an uploaded archive, which the sources read from a file; it keeps the name it came with."""
+    """Open an uploaded archive as a source that keeps the name of the upload; sources read archives from files."""
     path = session.folder / "upload.zip"
     path.write_bytes(data)
     try:
@@ -116,7 +115,7 @@ def _unpacked(session: PlaygroundSession, name: str, data: bytes) -> Source:
         raise InputError(str(error).replace(str(path), name)) from None
 
 
-def _by_class(session: PlaygroundSession, _: Chosen, data: DataConfig) -> None:
+def _load_classes(session: PlaygroundSession, _: Chosen, data: DataConfig) -> None:
     n_classes = st.number_input("Classes", 2, 10, 2, key="n-classes", persist_state="session", width=160)
     files = []
     for i in range(1, int(n_classes) + 1):
@@ -132,7 +131,7 @@ def _by_class(session: PlaygroundSession, _: Chosen, data: DataConfig) -> None:
         folder = name.strip().replace("/", "-") or f"class {i}"
         files += [(f"{folder}/{k:04d}-{file.name}", file) for k, file in enumerate(given, start=1)]
     if len({path.partition("/")[0] for path, _ in files}) < 2:
-        _still_here(session, "class", data, "Add images of two classes or more: ten of each are a beginning.")
+        _still_here(session, "class", data, "Add images of at least two classes; ten of each are enough to start with.")
     elif _few_enough(session, len(files)):
         key = ("class", tuple((path, file.file_id) for path, file in files))
         session.load_images(
@@ -144,36 +143,34 @@ def _few_enough(session: PlaygroundSession, n: int) -> bool:
     if n > MAX_TRAINING_IMAGES:
         session.reset_images()
         st.warning(
-            f"{n:,} images are too many for the app, which takes {MAX_TRAINING_IMAGES:,}. For all of them, type  "
-            "`facette train FOLDER`  in a terminal."
+            f"{n:,} images are too many for the app, which takes at most {MAX_TRAINING_IMAGES:,}. To train on all of "
+            "them, run  `facette train FOLDER`  in a terminal."
         )
     return n <= MAX_TRAINING_IMAGES
 
 
-def _still_here(session: PlaygroundSession, kind: str, data: DataConfig, texts: str) -> None:
-    """Say what to do; or, back from another page, that the images uploaded before are still there."""
+def _still_here(session: PlaygroundSession, kind: str, data: DataConfig, instruction: str) -> None:
+    """Say what to do; or, if the visitor comes back from another page, which images were uploaded earlier."""
     if isinstance(session.key, tuple) and (session.key[0], session.data) == (kind, data) and session.image_set:
-        st.caption(f"Still here from before: {markup.plain(session.image_set.source)}.")
+        st.caption(f"Uploaded earlier: {markup.plain(session.image_set.source)}.")
         return
     session.reset_images()
-    st.info(texts, icon=":material/add_photo_alternate:")
+    st.info(instruction, icon=":material/add_photo_alternate:")
 
 
 def _draw_summary(image_set: ImageSet) -> None:
-    """Say what the images are."""
+    """Draw how many images there are, of which classes and for which use, and what is wrong with them."""
     report = image_set.report
     names = ", ".join(image_set.classes[:6]) + (" …" if len(image_set.classes) > 6 else "")
-    splits = ", ".join(
-        f"{image_set.counts[split]:,} {texts}" for split, texts in _USES.items() if image_set.counts[split]
-    )
+    splits = ", ".join(f"{image_set.counts[split]:,} {use}" for split, use in _USES.items() if image_set.counts[split])
     st.markdown(
-        f"**{sum(image_set.counts.values()):,} images** of {shape(image_set.geometry)} pixels "
+        f"**{sum(image_set.counts.values()):,} images** ({describe_geometry(image_set.geometry)}) "
         f"in **{len(image_set.classes)} classes** ({markup.plain(names)}): {splits}."
     )
     if report and report.rejected:
         with st.expander(
             f"{len(report.rejected):,} of {report.ingested + len(report.rejected):,} files could not be read"
         ):
-            st.table([{"file": path, "why": message} for path, _, message in report.rejected[:50]])
+            st.table([{"file": path, "problem": message} for path, _, message in report.rejected[:50]])
     for note in report.notes if report else ():
         st.caption(markup.plain(note))

@@ -1,4 +1,4 @@
-"""Train a network on images of one's own: choose, start, watch, pause, keep."""
+"""Train a network in the browser: choose images and settings, start, watch, pause, save."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.settings import all_settings, explain_error, read_settings
 from pipeline.sources.builtin import BUILTIN_SETS
 from pipeline.training.recipe import Recipe
 
-_WATCH_EVERY = 0.7  # seconds
+_REDRAW_TRAINING_EVERY = 0.7  # seconds
 
 
 def render(chosen: Chosen) -> None:
@@ -26,11 +26,11 @@ def render(chosen: Chosen) -> None:
         st.session_state["playground"] = PlaygroundSession()
     session = _watched(st.session_state["playground"])
     st.title("Playground")
-    st.markdown("Train a network here: choose images and settings, start, and watch it learn.")
+    st.markdown("Choose images and settings, press Start, and watch a network learn.")
     data_settings = images.draw_images(session, chosen)
     left, right = st.columns([2, 3], gap="large")
     with left:
-        texts, places = settings.draw_settings()
+        texts, error_boxes = settings.draw_settings()
     texts |= data_settings
     recipe, problems = read_settings(texts)
     plan: Plan | None = None
@@ -38,24 +38,24 @@ def render(chosen: Chosen) -> None:
         try:
             plan = make_plan(recipe, session.image_set)
         except ConfigError as error:
-            name, sentence = explain_error(error)
-            problems = {name: sentence}
+            name, problem = explain_error(error)
+            problems = {name: problem}
         except USER_ERRORS as error:
             problems = {"": str(error)}
-    for name, sentence in problems.items():
-        places.get(name, right).error(markup.plain(sentence), icon=":material/error:")
+    for name, problem in problems.items():
+        error_boxes.get(name, right).error(markup.plain(problem), icon=":material/error:")
     with right:
         st.subheader("Training", anchor=False)
         is_active = session.is_active
-        draw = st.fragment(training.draw_training, run_every=_WATCH_EVERY if is_active else None)
+        draw = st.fragment(training.draw_training, run_every=_REDRAW_TRAINING_EVERY if is_active else None)
         draw(session, chosen.runs, recipe if plan else None, is_active)
         if named := [all_settings()[name].label for name in problems if name]:
-            st.caption(f"To be mended first: {', '.join(named)}.")
+            st.caption(f"Fix first: {', '.join(named)}.")
         if plan and session.image_set:
             st.subheader("Shapes", anchor=False)
             shapes.draw_shapes(plan.layers, session.image_set.geometry)
-            st.caption(settings.resolved(plan, texts))
-            _outside(session, session.image_set, recipe, texts)
+            st.caption(settings.describe_auto(plan, texts))
+            _draw_commands(session, session.image_set, recipe, texts)
 
 
 @st.cache_resource(
@@ -65,14 +65,14 @@ def render(chosen: Chosen) -> None:
     on_release=lambda session: session.watch(False),
 )
 def _watched(session: PlaygroundSession) -> PlaygroundSession:
-    """Return the bench, and have Streamlit tell it when the visitor's browser has gone."""
+    """Return the session, and have Streamlit tell it when the visitor has left."""
     session.watch(True)
     return session
 
 
-def _outside(session: PlaygroundSession, image_set: ImageSet, recipe: Recipe, texts: dict[str, str]) -> None:
-    """Draw the command and the program that train the same network."""
-    st.subheader("The same without the browser", anchor=False)
+def _draw_commands(session: PlaygroundSession, image_set: ImageSet, recipe: Recipe, texts: dict[str, str]) -> None:
+    """Draw the command and the Python program that train the same network."""
+    st.subheader("The same run without the browser", anchor=False)
     shell, python = st.tabs(["Command", "Python"])
     shell.code(export_command(image_set.source, texts), language="shell", wrap_lines=True)
     python.code(
@@ -80,7 +80,7 @@ def _outside(session: PlaygroundSession, image_set: ImageSet, recipe: Recipe, te
         language="python",
         wrap_lines=True,
     )
-    note = "It trains the same network: same images, same seed."
+    note = "This trains the same network: same images, same settings, same seed."
     if not session.is_set and image_set.source not in BUILTIN_SETS:
-        note = f"{markup.plain(image_set.source)} stands for where your images lie. {note}"
+        note += f" Replace {markup.plain(image_set.source)} by the path of your images."
     st.caption(note)

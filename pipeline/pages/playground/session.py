@@ -1,4 +1,4 @@
-"""What one visitor of the Playground has on the table: images, and a training."""
+"""The state of one visitor of the Playground: the images and the run."""
 
 from __future__ import annotations
 
@@ -21,49 +21,53 @@ from pipeline.training.background import BackgroundTraining
 from pipeline.training.recipe import Recipe
 from pipeline.training.run_folder import run_name
 
-_PATIENCE = 2.0  # seconds to wait for what takes a tenth, unless another training is at work
+_PATIENCE = 2.0  # seconds; the model file takes a tenth of a second, unless another run is at work
 
 
 class PlaygroundSession:
-    """What one visitor has on the table. It goes with the session: so do its folder and its training."""
+    """The images and the run of one visitor. When the session ends, its folders are deleted and its run stops."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="facette-"))
-        self._folders = [self.folder]  # of its own, and of its trainings
+        self._folders = [self.folder]  # its own folder, and those of its runs
         self.image_set: ImageSet | None = None
         self.problem = ""
         self.key: Hashable = None
         self.data: DataConfig | None = None  # how the images were read
-        self.begun: tuple[ImageSet, Recipe] | None = None  # what the training was begun with
+        self.begun: tuple[ImageSet, Recipe] | None = None  # what the run started with
         self.saving: tuple[Path, Future] | None = None
-        self._file: tuple[int, Future] | None = None  # the model after so many epochs
+        self._file: tuple[int, Future] | None = None  # a number of epochs, and the model after them
         self._trainings: list[BackgroundTraining] = []  # one at most
         self._stopping: BackgroundTraining | None = None
         self._n = 0
-        weakref.finalize(self, _clear_away, self._trainings, self._folders)
+        self._finalizer = weakref.finalize(self, _release, self._trainings, self._folders)
+
+    def close(self) -> None:
+        """Stop the run and delete the folders; a session that is garbage-collected does so by itself."""
+        self._finalizer()
 
     @property
     def training(self) -> BackgroundTraining | None:
-        """The training, if one was begun."""
+        """The run, if there is one."""
         return self._trainings[0] if self._trainings else None
 
     @property
     def is_set(self) -> bool:
-        """Whether the images were a data set before, read and split already."""
+        """Whether the images come from a data set, so that they are read and split already."""
         return bool(self.image_set and str(self.image_set.data) == self.image_set.source)
 
     @property
     def is_active(self) -> bool:
-        """Whether what is shown of the training changes by itself."""
+        """Whether what is shown of the run changes by itself."""
         return self.is_stopping or bool(self.training and not self.training.is_resting)
 
     @property
     def is_stopping(self) -> bool:
-        """Whether a training that was dropped is still at work: what comes before its first epoch is not cut off."""
+        """Whether a run that was reset is still at work: the steps before its first epoch are not interrupted."""
         return bool(self._stopping and self._stopping.is_alive)
 
     def load_images(self, key: Hashable, source: Callable[[], str | Source], data: DataConfig) -> None:
-        """Read images, unless the table holds just these."""
+        """Read images, unless they are loaded already."""
         if (key, data) == (self.key, self.data):
             return
         self._n += 1
@@ -81,11 +85,11 @@ class PlaygroundSession:
                 shutil.rmtree(other, ignore_errors=True)
 
     def reset_images(self) -> None:
-        """Take the images off the table."""
+        """Forget the images."""
         self.key, self.image_set, self.problem = None, None, ""
 
     def begin(self, recipe: Recipe | None, epochs: float) -> None:
-        """Begin a training on the images, unless there is one: only `reset` drops it."""
+        """Start a run on the images, unless there is one already: only `reset` ends it."""
         if self.training:
             return
         assert self.image_set is not None
@@ -98,18 +102,18 @@ class PlaygroundSession:
         self._trainings.append(training.start(epochs))
 
     def watch(self, is_watched: bool) -> None:
-        """Take note of whether the visitor's browser is there: a training nobody sees lets others train."""
+        """Note whether the visitor is there: a run that nobody watches lets other runs go first."""
         if self.training:
             self.training.watch(is_watched)
 
     def reset(self) -> None:
-        """Drop the training."""
+        """End the run and forget it."""
         self._stopping = self.training or self._stopping
-        _close(self._trainings)
+        _stop(self._trainings)
         self.begun = self.saving = self._file = None
 
     def model_file(self) -> bytes | None:
-        """Return the model as a file; None while the training does not rest, or waits for somebody else's."""
+        """Return the model as a file; None while the run is active or waits for another one."""
         training = self.training
         if training is None or self.is_active:
             return None
@@ -120,12 +124,12 @@ class PlaygroundSession:
         return None if not future.done() or future.cancelled() or future.exception() else future.result()
 
 
-def _close(trainings: list[BackgroundTraining]) -> None:
+def _stop(trainings: list[BackgroundTraining]) -> None:
     while trainings:
         trainings.pop().close()
 
 
-def _clear_away(trainings: list[BackgroundTraining], folders: list[Path]) -> None:
-    _close(trainings)
+def _release(trainings: list[BackgroundTraining], folders: list[Path]) -> None:
+    _stop(trainings)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)

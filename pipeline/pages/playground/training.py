@@ -1,4 +1,4 @@
-"""The Playground's training: what can be done with it, how it goes, and keeping what comes out."""
+"""The Playground's run: its buttons, its progress, and saving its model."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+from pipeline.evaluation.scores import most_confused
 from pipeline.explanation.figures import filter_images
 from pipeline.images.geometry import Geometry
 from pipeline.pages.playground.session import PlaygroundSession
@@ -18,20 +19,22 @@ from pipeline.pages.widgets import markup, sidebar
 from pipeline.pages.widgets.curves import curves
 from pipeline.playground.images import ImageSet
 from pipeline.playground.session import keep_run
+from pipeline.text import count
 from pipeline.training.background import BackgroundTraining, Snapshot
 from pipeline.training.recipe import Recipe
 from pipeline.training.run_folder import holds_run, run_name
 
-_UNITS = 24
+_UNITS_DRAWN = 24
 _GO_WIDTH = 125  # pixels, enough for "Continue"
-_MOST_CLASSES_SHOWN = 12
+_LARGEST_CONFUSION_MATRIX = 12  # classes; for more, the most frequent confusions are listed
+_CONFUSIONS_LISTED = 12
 
 
 def draw_training(session: PlaygroundSession, runs: Path, recipe: Recipe | None, is_redrawn: bool) -> None:
-    """Draw the training and what can be done with it: a fragment, so that the rest of the page stays as it is.
+    """Draw the run and its buttons: a fragment, so that the rest of the page is not redrawn.
 
-    Whether it `is_redrawn` all the time is set where the page is drawn. So the page is drawn again where that does not
-    fit what the training was before drawing and is afterwards.
+    The page decides, when it is drawn, whether this fragment `is_redrawn` all the time. So the page is drawn again if
+    the run is active and the fragment is not redrawn, or the other way round.
     """
     was_active = session.is_active
     _panel(session, runs, recipe)
@@ -40,16 +43,16 @@ def draw_training(session: PlaygroundSession, runs: Path, recipe: Recipe | None,
 
 
 def _panel(session: PlaygroundSession, runs: Path, recipe: Recipe | None) -> None:
-    _take_up_saved(session)
-    _buttons(session, recipe)
+    _show_saved(session)
+    _draw_buttons(session, recipe)
     training = session.training
     if session.is_stopping:
-        st.caption("The training before is stopping: once its first layer is learned, if it is at that.")
+        st.caption("The previous run is stopping. If it is learning its first layer, it finishes that first.")
     if training is None:
         if session.image_set is None:
             st.caption("Choose images first.")
         elif recipe:
-            st.caption("Nothing is trained yet: press Start, or go through it epoch by epoch.")
+            st.caption("Nothing is trained yet. Press Start, or One epoch to train step by step.")
         return
     records = list(training.records)
     share = len(records) / training.epochs if training.epochs else 0.0
@@ -57,31 +60,37 @@ def _panel(session: PlaygroundSession, runs: Path, recipe: Recipe | None) -> Non
     if training.error:
         st.error(markup.plain(training.error), icon=":material/error:")
     if recipe and session.begun != (session.image_set, recipe):
-        st.caption("Images or settings are others now than those of this training. Reset it to train with them.")
+        st.caption(
+            "The images or settings have changed since this run started. Press Reset to train with the new ones."
+        )
     curves(records)
     if training.snapshot and session.begun:
         _draw_snapshot(training.snapshot, session.begun[0])
     if records:
-        _keep(session, runs)
+        _draw_saving(session, runs)
 
 
-def _buttons(session: PlaygroundSession, recipe: Recipe | None) -> None:
-    """Draw what can be done: always the same four buttons, which no press makes move away under the next one.
+def _draw_buttons(session: PlaygroundSession, recipe: Recipe | None) -> None:
+    """Draw the buttons: always the same four, in the same positions, whatever is pressed.
 
-    They are callbacks, which no redrawing of the page swallows. None does another thing than the page says, even where
-    that lags behind: only Reset drops a training.
+    They are callbacks, which a redraw of the page cannot lose. Each does what it says even if the page lags behind:
+    only Reset ends a run.
     """
     training, is_active = session.training, session.is_active
     is_under_way = training is not None and training.is_alive and not training.is_over
     go: Callable[..., None] = training.go_on if training else partial(session.begin, recipe)
     can_go = is_under_way and not is_active if training else recipe is not None
     with st.container(horizontal=True, gap="xsmall"):
-        for name, icon, is_possible, action, key in (
-            ("Continue" if is_under_way else "Start", "play_arrow", can_go, partial(go, math.inf), "go"),
-            ("Pause", "pause", is_under_way and is_active, training.pause if training else None, "pause"),
-            ("One epoch", "skip_next", can_go and not is_active, partial(go, 1), "step"),
-            ("Reset", "restart_alt", training is not None, session.reset, "reset"),
-        ):
+        for name, icon, is_possible, action, key, tooltip in (
+            ("Continue" if is_under_way else "Start", "play_arrow", can_go, partial(go, math.inf), "go",
+             "Train until the last epoch"),
+            ("Pause", "pause", is_under_way and is_active, training.pause if training else None, "pause",
+             "Stop after the current epoch; Continue resumes"),
+            ("One epoch", "skip_next", can_go and not is_active, partial(go, 1), "step",
+             "Train for one epoch, then pause"),
+            ("Reset", "restart_alt", training is not None, session.reset, "reset",
+             "End this run and discard its network"),
+        ):  # fmt: skip
             st.button(
                 name,
                 icon=f":material/{icon}:",
@@ -89,6 +98,7 @@ def _buttons(session: PlaygroundSession, recipe: Recipe | None) -> None:
                 disabled=not is_possible,
                 key=key,
                 on_click=action,
+                help=tooltip,
                 width=_GO_WIDTH if key == "go" else "content",
             )
 
@@ -96,87 +106,77 @@ def _buttons(session: PlaygroundSession, recipe: Recipe | None) -> None:
 def _status(session: PlaygroundSession, training: BackgroundTraining) -> str:
     done, total = len(training.records), training.epochs
     if training.position:
-        others = "1 training is" if training.position == 1 else f"{training.position} trainings are"
-        return f"Waiting: {others} before yours"
+        return f"Waiting: {count(training.position, 'run is', 'runs are')} ahead of yours"
     if session.saving:
-        return "Saving: evaluating, and writing the report …"
+        return "Saving: evaluating the model and writing its report …"
     if training.is_over:
         return f"Done: {done} of {total} epochs" if done < total else f"Done: {total} epochs"
     if not training.is_alive:
         return "Ended"
     if not total:
-        return "Preparing images and network …"
+        return "Preparing the images and the network …"
     if session.is_active:
         return f"Epoch {min(done + 1, total)} of {total} …"
     return f"Paused after epoch {done} of {total}"
 
 
 def _draw_snapshot(snapshot: Snapshot, image_set: ImageSet) -> None:
-    """Draw the first layer, and which classes are mistaken for which."""
+    """Draw the first layer, and the confusion matrix of the validation images."""
     st.markdown(f"**First layer** after epoch {snapshot.epoch}: weights of its first units")
-    st.html(_tiles(snapshot, image_set.geometry))
+    st.html(_filter_tiles(snapshot, image_set.geometry))
     if snapshot.confusion is not None:
-        st.markdown("**Validation images**: a row for each true class, a column for each answer")
-        st.html(_confusion(snapshot.confusion, image_set.classes))
+        st.markdown("**Validation images**: one row for each true class, one column for each predicted class")
+        st.html(_confusion_table(snapshot.confusion, image_set.classes))
 
 
-def _tiles(snapshot: Snapshot, geometry: Geometry) -> str:
-    W = snapshot.W[:_UNITS]
+def _filter_tiles(snapshot: Snapshot, geometry: Geometry) -> str:
+    W = snapshot.W[:_UNITS_DRAWN]
     images = np.rint(255 * filter_images(W, geometry.shape)).astype(np.uint8)
     return markup.tiles(
         [(markup.data_url(image), "", f"weights of unit {i}") for i, image in enumerate(images, start=1)], small=True
     )
 
 
-_RIGHT, _WRONG = "0, 114, 178", "230, 159, 0"
-
-
-def _confusion(counts: np.ndarray, classes: tuple[str, ...]) -> str:
-    """Return how often each class got which answer, as an HTML table; of many classes only the mistakes made most."""
-    if len(classes) > _MOST_CLASSES_SHOWN:
-        return _worst(counts, classes)
+def _confusion_table(counts: np.ndarray, classes: tuple[str, ...]) -> str:
+    """Return a confusion matrix as an HTML table; for many classes, only the most frequent confusions."""
+    if len(classes) > _LARGEST_CONFUSION_MATRIX:
+        return _confusions_list(counts, classes)
     head = "".join(f"<th scope='col' title='{html.escape(c)}'>{html.escape(c)}</th>" for c in classes)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    blue, orange = (", ".join(map(str, color)) for color in (markup.BLUE, markup.ORANGE))
     rows, faint = "", "<span style='opacity:.35'>0</span>"
     for k, name in enumerate(classes):
         cells = "".join(
-            f"<td style='background: rgba({_RIGHT if k == j else _WRONG}, {0.75 * share:.2f})'>{n or faint}</td>"
+            f"<td style='background: rgba({blue if k == j else orange}, {0.75 * share:.2f})'>{n or faint}</td>"
             for j, (n, share) in enumerate(zip(counts[k], shares[k], strict=True))
         )
         rows += f"<tr><th scope='row' title='{html.escape(name)}'>{html.escape(name)}</th>{cells}</tr>"
-    right = counts.trace() / max(1, counts.sum())
+    accuracy = counts.trace() / max(1, counts.sum())
     return (
         f"<div class='facette-scroll' tabindex='0'><table class='facette-confusion' "
-        f"aria-label='Confusion matrix: a row for each true class, a column for each answer'>"
+        f"aria-label='Confusion matrix: one row for each true class, one column for each predicted class'>"
         f"<tr><td></td>{head}</tr>{rows}</table></div>"
-        f"<p style='font-size:.85rem; opacity:.75'>{100 * right:.1f}% of {counts.sum():,} right: "
-        "blue; mistakes: orange.</p>"
+        f"<p style='font-size:.85rem; opacity:.75'>{100 * accuracy:.1f}% of {counts.sum():,} correct "
+        "(blue); errors in orange.</p>"
     )
 
 
-def _worst(counts: np.ndarray, classes: tuple[str, ...]) -> str:
-    wrong = counts * (1 - np.eye(len(classes), dtype=int))
-    order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_CLASSES_SHOWN]
+def _confusions_list(counts: np.ndarray, classes: tuple[str, ...]) -> str:
     rows = "".join(
-        f"<tr><th scope='row'>{html.escape(classes[k])}</th><td>{html.escape(classes[j])}</td>"
-        f"<td>{wrong[k, j]:,}</td></tr>"
-        for k, j in zip(*np.unravel_index(order, wrong.shape), strict=True)
-        if wrong[k, j]
+        f"<tr><th scope='row'>{html.escape(truth)}</th><td>{html.escape(prediction)}</td><td>{n:,}</td></tr>"
+        for truth, prediction, n in most_confused(counts, classes, _CONFUSIONS_LISTED)
     )
-    right = counts.trace() / max(1, counts.sum())
-    head = "<tr><th scope='col'>true class</th><th scope='col'>taken for</th><th scope='col'>times</th></tr>"
+    accuracy = counts.trace() / max(1, counts.sum())
+    head = "<tr><th scope='col'>true class</th><th scope='col'>misclassified as</th><th scope='col'>images</th></tr>"
     return (
         f"<div class='facette-scroll' tabindex='0'><table class='facette-confusion' "
-        f"aria-label='Mistakes made most'>{head}{rows}</table></div>"
-        f"<p style='font-size:.85rem; opacity:.75'>{100 * right:.1f}% of {counts.sum():,} right.</p>"
+        f"aria-label='Most frequent confusions'>{head}{rows}</table></div>"
+        f"<p style='font-size:.85rem; opacity:.75'>{100 * accuracy:.1f}% of {counts.sum():,} correct.</p>"
     )
 
 
-# Keeping it
-
-
-def _keep(session: PlaygroundSession, runs: Path) -> None:
-    """Draw how to save the model into the runs, or to download it as it is while the training rests."""
+def _draw_saving(session: PlaygroundSession, runs: Path) -> None:
+    """Draw the ways to keep the model: save it among the runs, or download it while the run is paused."""
     training = session.training
     if training is None or not training.is_alive or session.begun is None:
         return
@@ -186,7 +186,13 @@ def _keep(session: PlaygroundSession, runs: Path) -> None:
         folder = runs / name.strip()
         is_plain = bool(name.strip()) and folder.name == name.strip() and not name.strip().startswith(".")
         is_free = is_plain and not holds_run(folder)
-        if st.button("Save", icon=":material/save:", disabled=not is_free or bool(session.saving), key="save"):
+        if st.button(
+            "Save",
+            icon=":material/save:",
+            disabled=not is_free or bool(session.saving),
+            key="save",
+            help=f"Evaluate the model and store it with its report in {folder}",
+        ):
             session.saving = folder, training.ask(partial(keep_run, folder=folder))
             st.rerun()
         model = session.model_file()
@@ -198,20 +204,21 @@ def _keep(session: PlaygroundSession, runs: Path) -> None:
             icon=":material/download:",
             on_click="ignore",
             disabled=model is None,
+            help="Download model.h5 as it is now; possible while the run is paused",
         )
     if not is_plain:
-        st.caption("A plain name is needed, such as first.")
+        st.caption("Give a plain name for the run, such as first.")
     elif not is_free and not session.saving and st.session_state.get("saved") != folder.name:
-        st.caption(f"There is a run {markup.plain(folder.name)} already: give another name.")
+        st.caption(f"The run {markup.plain(folder.name)} exists already; give another name.")
     if saved := st.session_state.get("saved"):
         st.success(
-            f"Saved in {markup.plain(str(runs / saved))}, and chosen in the side bar: see Classify.",
+            f"Saved in {markup.plain(str(runs / saved))} and selected in the sidebar. The page Classify uses it.",
             icon=":material/check_circle:",
         )
 
 
-def _take_up_saved(session: PlaygroundSession) -> None:
-    """Once a model is saved, choose it in the side bar; or say why it is not."""
+def _show_saved(session: PlaygroundSession) -> None:
+    """Once a model is saved, select it in the sidebar; if saving failed, show why."""
     if not session.saving or not session.saving[1].done():
         return
     (folder, future), session.saving = session.saving, None

@@ -10,14 +10,12 @@ import streamlit as st
 from model.training import EpochRecord
 
 _SERIES = ("training", "validation")
-
-_COLORS = ("#0072b2", "#e69f00")  # blue and orange of Okabe & Ito 2008, "Color universal design"
-
-_FEW = 30  # epochs up to which each has a dot
+_SERIES_COLORS = ("#0072b2", "#e69f00")  # blue and orange of Okabe & Ito 2008, "Color universal design"
+_MOST_DOTS = 30  # epochs up to which each has a dot
 
 
 def curves(records: Sequence[EpochRecord]) -> None:
-    """Draw accuracy and cost over the epochs, and say the latest figures."""
+    """Draw accuracy and cost over the epochs, with the latest values below."""
     records = list(records)  # another thread may append
     if not records:
         return
@@ -35,8 +33,8 @@ def curves(records: Sequence[EpochRecord]) -> None:
         _chart("Cost", costs, f"Cost after epoch {last.epoch}: {cost}")
 
 
-def _chart(title: str, values: Sequence[tuple[float, float]], words: str) -> None:
-    """Draw a curve for training and one, dashed, for validation."""
+def _chart(title: str, values: Sequence[tuple[float, float]], caption: str) -> None:
+    """Draw a curve for training, and a dashed one for validation."""
     rows = [
         {"epoch": epoch, "of": name, "value": value}
         for epoch, pair in enumerate(values, start=1)
@@ -46,14 +44,14 @@ def _chart(title: str, values: Sequence[tuple[float, float]], words: str) -> Non
     of = {"field": "of", "type": "nominal", "title": None}
     legend = {"orient": "top", "symbolType": "stroke", "columnPadding": 8, "labelFontSize": 12, "symbolSize": 60}
     spec = {
-        "mark": {"type": "line", "point": len(values) <= _FEW, "strokeWidth": 2},
+        "mark": {"type": "line", "point": len(values) <= _MOST_DOTS, "strokeWidth": 2},
         "encoding": {
             "x": {"field": "epoch", "type": "quantitative", "axis": {"tickMinStep": 1, "format": "d", "grid": False}},
             "y": {"field": "value", "type": "quantitative", "title": None, "scale": {"zero": False, "nice": True}},
-            "color": of | {"scale": {"domain": _SERIES, "range": _COLORS}, "legend": legend},
+            "color": of | {"scale": {"domain": _SERIES, "range": _SERIES_COLORS}, "legend": legend},
             "strokeDash": of | {"scale": {"domain": _SERIES, "range": [[1, 0], [6, 3]]}},
         },
     }
     st.markdown(f"**{title}**")
-    st.vega_lite_chart(rows, spec, height=220, alt=words)
-    st.caption(words)
+    st.vega_lite_chart(rows, spec, height=250, alt=caption)
+    st.caption(caption)

@@ -1,4 +1,4 @@
-"""Small images and tables in HTML, for the pages. Their colours are told apart by colour-blind people too."""
+"""Small images and tables in HTML, for the pages, in colours that colour-blind people can distinguish."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from PIL import Image, ImageDraw
 
 from pipeline.images.encode import png_url, to_png
 
-FOR, AGAINST = (230, 159, 0), (0, 114, 178)  # orange and blue of Okabe & Ito 2008, "Color universal design"
+# Okabe & Ito 2008, "Color universal design", and a gray.
+BLUE, ORANGE, GREEN, PURPLE = (0, 114, 178), (230, 159, 0), (0, 158, 115), (204, 121, 167)
+GRAY = (153, 153, 153)
+FOR, AGAINST = ORANGE, BLUE  # evidence for a class, and against it
 PAGE_SIDE = 240  # pixels of an image on a page
-_SMALL = 128  # pixels a side
+_SMALL_SIDE = 128  # pixels; up to it, each pixel of an image is meant to be visible
 
 LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 168 40" width="168" height="40">
 <path d="M4 15 12 5h16l8 10-16 20z" fill="#56b4e9"/><path d="M12 5h16l-8 10z" fill="#9bd4f5"/>
@@ -24,7 +27,7 @@ LOGO = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 168 40" width="16
 <text x="46" y="29" font-family="Source Sans, Source Sans Pro, sans-serif" font-size="26" font-weight="600"
 fill="#2f8fcb">Facette</text></svg>"""
 
-# Put once on every page, by app.py.
+# app.py puts it on every page, once.
 STYLE = """<style>
 .facette-bars {width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums}
 .facette-bars th {text-align: left; font-weight: 400; padding: .3rem .75rem .3rem 0; max-width: 9rem;
@@ -75,7 +78,7 @@ STYLE = """<style>
 
 
 def plain(text: str) -> str:
-    """Return text that Markdown shows as it is: names of files and classes are not ours."""
+    """Escape text so that Markdown shows it as it is; for names of files and classes, which may hold anything."""
     return re.sub(r"([\\`*_\[\]$:~#<>|!])", r"\\\1", text)
 
 
@@ -89,17 +92,17 @@ def percentage(share: float) -> str:
 def bars(
     ranking: Sequence[tuple[str, float]],
     title: str = "Probability of each class",
-    words: Callable[[float], str] = percentage,
+    format_share: Callable[[float], str] = percentage,
 ) -> str:
-    """Return shares, such as class probabilities, as bars: an HTML table, which reads well aloud."""
-    wide = " class='facette-words'" if words is not percentage else ""  # sentences are not cut, as names are
+    """Return shares, such as class probabilities, as bars: an HTML table, which a screen reader can read."""
+    wide = " class='facette-words'" if format_share is not percentage else ""  # sentences are not cut, as names are
     rows = ""
     for label, p in ranking:
         label, width = html.escape(label), f"width:{100 * p:.2f}%" + (";min-width:2px" if p else "")
         rows += (
             f"<tr><th scope='row'{wide} title='{label}'>{label}</th>"
             f"<td><div class='facette-track'><div class='facette-bar' style='{width}'></div></div></td>"
-            f"<td>{html.escape(words(p))}</td></tr>"
+            f"<td>{html.escape(format_share(p))}</td></tr>"
         )
     return f"<table class='facette-bars facette-ranking' aria-label='{html.escape(title)}'>{rows}</table>"
 
@@ -124,7 +127,7 @@ def views(images: Sequence[tuple[str, str, str, str]]) -> str:
 
 
 def stacks(title: str, rows: Sequence[tuple[str, Sequence[int]]], colors: Sequence[Sequence[int]]) -> str:
-    """Return counts as bars in parts: an HTML table; each row has a name and a count for each colour."""
+    """Return counts as stacked bars: an HTML table, each row with a name and a count for each colour."""
     most = max((sum(counts) for _, counts in rows), default=0) or 1
     lines = []
     for name, counts in rows:
@@ -137,34 +140,33 @@ def stacks(title: str, rows: Sequence[tuple[str, Sequence[int]]], colors: Sequen
             f"<tr><th scope='row' title='{name}'>{name}</th><td><div class='facette-stack'>{parts}</div></td>"
             f"<td>{total:,}</td></tr>"
         )
-    html_table = f"<table class='facette-bars facette-counts' aria-label='{html.escape(title)}'>"
-    return f"{html_table}{''.join(lines)}</table>"
+    label = html.escape(title)
+    return f"<table class='facette-bars facette-counts' aria-label='{label}'>{''.join(lines)}</table>"
 
 
 def html_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return words as an HTML table, the last column for numbers; it scrolls where it is wider than the screen."""
+    """Return text as an HTML table, the last column aligned for numbers; it scrolls if it is wider than the screen."""
     lines = ["".join(f"<th scope='col'>{html.escape(cell)}</th>" for cell in head)]
     lines += ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    words = html.escape(title)
+    label = html.escape(title)
     return (
-        f"<div class='facette-scroll' tabindex='0' role='region' aria-label='{words}'>"
-        f"<table class='facette-table' aria-label='{words}'>{body}</table></div>"
+        f"<div class='facette-scroll' tabindex='0' role='region' aria-label='{label}'>"
+        f"<table class='facette-table' aria-label='{label}'>{body}</table></div>"
     )
 
 
-def photo(url: str, name: str, words: str) -> str:
-    """Return one image, as wide as its place, with every pixel to be seen, above its name and a few words."""
+def photo(url: str, name: str, caption: str) -> str:
+    """Return one image, as wide as its container and with visible pixels, above its name and a caption."""
     name = html.escape(name)
-    lines = f"<div title='{name}'>{name}</div><div>{html.escape(words)}</div>"
+    lines = f"<div title='{name}'>{name}</div><div title='{html.escape(caption)}'>{html.escape(caption)}</div>"
     return f"<div class='facette-photo'><img src='{url}' alt='{name}'>{lines}</div>"
 
 
 def legend(entries: Sequence[tuple[Sequence[int], str]]) -> str:
-    """Return what colours mean, as a line of HTML."""
+    """Return the meaning of colours as a line of HTML: (color, text) each."""
     spans = "".join(
-        f"<span style='--swatch:rgb({','.join(map(str, color))})'>{html.escape(words)}</span>"
-        for color, words in entries
+        f"<span style='--swatch:rgb({','.join(map(str, color))})'>{html.escape(text)}</span>" for color, text in entries
     )
     return f"<div class='facette-legend'>{spans}</div>"
 
@@ -175,8 +177,8 @@ def data_url(image: NDArray[np.uint8]) -> str:
 
 
 def photo_url(image: Image.Image) -> str:
-    """Return a photograph as a URL that holds it: JPEG, unless it is so small that its pixels are to be seen."""
-    if max(image.size) <= _SMALL:
+    """Return a photograph as a URL that holds it: JPEG, or PNG if it is so small that its pixels are visible."""
+    if max(image.size) <= _SMALL_SIDE:
         return data_url(np.asarray(image))
     image, data = image.copy(), io.BytesIO()
     image.thumbnail((2 * PAGE_SIDE, 2 * PAGE_SIDE))
@@ -195,14 +197,14 @@ def framed(image: Image.Image, box: tuple[int, int, int, int]) -> Image.Image:
 
 
 def thumbnail(image: Image.Image, side: int = 88) -> str:
-    """Return an image, made small, as a URL that holds it."""
+    """Return a reduced copy of an image as a URL that holds it."""
     small = image.copy()
     small.thumbnail((side, side))
     return data_url(np.asarray(small))
 
 
 def icon(side: int = 64) -> Image.Image:
-    """Return the cut stone of the logo, for the browser's tab."""
+    """Return the cut stone of the logo, for the tab of the browser."""
     image, scale = Image.new("RGBA", (4 * side, 4 * side)), 4 * side / 40
     facets = {
         "#56b4e9": [(4, 15), (12, 5), (28, 5), (36, 15), (20, 35)],
@@ -217,19 +219,19 @@ def icon(side: int = 64) -> Image.Image:
 
 
 def enlarged(image: NDArray[np.uint8], side: int = 2 * PAGE_SIDE) -> NDArray[np.uint8]:
-    """Return a small image with every pixel as a square, its longer side about `side` pixels."""
+    """Return a small image enlarged, each pixel as a square, so that its longer side has about `side` pixels."""
     factor = max(1, round(side / max(image.shape[:2])))
     return image.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
 def overlaid(image: NDArray[np.uint8], evidence: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return an image in gray with `FOR` where the evidence is above 0 and `AGAINST` where it is below.
+    """Return an image in gray, coloured `FOR` where the evidence is above 0 and `AGAINST` where it is below.
 
     Parameters
     ----------
     image : ndarray of shape (height, width, channels), uint8
     evidence : ndarray of shape (height, width), float64
-        The strongest value, of either sign, gets the full colour.
+        The largest value, of either sign, gets the full colour.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""What a page shows while there is no model: an invitation to train a demo."""
+"""What a page shows if there is no model: an invitation to train a demo."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from pipeline.sources.builtin import BUILTIN_SETS
 from pipeline.sources.demo import DEMOS
 from pipeline.training.background import BackgroundTraining
 
-_WATCH_EVERY = 0.5  # seconds
+_REDRAW_DEMO_EVERY = 0.5  # seconds
 
 
 @st.cache_resource
-def _current() -> dict[str, BackgroundTraining]:
-    """Return where the one training of this server is kept: all its visitors share the processor."""
+def running_demo() -> dict[str, BackgroundTraining]:
+    """Return the store of the one demo run of this server, under "training": all visitors share it."""
     return {}
 
 
 def invite(runs: Path) -> None:
-    """Draw what is shown instead of a page while there is no model."""
+    """Draw what is shown instead of a page if there is no model."""
     st.title("No model yet")
     st.markdown(
-        "Facette learns to tell classes of images apart. It needs to be trained once; then it classifies your "
-        "images, and these pages show what it looks at."
+        "Facette learns to distinguish classes of images. Train a model once; then it classifies your images, and "
+        "these pages show what it has learned."
     )
     panel(runs)
     with st.container(border=True):
@@ -41,11 +41,11 @@ def invite(runs: Path) -> None:
 
 
 def ready(chosen: Chosen) -> ImageClassifier | None:
-    """Return the classifier chosen; where there is none, say why and what to do, and return None."""
+    """Return the chosen classifier; if there is none, draw why and what to do, and return None."""
     if chosen.problem:
         st.title("This model cannot be opened")
         st.error(markup.plain(chosen.problem), icon=":material/error:")
-        st.markdown("Choose another model in the side bar, or train one:")
+        st.markdown("Choose another model in the sidebar, or train one:")
         st.code("facette train YOUR_PHOTOS/", language="shell")
     elif chosen.classifier is None:
         invite(chosen.runs)
@@ -53,30 +53,30 @@ def ready(chosen: Chosen) -> ImageClassifier | None:
 
 
 def panel(runs: Path) -> None:
-    """Draw the choice of a demo, or the training under way."""
-    training = _current().get("training")
+    """Draw the choice of a demo, or the progress of its run."""
+    training = running_demo().get("training")
     with st.container(border=True):
         if training and training.is_alive:
             _watch()
             return
         if training:
-            _take_up(training)
+            _select_trained(training)
         if trained := st.session_state.pop("trained", None):
-            st.success(f"{trained} is trained, and chosen in the side bar.", icon=":material/check_circle:")
-        demo = st.radio("Images", DEMOS, captions=[BUILTIN_SETS[name].about for name in DEMOS], key="demo")
-        st.button("Train the demo model", type="primary", on_click=_begin, args=(demo, runs))
+            st.success(f"The model {trained} is trained and selected in the sidebar.", icon=":material/check_circle:")
+        demo = st.radio("Demo", DEMOS, captions=[BUILTIN_SETS[name].about for name in DEMOS], key="demo")
+        st.button("Train the demo model", type="primary", on_click=_start_demo, args=(demo, runs))
 
 
-def _begin(demo: str, runs: Path) -> None:
-    training = _current().get("training")
+def _start_demo(demo: str, runs: Path) -> None:
+    training = running_demo().get("training")
     if not (training and training.is_alive):
-        _current()["training"] = train_demo(demo, runs).start()
+        running_demo()["training"] = train_demo(demo, runs).start()
 
 
-@st.fragment(run_every=_WATCH_EVERY)
+@st.fragment(run_every=_REDRAW_DEMO_EVERY)
 def _watch() -> None:
-    """Draw how far the training is; a fragment, so that the rest of the page stays as it is."""
-    training = _current().get("training")
+    """Draw the progress of the run; a fragment, so that the rest of the page is not redrawn."""
+    training = running_demo().get("training")
     if training is None or not training.is_alive:
         st.rerun()
         return
@@ -85,16 +85,16 @@ def _watch() -> None:
     st.progress(done / total if total else 0.0, text=f"{stage} …")
     curves(training.records)
     st.button(
-        "Stopping after this epoch" if training.is_ending else "Stop and keep what is learned",
+        "Stopping after this epoch" if training.is_ending else "Stop and keep the model",
         on_click=training.end,
         disabled=training.is_ending,
     )
 
 
-def _take_up(training: BackgroundTraining) -> None:
-    """Choose the model of a training that has ended, or say why there is none, until another is begun."""
+def _select_trained(training: BackgroundTraining) -> None:
+    """Select the model of a run that has ended, or show why there is none, until the next run starts."""
     if training.model:
-        _current().pop("training", None)
+        running_demo().pop("training", None)
         sidebar.show(training.model.parent.name)
         st.session_state["trained"] = training.model.parent.name
         st.rerun()

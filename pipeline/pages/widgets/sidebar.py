@@ -1,4 +1,4 @@
-"""Which model is looked at: the side bar's choice of a run, shared by all pages."""
+"""The choice of a run in the sidebar, shared by all pages."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ import streamlit as st
 
 from pipeline.classifier import ImageClassifier, model_path
 from pipeline.errors import USER_ERRORS
-from pipeline.explanation.wording import shape
+from pipeline.explanation.wording import describe_geometry
 from pipeline.pages.widgets import markup
 from pipeline.training.runs import RunSummary, list_runs, summarize
 
+DATA_FOLDER = Path("data")  # its data sets can be looked at, its images trained on
 KEY = "model"  # in the session and in the address: ?model=first
-_NEXT = "model-next"
+_NEXT_KEY = "next-model"
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The model chosen; without a classifier there is none yet, or there is a `problem` with it."""
+    """The chosen run and its model. Without a classifier there is no model yet, or it has a `problem`."""
 
     runs: Path
     run: RunSummary | None = None
@@ -29,12 +30,12 @@ class Chosen:
 
 @st.cache_resource(max_entries=4, show_spinner="Reading the model")
 def load_classifier(path: str, written: float) -> ImageClassifier:
-    """Return the model of a file, read once for each time it is `written`."""
+    """Return the model in a file, read once for each time it is `written`."""
     return ImageClassifier.load(path)
 
 
 def choose(runs: str | Path, given: str | Path | None = None) -> Chosen:
-    """Draw the choice of a run in the side bar, newest first (`given`, a model or a run folder, before all)."""
+    """Draw the choice of a run in the sidebar, the newest first; a `given` model or run folder comes before all."""
     runs, options = Path(runs), {run.name: run for run in list_runs(runs)}
     problem = ""
     if given:
@@ -47,54 +48,56 @@ def choose(runs: str | Path, given: str | Path | None = None) -> Chosen:
     if not options:
         st.sidebar.caption("No model yet")
         return Chosen(runs, problem=problem)
-    _follow(options)
+    _apply_requested(options)
     name = st.sidebar.selectbox(
-        "Model", list(options), key=KEY, bind="query-params", help=f"The runs in {runs}, newest first"
+        "Model", list(options), key=KEY, bind="query-params", help=f"The runs in the folder {runs}, newest first"
     )
-    run, place = options[name], st.sidebar.empty()
+    run, caption = options[name], st.sidebar.empty()
     if len(options) > 1:
-        _compare(list(options.values()))
+        _draw_runs(list(options.values()))
     if problem:
         st.sidebar.warning(problem)
     try:
         classifier = load_classifier(str(run.model), run.modified)
     except USER_ERRORS as error:
         return Chosen(runs, run, problem=str(error))
-    place.caption(figures(run, classifier))
+    caption.caption(describe_run(run, classifier))
     return Chosen(runs, run, classifier)
 
 
 def show(name: str) -> None:
-    """Have the run of this name chosen when the page is drawn next."""
-    st.session_state[_NEXT] = name
+    """Select the run of this name when the page is drawn next."""
+    st.session_state[_NEXT_KEY] = name
 
 
-def _follow(options: dict[str, RunSummary]) -> None:
-    """Take up what `show` asked for; say so where the run chosen, or that of the address, is not there any more."""
-    wanted = st.session_state.pop(_NEXT, None)
+def _apply_requested(options: dict[str, RunSummary]) -> None:
+    """Select the run that `show` asked for; warn if the selected run, or that of the address, no longer exists."""
+    wanted = st.session_state.pop(_NEXT_KEY, None)
     if wanted in options:
         st.session_state[KEY] = wanted
     asked = st.session_state.get(KEY) or st.query_params.get(KEY)
     if asked and asked not in options:
-        st.session_state[KEY] = next(iter(options))  # said outright, or the browser goes on showing the old name
-        st.warning(markup.plain(f"There is no run {asked} any more; this is {st.session_state[KEY]}."))
+        st.session_state[KEY] = next(iter(options))  # set explicitly: otherwise the browser keeps showing the old name
+        st.warning(markup.plain(f"The run {asked} no longer exists; {st.session_state[KEY]} is shown instead."))
 
 
-def _compare(runs: list[RunSummary]) -> None:
-    """Draw a table of all runs, behind a line that opens it."""
+def _draw_runs(runs: list[RunSummary]) -> None:
+    """Draw a table of all runs, in an expander."""
     rows = [
-        (run.name, f"{100 * run.accuracy:.1f}% of {run.m:,} {run.evaluated_on}" if run.m else "not measured")
+        (run.name, f"{100 * run.accuracy:.1f}% of {run.m:,} {run.evaluated_on}" if run.m else "not evaluated")
         for run in runs
     ]
     with st.sidebar.expander(f"All {len(runs)} runs"):
-        st.html(markup.html_table("All runs, in the order of the list", ("run", "images right"), rows))
+        st.html(markup.html_table("All runs, in the order of the list", ("run", "accuracy"), rows))
 
 
-def figures(run: RunSummary, classifier: ImageClassifier) -> str:
-    """Return a run's main figures as a few short lines."""
-    lines = [f"{len(classifier.classes)} classes · {shape(classifier.geometry)}"]
+def describe_run(run: RunSummary, classifier: ImageClassifier) -> str:
+    """Return the main figures of a run as a few short lines."""
+    lines = [f"{len(classifier.classes)} classes · {describe_geometry(classifier.geometry)}"]
     if run.m:
-        right = round(run.accuracy * run.m)
-        lines.append(f"{right:,} of {run.m:,} {run.evaluated_on} images right ({100 * run.accuracy:.1f}%)")
-        lines += [f"{name.capitalize()}: {100 * accuracy:.1f}%" for name, accuracy in run.baselines]
+        n_correct = round(run.accuracy * run.m)
+        lines.append(
+            f"{run.evaluated_on.capitalize()} accuracy: {100 * run.accuracy:.1f}% ({n_correct:,} of {run.m:,} images)"
+        )
+        lines += [f"Baseline, {name}: {100 * accuracy:.1f}%" for name, accuracy in run.baselines]
     return "  \n".join(lines)

@@ -41,4 +41,4 @@ def test_a_folder_of_runs_and_a_data_set_whose_names_are_not_utf_8(run_path, tmp
     assert main(["inspect", str(model)]) == 0
     assert main(["inspect", runs, "--json"]) == 0
     assert main(["filters", str(model), "-o", os.fsdecode(b"W-\xff.png")]) == 0
-    assert "Drawn in W-%FF.png" in capsys.readouterr().out
+    assert "The drawing is in W-%FF.png" in capsys.readouterr().out

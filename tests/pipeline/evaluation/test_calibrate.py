@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import shutil
 import subprocess
 import sys
@@ -15,40 +14,16 @@ import numpy as np
 import pytest
 
 from model.calibration import fold_temperature
-from model.config import NetworkConfig, TrainingConfig
-from model.edges.config import NOT_PRETRAINED, PretrainConfig
 from model.errors import FormatError
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
-from pipeline.evaluation.abstention import OOD_KINDS, coverage_curve
+from pipeline.evaluation.abstention import OOD_KINDS
 from pipeline.evaluation.calibrate import calibrated
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.scores import score, split_probabilities
-from pipeline.prediction.inputs import Inputs
-from pipeline.prediction.predict import Settings, predict
 from pipeline.prediction.uploads import Upload, classify_uploads
-from pipeline.sources.demo import write_demo
-from pipeline.training.finish import finish
-from pipeline.training.prepare import prepare
-from pipeline.training.recipe import Recipe
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory):
-    """Return the folder of images, and that of a run on them: enough of them to have a temperature."""
-    folder = tmp_path_factory.mktemp("digits")
-    images = write_demo("digits", folder / "digits")
-    run = prepare(
-        images,
-        folder / "run",
-        recipe=Recipe(NetworkConfig(hidden=(32,)), TrainingConfig(epochs=3), NOT_PRETRAINED),
-    )
-    with run.dataset:
-        list(run.epochs())
-        finish(run)
-    return images, folder / "run"
 
 
 def overconfident(classifier, times):
@@ -129,61 +104,7 @@ def test_a_calibration_of_another_network_is_damage(digits, tmp_path):
         ImageClassifier.load(tmp_path / "mixed.h5")
 
 
-def test_rejecting_refuses_strange_images_and_few_valid_ones(digits, capsys, tmp_path):
-    run = digits[1]
-    words = ["predict", str(run), str(run / "data.h5"), "-o", str(tmp_path / "out.csv"), "--reject", "0.05", "--json"]
-    assert main(words) == 0
-    captured = capsys.readouterr()
-    found = json.loads(captured.out)
-    assert 0 < found["abstain"] / found["files"] < 0.12
-    model = ImageClassifier.load(run)
-    assert f"rests on {model.calibration.m} validation images" in captured.err
-    noise = OOD_KINDS["noise"](model.geometry, np.random.default_rng(1))
-    np.save(tmp_path / "noise.npy", noise)
-    rows = list(
-        predict(
-            model,
-            Inputs([str(tmp_path / "noise.npy")]),
-            Settings(uncertainty_threshold=model.uncertainty_threshold(0.05)),
-        )
-    )
-    assert np.mean([row.status == "abstain" for row in rows]) > 0.95
-
-
-def test_evaluate_shows_what_abstaining_does(digits, capsys):
-    assert main(["evaluate", str(digits[1]), str(digits[1] / "data.h5"), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    abstention = found["abstention"]
-    assert abstention["curve"][0] == [1.0, found["accuracy"]]
-    assert abstention["curve"][-1][1] > found["accuracy"]
-    assert abstention["refused"]["noise"] > 0.95
-    assert main(["evaluate", str(digits[1]), str(digits[1] / "data.h5")]) == 0
-    out = capsys.readouterr().out
-    assert f"a threshold from {abstention['m_validation']} validation images" in out
-    assert "noise" in out
-    assert "the first layer was learned from" not in out
-
-
-def test_photographs_that_the_first_layer_knows_are_not_passed_off_as_strange(digits, capsys, tmp_path):
-    model = ImageClassifier.load(digits[1])
-    pretrained = replace(model, pretraining=PretrainConfig("sparse_filtering"))
-    pretrained.save(tmp_path / "model.h5")
-    assert main(["evaluate", str(tmp_path / "model.h5"), str(digits[1] / "data.h5")]) == 0
-    assert "the photographs are among those that the first layer was learned from" in capsys.readouterr().out
-    elsewhere = replace(pretrained, provenance={**model.provenance, "pretrain_on": "photos"})
-    assert evaluate(elsewhere, digits[1] / "data.h5")[0].abstention.familiar == ()
-
-
-def test_coverage_curve_answers_the_least_doubtful_first():
-    uncertainty = np.array([0.9, 0.1, 0.5, 0.3] * 5)
-    right = uncertainty < 0.8
-    curve = dict(coverage_curve(uncertainty, right))
-    assert curve[1.0] == 0.75
-    assert curve[0.7] == 1
-    assert curve[0.9] == pytest.approx(15 / 18)
-
-
-def test_predicting_with_doubt_starts_up_light(digits):
+def test_predicting_with_reject_imports_nothing_heavy(digits):
     image = next(digits[0].rglob("*.png"))
     code = (
         "import sys; from pipeline.cli.main import main; "

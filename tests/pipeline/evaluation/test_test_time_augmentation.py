@@ -1,4 +1,4 @@
-"""Averaging over views: an answer depends on the image and the number of views alone."""
+"""Test-time augmentation: a prediction depends only on the image and the number of augmented versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.errors import InputError
 from pipeline.evaluation.test_time_augmentation import tta_probabilities
 
 
-def test_an_answer_depends_on_the_image_alone(run_path, lfw_images):
+def test_a_prediction_depends_on_the_image_alone(run_path, lfw_images):
     classifier, images = ImageClassifier.load(run_path), lfw_images[80:120, ..., None]
     found = tta_probabilities(classifier, images, 5)
 
@@ -27,19 +27,20 @@ def test_an_answer_depends_on_the_image_alone(run_path, lfw_images):
 
 
 @pytest.mark.parametrize("stored", [{"shift": 0.0}, {"augment": "auto"}, {"cutout": 0.2}, {"of a later version": 1}])
-def test_a_model_that_saw_no_variations_is_not_asked(run_path, lfw_images, stored):
+def test_a_model_trained_without_augmentation_is_an_error(run_path, lfw_images, stored):
     classifier = ImageClassifier.load(run_path)
     plain = dict.fromkeys(classifier.provenance["augmentation"], 0.0) | {"augment": "none", "flip": False}
     classifier = dataclasses.replace(classifier, provenance={"augmentation": plain | stored})
-    with pytest.raises(InputError, match="trained on images as they are"):
+    with pytest.raises(InputError, match="trained without augmentation"):
         tta_probabilities(classifier, lfw_images[:2, ..., None], 3)
 
 
-def test_evaluate_averages(run_path, capsys):
+def test_evaluate_averages_with_tta(run_path, capsys):
     assert main(["evaluate", str(run_path), str(run_path / "data.h5"), "--tta", "4", "--json"]) == 0
     averaged = json.loads(capsys.readouterr().out)
     assert main(["evaluate", str(run_path), str(run_path / "data.h5"), "--json"]) == 0
     plain = json.loads(capsys.readouterr().out)
 
+    assert averaged["log_loss"] != pytest.approx(plain["log_loss"], abs=1e-4)  # not ignored
     assert abs(averaged["accuracy"] - plain["accuracy"]) < 0.1
     assert averaged["m"] == plain["m"]

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image, ImageSequence
 
-from model.config import NetworkConfig, TrainingConfig
-from model.edges.config import PretrainConfig
 from model.edges.scores import score_filters
 from pipeline.classifier import ImageClassifier
-from pipeline.cli.main import main
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.explanation.layers import control_shares, deeper_layer_images, first_layer_images, score_first_layer
-from pipeline.training.finish import finish
-from pipeline.training.prepare import prepare
 from pipeline.training.pretrain import first_layer_growth
-from pipeline.training.recipe import Recipe
 
 
 @pytest.fixture(scope="module")
@@ -67,47 +57,10 @@ def test_images_made_by_ascent_excite_their_unit_more_than_any_real_one(classifi
     assert (np.diag(A2_made)[alive] > A2[alive].max(axis=1)).mean() > 0.8
 
 
-@pytest.mark.parametrize("words", [[], ["--layer", "2"], ["--hierarchy"], ["--max-units", "5"]])
-def test_command_draws(run_path, tmp_path, capsys, words):
-    assert main(["filters", str(run_path), "-o", str(tmp_path / "f.png"), *words]) == 0
-    with Image.open(tmp_path / "f.png") as image:
-        assert np.asarray(image.convert("L")).std() > 5
-    assert "Drawn in" in capsys.readouterr().out
-
-
-def test_command_prints_scores(run_path, tmp_path, capsys):
-    assert main(["filters", str(run_path), "-o", str(tmp_path / "f.png"), "--scores"]) == 0
-    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-
-    assert [row["unit"] for row in rows] == [str(k) for k in range(1, 49)]
-    assert all(0 <= float(row["r2"]) <= 1 for row in rows)
-
-
-def test_command_names_what_does_not_work(run_path, tmp_path, capsys):
-    assert main(["filters", str(run_path), "--layer", "7"]) == 2
-    assert "the network has 3 layers" in capsys.readouterr().err
-    (tmp_path / "alone").mkdir()
-    ImageClassifier.load(run_path).save(tmp_path / "alone" / "model.h5")
-    assert main(["filters", str(tmp_path / "alone" / "model.h5"), "--layer", "2"]) == 2
-    assert "--data" in capsys.readouterr().err
-
-
-@pytest.fixture(scope="module")
-def pretrained(faces, tmp_path_factory):
-    """Return the folder of a run with a pretrained first layer."""
-    folder = tmp_path_factory.mktemp("runs") / "edges"
-    training, pretraining = TrainingConfig(epochs=3, seed=3), PretrainConfig("sparse_filtering")
-    run = prepare(faces, folder, recipe=Recipe(NetworkConfig(hidden=(24, 8)), training, pretraining))
-    with run.dataset:
-        list(run.epochs())
-        finish(run)
-    return folder
-
-
 @pytest.mark.slow
-def test_controls_find_no_edges_and_pieces_of_photographs_few(classifier):
+def test_controls_find_no_edges_and_raw_patches_few(classifier):
     shares = control_shares(classifier)
-    floor = shares.pop("pieces of photographs, as they are")
+    floor = shares.pop("raw patches of photographs")
 
     assert len(shares) == 4
     assert max(shares.values()) <= 0.02
@@ -115,17 +68,8 @@ def test_controls_find_no_edges_and_pieces_of_photographs_few(classifier):
 
 
 @pytest.mark.slow
-def test_command_prints_controls_beside_the_scores(run_path, tmp_path, capsys):
-    assert main(["filters", str(run_path), "-o", str(tmp_path / "f.png"), "--scores", "--controls"]) == 0
-    found = capsys.readouterr()
-
-    assert len(found.out.splitlines()) == 49  # a table that a machine reads, and nothing else
-    assert "0%  learned from white noise" in found.err
-
-
-@pytest.mark.slow
-def test_growth_leads_from_noise_to_the_layer_of_the_model(pretrained):
-    classifier = ImageClassifier.load(pretrained)
+def test_growth_leads_from_noise_to_the_layer_of_the_model(pretrained_run):
+    classifier = ImageClassifier.load(pretrained_run)
     steps = first_layer_growth(classifier)
     shape, W1 = classifier.geometry.shape, classifier.parameters[1].W
 
@@ -137,39 +81,13 @@ def test_growth_leads_from_noise_to_the_layer_of_the_model(pretrained):
 
 
 @pytest.mark.slow
-def test_growth_of_other_photographs_is_not_shown_as_the_models(pretrained):
-    classifier = ImageClassifier.load(pretrained)
+def test_growth_of_other_photographs_is_not_shown_as_the_models(pretrained_run):
+    classifier = ImageClassifier.load(pretrained_run)
     other = replace(classifier, training=replace(classifier.training, seed=4))
     with pytest.raises(InputError, match="other filters"):
         first_layer_growth(other)
 
 
-@pytest.mark.slow
-def test_command_animates(pretrained, run_path, tmp_path, capsys):
-    path = tmp_path / "W1.gif"
-    assert main(["filters", str(pretrained), "--animate", str(path)]) == 0
-    assert "learned again" in capsys.readouterr().out
-    with Image.open(path) as image:
-        frames = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(image)]
-    assert len(frames) > 10
-    assert all((one != two).mean() > 0.01 for one, two in itertools.pairwise(frames))
-    assert path.stat().st_size < 1_000_000
-
-    assert main(["filters", str(pretrained), "--animate", str(tmp_path / "W1.png")]) == 2
-    assert ".gif" in capsys.readouterr().err
-    assert main(["filters", str(pretrained), "--animate", str(tmp_path / "none" / "W1.gif")]) == 2
-    assert "does not exist" in capsys.readouterr().err
-    assert main(["filters", str(run_path), "--animate", str(path)]) == 2
-    assert "not pretrained" in capsys.readouterr().err
-
-
 def test_the_first_units_are_those_of_the_whole_layer(classifier, images):
     some, all_units = (deeper_layer_images(classifier, images, 2, n)[0].images for n in (5, 16))
     np.testing.assert_allclose(some, all_units[:5], rtol=1e-4, atol=1e-6)
-
-
-def test_command_names_a_damaged_data_set(run_path, tmp_path, capsys):
-    damaged = tmp_path / "data.h5"
-    damaged.write_bytes((run_path / "data.h5").read_bytes()[:-2000])
-    assert main(["filters", str(run_path), "--layer", "2", "--data", str(damaged)]) == 2
-    assert str(damaged) in capsys.readouterr().err

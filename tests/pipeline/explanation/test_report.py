@@ -24,7 +24,7 @@ def test_report_states_the_figures_of_the_run(run_path):
     metrics = json.loads((run_path / "metrics.json").read_text())
     test = metrics["splits"]["test"]
 
-    assert f"{100 * test['accuracy']:.1f} % of 30 test images right" in re.sub(r"\s+", " ", html)
+    assert f"Accuracy {100 * test['accuracy']:.1f} % on 30 test images" in re.sub(r"\s+", " ", html)
     assert html.count("data:image/png;base64,") >= 2
     assert "http://" not in html  # everything is inside
     assert "https://" not in html

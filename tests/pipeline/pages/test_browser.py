@@ -33,7 +33,7 @@ def test_classify_a_sample(url, page):
     table = page.get_by_role("table", name="Probability of each class")
     assert table.get_by_role("row").count() == 2
     page.get_by_text("True class: other").wait_for()
-    assert page.get_by_alt_text("map of the parts that speak for").count() == 1
+    assert page.get_by_alt_text("map of the evidence for").count() == 1
     assert "sample=2" in page.url
 
 
@@ -91,15 +91,15 @@ def test_upload_a_folder_of_class_folders(url, page, photo_jpeg, face_png, tmp_p
     page.locator("input[type=file]").set_input_files(tmp_path / "photos")
     page.get_by_text("2 of 3 images classified").wait_for()
     page.get_by_text("1 could not be read").wait_for()
-    page.get_by_text("of 2 whose class is known are right").wait_for()
+    page.get_by_text("of 2 labelled images correct").wait_for()
 
 
-def test_put_a_label_right_and_download_the_manifest(url, page, tmp_path):
-    page.goto(f"{url}/data?view=Mistakes")
+def test_correct_a_label_and_download_the_manifest(url, page, tmp_path):
+    page.goto(f"{url}/data?view=Label+issues")
     box = page.get_by_role("combobox", name="Label of").first
     box.click()
-    page.get_by_role("option", name="remove").click()
-    page.get_by_text("1 removal.").wait_for()
+    page.get_by_role("option", name="remove image").click()
+    page.get_by_text("1 image removed.").wait_for()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download manifest.csv").click()
     download.value.save_as(tmp_path / "manifest.csv")
@@ -123,7 +123,7 @@ def test_deeper_layers(url, page):
     page.goto(url)
     page.get_by_role("link", name="Deeper layers").click()
     page.get_by_role("heading", name="Product of the weights").wait_for()
-    assert page.get_by_alt_text("Preferred stimulus of").count() == 16
+    assert page.get_by_alt_text("Activation maximisation of").count() == 16
 
 
 def test_look_at_a_unit_of_the_first_layer(url, page):
@@ -132,21 +132,21 @@ def test_look_at_a_unit_of_the_first_layer(url, page):
     page.get_by_role("heading", name="First layer", exact=True).wait_for()
     page.get_by_alt_text("weights of unit 48:").first.wait_for()
     assert page.locator(".facette-tiles").first.locator("img").count() == 48
-    page.get_by_label("Look at unit").fill("7")
+    page.get_by_label("Inspect unit").fill("7")
     page.keyboard.press("Enter")
     page.get_by_text("Unit 7:").wait_for()
     page.get_by_text("the image classified last").wait_for()  # the sample shown on the page before
 
 
-def test_a_phone(url, page, expect_no_horizontal_scrolling):
+def test_no_page_is_wider_than_a_phone(url, page, expect_no_horizontal_scrolling):
     page.set_viewport_size(PHONE)
     for place, title in (
         ("", "Classify images"),
         ("first-layer", "First layer"),
         ("deeper-layers", "Deeper layers"),
         ("data", "Data"),
-        ("data?view=Mistakes", "Data"),
-        ("model", "The model"),
+        ("data?view=Label+issues", "Data"),
+        ("model", "Model"),
     ):
         page.goto(f"{url}/{place}")
         page.get_by_role("heading", name=title, exact=True).wait_for()

@@ -5,6 +5,7 @@ import io
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.training.runs import list_runs
 
-PAGES = ("classify", "first_layer", "deeper_layers", "data", "model")
+PAGES = ("classify.page", "first_layer", "deeper_layers", "data.page", "model")
 
 
 def show_page(page, runs, model=None):
@@ -67,12 +68,21 @@ def results(at):
     return list(at.session_state["results"].values())
 
 
+def test_the_app_starts_on_the_classify_page(trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    monkeypatch.setattr("sys.argv", ["app.py"])
+    at = AppTest.from_file(Path(__file__).parents[3] / "app.py", default_timeout=60).run()
+    assert not at.exception
+    assert not at.error
+    assert at.title[0].value == "Classify images"
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_every_page_draws_a_model(name, trained):
     at = page(name, trained / "runs")
     assert not at.error
     assert at.sidebar.selectbox[0].value == "faces"
-    assert "test images right" in at.sidebar.caption[0].value
+    assert "Test accuracy: " in at.sidebar.caption[0].value
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -82,7 +92,7 @@ def test_without_a_model_every_page_offers_to_train_the_demo(name, tmp_path):
     assert at.radio[0].options == ["faces", "digits"]
 
 
-@pytest.mark.parametrize("name", PAGES[:5])
+@pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize("damage", [b"", b"no HDF5 at all", None])
 def test_a_corrupt_model_is_one_message(name, damage, runs):
     model = runs / "faces" / "model.h5"
@@ -96,7 +106,7 @@ def test_a_corrupt_model_is_one_message(name, damage, runs):
 def test_damaged_metrics_do_not_hide_the_model(runs):
     (runs / "faces" / "metrics.json").write_text("{")
     at = page("model", runs)
-    assert "has not been measured" in at.info[0].value
+    assert "has not been evaluated" in at.info[0].value
 
 
 def test_runs_are_listed_newest_first_and_can_be_chosen(runs, trained):
@@ -115,7 +125,7 @@ def test_runs_are_listed_newest_first_and_can_be_chosen(runs, trained):
     assert table.label == "All 3 runs"
     cells = re.findall(r"<td>(.*?)</td>", table.get("html")[0].proto.body)
     measured = f"{100 * list_runs(runs)[1].accuracy:.1f}% of"
-    assert [cells[1].startswith(measured), cells[3].startswith(measured), cells[5]] == [True, True, "not measured"]
+    assert [cells[1].startswith(measured), cells[3].startswith(measured), cells[5]] == [True, True, "not evaluated"]
     assert cells[3].endswith(" test")
     assert page("model", runs, model="older").sidebar.selectbox[0].value == "older"
     gone = page("model", runs, model="gone")
@@ -140,12 +150,12 @@ def test_a_run_that_vanishes_is_followed_by_the_next(runs):
     assert not at.exception
     assert len(at.sidebar.selectbox[0].options) == 1
     assert at.sidebar.selectbox[0].proto.set_value  # the browser is told, too
-    assert f"There is no run {gone} any more" in at.warning[0].value
+    assert f"The run {gone} no longer exists" in at.warning[0].value
     assert not at.error
 
 
 def test_samples_were_not_trained_on_and_their_truth_is_told(trained):
-    at = page("classify", trained / "runs")
+    at = page("classify.page", trained / "runs")
     at.segmented_control(key="sample").set_value("All").run()
     assert not at.exception
     found = results(at)
@@ -164,7 +174,7 @@ def test_python_command_line_and_app_give_the_same_probabilities(trained, tmp_pa
     output = tmp_path / "out.csv"
     assert main(["predict", str(model), *(str(tmp_path / n) for n in files), "-o", str(output), "--topk", "2"]) == 0
     rows = list(csv.DictReader(output.read_text(encoding="utf-8").splitlines()))
-    at = page("classify", trained / "runs", **{"from": "Upload"})
+    at = page("classify.page", trained / "runs", **{"from": "Upload"})
     found = results(upload(at, *files.items()))
     for data, row, result in zip(files.values(), rows, found, strict=True):
         in_python = classifier.classify(data)
@@ -190,13 +200,13 @@ def test_the_app_abstains_where_the_command_line_does_and_says_so(trained, tmp_p
     assert main(["predict", str(model), *inputs, "-o", str(output), "--reject", "0.05"]) == 0
     statuses = [row["status"] for row in csv.DictReader(output.read_text(encoding="utf-8").splitlines())]
     assert set(statuses) == {"ok", "abstain"}
-    at = page("classify", trained / "runs", **{"from": "Upload"})
+    at = page("classify.page", trained / "runs", **{"from": "Upload"})
     assert [result.row.status for result in results(upload(at, *files.items()))] == statuses
-    assert f"not sure of {statuses.count('abstain')}" in words(at)
-    at.multiselect(key="show-only").set_value(["not sure"]).run()
-    assert list(at.dataframe[0].value["status"]) == ["not sure"] * statuses.count("abstain")
-    doubted = list(files)[statuses.index("abstain")]
-    upload(at, (doubted, files[doubted]))
+    assert f"{statuses.count('abstain')} abstained" in words(at)
+    at.multiselect(key="show-only").set_value(["abstained"]).run()
+    assert list(at.dataframe[0].value["status"]) == ["abstained"] * statuses.count("abstain")
+    uncertain = list(files)[statuses.index("abstain")]
+    upload(at, (uncertain, files[uncertain]))
     assert at.header[0].value in ("Not sure", "Unlike the training data")
     assert "The model abstains" in words(at)
     upload(at, ("a.png", face_png))
@@ -204,17 +214,17 @@ def test_the_app_abstains_where_the_command_line_does_and_says_so(trained, tmp_p
 
 
 def test_what_is_said_of_probabilities_is_true_of_the_model(trained, runs, face_png):
-    at = page("classify", runs)
-    assert "too few to calibrate" in words(at)  # 30 validation images
+    at = page("classify.page", runs)
+    assert "not calibrated: 30 validation images are too few" in words(at)  # 30 validation images
     classifier = ImageClassifier.load(runs / "faces" / "model.h5")
     replace(classifier, calibration=None).save(runs / "faces" / "model.h5")
-    at = page("classify", runs)
-    assert "not calibrated, and never abstains" in words(at)
+    at = page("classify.page", runs)
+    assert "it never abstains" in words(at)
     assert results(at)[0].row.status == "ok"
 
 
 def test_bad_files_stand_beside_good_ones(trained, face_png, photo_jpeg):
-    at = page("classify", trained / "runs", **{"from": "Upload"})
+    at = page("classify.page", trained / "runs", **{"from": "Upload"})
     bad = {"notes.jpg": b"some words", "empty.png": b"", "cut.jpg": photo_jpeg[:5000]}
     upload(at, ("face.png", face_png), *bad.items())
     assert "1 of 4 images classified" in words(at)
@@ -230,14 +240,14 @@ def test_bad_files_stand_beside_good_ones(trained, face_png, photo_jpeg):
     assert sorted(at.dataframe[0].value["file"]) == sorted(bad)
 
 
-def test_a_folder_tells_the_true_classes_and_what_was_passed_over(trained, face_png):
-    at = page("classify", trained / "runs", **{"from": "Folder"})
+def test_a_folder_gives_the_true_classes_and_system_files_are_skipped(trained, face_png):
+    at = page("classify.page", trained / "runs", **{"from": "Folder"})
     files = ("photos/other/b.png", face_png), ("photos/face/a.png", face_png), ("photos/face/.DS_Store", b"litter")
     upload(at, *files)
     assert [result.row.path for result in results(at)] == ["photos/face/a.png", "photos/other/b.png"]
     assert [result.row.true_label for result in results(at)] == ["face", "other"]
-    assert "1 hidden or system files passed over" in words(at)
-    assert "1 of 2 whose class is known are right" in words(at)
+    assert "1 hidden or system file skipped" in words(at)
+    assert "1 of 2 labelled images correct" in words(at)
 
 
 def test_a_part_of_an_image_can_be_classified(trained, photo_jpeg):
@@ -245,7 +255,7 @@ def test_a_part_of_an_image_can_be_classified(trained, photo_jpeg):
 
     from PIL import Image
 
-    at = page("classify", trained / "runs", **{"from": "Upload"})
+    at = page("classify.page", trained / "runs", **{"from": "Upload"})
     (whole,) = results(upload(at, ("photo.jpg", photo_jpeg)))
     assert not at.slider  # nothing is prepared before it is asked for
     at.session_state["part"] = True
@@ -267,17 +277,17 @@ def test_a_part_of_an_image_can_be_classified(trained, photo_jpeg):
 
 
 def test_more_images_than_the_app_takes(trained, face_png, monkeypatch):
-    from pipeline.pages import classify
+    from pipeline.pages.classify import inputs
 
-    monkeypatch.setattr(classify, "MAX_UPLOADS", 2)
-    at = page("classify", trained / "runs", **{"from": "Upload"})
+    monkeypatch.setattr(inputs, "MAX_UPLOADS", 2)
+    at = page("classify.page", trained / "runs", **{"from": "Upload"})
     upload(at, *((f"{i}.png", face_png) for i in range(3)))
     assert "3 images are too many" in at.warning[0].value
     assert len(results(at)) == 2
 
 
 def test_uploads_are_still_there_after_another_page(trained, face_png):
-    at = page("classify", trained / "runs", **{"from": "Upload"})
+    at = page("classify.page", trained / "runs", **{"from": "Upload"})
     upload(at, ("face.png", face_png))
     at.segmented_control(key="from").set_value("Samples").run()
     at.segmented_control(key="from").set_value("Upload").run()
@@ -286,14 +296,14 @@ def test_uploads_are_still_there_after_another_page(trained, face_png):
 
 
 def test_a_single_bad_file_says_why(trained):
-    at = page("classify", trained / "runs", **{"from": "Upload"})
+    at = page("classify.page", trained / "runs", **{"from": "Upload"})
     upload(at, ("notes.jpg", b"some words"))
     assert "notes.jpg" in at.error[0].value
     assert "not an image" in at.error[0].value
 
 
 def test_names_are_text_not_markup(trained, face_png):
-    at = page("classify", trained / "runs", **{"from": "Upload"})
+    at = page("classify.page", trained / "runs", **{"from": "Upload"})
     upload(at, ("<script>alert(1)</script>'.png", face_png))
     assert "<script>" not in " ".join(element.value for element in at.html)
     upload(at, ("__bold__[link](x).png", b"no image"))
@@ -301,7 +311,7 @@ def test_names_are_text_not_markup(trained, face_png):
 
 
 def test_a_wide_image_gets_a_hint_a_square_one_none(trained, face_png, photo_jpeg):
-    at = page("classify", trained / "runs", **{"from": "Upload"})
+    at = page("classify.page", trained / "runs", **{"from": "Upload"})
     assert "too wide" in upload(at, ("photo.jpg", photo_jpeg)).info[0].value
     assert not upload(at, ("face.png", face_png)).info
 
@@ -311,13 +321,13 @@ def test_an_image_of_the_training_is_recognised(trained, tmp_path):
 
     with Dataset.open(trained / "runs" / "faces" / "data.h5") as dataset:
         name = dataset.paths[dataset.indices("train")[0]]
-    at = page("classify", trained / "runs", **{"from": "Upload"})
+    at = page("classify.page", trained / "runs", **{"from": "Upload"})
     upload(at, ("known.png", (trained / "data" / "faces" / name).read_bytes()))
-    assert "took part in the training" in at.warning[0].value
+    assert "trained on this very file" in at.warning[0].value
 
 
 def test_no_image_yet_tells_what_to_do(trained):
-    at = page("classify", trained / "runs", **{"from": "Upload"})
+    at = page("classify.page", trained / "runs", **{"from": "Upload"})
     assert "Add an image" in at.info[0].value
     assert "face, other" in at.info[0].value
 
@@ -325,16 +335,16 @@ def test_no_image_yet_tells_what_to_do(trained):
 @pytest.mark.slow
 def test_without_the_data_set_there_are_no_samples_but_all_else(runs, face_png):
     (runs / "faces" / "data.h5").unlink()
-    at = page("classify", runs)
+    at = page("classify.page", runs)
     assert at.segmented_control[0].options == ["Upload", "Folder", "Camera"]
     upload(at, ("face.png", face_png))
     assert results(at)[0].row.status == "ok"
-    assert "not there any more" in words(page("first_layer", runs))
-    assert "not there any more" in words(page("deeper_layers", runs))
+    assert "no longer available" in words(page("first_layer", runs))
+    assert "no longer available" in words(page("deeper_layers", runs))
 
 
 def test_camera(trained, photo_jpeg):
-    at = page("classify", trained / "runs", **{"from": "Camera"})
+    at = page("classify.page", trained / "runs", **{"from": "Camera"})
     at.camera_input[0].set_value(("shot.jpg", photo_jpeg, "image/jpeg"))
     at.run()
     assert not at.exception
@@ -362,7 +372,7 @@ def test_first_layer_download_is_the_command_line_image(trained):
 
     chosen = sidebar.Chosen(trained / "runs")
     classifier = ImageClassifier.load(trained / "runs" / "faces" / "model.h5")
-    with Image.open(io.BytesIO(first_layer._png(chosen, classifier))) as image:
+    with Image.open(io.BytesIO(first_layer.filters_png(chosen, classifier))) as image:
         assert image.format == "PNG"
         assert min(image.size) > 200
 
@@ -374,7 +384,7 @@ def test_a_unit_answers_most_to_what_it_looks_for(trained):
 
     model = trained / "runs" / "faces" / "model.h5"
     classifier = ImageClassifier.load(model)
-    images, best = first_layer._strongest(str(model), 0.0, classifier)
+    images, best = first_layer.strongest_images(str(model), 0.0, classifier)
     with Dataset.open(model.with_name("data.h5")) as dataset:
         everything, _ = dataset.read("train")
     A_all = first_layer.activations(classifier, everything)
@@ -401,14 +411,14 @@ def test_deeper_layers_say_how_each_image_was_made(trained):
     assert at.title[0].value == "Deeper layers"
     assert [heading.value for heading in at.subheader] == [
         "Receptive field",
-        "What excites it, averaged",
-        "Preferred stimulus",
+        "Mean of the maximally activating images",
+        "Activation maximisation",
         "Product of the weights",
     ]
-    for words_of_method in ("how strongly each pixel moves it", "held-out images", "gradient ascent", "times all W"):
+    for words_of_method in ("How strongly each pixel influences", "held-out images", "gradient ascent", "times all W"):
         assert words_of_method in words(at)
     assert [element.value.count("<figure>") for element in at.html] == [16] * 4  # the units of layer 2
-    at.segmented_control(key="layer").set_value("Layer 3, the output").run()
+    at.segmented_control(key="layer").set_value("Layer 3 (output)").run()
     assert not at.exception
     assert [element.value.count("<figure>") for element in at.html] == [1] * 4  # one unit: a face, or not
 
@@ -420,8 +430,8 @@ def test_deeper_layers_draw_what_the_command_line_draws(trained):
 
     model = trained / "runs" / "faces" / "model.h5"
     classifier = ImageClassifier.load(model)
-    _, kinds = deeper_layers._images(str(model), 0.0, 2, classifier)
-    expected = deeper_layer_images(classifier, held_out_images(model.with_name("data.h5")), 2, 24)
+    _, kinds = deeper_layers._layer_images(str(model), 0.0, 2, classifier)
+    expected = deeper_layer_images(classifier, held_out_images(model.with_name("data.h5"), classifier.geometry), 2, 24)
     for kind, other in zip(kinds, expected, strict=True):
         np.testing.assert_array_equal(kind.images, other.images)
 
@@ -431,10 +441,10 @@ def test_training_the_demo_ends_with_its_model_on_the_page(tmp_path, monkeypatch
     from pipeline.pages.widgets import no_model
 
     monkeypatch.chdir(tmp_path)
-    at = page("classify", tmp_path / "runs")
+    at = page("classify.page", tmp_path / "runs")
     at.button[0].click().run()
     assert not at.exception
-    no_model._current()["training"].wait(60)
+    no_model.running_demo()["training"].wait(60)
     at.run()
     assert not at.exception
     assert at.title[0].value == "Classify images"
@@ -448,7 +458,7 @@ def test_a_training_that_fails_says_why_and_can_be_tried_again(tmp_path, monkeyp
     (tmp_path / "data").write_text("a file where the folder of the images should be")
     at = page("model", tmp_path / "runs")
     at.button[0].click().run()
-    no_model._current()["training"].wait(60)
+    no_model.running_demo()["training"].wait(60)
     at.run()
     assert not at.exception
     assert "data" in at.error[0].value
@@ -464,8 +474,8 @@ def shown(at):
 
 
 def test_data_counts_every_class_and_split(trained):
-    at = page("data", trained / "runs")
-    assert "200 images of 25×25 gray in 2 classes" in words(at)
+    at = page("data.page", trained / "runs")
+    assert "200 images (25×25 gray) in 2 classes" in words(at)
     assert at.html[1].value.count("<td>100</td>") == 2
     table = at.table[0].value
     assert dict(zip(table["split"], table["images"], strict=True)) == {
@@ -476,7 +486,7 @@ def test_data_counts_every_class_and_split(trained):
 
 
 def test_contact_sheets_show_the_class_asked_for(trained):
-    at = page("data", trained / "runs", view="Images", **{"class": "face"}, split="test")
+    at = page("data.page", trained / "runs", view="Images", **{"class": "face"}, split="test")
     assert len(shown(at)) == 15
     assert all(name.startswith("face/") for name in shown(at))
 
@@ -484,27 +494,27 @@ def test_contact_sheets_show_the_class_asked_for(trained):
 def test_findings_are_those_of_the_audit(trained):
     from pipeline.audit.audit import audit
 
-    at = page("data", trained / "runs", view="Findings")
+    at = page("data.page", trained / "runs", view="Findings")
     for finding in audit(trained / "runs" / "faces" / "data.h5").findings:
         assert finding.message[1:] in words(at).replace("\\", "")
 
 
-def test_a_label_put_right_is_exported_and_read_by_the_command_line(trained, tmp_path):
+def test_a_corrected_label_is_exported_and_read_by_the_command_line(trained, tmp_path):
+    from pipeline.audit.corrections import REMOVE, corrected_manifest
     from pipeline.data.dataset import Dataset
-    from pipeline.pages import data
     from pipeline.pages.widgets import sidebar
 
-    at = page("data", trained / "runs", view="Mistakes")
+    at = page("data.page", trained / "runs", view="Label issues")
     first, second = at.selectbox[1:3]  # after the choice of splits
     wrong, gone = (box.label.removeprefix("Label of ") for box in (first, second))
     other = next(name for name in ("face", "other") if name != first.value)
     first.set_value(other).run()
-    at.selectbox(key=second.key).set_value(data.REMOVE).run()
+    at.selectbox(key=second.key).set_value(REMOVE).run()
     assert not at.exception
-    assert "1 new label and 1 removal" in words(at)
+    assert "1 label changed and 1 image removed" in words(at)
     with Dataset.open(trained / "runs" / "faces" / "data.h5") as dataset:
         (corrections,) = at.session_state["corrections"].values()
-        text = data.corrected_manifest(dataset, corrections, trained / "data" / "faces")
+        text = corrected_manifest(dataset, corrections, trained / "data" / "faces")
     (tmp_path / "manifest.csv").write_text(text, encoding="utf-8")
     assert main(["ingest", str(tmp_path / "manifest.csv"), str(tmp_path / "new.h5")]) == 0
     with Dataset.open(tmp_path / "new.h5") as new:
@@ -512,13 +522,13 @@ def test_a_label_put_right_is_exported_and_read_by_the_command_line(trained, tmp
     assert len(labels) == 199
     assert labels[wrong] == other
     assert gone not in labels
-    next(button for button in at.button if button.label == "Forget them").click().run()
+    next(button for button in at.button if button.label == "Discard corrections").click().run()
     assert not at.exception
-    assert "removal" not in words(at)
+    assert "removed" not in words(at)
     assert sidebar.KEY in at.session_state
 
 
-def test_copies_stand_side_by_side(runs, tmp_path, monkeypatch):
+def test_duplicates_are_shown_side_by_side(runs, tmp_path, monkeypatch):
     from PIL import Image
 
     from pipeline.ingestion.ingest import ingest
@@ -530,16 +540,16 @@ def test_copies_stand_side_by_side(runs, tmp_path, monkeypatch):
     shutil.copy(tmp_path / "photos" / "a" / "1.png", tmp_path / "photos" / "b" / "copy.png")
     (tmp_path / "data").mkdir()
     ingest(tmp_path / "photos", tmp_path / "data" / "photos.h5")
-    at = page("data", runs, view="Look-alikes", data="data/photos.h5")
-    assert "1 set of images that are the same, or nearly; **1 set with several labels**" in words(at)
+    at = page("data.page", runs, view="Duplicates", data="data/photos.h5")
+    assert "1 set of exact or near duplicates; **1 set with conflicting labels**" in words(at)
     assert shown(at) == ["a/1.png", "b/copy.png"]
-    at.segmented_control(key="view").set_value("Mistakes").run()
+    at.segmented_control(key="view").set_value("Label issues").run()
     assert not at.exception
     assert "another size or colour" in at.info[0].value
 
 
 def test_data_without_the_data_set_says_what_to_do(runs):
     (runs / "faces" / "data.h5").unlink()
-    at = page("data", runs)
-    assert "not there any more" in at.info[0].value
+    at = page("data.page", runs)
+    assert "no longer available" in at.info[0].value
     assert "facette ingest" in at.code[0].value

@@ -16,7 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from pipeline.classifier import ImageClassifier
 from pipeline.data.config import DataConfig
-from pipeline.pages.playground.session import PlaygroundSession, _clear_away
+from pipeline.pages.playground.session import PlaygroundSession
 from pipeline.playground.session import model_bytes
 from pipeline.settings import all_settings, read_settings
 from pipeline.training.background import QUEUE, BackgroundTraining
@@ -46,7 +46,7 @@ def at(tmp_path, monkeypatch):
 
     yield draw
     for test in tests:
-        _clear_away(test.session_state["playground"]._trainings, test.session_state["playground"]._folders)
+        test.session_state["playground"].close()
 
 
 def checked(at):
@@ -108,7 +108,7 @@ def test_a_link_holds_images_and_settings(at):
 
 def test_the_shapes_follow_the_settings(at):
     test = at(images="Faces")
-    assert "For these images, auto is: Hidden layers 256,128" in words(test)
+    assert "For these images, auto means: Hidden layers 256,128" in words(test)
     test.text_input(key="hidden").set_value("30").run()
     checked(test)
     assert [(row["W"], row["b"], row["Z and A"]) for row in layers(test).values()] == [
@@ -147,7 +147,7 @@ def test_what_does_not_go_together_is_said_with_the_names_on_the_page(at):
     test = at(images="Faces", hidden="none")
     test.selectbox(key="batch_norm").set_value("on").run()
     assert test.error[0].value == "There is no hidden layer to normalise; leave it at auto, or add one."
-    assert "To be mended first: Batch norm." in words(test)
+    assert "Fix first: Batch norm." in words(test)
     test.text_input(key="hidden").set_value("8").run()
     test.text_input(key="batch_size").set_value("1").run()
     checked(test)
@@ -245,7 +245,7 @@ def test_step_continue_and_reset(at):
     test = trained(test)
     training = test.session_state["playground"].training
     assert len(training.records) == 4
-    assert test.button(key="go").disabled  # a press too late to continue does not begin anew
+    assert test.button(key="go").disabled  # a late press on Continue does not start a new run
     press(test, "reset")
     training.wait(60)
     assert not training.is_alive
@@ -257,9 +257,9 @@ def test_settings_changed_during_a_training_are_said_to_wait(at):
     test = at(images="Faces", **QUICK)
     press(test, "step")
     test = trained(test)
-    assert "are others now" not in words(test)
+    assert "have changed since" not in words(test)
     test.text_input(key="hidden").set_value("9").run()
-    assert "are others now" in words(checked(test))
+    assert "have changed since" in words(checked(test))
 
 
 def test_a_training_that_diverges_is_one_message(at):
@@ -287,7 +287,7 @@ def test_a_data_set_that_is_there_is_not_copied(at, tmp_path):
 
     (tmp_path / "data").mkdir()
     ingest("digits", tmp_path / "data" / "mine.h5")
-    test = at(images="In a folder here", **QUICK)
+    test = at(images="On this computer", **QUICK)
     press(test, "go")
     press(trained(test), "save")
     test = trained(test)
@@ -296,7 +296,7 @@ def test_a_data_set_that_is_there_is_not_copied(at, tmp_path):
 
 
 def test_no_folders_yet_tells_what_to_do(at):
-    test = at(images="In a folder here")
+    test = at(images="On this computer")
     assert "Put a folder" in test.info[0].value
     assert test.button(key="go").disabled
 
@@ -382,21 +382,21 @@ def test_two_visitors_wait_for_one_another_and_see_only_their_own(at):
     first, second = at(images="Faces", **QUICK), at(images="Digits", **QUICK)
     with QUEUE.changed:
         QUEUE.enter(holder := BackgroundTraining(lambda: None))
-    benches = [test.session_state["playground"] for test in (first, second)]
-    for place, (test, session) in enumerate(zip((first, second), benches, strict=True), start=1):
+    sessions = [test.session_state["playground"] for test in (first, second)]
+    for place, (test, session) in enumerate(zip((first, second), sessions, strict=True), start=1):
         press(test, "go")
         with QUEUE.changed:
             assert QUEUE.changed.wait_for(
                 lambda session=session, place=place: QUEUE.position(session.training) == place, 60
             )
         checked(test.run())
-    assert status(first) == "Waiting: 1 training is before yours"
-    assert status(second) == "Waiting: 2 trainings are before yours"
+    assert status(first) == "Waiting: 1 run is ahead of yours"
+    assert status(second) == "Waiting: 2 runs are ahead of yours"
     QUEUE.leave(holder)
-    for session in benches:
+    for session in sessions:
         assert session.training.wait_for_rest(60)
-    assert benches[0].training.snapshot.W.shape[1] == 625
-    assert benches[1].training.snapshot.W.shape[1] == 64
+    assert sessions[0].training.snapshot.W.shape[1] == 625
+    assert sessions[1].training.snapshot.W.shape[1] == 64
 
 
 def test_nothing_is_left_when_a_visitor_goes(tmp_path):

@@ -29,43 +29,43 @@ def url(serve, folder):
         yield url
 
 
-def seen(locator, **how):
+def expect_visible(locator, **how):
     playwright.expect(locator).to_be_visible(timeout=1000 * SECONDS, **how)
 
 
-def says(page, text):
-    seen(page.get_by_text(text).first)
+def expect_text(page, text):
+    expect_visible(page.get_by_text(text).first)
 
 
 def press(page, name):
     page.get_by_role("button", name=name, exact=True).click()
 
 
-def rests(page):
+def expect_paused(page):
     playwright.expect(page.get_by_role("button", name="Download", exact=True)).to_be_enabled(timeout=1000 * SECONDS)
 
 
 def test_train_pause_step_continue_and_reset(url, page):
     page.goto(f"{url}/playground?images=Digits&hidden=16&epochs=20000")
     press(page, "Start")
-    says(page, re.compile(r"^Epoch \d+ of 20000"))
-    seen(page.get_by_alt_text("weights of unit 1", exact=True))
+    expect_text(page, re.compile(r"^Epoch \d+ of 20000"))
+    expect_visible(page.get_by_alt_text("weights of unit 1", exact=True))
     press(page, "Pause")
-    says(page, re.compile(r"^Paused after epoch \d+ of 20000"))
+    expect_text(page, re.compile(r"^Paused after epoch \d+ of 20000"))
     done = int(re.search(r"epoch (\d+)", page.get_by_text("Paused after epoch").inner_text())[1])
-    says(page, f"Accuracy after epoch {done}:")
-    seen(page.get_by_text(f"First layer after epoch {done}:"))
-    rests(page)
+    expect_text(page, f"Accuracy after epoch {done}:")
+    expect_visible(page.get_by_text(f"First layer after epoch {done}:"))
+    expect_paused(page)
     press(page, "One epoch")
-    says(page, f"Paused after epoch {done + 1} of 20000")
-    rests(page)
+    expect_text(page, f"Paused after epoch {done + 1} of 20000")
+    expect_paused(page)
     press(page, "Continue")
-    says(page, re.compile(r"^Epoch \d+ of 20000"))
+    expect_text(page, re.compile(r"^Epoch \d+ of 20000"))
     playwright.expect(page.get_by_text(f"Epoch {done + 2} of 20000")).to_have_count(0, timeout=1000 * SECONDS)
-    says(page, re.compile(r"^Epoch \d+ of 20000"))  # it goes on, and is seen to
+    expect_text(page, re.compile(r"^Epoch \d+ of 20000"))  # it goes on, and is seen to
     press(page, "Reset")
-    says(page, "Nothing is trained yet")
-    seen(page.get_by_role("button", name="Start", exact=True))
+    expect_text(page, "Nothing is trained yet")
+    expect_visible(page.get_by_role("button", name="Start", exact=True))
 
 
 def test_no_press_moves_the_buttons_away_under_the_next_one(url, page):
@@ -74,41 +74,41 @@ def test_no_press_moves_the_buttons_away_under_the_next_one(url, page):
     places = [button.bounding_box() for button in buttons]
     for name, text in (("Start", r"^Epoch \d+ of"), ("Pause", "^Paused after"), ("Continue", r"^Epoch \d+ of")):
         press(page, name)
-        says(page, re.compile(text))
+        expect_text(page, re.compile(text))
         assert [button.bounding_box() for button in buttons] == places
     press(page, "Reset")
-    says(page, "Nothing is trained yet")
+    expect_text(page, "Nothing is trained yet")
     assert [button.bounding_box() for button in buttons] == places
 
 
 def test_the_shapes_follow_what_is_typed(url, page):
     page.goto(f"{url}/playground?images=Faces")
-    says(page, "For these images, auto is")
+    expect_text(page, "For these images, auto means")
     box = page.get_by_role("textbox", name="Hidden layers")
     box.fill("40,20")
-    says(page, "L = 3 layers, 25,941 parameters")
-    says(page, "--hidden")
+    expect_text(page, "L = 3 layers, 25,941 parameters")
+    expect_text(page, "--hidden")
     assert "hidden=40" in page.url
     box.fill("forty")
-    says(page, "give something like 128,64 or auto")
+    expect_text(page, "give something like 128,64 or auto")
     playwright.expect(page.get_by_role("button", name="Start", exact=True)).to_be_disabled()
     box.fill("none")
-    says(page, "L = 1 layer, 626 parameters")
+    expect_text(page, "L = 1 layer, 626 parameters")
 
 
 def test_save_a_model_and_find_it_on_the_classify_page(url, page, folder):
     page.goto(f"{url}/playground?images=Digits&hidden=16&epochs=5")
     press(page, "Start")
-    says(page, "Done: 5 epochs")
-    rests(page)
+    expect_text(page, "Done: 5 epochs")
+    expect_paused(page)
     page.get_by_role("textbox", name="Save as").fill("from the browser")
     page.keyboard.press("Tab")
     press(page, "Save")
-    says(page, "and chosen in the side bar")
+    expect_text(page, "and selected in the sidebar")
     assert (folder / "runs" / "from the browser" / "report.html").is_file()
     page.get_by_role("link", name="Classify").click()
-    seen(page.get_by_role("table", name="Probability of each class"))
-    seen(page.get_by_text("test images right"))
+    expect_visible(page.get_by_role("table", name="Probability of each class"))
+    expect_visible(page.get_by_text("Test accuracy"))
     playwright.expect(page.get_by_role("combobox", name="Model")).to_have_value("from the browser")
 
 
@@ -123,13 +123,13 @@ def test_download_what_was_learned_from_images_of_ones_own(url, page, tmp_path):
                 Image.fromarray(pixels).save(image, format="png")
                 file.writestr(f"lights/{name}/{i}.png", image.getvalue())
     page.goto(f"{url}/playground?images=Upload+a+zip&hidden=8&epochs=3")
-    says(page, "Add a zip archive")
+    expect_text(page, "Add a zip archive")
     page.locator("input[type=file]").set_input_files(
         [{"name": "lights.zip", "mimeType": "application/zip", "buffer": archive.getvalue()}]
     )
-    says(page, "24 images")
+    expect_text(page, "24 images")
     press(page, "Start")
-    says(page, "Done: 3 epochs")
+    expect_text(page, "Done: 3 epochs")
     with page.expect_download() as download:
         press(page, "Download")
     download.value.save_as(tmp_path / "model.h5")
@@ -142,13 +142,13 @@ def test_two_visitors_train_in_turn(url, page, browser):
     try:
         page.goto(f"{url}/playground?images=Digits&hidden=16&epochs=20000")
         press(page, "Start")
-        says(page, re.compile(r"^Epoch \d+ of 20000"))
+        expect_text(page, re.compile(r"^Epoch \d+ of 20000"))
         other.goto(f"{url}/playground?images=Digits&hidden=8&epochs=3")
         press(other, "Start")
-        says(other, "Waiting: 1 training is before yours")
+        expect_text(other, "Waiting: 1 run is ahead of yours")
         press(page, "Pause")
-        says(other, "Done: 3 epochs")
-        says(page, "Paused after epoch")
+        expect_text(other, "Done: 3 epochs")
+        expect_text(page, "Paused after epoch")
     finally:
         other.close()
 
@@ -157,21 +157,21 @@ def test_the_training_of_a_visitor_who_has_gone_makes_room(url, page, browser):
     gone = browser.new_page()
     gone.goto(f"{url}/playground?images=Digits&hidden=16&epochs=20000")
     press(gone, "Start")
-    says(gone, re.compile(r"^Epoch \d+ of 20000"))
+    expect_text(gone, re.compile(r"^Epoch \d+ of 20000"))
     page.goto(f"{url}/playground?images=Digits&hidden=8&epochs=3")
     press(page, "Start")
-    says(page, "Waiting: 1 training is before yours")
+    expect_text(page, "Waiting: 1 run is ahead of yours")
     gone.close()
-    says(page, "Done: 3 epochs")
+    expect_text(page, "Done: 3 epochs")
 
 
 def test_a_phone_and_the_keyboard(url, page, expect_no_horizontal_scrolling):
     page.set_viewport_size(PHONE)
     page.goto(f"{url}/playground?images=Faces&hidden=8&epochs=2")
     start = page.get_by_role("button", name="Start", exact=True)
-    seen(start)
+    expect_visible(start)
     start.focus()
     page.keyboard.press("Enter")
-    says(page, "Done: 2 epochs")
-    seen(page.get_by_role("table", name=re.compile("Confusion matrix")))
+    expect_text(page, "Done: 2 epochs")
+    expect_visible(page.get_by_role("table", name=re.compile("Confusion matrix")))
     expect_no_horizontal_scrolling(page)

@@ -1,4 +1,3 @@
-import dataclasses
 import io
 
 import numpy as np
@@ -8,9 +7,6 @@ from PIL import Image
 from model.config import NetworkConfig, TrainingConfig
 from model.edges.config import NOT_PRETRAINED
 from pipeline.classifier import ImageClassifier
-from pipeline.data.dataset import Dataset
-from pipeline.evaluation.held_out import data_of, held_out_samples
-from pipeline.explanation.wording import headline, verdict
 from pipeline.images.encode import to_png
 from pipeline.images.geometry import Geometry
 from pipeline.prediction.inputs import Item
@@ -99,69 +95,9 @@ def test_a_part_lies_inside_the_image_and_has_the_models_aspect(share, across, d
     assert (right == 700) == (across == 1)
 
 
-def test_the_gallery_shows_held_out_images_of_every_class(model):
-    classifier = ImageClassifier.load(model)
-    data = data_of(model, classifier)
-    samples = held_out_samples(data, limit=5)
-    assert [sample.true_label for sample in samples] == ["face", "other", "face", "other", "face"]
-    with Dataset.open(data) as dataset:
-        images, labels = dataset.read("test")
-    for sample in samples:
-        shown = np.asarray(Image.open(io.BytesIO(sample.data)))[..., None]
-        (match,) = np.flatnonzero((images == shown).all(axis=(1, 2, 3)))
-        assert classifier.classes[labels[match]] == sample.true_label
-
-
-def test_a_data_set_that_has_changed_is_not_the_models(model):
-    classifier = ImageClassifier.load(model)
-    data = model.with_name("data.h5")
-    assert data_of(model, classifier) == data
-    data.write_bytes(data.read_bytes()[:5000])
-    assert data_of(model, classifier) is None
-    data.unlink()
-    assert data_of(model, classifier) is None
-
-
-def test_a_data_set_is_found_from_another_folder(model, tmp_path, monkeypatch):
-    classifier = ImageClassifier.load(model)
-    classifier = dataclasses.replace(classifier, provenance={**classifier.provenance, "source": "sets/faces.h5"})
-    place = tmp_path / "work" / "sets" / "faces.h5"
-    place.parent.mkdir(parents=True)
-    model.with_name("data.h5").rename(place)
-    moved = tmp_path / "work" / "runs" / "one" / "model.h5"
-    moved.parent.mkdir(parents=True)
-    model.rename(moved)
-    monkeypatch.chdir(tmp_path)
-    assert data_of("work/runs/one/model.h5", classifier) == place
-
-
 def test_png_keeps_every_pixel():
     image = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(to_png(image)))), image)
-
-
-@pytest.mark.parametrize(
-    ("probabilities", "words"),
-    [
-        ((0.99, 0.01), "is sure"),
-        ((0.8, 0.2), "fairly sure"),
-        ((0.6, 0.4), "leans towards a"),
-        ((0.52, 0.48), "cannot decide"),
-        ((0.3, 0.28, 0.2), "cannot decide"),
-    ],
-)
-def test_verdict(probabilities, words):
-    ranking = list(zip("abc", probabilities, strict=False))
-    assert words in verdict(ranking)
-    assert headline(ranking) == ("a or b?" if words == "cannot decide" else "a")
-
-
-def test_an_answer_that_is_doubted_is_not_given():
-    ranking = [("a", 0.97), ("b", 0.03)]
-    assert headline(ranking, "unlike") == "Unlike the training data"
-    assert headline(ranking, "unsure") == "Not sure"
-    assert "If it had to answer: a." in verdict(ranking, "unsure")
-    assert "is sure" not in verdict(ranking, "unlike")
 
 
 def test_a_large_jpeg_is_shown_small_and_its_size_told(model, photo_image):

@@ -1,0 +1,1 @@
+"""The page that shows a data set: its classes and splits, its images, what is wrong with them, and corrections."""
