@@ -19,6 +19,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from pipeline.errors import InputError
 from pipeline.files.names import escape
@@ -74,7 +75,16 @@ class Store:
             self._open()
 
     def _open(self) -> None:
-        self._database = sqlite3.connect(self.path, timeout=0, isolation_level=None)
+        uri = f"file:{quote(os.fsencode(self.path))}"
+        try:
+            self._connect(uri)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_IOERR:
+                raise
+            self._connect(f"{uri}?nolock=1")  # a file system without locks, as some network folders are
+
+    def _connect(self, uri: str) -> None:
+        self._database = sqlite3.connect(uri, uri=True, timeout=0, isolation_level=None)
         try:
             for setting in _SETTINGS:
                 self._database.execute(f"PRAGMA {setting}")

@@ -18,7 +18,8 @@ from pipeline.images.geometry import Geometry
 from pipeline.images.statistics import DIGEST_BYTES, MEASURES, THUMBNAIL_SIDE, digest, measures_of, summarise
 from pipeline.sources.source import Sample
 
-CHUNK = 32  # images; fewer if they are large. Small, so that threads share even a few images evenly
+SMALLEST_CHUNK, LARGEST_CHUNK = 8, 256  # images; fewer if they are large
+CHUNKS_TO_SHARE = 64
 
 _CHUNK_BYTES = 1 << 26
 
@@ -36,8 +37,11 @@ class SampleChunk(NamedTuple):
 
 
 def chunks(samples: Sequence[Sample], geometry: Geometry) -> Iterator[SampleChunk]:
-    """Cut a source into chunks."""
-    size = max(1, min(CHUNK, _CHUNK_BYTES // geometry.n_x))
+    """Cut a source into chunks: large ones, which cost least, or smaller ones if they would be too few to share."""
+    size = SMALLEST_CHUNK
+    while size < LARGEST_CHUNK and 2 * size * CHUNKS_TO_SHARE <= len(samples):
+        size *= 2
+    size = max(1, min(size, _CHUNK_BYTES // geometry.n_x))
     for number, start in enumerate(range(0, len(samples), size)):
         yield SampleChunk(number, samples[start : start + size])
 

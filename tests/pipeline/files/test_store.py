@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,35 @@ def test_a_foreign_file_is_left_as_it_is(own_folder, foreign):
 def test_a_folder_that_cannot_be_written_is_named():
     with pytest.raises(InputError, match=r"/proc/out\.csv\.parts: cannot be written"):
         Store(Path("/proc/out.csv"))
+
+
+@pytest.mark.parametrize("name", [b"\xff?a=1#%41.csv", "größe.csv".encode(), b":memory:"])
+def test_any_name_will_do(own_folder, name):
+    store = Store(Path(os.fsdecode(name)))
+    store.put("a", 0, b"x")
+    store.close()
+    assert os.listdir(b".") == [name + b".parts"]  # noqa: PTH208
+    store = Store(Path(os.fsdecode(name)))
+    assert store.get("a") == (0, b"x")
+    store.close()
+
+
+def test_a_file_system_without_locks_will_do(own_folder, monkeypatch):
+    connect = sqlite3.connect
+
+    def refuse(name, **options):
+        if "nolock" not in name:
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorcode = sqlite3.SQLITE_IOERR | (15 << 8)  # SQLITE_IOERR_LOCK
+            raise error
+        return connect(name, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", refuse)
+    store = Store(Path("out.csv"))
+    store.put("a", 0, b"x")
+    again = reopened(store)
+    assert again.get("a") == (0, b"x")
+    again.close()
 
 
 def test_a_store_that_was_just_begun_is_taken(own_folder):

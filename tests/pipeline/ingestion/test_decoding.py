@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pipeline.images.geometry import Geometry
-from pipeline.ingestion.decoding import CHUNK, DecodedChunk, SampleChunk, chunks, decode_chunk, select
+from pipeline.ingestion.decoding import DecodedChunk, SampleChunk, chunks, decode_chunk, select
 from pipeline.ingestion.resume import _packed, _unpacked
 from pipeline.sources.source import Sample
 
@@ -33,10 +33,11 @@ def encoded(image):
 
 
 def test_a_source_is_cut_into_chunks_without_gaps():
-    samples = [Sample(f"{i}.png") for i in range(3 * CHUNK + 1)]
-    found = list(chunks(samples, GEOMETRY))
-    assert [chunk.number for chunk in found] == [0, 1, 2, 3]
-    assert [sample for chunk in found for sample in chunk.samples] == samples
+    for m, n_chunks in ((1, 1), (40, 5), (512, 64), (1024, 64), (1025, 65), (20_000, 79)):
+        samples = [Sample(f"{i}.png") for i in range(m)]
+        found = list(chunks(samples, GEOMETRY))
+        assert [chunk.number for chunk in found] == [*range(n_chunks)]
+        assert [sample for chunk in found for sample in chunk.samples] == samples
     huge = Geometry(4096, 4096, "rgb", "crop")
     assert {len(chunk.samples) for chunk in chunks(samples, huge)} == {1}  # 50 MB
 

@@ -38,7 +38,7 @@ def digest_of(item):
 
 @pytest.fixture
 def many(tmp_path, photo_image):
-    """1,000 JPEGs of two classes and 4 files that are none: 32 chunks."""
+    """1,000 JPEGs of two classes and 4 files that are none: 126 chunks."""
     root = tmp_path / "many"
     for i in range(1000):
         folder = root / ("left" if i % 2 else "right")
