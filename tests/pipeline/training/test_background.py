@@ -6,16 +6,16 @@ import threading
 from functools import partial
 
 import pytest
-from pipequeue.classifier import ImageClassifier
-from pipequeue.errors import InputError
-from pipequeue.playground.demo import train_demo
-from pipequeue.training.background import BackgroundTraining, TrainingQueue
-from pipequeue.training.prepare import prepare
-from pipequeue.training.recipe import Recipe
-from pipequeue.training.runs import list_runs
 
 from model.config import NetworkConfig, TrainingConfig
 from model.edges.config import NOT_PRETRAINED
+from pipeline.classifier import ImageClassifier
+from pipeline.errors import InputError
+from pipeline.playground.demo import train_demo
+from pipeline.training.background import BackgroundTraining, TrainingQueue
+from pipeline.training.prepare import prepare
+from pipeline.training.recipe import Recipe
+from pipeline.training.runs import list_runs
 
 SMALL = NetworkConfig(hidden=(8,))
 ENDLESS = 100_000
