@@ -42,7 +42,7 @@ class Facts:
     smallest: tuple[int, int]
 
 
-class Found(NamedTuple):
+class CheckResult(NamedTuple):
     """A finding of a check, with the indices of its images; see `pipeline.audit.report.Finding`."""
 
     kind: str
@@ -51,7 +51,7 @@ class Found(NamedTuple):
     rows: Sequence[int] = ()
 
 
-def _class_sizes(facts: Facts) -> Iterator[Found]:
+def _class_sizes(facts: Facts) -> Iterator[CheckResult]:
     """Report classes ten times as large as others, and classes of fewer than ten images."""
     counts = np.bincount(facts.labels[facts.labels >= 0], minlength=len(facts.classes))
     if not len(counts):
@@ -62,17 +62,17 @@ def _class_sizes(facts: Facts) -> Iterator[Found]:
             f"class {facts.classes[most]!r} has {counts[most]:,} images, {facts.classes[least]!r} {counts[least]:,}; "
             "consider --class-weight balanced"
         )
-        yield Found("class imbalance", "warning", message)
+        yield CheckResult("class imbalance", "warning", message)
     few = [name for name, n in zip(facts.classes, counts, strict=True) if n < 10]
     if few:
         message = f"{count(len(few), 'class', 'classes')} of fewer than 10 images: {shortened(few)}"
-        yield Found("few images", "warning", message)
+        yield CheckResult("few images", "warning", message)
     if len(counts) == 1:
         message = f"there is only one class, {facts.classes[0]!r}: a classifier needs at least two"
-        yield Found("one class", "serious", message)
+        yield CheckResult("one class", "serious", message)
 
 
-def _duplicates(facts: Facts) -> Iterator[Found]:
+def _duplicates(facts: Facts) -> Iterator[CheckResult]:
     """Report exact and near duplicates, across splits and within one, and those with several labels."""
     near = members(star_groups(len(facts.labels), facts.near))
     for kind, sets in (("exact duplicates", members(facts.equal)), ("near duplicates", near)):
@@ -80,20 +80,20 @@ def _duplicates(facts: Facts) -> Iterator[Found]:
         within = [rows for rows in sets if not _is_spread_over_splits(facts.split[rows])]
         if across:
             message = f"{count(len(across), 'set')} of {kind} in more than one split: test scores will be too high"
-            yield Found(f"{kind} across splits", "serious", message, _flat(across))
+            yield CheckResult(f"{kind} across splits", "serious", message, _flat(across))
         if within:
-            yield Found(kind, "warning", f"{count(len(within), 'set')} of {kind}", _flat(within))
+            yield CheckResult(kind, "warning", f"{count(len(within), 'set')} of {kind}", _flat(within))
     contradicting = conflicts(facts.equal, facts.labels)
     if contradicting:
         message = f"{count(len(contradicting), 'set')} of exact duplicates with several labels"
-        yield Found("conflicting labels", "serious", message, _flat(contradicting))
+        yield CheckResult("conflicting labels", "serious", message, _flat(contradicting))
     mixed = [rows for rows in near if len(set(facts.labels[rows].tolist()) - {-1}) > 1]
     if mixed:
         message = f"{count(len(mixed), 'set')} of near duplicates with several labels"
-        yield Found("conflicting labels of near duplicates", "warning", message, _flat(mixed))
+        yield CheckResult("conflicting labels of near duplicates", "warning", message, _flat(mixed))
 
 
-def _appearance(facts: Facts) -> Iterator[Found]:
+def _appearance(facts: Facts) -> Iterator[CheckResult]:
     """Report dark, light, uninformative and blurry images; each image under the first kind that fits."""
     measures = facts.measures
     left = np.ones(len(facts.labels), dtype=bool)
@@ -114,29 +114,29 @@ def _appearance(facts: Facts) -> Iterator[Found]:
             severity = "warning" if len(rows) < 0.2 * len(left) else "note"
             verb = "is" if len(rows) == 1 else "are"
             message = f"{len(rows):,} of {count(len(left), 'image')} {verb} {description}"
-            yield Found(kind, severity, message, rows.tolist())
+            yield CheckResult(kind, severity, message, rows.tolist())
 
 
-def _sizes(facts: Facts) -> Iterator[Found]:
+def _sizes(facts: Facts) -> Iterator[CheckResult]:
     """Report images of an odd aspect ratio, of an odd size, or smaller than the size they are resized to."""
     heights, widths = facts.sizes[:, 0].astype(float), facts.sizes[:, 1].astype(float)
     rows = np.flatnonzero(np.maximum(heights, widths) > 3 * np.minimum(heights, widths))
     if len(rows):
         message = f"{count(len(rows), 'image')} with one side more than 3 times as long as the other"
-        yield Found("odd aspect ratio", "warning", message, rows.tolist())
+        yield CheckResult("odd aspect ratio", "warning", message, rows.tolist())
     side = np.sqrt(heights * widths)
     rows = np.flatnonzero((side > 10 * np.median(side)) | (side < np.median(side) / 10))
     if len(rows):
         message = f"{count(len(rows), 'image')} more than 10 times smaller or larger than most"
-        yield Found("odd size", "warning", message, rows.tolist())
+        yield CheckResult("odd size", "warning", message, rows.tolist())
     rows = np.flatnonzero((heights < facts.smallest[0]) & (widths < facts.smallest[1]))
     if len(rows):
         size = f"{facts.smallest[0]}x{facts.smallest[1]}"
         message = f"{count(len(rows), 'image')} smaller than {size}, and upscaled to it"
-        yield Found("upscaled", "note", message, rows.tolist())
+        yield CheckResult("upscaled", "note", message, rows.tolist())
 
 
-def _label_leakage(facts: Facts) -> Iterator[Found]:
+def _label_leakage(facts: Facts) -> Iterator[CheckResult]:
     """Report spurious features: properties of the files that predict a class, whatever the images show.
 
     For each class and feature, the class is predicted from the feature alone, learned from all other images. A
@@ -170,7 +170,7 @@ def _label_leakage(facts: Facts) -> Iterator[Found]:
                 f"{feature} alone predicts class {named}: a spurious feature, which a network may learn instead of "
                 "what the images show"
             )
-            yield Found(f"label leakage: {feature}", severity, message, [*of_class.tolist(), *others.tolist()])
+            yield CheckResult(f"label leakage: {feature}", severity, message, [*of_class.tolist(), *others.tolist()])
 
 
 def one_feature_scores(values: np.ndarray, labels: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -206,7 +206,7 @@ def one_feature_scores(values: np.ndarray, labels: np.ndarray, n_classes: int) -
     return np.nan_to_num(accuracies, nan=0.5), np.nan_to_num(precisions)
 
 
-CHECKS: tuple[Callable[[Facts], Iterator[Found]], ...] = (
+CHECKS: tuple[Callable[[Facts], Iterator[CheckResult]], ...] = (
     _class_sizes,
     _duplicates,
     _label_leakage,

@@ -30,7 +30,7 @@ def safe_label(label: str) -> str:
     return label if _NUMBER.fullmatch(label) else safe_cell(label)
 
 
-def read_header(line: str) -> tuple[str, tuple[str, ...]]:
+def read_table_header(line: str) -> tuple[str, tuple[str, ...]]:
     """Return the delimiter of a table and the names of its columns, in lower case, by its first line.
 
     The delimiter is the most frequent of tab, comma and semicolon. There are no names if the line is not CSV.

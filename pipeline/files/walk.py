@@ -21,7 +21,7 @@ from pipeline.files.names import escape
 SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle.bin", "system volume information"}
 
 
-class Found(NamedTuple):
+class WalkEntry(NamedTuple):
     """Something below a root: its path relative to the root, with ``/`` between the parts, and what it is.
 
     `reason` says why something is ignored, such as ``"hidden"``.
@@ -32,7 +32,7 @@ class Found(NamedTuple):
     reason: str = ""
 
 
-def walk(root: Path | str) -> Iterator[Found]:
+def walk(root: Path | str) -> Iterator[WalkEntry]:
     """Go through what lies below a folder, sorted by `sort_key`.
 
     In memory are only the names of one folder and of those that it lies in.
@@ -53,18 +53,18 @@ def walk(root: Path | str) -> Iterator[Found]:
         path = folder + entry.name
         reason = reason_to_ignore(entry, real_root)
         if reason:
-            yield Found(path, "ignored", reason)
+            yield WalkEntry(path, "ignored", reason)
         elif entry.is_dir(follow_symlinks=False):
             try:
                 below = _entries(entry.path)
             except OSError:
-                yield Found(path, "unreadable folder")
+                yield WalkEntry(path, "unreadable folder")
                 continue
             if not below:
-                yield Found(path, "empty folder")
+                yield WalkEntry(path, "empty folder")
             open_folders.append((f"{path}/", iter(below)))
         else:
-            yield Found(path, "file")
+            yield WalkEntry(path, "file")
 
 
 def _entries(folder: Path | str) -> list[os.DirEntry[str]]:

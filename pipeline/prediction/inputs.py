@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
-from pipeline.files.cells import label_column, read_header, read_label, safe_cell, safe_name, written_by_predict
+from pipeline.files.cells import label_column, read_label, read_table_header, safe_cell, safe_name, written_by_predict
 from pipeline.files.names import escape, unescape
 from pipeline.files.walk import walk
 from pipeline.sources.source import Source
@@ -306,7 +306,7 @@ def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
         If it cannot be read or has no column ``path``.
     """
     with _table(path) as file:
-        delimiter, columns = read_header(file.readline())
+        delimiter, columns = read_table_header(file.readline())
     if "path" not in columns:
         found = ", ".join(repr(escape(name)) for name in columns) or "none"
         raise InputError(f"{escape(path)}: has no column 'path'; columns found: {found}")

@@ -15,7 +15,7 @@ import posixpath
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.files.cells import label_column, read_header, read_label
+from pipeline.files.cells import label_column, read_label, read_table_header
 from pipeline.files.names import escape
 from pipeline.sources.labels import SPLIT_NAMES
 from pipeline.sources.source import Files, Sample, Source
@@ -64,7 +64,7 @@ def parse_manifest(data: bytes, location: str, group_by: str = "") -> tuple[list
     """
     text = data.decode("utf-8-sig", errors="surrogateescape")
     stream = io.StringIO(text, newline="")
-    delimiter, columns = read_header(stream.readline())
+    delimiter, columns = read_table_header(stream.readline())
     index = _column_indices(columns, location, group_by)
     stream.seek(0)
     rows = csv.reader(stream, delimiter=delimiter)

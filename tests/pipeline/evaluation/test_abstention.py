@@ -14,7 +14,7 @@ from pipeline.cli.main import main
 from pipeline.evaluation.abstention import OOD_KINDS, coverage_curve
 from pipeline.evaluation.evaluate import evaluate
 from pipeline.prediction.inputs import Inputs
-from pipeline.prediction.predict import predict
+from pipeline.prediction.predict import Settings, predict
 
 
 def test_reject_abstains_on_noise_and_on_few_valid_images(digits, capsys, tmp_path):
@@ -29,7 +29,11 @@ def test_reject_abstains_on_noise_and_on_few_valid_images(digits, capsys, tmp_pa
     noise = OOD_KINDS["noise"](model.geometry, np.random.default_rng(1))
     np.save(tmp_path / "noise.npy", noise)
     rows = list(
-        predict(model, Inputs([str(tmp_path / "noise.npy")]), uncertainty_threshold=model.uncertainty_threshold(0.05))
+        predict(
+            model,
+            Inputs([str(tmp_path / "noise.npy")]),
+            Settings(uncertainty_threshold=model.uncertainty_threshold(0.05)),
+        )
     )
     assert np.mean([row.status == "abstain" for row in rows]) > 0.95
 

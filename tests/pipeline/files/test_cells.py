@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.files.cells import read_header, read_label, safe_cell, safe_label
+from pipeline.files.cells import read_label, read_table_header, safe_cell, safe_label
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from pipeline.files.cells import read_header, read_label, safe_cell, safe_label
     ],
 )
 def test_the_header_line_gives_the_delimiter_and_the_columns(line, expected):
-    assert read_header(line) == expected
+    assert read_table_header(line) == expected
 
 
 @pytest.mark.parametrize("label", ["=cmd()", "+x", "-face", "@a", "\ttab", "-1", "+2.5", "face", "./x"])

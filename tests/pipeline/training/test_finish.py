@@ -13,7 +13,7 @@ def test_without_test_images_says_what_it_was_evaluated_on(train_in, faces, smal
     result = train_in(tmp_path / "run", faces, data=DataConfig(test=0.0), recipe=small)
 
     assert result.evaluated_on == "validation"
-    assert "figure is optimistic" in (tmp_path / "run" / "report.html").read_text()
+    assert "this accuracy is optimistic" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_a_finished_run_is_reported_again_from_its_folder(run_path, tmp_path, capsys):
@@ -32,5 +32,5 @@ def test_a_finished_run_is_reported_again_from_its_folder(run_path, tmp_path, ca
     again, before = ImageClassifier.load(folder), ImageClassifier.load(run_path)
     assert again.model_id == before.model_id
     assert again.provenance | {"created": ""} == before.provenance | {"created": ""}
-    accuracy = f"{100 * before.provenance['accuracy']['test']:.1f} % of 30 test images right"
+    accuracy = f"Accuracy {100 * before.provenance['accuracy']['test']:.1f} % on 30 test images"
     assert accuracy in " ".join((folder / "report.html").read_text().split())

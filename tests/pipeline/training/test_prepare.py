@@ -113,7 +113,7 @@ def test_fine_tuning_starts_where_the_model_ended_and_remembers_its_images(faces
     assert result.trained_before > 0  # another split: some of its test images were trained on
     assert set(before.trained_on) <= set(result.classifier.trained_on)
     assert result.classifier.provenance["started_from"] == before.model_id
-    assert "figure is optimistic" in (tmp_path / "run" / "report.html").read_text()
+    assert "this accuracy is optimistic" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_fine_tuning_on_other_classes_is_refused(faces, run_path, tmp_path):
