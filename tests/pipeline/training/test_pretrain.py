@@ -110,9 +110,9 @@ def test_contrast_is_normalised_in_training_and_in_use_and_kept(faces, small, tm
 
 
 @pytest.mark.slow
-def test_edges_can_be_learned_from_a_folder_of_photographs(faces, photo, tmp_path):
+def test_edges_can_be_learned_from_a_folder_of_photographs(faces, photo_image, tmp_path):
     (tmp_path / "photos").mkdir()
-    photo.save(tmp_path / "photos" / "china.jpg")
+    photo_image.save(tmp_path / "photos" / "china.jpg")
     recipe = Recipe(NetworkConfig(hidden=(16,)), TrainingConfig(epochs=2), PretrainConfig("sparse_filtering"))
 
     def learning_from(folder):

@@ -137,7 +137,7 @@ def test_config_repeats_what_the_run_was_given(facette, faces, tmp_path):
     stored = [tomllib.loads((tmp_path / "runs" / name / "config.toml").read_text()) for name in ("first", "second")]
     assert stored[0] == stored[1]
     assert stored[0]["run"] == {"start_from": "", "pretrain_on": "", "memory": 7.0, "threads": 1}
-    assert load_state(tmp_path / "runs" / "third" / "checkpoint.h5")[1]["memory"] == 8_000_000
+    assert load_state(tmp_path / "runs" / "third" / "checkpoint.h5")[1]["settings"]["memory"] == 8.0
 
     (tmp_path / "further.toml").write_text(f'[run]\nstart_from = "{first}"\n')
     code, _, err = facette("train", faces, "--name", "fourth", "--config", "further.toml", "--epochs", "1")
