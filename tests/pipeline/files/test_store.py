@@ -127,8 +127,7 @@ def test_a_store_that_turns_out_damaged_is_removed_and_takes_no_more(store):
     store.path.write_bytes(content)
     again = reopened(store)
     with pytest.raises(OSError, match="are damaged and were removed"):
-        for i in range(300):
-            again.put(str(i), 0, b"y")
+        again.put("0", 0, b"y")
     with pytest.raises(OSError, match="closed"):  # an ingestion goes on without its store
         again.put("a", 0, b"y")
     assert os.listdir() == []  # noqa: PTH208
