@@ -69,6 +69,7 @@ class Store:
             self._open()
         except sqlite3.DatabaseError as error:
             if not _is_damage(error):
+                self._unlink_if_empty(error)
                 raise self._refusal(error) from None
             self._unlink()  # a store whose first pages are lost holds nothing that could be found
             self._open()
@@ -98,6 +99,12 @@ class Store:
         self.state: dict[str, Any] = {}
         with contextlib.suppress(ValueError):  # a damaged state is none
             self.state = json.loads(text)
+
+    def _unlink_if_empty(self, error: sqlite3.DatabaseError) -> None:
+        """Remove the file that a failed opening has made, as on a full disk; not that of a process that just began."""
+        with contextlib.suppress(OSError):
+            if _code(error) != sqlite3.SQLITE_BUSY and not self.path.stat().st_size:
+                self._unlink()
 
     def _refusal(self, error: sqlite3.DatabaseError) -> InputError:
         if _code(error) == sqlite3.SQLITE_BUSY:

@@ -149,6 +149,21 @@ def test_a_folder_that_cannot_be_written_is_named():
         Store(Path("/proc/out.csv"))
 
 
+ON_A_FULL_DISK = """
+import resource
+from pathlib import Path
+from pipeline.files.store import Store
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+Store(Path("out.csv"))
+"""
+
+
+def test_a_store_that_cannot_be_begun_leaves_nothing(own_folder):
+    child = subprocess.run([sys.executable, "-c", ON_A_FULL_DISK], capture_output=True, text=True)
+    assert "out.csv.parts: cannot be written" in child.stderr
+    assert os.listdir() == []  # noqa: PTH208
+
+
 @pytest.mark.parametrize("name", [b"\xff?a=1#%41.csv", "größe.csv".encode(), b":memory:"])
 def test_any_name_will_do(own_folder, name):
     store = Store(Path(os.fsdecode(name)))
