@@ -19,7 +19,6 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from pipeline.errors import InputError
 from pipeline.files.names import escape
@@ -70,16 +69,17 @@ class Store:
             self._open()
         except sqlite3.DatabaseError as error:
             if not _is_damage(error):
+                self._unlink_if_empty(error)
                 raise self._refusal(error) from None
             self._unlink()  # a store whose first pages are lost holds nothing that could be found
             self._open()
 
     def _open(self) -> None:
-        uri = f"file:{quote(os.fsencode(self.path))}"
+        uri = self.path.absolute().as_uri()  # with "//" in front: a path may begin with two slashes
         try:
             self._connect(uri)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_IOERR:
+            if _code(error) & 0xFF != sqlite3.SQLITE_IOERR:
                 raise
             self._connect(f"{uri}?nolock=1")  # a file system without locks, as some network folders are
 
@@ -100,8 +100,14 @@ class Store:
         with contextlib.suppress(ValueError):  # a damaged state is none
             self.state = json.loads(text)
 
+    def _unlink_if_empty(self, error: sqlite3.DatabaseError) -> None:
+        """Remove the file that a failed opening has made, as on a full disk; not that of a process that just began."""
+        with contextlib.suppress(OSError):
+            if _code(error) != sqlite3.SQLITE_BUSY and not self.path.stat().st_size:
+                self._unlink()
+
     def _refusal(self, error: sqlite3.DatabaseError) -> InputError:
-        if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+        if _code(error) == sqlite3.SQLITE_BUSY:
             return InputError(f"{escape(self._target)}: another process is writing it")
         return InputError(f"{escape(self.path)}: cannot be written ({error})")
 
@@ -159,7 +165,7 @@ class Store:
             if _is_damage(error):
                 self.remove()
                 raise OSError(errno.EIO, "the stored results are damaged and were removed; start again") from None
-            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            if _code(error) == sqlite3.SQLITE_FULL:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
             raise OSError(errno.EIO, f"{error}; is the disk full, or a limit reached?") from None
 
@@ -195,4 +201,9 @@ def _checksum(facts: str, data: bytes) -> int:
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    return _code(error) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _code(error: sqlite3.DatabaseError) -> int:
+    """Return SQLite's code of an error; 0 for an error of the module itself, such as the use of a closed store."""
+    return getattr(error, "sqlite_errorcode", 0)

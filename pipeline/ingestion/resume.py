@@ -39,7 +39,7 @@ class ChunkStore:
     Attributes
     ----------
     resumed : int
-        Number of samples whose chunks were found.
+        Number of samples whose chunks were taken from the store.
     """
 
     def __init__(self, target: Path, source: Source, geometry: Geometry, max_pixels: int) -> None:
@@ -69,14 +69,15 @@ class ChunkStore:
         if self._stamp is None or (not self._stored and self._elapsed < SECONDS_NOT_WORTH_STORING):
             return False
         key = self._keys[chunk.number] = self._key(chunk)
-        found = key in self._stored
-        self.resumed += len(chunk.samples) if found else 0
-        return found
+        return key in self._stored
 
     def get(self, chunk: SampleChunk) -> DecodedChunk | None:
         """Return a chunk that `has` found; None: it is damaged."""
         found = self._store.get(self._keys[chunk.number]) if self._store else None
-        return _unpacked(*found) if found else None
+        if found is None:
+            return None
+        self.resumed += len(chunk.samples)
+        return _unpacked(*found)
 
     def put(self, chunk: SampleChunk, decoded: DecodedChunk) -> None:
         """Store a chunk, if the ingestion takes long enough; if the disk is full, do without."""

@@ -118,6 +118,21 @@ def test_of_a_damaged_store_nothing_is_taken_and_a_new_one_is_begun(store):
     again.close()
 
 
+def test_a_store_that_turns_out_damaged_is_removed_and_takes_no_more(store):
+    for i in range(300):
+        store.put(str(i), 0, b"x" * 30_000)
+    store.close()
+    content = bytearray(store.path.read_bytes())
+    content[80_000:] = b"\xff" * (len(content) - 80_000)
+    store.path.write_bytes(content)
+    again = reopened(store)
+    with pytest.raises(OSError, match="are damaged and were removed"):
+        again.put("0", 0, b"y")
+    with pytest.raises(OSError, match="closed"):  # an ingestion goes on without its store
+        again.put("a", 0, b"y")
+    assert os.listdir() == []  # noqa: PTH208
+
+
 @pytest.mark.parametrize("foreign", [b"my own work", b"SQLite format 3\0" + bytes(200)])
 def test_a_foreign_file_is_left_as_it_is(own_folder, foreign):
     Path("out.csv.parts").write_bytes(foreign)
@@ -134,6 +149,21 @@ def test_a_folder_that_cannot_be_written_is_named():
         Store(Path("/proc/out.csv"))
 
 
+ON_A_FULL_DISK = """
+import resource
+from pathlib import Path
+from pipeline.files.store import Store
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+Store(Path("out.csv"))
+"""
+
+
+def test_a_store_that_cannot_be_begun_leaves_nothing(own_folder):
+    child = subprocess.run([sys.executable, "-c", ON_A_FULL_DISK], capture_output=True, text=True)
+    assert "out.csv.parts: cannot be written" in child.stderr
+    assert os.listdir() == []  # noqa: PTH208
+
+
 @pytest.mark.parametrize("name", [b"\xff?a=1#%41.csv", "größe.csv".encode(), b":memory:"])
 def test_any_name_will_do(own_folder, name):
     store = Store(Path(os.fsdecode(name)))
@@ -143,6 +173,14 @@ def test_any_name_will_do(own_folder, name):
     store = Store(Path(os.fsdecode(name)))
     assert store.get("a") == (0, b"x")
     store.close()
+
+
+def test_a_path_may_begin_with_two_slashes(own_folder):
+    store = Store(Path(f"/{Path.cwd()}/out.csv"))
+    store.put("a", 0, b"x")
+    again = reopened(store)
+    assert again.get("a") == (0, b"x")
+    again.close()
 
 
 def test_a_file_system_without_locks_will_do(own_folder, monkeypatch):
