@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +17,9 @@ from PIL import Image
 
 from model.config import NetworkConfig, TrainingConfig
 from model.edges.config import NOT_PRETRAINED, PretrainConfig
+from pipeline.evaluation.result import TrainingResult
 from pipeline.sources.demo import write_demo
-from pipeline.training.finish import finish
+from pipeline.training.finish import finish, save_model
 from pipeline.training.prepare import prepare
 from pipeline.training.recipe import Recipe
 
@@ -113,16 +115,36 @@ def small() -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def run_path(faces: Path, small: Recipe, make_once) -> Path:
-    """Return the folder of a finished run on the faces; tests leave it as it is."""
+def train_in() -> Callable[..., TrainingResult]:
+    """Return a function that trains in a folder, to the end, and returns the result."""
 
-    def train(folder: Path) -> None:
-        run = prepare(faces, folder, recipe=small)
+    def train(folder: Path, source: Path, **options: Any) -> TrainingResult:
+        run = prepare(source, folder, **options)
         with run.dataset:
             list(run.epochs())
-            finish(run)
+            return finish(run)
 
-    return make_once("runs/faces", train)
+    return train
+
+
+@pytest.fixture(scope="session")
+def run_path(faces: Path, small: Recipe, make_once, train_in) -> Path:
+    """Return the folder of a finished run on the faces; tests leave it as it is."""
+    return make_once("runs/faces", lambda folder: train_in(folder, faces, recipe=small))
+
+
+@pytest.fixture
+def model(face_folder: Path, tmp_path: Path) -> Path:
+    """Return the model of a run of one epoch, in a folder that the test may change."""
+    run = prepare(
+        face_folder,
+        tmp_path / "run",
+        recipe=Recipe(NetworkConfig(hidden=(8,)), TrainingConfig(epochs=1), NOT_PRETRAINED),
+    )
+    with run.dataset:
+        list(run.epochs())
+        save_model(run)
+    return tmp_path / "run" / "model.h5"
 
 
 @pytest.fixture(scope="session")
@@ -163,12 +185,9 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[int]]]:
 
 
 @pytest.fixture(scope="session")
-def pretrained_run(faces, tmp_path_factory):
+def pretrained_run(faces, train_in, tmp_path_factory):
     """Return the folder of a run with a pretrained first layer."""
     folder = tmp_path_factory.mktemp("runs") / "edges"
     training, pretraining = TrainingConfig(epochs=3, seed=3), PretrainConfig("sparse_filtering")
-    run = prepare(faces, folder, recipe=Recipe(NetworkConfig(hidden=(24, 8)), training, pretraining))
-    with run.dataset:
-        list(run.epochs())
-        finish(run)
+    train_in(folder, faces, recipe=Recipe(NetworkConfig(hidden=(24, 8)), training, pretraining))
     return folder
