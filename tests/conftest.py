@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -32,6 +33,27 @@ if __name__ == "__main__":
             client.wait_for_workers(2)
             print(cluster.scheduler_address, *client.run(os.getpid).values(), flush=True)
         sys.stdin.read()
+"""
+
+# Runs a command until some chunks are stored, says so, and continues when it reads a line.
+STOPPING = """
+import sys
+from pipeline.cli.main import main
+from pipeline.files.store import Store
+from pipeline.ingestion import resume
+
+resume.SECONDS_NOT_WORTH_STORING = -1.0
+put, stored = Store.put, []
+
+def put_and_stop(store, key, *arguments):
+    put(store, key, *arguments)
+    stored.append(key)
+    if len(stored) == int(sys.argv[1]):
+        print("stored", flush=True)
+        sys.stdin.readline()
+
+Store.put = put_and_stop
+sys.exit(main(sys.argv[2:]))
 """
 
 
@@ -182,6 +204,24 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[int]]]:
             child.wait(timeout=30)
         except subprocess.TimeoutExpired:  # it is not our cluster's end that is tested
             child.kill()
+
+
+@pytest.fixture
+def kill_when_stored() -> Callable[..., tuple[int, str]]:
+    """Return a function that kills processes as soon as a command has stored chunks; it returns its code and stderr."""
+
+    def run(n_chunks: int, words: list[Any], victims: Callable[[int], list[int]]) -> tuple[int, str]:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        command = [sys.executable, "-c", STOPPING, str(n_chunks), *map(str, words)]
+        with subprocess.Popen(command, text=True, **pipes) as child:
+            assert child.stdout
+            assert child.stdout.readline() == "stored\n", child.communicate()
+            for pid in victims(child.pid):
+                os.kill(pid, signal.SIGKILL)
+            _, err = child.communicate("continue\n")
+        return child.returncode, err
+
+    return run
 
 
 @pytest.fixture(scope="session")
