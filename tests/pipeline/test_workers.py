@@ -109,6 +109,7 @@ def test_a_cluster_whose_scheduler_is_killed(run_path, many, cluster, run_and_ki
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_folder")
 def test_a_cluster_reads_data_sets_and_resumes(run_path, cluster, capsys):
     words = ["predict", str(run_path), str(run_path / "data.h5"), "late.png", "-o", "out.csv", "--dask", cluster[0]]
     assert main(words) == 3
