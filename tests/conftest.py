@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,8 +18,9 @@ from PIL import Image
 
 from model.config import NetworkConfig, TrainingConfig
 from model.edges.config import NOT_PRETRAINED, PretrainConfig
+from pipeline.evaluation.result import TrainingResult
 from pipeline.sources.demo import write_demo
-from pipeline.training.finish import finish
+from pipeline.training.finish import finish, save_model
 from pipeline.training.prepare import prepare
 from pipeline.training.recipe import Recipe
 
@@ -30,6 +33,27 @@ if __name__ == "__main__":
             client.wait_for_workers(2)
             print(cluster.scheduler_address, *client.run(os.getpid).values(), flush=True)
         sys.stdin.read()
+"""
+
+# Runs a command until some chunks are stored, says so, and continues when it reads a line.
+STOPPING = """
+import sys
+from pipeline.cli.main import main
+from pipeline.files.store import Store
+from pipeline.ingestion import resume
+
+resume.SECONDS_NOT_WORTH_STORING = -1.0
+put, stored = Store.put, []
+
+def put_and_stop(store, key, *arguments):
+    put(store, key, *arguments)
+    stored.append(key)
+    if len(stored) == int(sys.argv[1]):
+        print("stored", flush=True)
+        sys.stdin.readline()
+
+Store.put = put_and_stop
+sys.exit(main(sys.argv[2:]))
 """
 
 
@@ -113,16 +137,36 @@ def small() -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def run_path(faces: Path, small: Recipe, make_once) -> Path:
-    """Return the folder of a finished run on the faces; tests leave it as it is."""
+def train_in() -> Callable[..., TrainingResult]:
+    """Return a function that trains in a folder, to the end, and returns the result."""
 
-    def train(folder: Path) -> None:
-        run = prepare(faces, folder, recipe=small)
+    def train(folder: Path, source: Path, **options: Any) -> TrainingResult:
+        run = prepare(source, folder, **options)
         with run.dataset:
             list(run.epochs())
-            finish(run)
+            return finish(run)
 
-    return make_once("runs/faces", train)
+    return train
+
+
+@pytest.fixture(scope="session")
+def run_path(faces: Path, small: Recipe, make_once, train_in) -> Path:
+    """Return the folder of a finished run on the faces; tests leave it as it is."""
+    return make_once("runs/faces", lambda folder: train_in(folder, faces, recipe=small))
+
+
+@pytest.fixture
+def model(face_folder: Path, tmp_path: Path) -> Path:
+    """Return the model of a run of one epoch, in a folder that the test may change."""
+    run = prepare(
+        face_folder,
+        tmp_path / "run",
+        recipe=Recipe(NetworkConfig(hidden=(8,)), TrainingConfig(epochs=1), NOT_PRETRAINED),
+    )
+    with run.dataset:
+        list(run.epochs())
+        save_model(run)
+    return tmp_path / "run" / "model.h5"
 
 
 @pytest.fixture(scope="session")
@@ -162,13 +206,28 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[int]]]:
             child.kill()
 
 
+@pytest.fixture
+def kill_when_stored() -> Callable[..., tuple[int, str]]:
+    """Return a function that kills processes as soon as a command has stored chunks; it returns its code and stderr."""
+
+    def run(n_chunks: int, words: list[Any], victims: Callable[[int], list[int]]) -> tuple[int, str]:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        command = [sys.executable, "-c", STOPPING, str(n_chunks), *map(str, words)]
+        with subprocess.Popen(command, text=True, **pipes) as child:
+            assert child.stdout
+            assert child.stdout.readline() == "stored\n", child.communicate()
+            for pid in victims(child.pid):
+                os.kill(pid, signal.SIGKILL)
+            _, err = child.communicate("continue\n")
+        return child.returncode, err
+
+    return run
+
+
 @pytest.fixture(scope="session")
-def pretrained_run(faces, tmp_path_factory):
+def pretrained_run(faces, train_in, tmp_path_factory):
     """Return the folder of a run with a pretrained first layer."""
     folder = tmp_path_factory.mktemp("runs") / "edges"
     training, pretraining = TrainingConfig(epochs=3, seed=3), PretrainConfig("sparse_filtering")
-    run = prepare(faces, folder, recipe=Recipe(NetworkConfig(hidden=(24, 8)), training, pretraining))
-    with run.dataset:
-        list(run.epochs())
-        finish(run)
+    train_in(folder, faces, recipe=Recipe(NetworkConfig(hidden=(24, 8)), training, pretraining))
     return folder

@@ -21,6 +21,10 @@ ROOT = Path(__file__).parents[1]
 HEAVY = {"sklearn", "scipy", "streamlit", "pandas", "matplotlib", "skimage", "optuna", "numba"}
 # The same job in every module that has it: a command's flags, a command, a page, a program, a type variable.
 SHARED_NAMES = {"add_arguments", "run", "render", "main", "Config"}
+# Files without a test file of their own: programs of a few lines, and a result that only holds values.
+WITHOUT_TESTS = {"app.py", "pipeline/train.py", "pipeline/predict.py", "pipeline/evaluation/result.py"}
+# Tests of more than one file: pages, command lines and documentation as a user meets them, and this file.
+TESTS_OF_MANY_FILES = ("docs/", "end_to_end/", "fuzz/", "pipeline/pages/", "test_imports.py")
 
 
 def sources() -> dict[str, ast.Module]:
@@ -40,6 +44,14 @@ def names_defined_by(node: ast.stmt) -> set[str]:
         names = {name for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)
                  for name in names_defined_by(child)}  # fmt: skip
     return {name for name in names if not name.startswith("_")}
+
+
+def test_tests_mirror_the_tree():
+    files = {path for path in sources() if Path(path).name not in ("__init__.py", "__main__.py")}
+    files = {path for path in files if not path.startswith("pipeline/pages/")} - WITHOUT_TESTS
+    tests = {path.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
+    tests = {path for path in tests if not path.startswith(TESTS_OF_MANY_FILES)}
+    assert {Path(path).with_name(f"test_{Path(path).name}").as_posix() for path in files} == tests
 
 
 def test_no_name_has_two_meanings():

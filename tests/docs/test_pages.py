@@ -73,15 +73,18 @@ def test_every_file_that_a_page_names_exists(page):
             assert (ROOT / name).is_file(), f"{page}: {name}"
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_module_and_function_that_a_page_names_exists(page):
-    names = [
+def dotted_names(page: str) -> list[str]:
+    return [
         name
         for span in code_spans(page)
         for name in re.findall(r"(?<![\w/.-])(?:model|pipeline)(?:\.[A-Za-z_]\w*)+", span)
         if not name.startswith("model.h5")
     ]
-    for name in names:
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_module_and_function_that_a_page_names_exists(page):
+    for name in dotted_names(page):
         assert find(name) is not None, f"{page}: {name}"
 
 
@@ -107,6 +110,10 @@ def test_every_command_that_a_page_mentions_has_the_flags_it_says(page):
             assert command in COMMANDS, f"{page}: facette {command}"
             for flag in flags(" ".join(words)):
                 assert is_flag(flag, parser(command).format_help()), f"{page}: facette {command} {flag}"
+
+
+def test_the_functions_that_the_page_about_the_course_names_are_found():
+    assert len({*dotted_names("docs/course.md")}) > 5
 
 
 def test_the_commands_are_found():

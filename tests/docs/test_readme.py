@@ -20,6 +20,7 @@ def test_the_example_of_the_readme_trains_and_classifies(tmp_path, monkeypatch, 
     assert "'face'" in out
 
 
+@pytest.mark.slow
 def test_the_example_of_the_page_about_data_audits_ingests_and_reads(tmp_path, monkeypatch, capsys):
     from pipeline.sources.demo import write_demo
 

@@ -1,20 +1,18 @@
 """One step of every rule against its textbook form in plain float64, and what holds for all of them."""
 
 import math
-import sys
 
 import numpy as np
 import pytest
 
-from model import compiled, optimizers
-from model.batches import ArrayBatches
+from model import optimizers
 from model.config import NetworkConfig, TrainingConfig
 from model.optimizers import OPTIMIZERS, Block
 from model.parameters import initialize
 from model.training import Trainer, clip, start
+from tests.model.optimizer_steps import CONFIG, RATE, ours
 
-CONFIG = TrainingConfig(momentum=0.8, beta1=0.85, beta2=0.95, epsilon=1e-3, weight_decay=0.1)
-RATE, STEPS, P = 0.05, 6, 11
+STEPS, P = 6, 11
 
 
 def textbook(name: str, w: list[float], gradients: np.ndarray) -> list[float]:
@@ -41,15 +39,6 @@ def textbook(name: str, w: list[float], gradients: np.ndarray) -> list[float]:
                 v = c.beta2 * v + (1 - c.beta2) * g**2
                 m_hat, v_hat = m / (1 - c.beta1**t), v / (1 - c.beta2**t)
                 w[k] -= RATE * m_hat / (math.sqrt(v_hat) + c.epsilon)
-    return w
-
-
-def ours(name: str, w: np.ndarray, gradients: np.ndarray, blocks: list[Block], n_numbers=0) -> np.ndarray:
-    update = optimizers.update_for(name, w.dtype, n_numbers)
-    config = TrainingConfig(**{**vars(CONFIG), "optimizer": name})
-    w, moments = w.copy(), np.zeros((OPTIMIZERS[name].n_moments, w.size), w.dtype)
-    for t, g in enumerate(gradients, start=1):
-        optimizers.apply(update, w, g.astype(w.dtype), moments, blocks, RATE, t, config)
     return w
 
 
@@ -91,51 +80,6 @@ def test_a_layers_multiplier_is_a_learning_rate_of_its_own_and_0_freezes(name, r
     np.testing.assert_array_equal(mixed[5:], ours(name, w, gradients, [Block(0, P, 1.0, True)])[5:])
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", ["adam", "adamw"])
-def test_compiled_adam_is_the_same_to_the_bit(name, dtype):
-    pytest.importorskip("numba")
-    rng, n_steps = np.random.default_rng(0), 70  # vanished moments are set to 0 after 64
-    w, gradients = rng.normal(size=10_001).astype(dtype), rng.normal(size=(n_steps, 10_001))
-    gradients[:, :100] *= 1e-18
-    gradients[1:, 100:200] = 0
-    pieces = [Block(0, 6_000, 0.5, True), Block(6_000, 10_001, 1.0, False)]
-    np.testing.assert_array_equal(ours(name, w, gradients, pieces, 1e12), ours(name, w, gradients, pieces))
-
-
-def trained(epochs=3):
-    rng = np.random.default_rng(0)
-    source = ArrayBatches(rng.random((20, 60), dtype=np.float32), rng.integers(0, 2, 60))
-    network, training = NetworkConfig(hidden=(8,)), TrainingConfig(epochs=epochs, batch_size=20)
-    state = start(network, training, n_x=20, m=60, n_classes=2)
-    run = Trainer(state, source.labels)
-    for _ in range(epochs):
-        run.epoch(source, None)
-    return state.parameters.flat
-
-
-def test_long_runs_are_compiled_and_short_ones_are_not(monkeypatch):
-    pytest.importorskip("numba")
-    compiled.adam.cache_clear()
-    weights = trained()
-    assert compiled.adam.cache_info().currsize == 0  # nothing was compiled
-    monkeypatch.setattr(optimizers, "_WORTH_COMPILING", 3 * 3 * weights.size - 1)
-    np.testing.assert_array_equal(trained(), weights)
-    assert compiled.adam.cache_info().currsize == 1
-
-
-@pytest.fixture
-def without_numba(monkeypatch):
-    monkeypatch.setitem(sys.modules, "numba", None)
-    compiled.adam.cache_clear()
-    yield
-    compiled.adam.cache_clear()
-
-
-def test_without_numba_long_runs_are_numpys(without_numba):
-    assert optimizers.update_for("adam", np.dtype(np.float32), 1e12) is OPTIMIZERS["adam"].update
-
-
 def test_decay_spares_b_and_gamma_and_is_adamws_alone(run):
     w, gradients = run
     spared = ours("adamw", w, gradients, [Block(0, P, 1.0, False)])
@@ -169,7 +113,6 @@ def test_moments_are_as_many_as_the_rule_needs(name):
 
 
 def test_pieces_of_the_flat_vector_know_weights_from_biases():
-    from model.training import Trainer
 
     config = NetworkConfig(hidden=(3, 2), batch_norm=True)
     training = TrainingConfig(layer_rates=(0.5, 1.0, 2.0))

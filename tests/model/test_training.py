@@ -7,13 +7,11 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
 
 from model.batches import ArrayBatches, Batch
 from model.config import NetworkConfig, TrainingConfig
 from model.errors import DimensionError, Diverged
 from model.heads import HEADS
-from model.learning_rate_range import find_learning_rate, suggest
 from model.network import class_probabilities, draw_mask, labels_from
 from model.optimizers import OPTIMIZERS
 from model.parameters import Parameters
@@ -21,13 +19,6 @@ from model.training import Trainer, cost_and_accuracy, start, train
 
 NETWORK = NetworkConfig(hidden=(24, 16), batch_norm=True)
 TRAINING = TrainingConfig(epochs=6, batch_size=32, learning_rate=0.003)
-
-
-@pytest.fixture(scope="module")
-def digits():
-    X, labels = load_digits(return_X_y=True)
-    X = np.asfortranarray((X / 16).astype(np.float32).T)
-    return ArrayBatches(X[:, :600], labels[:600]), ArrayBatches(X[:, 600:900], labels[600:900])
 
 
 def begin(source, network=NETWORK, training=TRAINING, n_classes=10, **fields):
@@ -444,38 +435,6 @@ def test_no_step_allocates_anything_of_the_size_of_a_batch(network, input_dropou
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < n_x * batch_size * 4 / 2
-
-
-# The learning-rate range test.
-
-
-def test_range_test_finds_a_rate_that_learns_and_leaves_the_run_alone(digits):
-    source, validation = digits
-    state = begin(source)
-    before = state.parameters.flat.copy()
-    rates, costs = (list(column) for column in zip(*find_learning_rate(state, source), strict=True))
-    np.testing.assert_array_equal(state.parameters.flat, before)
-    assert (state.step, state.epoch, state.history) == (0, 0, [])
-    assert rates == sorted(rates)
-    assert rates[0] == pytest.approx(1e-6)
-    assert costs[-1] > 4 * min(costs) or len(rates) == 100
-    found = suggest(rates, costs)
-    assert min(costs) < 0.8 * costs[0]
-    trained = run(source, validation, learning_rate=found)
-    assert trained.history[-1].validation_accuracy > 0.8
-
-
-def test_range_test_ends_where_the_cost_explodes():
-    X, labels = small()
-    source = ArrayBatches(X, labels)
-    state = begin(source, NO_NORM, n_classes=2, optimizer="sgd", batch_size=8)
-    rates = [rate for rate, _ in find_learning_rate(state, source, lowest=1e-3, highest=1e12, n_steps=200)]
-    assert len(rates) < 200
-
-
-def test_too_few_rates_cannot_be_judged():
-    with pytest.raises(ValueError, match="only 3 learning rates could be tried; start from a lower one"):
-        suggest([1, 2, 3], [1, 2, 3])
 
 
 def test_a_source_may_hand_out_batches_without_weights_and_of_any_origin():

@@ -7,7 +7,6 @@ import csv
 import itertools
 import os
 import signal
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -18,25 +17,6 @@ from pipeline.cli.main import main
 from pipeline.workers import Divisible, Processes, Threads
 
 MANY = 2000
-
-# Runs `facette predict` until two chunks are stored, says so, and goes on when it is told to.
-STOPPING = """
-import sys
-from pipeline.cli.main import main
-from pipeline.files.store import Store
-
-put, stored = Store.put, []
-
-def put_and_stop(store, key, *arguments):
-    put(store, key, *arguments)
-    stored.append(key)
-    if len(stored) == 2:
-        print("two chunks are stored", flush=True)
-        sys.stdin.readline()
-
-Store.put = put_and_stop
-sys.exit(main(["predict", *sys.argv[1:]]))
-"""
 
 
 @pytest.fixture
@@ -73,20 +53,14 @@ def children(pid):
     return found
 
 
-def run_and_kill(words, victims):
-    """Run a prediction, and when two of its chunks are stored kill what `victims` returns for its process number."""
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    command = [sys.executable, "-c", STOPPING, *map(str, words), "-o", "out.csv"]
-    with subprocess.Popen(command, text=True, **pipes) as child:
-        assert child.stdout.readline() == "two chunks are stored\n", child.communicate()
-        for pid in victims(child.pid):
-            os.kill(pid, signal.SIGKILL)
-        _, err = child.communicate("go on\n")
-    return child.returncode, err
+@pytest.fixture
+def run_and_kill(kill_when_stored):
+    """Return a function that predicts, and kills processes when two chunks are stored."""
+    return lambda words, victims: kill_when_stored(2, ["predict", *words, "-o", "out.csv"], victims)
 
 
 @pytest.mark.slow
-def test_processes_one_of_which_is_killed(run_path, many):
+def test_processes_one_of_which_is_killed(run_path, many, run_and_kill):
     code, err = run_and_kill([str(run_path), many, "--workers", "2"], lambda pid: children(pid)[:1])
     assert code == 3, err
     assert "Traceback" not in err
@@ -95,7 +69,7 @@ def test_processes_one_of_which_is_killed(run_path, many):
 
 
 @pytest.mark.slow
-def test_no_process_outlives_the_one_that_began(run_path, many):
+def test_no_process_outlives_the_one_that_began(run_path, many, run_and_kill):
     workers = []
 
     def everything(pid):
@@ -113,7 +87,7 @@ def test_no_process_outlives_the_one_that_began(run_path, many):
 
 
 @pytest.mark.slow
-def test_a_cluster_one_of_whose_workers_is_killed(run_path, many, cluster):
+def test_a_cluster_one_of_whose_workers_is_killed(run_path, many, cluster, run_and_kill):
     address, pids = cluster
     code, err = run_and_kill([str(run_path), many, "--dask", address], lambda _: pids[:1])
     assert code == 3, err
@@ -123,7 +97,7 @@ def test_a_cluster_one_of_whose_workers_is_killed(run_path, many, cluster):
 
 
 @pytest.mark.slow
-def test_a_cluster_whose_scheduler_is_killed(run_path, many, cluster):
+def test_a_cluster_whose_scheduler_is_killed(run_path, many, cluster, run_and_kill):
     address, pids = cluster
     scheduler = int(Path(f"/proc/{pids[0]}/stat").read_text().rpartition(")")[2].split()[1])  # the workers' parent
     code, err = run_and_kill([run_path, many, "--dask", address], lambda _: [scheduler])
@@ -135,6 +109,7 @@ def test_a_cluster_whose_scheduler_is_killed(run_path, many, cluster):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("own_folder")
 def test_a_cluster_reads_data_sets_and_resumes(run_path, cluster, capsys):
     words = ["predict", str(run_path), str(run_path / "data.h5"), "late.png", "-o", "out.csv", "--dask", cluster[0]]
     assert main(words) == 3

@@ -7,29 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from model.config import NetworkConfig, TrainingConfig
-from model.edges.config import NOT_PRETRAINED
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.evaluation.held_out import data_of, held_out_images, held_out_samples
 from pipeline.images.geometry import Geometry
-from pipeline.training.finish import save_model
-from pipeline.training.prepare import prepare
-from pipeline.training.recipe import Recipe
-
-
-@pytest.fixture
-def model(face_folder, tmp_path):
-    run = prepare(
-        face_folder,
-        tmp_path / "run",
-        recipe=Recipe(NetworkConfig(hidden=(8,)), TrainingConfig(epochs=1), NOT_PRETRAINED),
-    )
-    with run.dataset:
-        list(run.epochs())
-        save_model(run)
-    return tmp_path / "run" / "model.h5"
 
 
 def test_held_out_samples_show_every_class_in_turn(model):

@@ -1,9 +1,7 @@
 """Ingestion that is interrupted, resumed, and shared: always the file that one undisturbed run makes."""
 
 import hashlib
-import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -126,27 +124,6 @@ def test_appending_can_be_interrupted_too(many, tmp_path, store_at_once):
     assert content(tmp_path / "a.h5") == content(tmp_path / "b.h5")
 
 
-# Runs a command until the first chunk is stored, says so, and goes on when it is told to.
-STOPPING = """
-import sys
-from pipeline.cli.main import main
-from pipeline.files.store import Store
-from pipeline.ingestion import resume
-
-resume.SECONDS_NOT_WORTH_STORING = -1.0
-put, stored = Store.put, []
-
-def put_and_stop(store, key, *arguments):
-    put(store, key, *arguments)
-    stored.append(key)
-    if len(stored) == 1:
-        print("a chunk is stored", flush=True)
-        sys.stdin.readline()
-
-Store.put = put_and_stop
-sys.exit(main(sys.argv[1:]))
-"""
-
 INTERRUPT_AFTER_THE_FIRST_CHUNK = """
 import os, signal, sys
 from pipeline.files.store import Store
@@ -184,16 +161,12 @@ def test_processes_make_the_same_file(many, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_cluster_one_of_whose_workers_is_killed(many, tmp_path, cluster):
+def test_a_cluster_one_of_whose_workers_is_killed(many, tmp_path, cluster, kill_when_stored):
     shutil.make_archive(str(tmp_path / "many"), "zip", many)
     address, pids = cluster
     words = [str(many), "a.h5", "--size", "16", "--dask", address]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", STOPPING, "ingest", *words], text=True, **pipes) as child:
-        assert child.stdout.readline() == "a chunk is stored\n", child.communicate()
-        os.kill(pids[0], signal.SIGKILL)
-        _, err = child.communicate("go on\n")
-    assert child.returncode == 3, err
+    code, err = kill_when_stored(1, ["ingest", *words], lambda _: pids[:1])
+    assert code == 3, err
     assert main(["ingest", str(many), "whole.h5", "--size", "16"]) == 3
     assert content("a.h5") == content("whole.h5")
     assert main(["ingest", "many.zip", "z.h5", "--size", "16", "--dask", address]) == 3

@@ -77,7 +77,9 @@ def test_the_app_starts_on_the_classify_page(trained, monkeypatch):
     assert at.title[0].value == "Classify images"
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "first_layer" else name for name in PAGES]
+)
 def test_every_page_draws_a_model(name, trained):
     at = page(name, trained / "runs")
     assert not at.error

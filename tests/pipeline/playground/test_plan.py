@@ -32,7 +32,7 @@ def image_set(folder, m, side=8, n_classes=2):
         (90, 6, 3, Recipe(NetworkConfig(hidden=(9, 5)), TrainingConfig(epochs=2, patience=1))),
         (1_200, 8, 3, Recipe(training=TrainingConfig(optimizer="sgd"), augmentation=AugmentConfig("objects"))),
         (90, 34, 2, Recipe(NetworkConfig(hidden=(8,)), pretraining=PretrainConfig("rica"))),
-        (10_000, 8, 2, Recipe(augmentation=AugmentConfig("digits"))),
+        pytest.param(10_000, 8, 2, Recipe(augmentation=AugmentConfig("digits")), marks=pytest.mark.slow),
         (10_000, 8, 2, Recipe(augmentation=AugmentConfig("none"))),
     ],
 )  # fmt: skip

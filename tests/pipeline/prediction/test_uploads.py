@@ -4,30 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.config import NetworkConfig, TrainingConfig
-from model.edges.config import NOT_PRETRAINED
 from pipeline.classifier import ImageClassifier
 from pipeline.images.encode import to_png
 from pipeline.images.geometry import Geometry
 from pipeline.prediction.inputs import Item
 from pipeline.prediction.predict import Settings, predict
 from pipeline.prediction.uploads import SHOWN_SIDE, Upload, classify_uploads, loss_by_fit, part_box
-from pipeline.training.finish import save_model
-from pipeline.training.prepare import prepare
-from pipeline.training.recipe import Recipe
-
-
-@pytest.fixture
-def model(face_folder, tmp_path):
-    run = prepare(
-        face_folder,
-        tmp_path / "run",
-        recipe=Recipe(NetworkConfig(hidden=(8,)), TrainingConfig(epochs=1), NOT_PRETRAINED),
-    )
-    with run.dataset:
-        list(run.epochs())
-        save_model(run)
-    return tmp_path / "run" / "model.h5"
 
 
 def test_rows_are_those_of_predict(model, photo_image, tmp_path):

@@ -14,6 +14,7 @@ from pipeline.training.prepare import prepare
 from pipeline.training.resume import resume
 
 
+@pytest.mark.slow
 def test_beats_majority_and_chance_on_held_out_faces(train_in, faces, tmp_path):
     result = train_in(tmp_path / "run", faces)
 

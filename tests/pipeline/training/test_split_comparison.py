@@ -9,17 +9,14 @@ from PIL import Image
 from model.config import NetworkConfig, TrainingConfig
 from model.edges.config import NOT_PRETRAINED
 from pipeline.classifier import ImageClassifier
-from pipeline.cli.main import main
 from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
-from pipeline.training.finish import finish
-from pipeline.training.prepare import prepare
 from pipeline.training.recipe import Recipe
 from pipeline.training.split_comparison import compare_with_random_split
 
 
 @pytest.fixture(scope="module")
-def people_run(tmp_path_factory, lfw_images):
+def people_run(train_in, tmp_path_factory, lfw_images):
     """Train on two made-up families: 24 people, 8 images each.
 
     The family of a person has nothing to do with the face, and the 8 images of a person are one face with noise:
@@ -32,15 +29,8 @@ def people_run(tmp_path_factory, lfw_images):
         for k in range(8):
             noisy = np.clip(face + rng.normal(0, 12, face.shape), 0, 255).astype(np.uint8)
             Image.fromarray(noisy).save(folder / f"P{person:02d}-{k}.png")
-    run = prepare(
-        root / "photos",
-        root / "run",
-        data=DataConfig(group_by=r"P\d+"),
-        recipe=Recipe(NetworkConfig(hidden=(64,)), TrainingConfig(epochs=30), NOT_PRETRAINED),
-    )
-    with run.dataset:
-        list(run.epochs())
-        finish(run)
+    recipe = Recipe(NetworkConfig(hidden=(64,)), TrainingConfig(epochs=30), NOT_PRETRAINED)
+    train_in(root / "run", root / "photos", data=DataConfig(group_by=r"P\d+"), recipe=recipe)
     return root / "run"
 
 
@@ -60,16 +50,3 @@ def test_a_data_set_without_groups_or_of_another_model_is_refused(run_path, peop
         compare_with_random_split(ImageClassifier.load(run_path), run_path / "data.h5")
     with pytest.raises(InputError, match="is not the data set that this model was trained on"):
         compare_with_random_split(ImageClassifier.load(run_path), people_run / "data.h5")
-
-
-def test_a_training_that_cannot_be_compared_is_not_announced(run_path, capsys):
-    assert main(["evaluate", str(run_path), str(run_path / "data.h5"), "--random-split"]) == 2
-    err = capsys.readouterr().err
-    assert "has no groups of images" in err
-    assert "Training" not in err
-
-
-def test_flags_that_mean_nothing_to_it_are_refused(run_path, capsys):
-    words = ["evaluate", str(run_path), str(run_path / "data.h5"), "--random-split", "--tta", "4"]
-    assert main(words) == 2
-    assert "leave out --split, --include-trained and --tta" in capsys.readouterr().err
