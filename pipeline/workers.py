@@ -10,22 +10,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import multiprocessing
 import os
 import pickle
 import signal
 import threading
-import uuid
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing.connection import wait
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pipeline.errors import InputError, MissingExtra
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -138,6 +137,8 @@ class Processes:
         self, function: Callable[..., Result], shared: tuple[Any, ...], tasks: Iterable[Task]
     ) -> Iterator[tuple[Task, Result]]:
         """See `Workers`."""
+        from concurrent.futures.process import BrokenProcessPool
+
         pending: deque[Task] = deque()
         futures: deque[Future[Result]] = deque()  # those of the first of the pending tasks
         source, deaths = iter(tasks), 0
@@ -169,6 +170,9 @@ class Processes:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _pool(self, function: Callable[..., Any], shared: tuple[Any, ...]) -> ProcessPoolExecutor:
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+
         spawn = multiprocessing.get_context("spawn")  # a fork copies locks that threads hold, and then waits for them
         return ProcessPoolExecutor(self.n, spawn, initializer=_start, initargs=(self.prepare, function, shared))
 
@@ -200,7 +204,10 @@ def _bound(
 
 
 def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
+    from multiprocessing import parent_process
+    from multiprocessing.connection import wait
+
+    parent = parent_process()
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
@@ -232,6 +239,8 @@ class DaskCluster:
             If Dask is not installed; if there is no scheduler or no worker; if workers keep dying, or the scheduler
             dies.
         """
+        import uuid
+
         distributed = _distributed()
         pending: deque[tuple[Task, Any]] = deque()
         run = uuid.uuid4().hex

@@ -31,9 +31,9 @@ def safe_label(label: str) -> str:
 
 
 def read_table_header(line: str) -> tuple[str, tuple[str, ...]]:
-    """Return the delimiter of a table and the names of its columns, in lower case, by its first line.
+    """Return the delimiter of a table and the names of its columns, in lower case, read from its first line.
 
-    The delimiter is the most frequent of tab, comma and semicolon. There are no names if the line is not CSV.
+    The delimiter is the most frequent of tab, comma and semicolon. The names are empty if the line is not CSV.
     """
     delimiter = max("\t,;", key=line.count)
     try:

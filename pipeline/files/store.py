@@ -39,7 +39,7 @@ _TABLES = (
 
 
 def store_path(target: Path) -> Path:
-    """Return where the store of a target is."""
+    """Return the path of the store of a target."""
     return target.with_name(target.name + ".parts")
 
 
@@ -62,8 +62,8 @@ class Store:
         self.path, self._target = store_path(target), target
         if not _is_store_or_nothing(self.path):
             raise InputError(
-                f"{escape(self.path)}: is needed for the results so far, and holds something else; move it away, or "
-                "choose another output"
+                f"{escape(self.path)}: is the place of the intermediate results, but holds something else; move "
+                "it away, or choose another output"
             )
         try:
             self._open()
@@ -97,7 +97,7 @@ class Store:
             self._database.close()
             raise
         self.state: dict[str, Any] = {}
-        with contextlib.suppress(ValueError):  # a damaged state is none
+        with contextlib.suppress(ValueError):  # a damaged state counts as empty
             self.state = json.loads(text)
 
     def _unlink_if_empty(self, error: sqlite3.DatabaseError) -> None:
@@ -119,7 +119,7 @@ class Store:
         self.state = state
 
     def put(self, key: str, facts: Any, data: bytes) -> None:
-        """Store a result: facts (plain JSON values) and bytes; one of the same key is replaced.
+        """Store a result: facts (plain JSON values) and bytes; a result with the same key is replaced.
 
         Raises
         ------
@@ -185,7 +185,7 @@ class Store:
 
 
 def _is_store_or_nothing(path: Path) -> bool:
-    """Tell by its first bytes whether a file is a store; one without bytes is a store that was just begun."""
+    """Tell by its first bytes whether a file is a store; an empty file is a new store."""
     try:
         with path.open("rb") as file:
             head = file.read(72)

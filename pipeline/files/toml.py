@@ -20,7 +20,7 @@ def read_toml(path: str | Path) -> dict[str, dict[str, Any]]:
     Raises
     ------
     InputError
-        When it is missing or not TOML.
+        If the file is missing, is not TOML, or has an unknown section.
     """
     try:
         with Path(path).open("rb") as file:
@@ -31,7 +31,7 @@ def read_toml(path: str | Path) -> dict[str, dict[str, Any]]:
         raise InputError(f"{path}: not a TOML file ({error})") from None
     unknown = [name for name, section in sections.items() if name not in SECTIONS or not isinstance(section, dict)]
     if unknown:
-        raise InputError(f"{path}: {', '.join(unknown)} is unknown; the sections are {', '.join(SECTIONS)}")
+        raise InputError(f"{path}: unknown: {', '.join(unknown)}; the sections are {', '.join(SECTIONS)}")
     return {
         name: {key: tuple(value) if isinstance(value, list) else value for key, value in section.items()}
         for name, section in sections.items()

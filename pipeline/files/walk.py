@@ -33,9 +33,9 @@ class WalkEntry(NamedTuple):
 
 
 def walk(root: Path | str) -> Iterator[WalkEntry]:
-    """Go through what lies below a folder, sorted by `sort_key`.
+    """Yield every entry below a folder, sorted by `sort_key`.
 
-    In memory are only the names of one folder and of those that it lies in.
+    Only the names in the current folder and in its parents are in memory.
 
     Raises
     ------
@@ -84,7 +84,7 @@ class Listing:
 
 
 def list_image_files(root: Path | str) -> Listing:
-    """List what may be images below a folder (or take one file); see `walk`.
+    """List the files that may be images below a folder (or take one file); see `walk`.
 
     Raises
     ------
@@ -130,7 +130,7 @@ def reason_to_ignore(entry: os.DirEntry[str], real_root: str) -> str:
     if entry.is_symlink():
         target = os.path.realpath(entry.path)
         inside = os.path.commonpath([real_root, target]) == real_root
-        # A link to nothing is tried like a file, and becomes a row that says so.
+        # A broken link counts as a file: reading it reports the error.
         return "link" if Path(target).is_dir() or not inside else ""
     try:
         mode = entry.stat(follow_symlinks=False).st_mode

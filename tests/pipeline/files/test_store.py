@@ -136,7 +136,7 @@ def test_a_store_that_turns_out_damaged_is_removed_and_takes_no_more(store):
 @pytest.mark.parametrize("foreign", [b"my own work", b"SQLite format 3\0" + bytes(200)])
 def test_a_foreign_file_is_left_as_it_is(own_folder, foreign):
     Path("out.csv.parts").write_bytes(foreign)
-    with pytest.raises(InputError, match=r"out\.csv\.parts: is needed .* holds something else"):
+    with pytest.raises(InputError, match=r"out\.csv\.parts: is the place .* holds something else"):
         Store(Path("out.csv"))
     assert Path("out.csv.parts").read_bytes() == foreign
     Path("other.csv.parts").mkdir()

@@ -29,7 +29,7 @@ def test_bad_files_are_explained(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         read_toml(tmp_path / "none.toml")
     (tmp_path / "d.toml").write_text("[netwrk]\nhidden = [3]\n")
-    with pytest.raises(InputError, match="netwrk is unknown; the sections are data, network"):
+    with pytest.raises(InputError, match="unknown: netwrk; the sections are data, network"):
         read_toml(tmp_path / "d.toml")
 
 
