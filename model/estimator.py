@@ -1,8 +1,8 @@
 """`NetClassifier`: the L-layer network as a scikit-learn estimator. Only here are examples rows: X is (m, n_x).
 
 This file follows the conventions of scikit-learn: flat arguments that are stored as given, all checks in `fit`, plain
-defaults. The arguments are the fields of `NetworkConfig` and `TrainingConfig`, with their defaults
-except where `DIFFERENT_DEFAULTS` says otherwise; a test keeps the three in agreement. The work is done by
+defaults. The arguments are the fields of `NetworkConfig` and `TrainingConfig`, with their defaults,
+except for those in `DIFFERENT_DEFAULTS`; a test keeps the three in agreement. The work is done by
 `model.training.train`; images, data sets larger than memory and files are left to `pipeline`.
 """
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-_TASKS_AHEAD = 4  # for each thread; 2 for each process, where they have to be sent
+_TASKS_AHEAD = 4  # for each thread; 2 for each process, because tasks are sent there
 _DEATHS_IN_A_ROW = 3
 _SECONDS_FOR_THE_FIRST_WORKER = 60
 

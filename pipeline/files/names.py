@@ -26,7 +26,7 @@ PERCENT_ESCAPE = "percent-escape"  # the name of an error handler, for whatever 
 
 
 def _percent_escape(error: UnicodeError) -> tuple[str, int]:
-    """Replace bytes that are not UTF-8 by ``%XX``; where text is written, characters that the encoding lacks too."""
+    """Replace bytes that are not UTF-8, or characters that the encoding lacks, by ``%XX``."""
     if isinstance(error, UnicodeDecodeError):
         wrong = error.object[error.start : error.end]
     else:

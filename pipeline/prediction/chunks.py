@@ -37,7 +37,7 @@ def sizes(n_x: int) -> tuple[int, int]:
 
 
 def split_into_chunks(items: Iterable[Item | DatasetSlice], n_x: int) -> Iterator[ItemChunk]:
-    """Cut a stream into chunks: a data set at fixed positions, other items where the name of one says so.
+    """Cut a stream into chunks: a data set at fixed positions, other items by their names.
 
     A chunk of files ends before a name whose CRC-32 is a multiple of some number. If a file is added or removed, the
     chunks around it change, and all others stay what they were, although every file after it has another position
