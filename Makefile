@@ -29,7 +29,7 @@ $(TEST_VENV)/installed: pyproject.toml requirements/dev.txt
 test: lint  ## everything, in a virtual environment of its own
 	$(TEST_ENV) $(RUN)/pytest -n 2 --dist worksteal
 
-test-fast: $(TEST_VENV)/installed  ## what fits into a coffee sip: no slow tests, no browser
+test-fast: $(TEST_VENV)/installed  ## the quick part: no slow tests, no browser
 	$(TEST_ENV) $(RUN)/pytest -n 2 --dist worksteal -m "not slow and not browser"
 
 lint: $(TEST_VENV)/installed
