@@ -194,7 +194,7 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
                 f"{type(self).__name__} needs two classes or more; y (with a sample_weight other than 0) "
                 f"has {n_present} class"
             )
-        weights = sample_weight * _class_weights(self.class_weight, classes, labels, sample_weight)[labels]
+        weights = sample_weight * _weights_by_class(self.class_weight, classes, labels, sample_weight)[labels]
         network, training = self._configs(X.dtype)
         chosen, held_out = self._hold_out(counting, labels, training.seed)
         examples = X if len(chosen) == len(X) else X[chosen]  # not copied if all of them are used
@@ -243,7 +243,7 @@ decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing,
         if isinstance(self.class_weight, str):
             raise ValueError("class_weight: 'balanced' needs all of y at once; give a dictionary to partial_fit")
         labels = np.searchsorted(known, y)
-        weights = sample_weight * _class_weights(self.class_weight, known, labels, sample_weight)[labels]
+        weights = sample_weight * _weights_by_class(self.class_weight, known, labels, sample_weight)[labels]
         network, training = self._configs(X.dtype)
         if is_first:
             state = start(network, training, n_x=X.shape[1], m=max(len(y), _STREAM), n_classes=len(known))
@@ -331,7 +331,7 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _class_weights(class_weight: Any, classes: NDArray[Any], labels: Labels, sample_weight: Array) -> Array:
+def _weights_by_class(class_weight: Any, classes: NDArray[Any], labels: Labels, sample_weight: Array) -> Array:
     """Return the weight of each class, shape (n_classes,); `balanced` counts examples by their weight."""
     if class_weight is None:
         return np.ones(len(classes), sample_weight.dtype)

@@ -96,7 +96,7 @@ CONFIGURATIONS: dict[str, type] = {
     "augmentation": AugmentConfig,
 }
 
-_IMAGES = "images"  # the section for reading images: two fields of DataConfig
+_IMAGES_SECTION = "images"  # the section for reading images: two fields of DataConfig
 
 _DATA_FIELDS = ("size", "color")
 
@@ -141,10 +141,10 @@ class Setting:
 def all_settings() -> dict[str, Setting]:
     """Return all settings by name, in the order of their sections and fields."""
     found = {}
-    for section, kind in (CONFIGURATIONS | {_IMAGES: DataConfig}).items():
+    for section, kind in (CONFIGURATIONS | {_IMAGES_SECTION: DataConfig}).items():
         hints = get_type_hints(kind)
         for field in dataclasses.fields(kind):
-            if section == _IMAGES and field.name not in _DATA_FIELDS:
+            if section == _IMAGES_SECTION and field.name not in _DATA_FIELDS:
                 continue
             choices = field.metadata["choices"]
             if bool in (hints[field.name], *get_args(hints[field.name])):
@@ -167,7 +167,7 @@ def value_text(value: Any) -> str:
 @functools.cache
 def _parser(section: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(exit_on_error=False, add_help=False, allow_abbrev=False)
-    add_flags(parser, (CONFIGURATIONS | {_IMAGES: DataConfig})[section], section)
+    add_flags(parser, (CONFIGURATIONS | {_IMAGES_SECTION: DataConfig})[section], section)
     return parser
 
 
@@ -191,7 +191,7 @@ def read_settings(texts: Mapping[str, str]) -> tuple[Recipe, dict[str, str]]:
 
 def read_image_settings(texts: Mapping[str, str]) -> tuple[DataConfig, dict[str, str]]:
     """Read the settings for reading images, as `read_settings` reads the others."""
-    (config,), problems = _read(texts, {_IMAGES: DataConfig})
+    (config,), problems = _read(texts, {_IMAGES_SECTION: DataConfig})
     return config, problems
 
 

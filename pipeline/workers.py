@@ -301,3 +301,15 @@ def _unpickled(data: bytes) -> Callable[[Any], Any]:
 
 def _called(function: Callable[[Any], Any], task: Any) -> Any:
     return function(task)
+
+
+def choose_workers(
+    threads: int, processes: int | None, address: str | None, prepare: Callable[[], None] | None = None
+) -> Workers:
+    """Return worker processes if their number is given, a Dask cluster if its address is given, and threads otherwise.
+
+    `prepare` is called where tasks are done outside this process; the caller has called it for its own threads.
+    """
+    if processes:
+        return Processes(processes, prepare)
+    return DaskCluster(address, prepare) if address else Threads(threads)

@@ -40,7 +40,7 @@ from pipeline.sources.source import Sample, Source
 from pipeline.text import count
 from pipeline.workers import Threads, Workers
 
-_CHUNK_BYTES = 1 << 20
+_HDF5_CHUNK_BYTES = 1 << 20
 
 _COUNTS_BYTES = 30_000
 
@@ -174,7 +174,7 @@ def _write(job: IngestJob, workers: Workers, store: ChunkStore | None, progress:
                     yield chunk, result
 
             counts = _fill(file, columns, known, job, decoded())
-            return _finish(file, columns, job, counts)
+            return _finish_file(file, columns, job, counts)
 
 
 def _check_target(target: Path, *, append: bool, overwrite: bool) -> None:
@@ -277,7 +277,7 @@ def _image_dataset(file: h5py.File, m: int, geometry: Geometry) -> h5py.Dataset:
     if "images" in file:
         file["images"].resize(m, axis=0)
         return file["images"]
-    chunk = max(1, min(m, _CHUNK_BYTES // geometry.n_x))
+    chunk = max(1, min(m, _HDF5_CHUNK_BYTES // geometry.n_x))
     return file.create_dataset(
         "images",
         shape=(m, *geometry.shape),
@@ -287,7 +287,7 @@ def _image_dataset(file: h5py.File, m: int, geometry: Geometry) -> h5py.Dataset:
     )
 
 
-def _finish(file: h5py.File, columns: Columns, job: IngestJob, done: IngestCounts) -> IngestReport:
+def _finish_file(file: h5py.File, columns: Columns, job: IngestJob, done: IngestCounts) -> IngestReport:
     """Divide what was decoded, and write everything but the images."""
     source, geometry, config, append, target = job.source, job.geometry, job.config, job.append, str(job.target)
     first = tuple(read_text(file["classes"])) if append else source.classes

@@ -27,7 +27,7 @@ def train_demo(
         Folders of the runs and of the demo's images.
     recipe : Recipe, optional
     """
-    return BackgroundTraining(partial(_prepare_demo, demo, Path(runs), Path(data), recipe), at_end=_finish)
+    return BackgroundTraining(partial(_prepare_demo, demo, Path(runs), Path(data), recipe), at_end=_finish_demo)
 
 
 def _prepare_demo(demo: str, runs: Path, data: Path, recipe: Recipe | None) -> TrainingRun:
@@ -35,6 +35,6 @@ def _prepare_demo(demo: str, runs: Path, data: Path, recipe: Recipe | None) -> T
     return prepare(source, run_folder(runs, None, Path(f"demo-{demo}")), recipe=recipe)
 
 
-def _finish(run: TrainingRun) -> Path:
+def _finish_demo(run: TrainingRun) -> Path:
     finish(run)
     return run.folder / "model.h5"

@@ -50,13 +50,13 @@ def split_into_chunks(items: Iterable[Item | DatasetSlice], n_x: int) -> Iterato
         Values of an image, as the network sees it.
     """
     times: Counter[str] = Counter()
-    for batch in _batches(items, *sizes(n_x)):
+    for batch in _item_batches(items, *sizes(n_x)):
         key = key_of(batch)
         times[key] += 1  # the same files in the same order again are a chunk of their own
         yield ItemChunk(key if times[key] == 1 else f"{key}-{times[key]}", batch)
 
 
-def _batches(items: Iterable[Item | DatasetSlice], n_files: int, n_images: int) -> Iterator[ItemBatch]:
+def _item_batches(items: Iterable[Item | DatasetSlice], n_files: int, n_images: int) -> Iterator[ItemBatch]:
     least, most, one_in = n_files // 2, 2 * n_files, n_files // 2  # about n_files on average
     batch: list[Item] = []
     for item in items:

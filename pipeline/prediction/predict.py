@@ -92,7 +92,7 @@ def classify_pieces(
     classifier: ImageClassifier, settings: Settings, chunk: ItemChunk, loaded: Sequence[Loaded]
 ) -> ClassifiedBatch:
     """Classify a chunk whose pieces have been read."""
-    return classify_loaded(classifier, chunk.items, _joined(loaded), settings)
+    return classify_loaded(classifier, chunk.items, _join_loaded(loaded), settings)
 
 
 classify_chunk = Divisible(pieces, read_piece, classify_pieces)
@@ -136,7 +136,7 @@ def _rank(probabilities: Array, topk: int) -> tuple[NDArray[np.integer], Array]:
     return order, np.take_along_axis(probabilities, order, axis=0)
 
 
-def _joined(parts: Sequence[Loaded]) -> Loaded:
+def _join_loaded(parts: Sequence[Loaded]) -> Loaded:
     if len(parts) == 1:
         return parts[0]
     images, errors, digests, stamps = zip(*parts, strict=True)

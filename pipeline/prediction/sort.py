@@ -57,7 +57,7 @@ def sort_images(journal: Journal, keys: Sequence[str], target: str | Path, *, mo
             raise InputError(f"{escape(journal.path)}: is damaged; run the same command again")
         for path, folder, stamp in zip(record.paths, record.folders, record.stamps, strict=True):
             if path is not None and folder is not None:
-                outcomes[_transfer(Path(path), Path(target) / _plain(folder), stamp, move=move)] += 1
+                outcomes[_transfer(Path(path), Path(target) / _folder_name(folder), stamp, move=move)] += 1
     return outcomes
 
 
@@ -71,11 +71,11 @@ def check_target(target: str | Path, classes: Sequence[str]) -> None:
     """
     folders: dict[str, str] = {}
     for name in (UNCERTAIN, UNREADABLE, *classes):
-        if _plain(name) in folders:
+        if _folder_name(name) in folders:
             raise InputError(
-                f"{escape(target)}: {folders[_plain(name)]!r} and {name!r} would be sorted into one folder"
+                f"{escape(target)}: {folders[_folder_name(name)]!r} and {name!r} would be sorted into one folder"
             )
-        folders[_plain(name)] = name
+        folders[_folder_name(name)] = name
     for folder in (Path(target), *(Path(target) / name for name in folders)):
         there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
         if not there.is_dir():
@@ -87,7 +87,7 @@ def check_target(target: str | Path, classes: Sequence[str]) -> None:
             raise InputError(f"{escape(there)}: no images can be put there ({error.strerror})") from None
 
 
-def _plain(label: str) -> str:
+def _folder_name(label: str) -> str:
     """Return the name of a class as the name of one folder, which cannot point to another place."""
     return re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", label).lstrip(".") or "_"
 
@@ -100,7 +100,7 @@ def _transfer(source: Path, folder: Path, stamp: Stamp, *, move: bool) -> str:
     if now != stamp:
         return "changed"
     folder.mkdir(parents=True, exist_ok=True)
-    for target in _names(folder, source.name):
+    for target in _free_paths(folder, source.name):
         try:
             if os.path.lexists(target):
                 if not target.is_file() or target.stat().st_size != now.size:
@@ -129,7 +129,7 @@ def _removed(source: Path) -> bool:
     return True
 
 
-def _names(folder: Path, name: str) -> Iterator[Path]:
+def _free_paths(folder: Path, name: str) -> Iterator[Path]:
     yield folder / name
     stem, ending = Path(name).stem, Path(name).suffix
     for number in itertools.count(2):

@@ -7,14 +7,10 @@ import os
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pipeline.cli.console import progress_bar, say
 from pipeline.errors import InputError
 from pipeline.text import count
-
-if TYPE_CHECKING:
-    from pipeline.workers import Workers
 
 
 def add_arguments(parser: Parser) -> None:
@@ -46,9 +42,11 @@ def run(arguments: Arguments) -> int:
     from pipeline.cli.describe import describe_ingest
     from pipeline.data.config import DataConfig
     from pipeline.files.store import store_path
+    from pipeline.images.decode import quiet_decoders
     from pipeline.ingestion.ingest import IngestOptions, ingest
     from pipeline.ingestion.report import write_rejected
     from pipeline.settings import config_from_flags
+    from pipeline.workers import choose_workers
 
     for one, other in (("workers", "dask"), ("append", "overwrite")):
         if getattr(arguments, one) and getattr(arguments, other):
@@ -60,7 +58,7 @@ def run(arguments: Arguments) -> int:
                 arguments.target,
                 config_from_flags(DataConfig, arguments, {}),
                 IngestOptions(append=arguments.append, overwrite=arguments.overwrite, dry_run=arguments.dry_run),
-                workers=_workers(arguments),
+                workers=choose_workers(arguments.jobs, arguments.workers, arguments.dask, quiet_decoders),
                 progress=progress,
             )
     except KeyboardInterrupt:
@@ -77,12 +75,3 @@ def run(arguments: Arguments) -> int:
     elif not arguments.json:
         print(f"The data set is in {arguments.target}. Train on it with:  facette train {arguments.target}")
     return 3 if report.rejected else 0
-
-
-def _workers(arguments: Arguments) -> Workers:
-    from pipeline.images.decode import quiet_decoders
-    from pipeline.workers import DaskCluster, Processes, Threads
-
-    if arguments.workers:
-        return Processes(arguments.workers, quiet_decoders)
-    return DaskCluster(arguments.dask, quiet_decoders) if arguments.dask else Threads(arguments.jobs)

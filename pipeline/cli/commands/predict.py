@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from pipeline.prediction.inputs import Inputs
     from pipeline.prediction.predict import Settings
     from pipeline.prediction.rows import Tally
-    from pipeline.workers import Workers
 
 
 def add_arguments(parser: Parser) -> None:
@@ -153,9 +152,11 @@ def _to_file(
 ) -> int:
     """Write rows to a file, which appears complete or not at all, and sort the images if that was asked for."""
     from pipeline.files.store import store_path
+    from pipeline.images.decode import quiet_decoders
     from pipeline.prediction.job import JobResult, PredictionJob, predict_to_file, unfinished_move
     from pipeline.prediction.sort import check_target, sort_images
     from pipeline.text import count
+    from pipeline.workers import choose_workers
 
     target, output = arguments.copy_to or arguments.move_to, Path(arguments.output)
     if target and inputs.containers:
@@ -171,9 +172,8 @@ def _to_file(
             job = PredictionJob(
                 classifier, inputs, output, settings, keep_errors=arguments.keep_errors, overwrite=arguments.overwrite
             )
-            outcome = predict_to_file(
-                job, _workers(arguments), notify=lambda text: say(f"Note: {text}"), progress=progress
-            )
+            workers = choose_workers(arguments.jobs, arguments.workers, arguments.dask, quiet_decoders)
+            outcome = predict_to_file(job, workers, notify=lambda text: say(f"Note: {text}"), progress=progress)
         with outcome.journal as journal:
             tally = outcome.tally
             only = settings.only_classes
@@ -201,15 +201,6 @@ def _to_file(
         say(f"facette predict: {arguments.output}: {error.strerror or error}{kept}")
         return 1
     return _report(arguments, tally, text)
-
-
-def _workers(arguments: Arguments) -> Workers:
-    from pipeline.images.decode import quiet_decoders
-    from pipeline.workers import DaskCluster, Processes, Threads
-
-    if arguments.workers:
-        return Processes(arguments.workers, quiet_decoders)
-    return DaskCluster(arguments.dask, quiet_decoders) if arguments.dask else Threads(arguments.jobs)
 
 
 def _report(arguments: Arguments, tally: Tally, text: str) -> int:

@@ -102,10 +102,10 @@ def _load_upload(kind: str, session: PlaygroundSession, _: Chosen, data: DataCon
             key = (kind, tuple(file.file_id for file in files))
             session.load_images(key, lambda: from_files([(path, file.getvalue()) for path, file in given], name), data)
     else:
-        session.load_images((kind, files.file_id), lambda: _unpacked(session, files.name, files.getvalue()), data)
+        session.load_images((kind, files.file_id), lambda: _unpack_upload(session, files.name, files.getvalue()), data)
 
 
-def _unpacked(session: PlaygroundSession, name: str, data: bytes) -> Source:
+def _unpack_upload(session: PlaygroundSession, name: str, data: bytes) -> Source:
     """Open an uploaded archive as a source that keeps the name of the upload; sources read archives from files."""
     path = session.folder / "upload.zip"
     path.write_bytes(data)

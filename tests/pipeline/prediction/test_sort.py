@@ -165,9 +165,9 @@ def test_an_image_that_changed_meanwhile_stays(capsys, run_path, photos, monkeyp
 
 
 def test_class_names_lead_nowhere_else():
-    assert sort._plain("../up") == "_up"
-    assert sort._plain("a/b:c") == "a_b_c"
-    assert sort._plain("..") == "_"
+    assert sort._folder_name("../up") == "_up"
+    assert sort._folder_name("a/b:c") == "a_b_c"
+    assert sort._folder_name("..") == "_"
 
 
 @pytest.mark.parametrize("there", ["sorted", "sorted/face", "sorted/_errors"])
