@@ -35,7 +35,9 @@ class PlaygroundSession:
         self.key: Hashable = None
         self.data: DataConfig | None = None  # how the images were read
         self.begun: tuple[ImageSet, Recipe] | None = None  # what the run started with
+        self.save_as = ""  # the name proposed for this run
         self.saving: tuple[Path, Future] | None = None
+        self.saved_as = self.save_problem = ""  # how the last press of Save ended
         self._file: tuple[int, Future] | None = None  # a number of epochs, and the model after them
         self._trainings: list[BackgroundTraining] = []  # one at most
         self._stopping: BackgroundTraining | None = None
@@ -111,6 +113,7 @@ class PlaygroundSession:
         self._stopping = self.training or self._stopping
         _stop(self._trainings)
         self.begun = self.saving = self._file = None
+        self.save_as = self.saved_as = self.save_problem = ""
 
     def model_file(self) -> bytes | None:
         """Return the model as a file; None while the run is active or waits for another one."""

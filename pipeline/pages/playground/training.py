@@ -22,7 +22,7 @@ from pipeline.playground.session import keep_run
 from pipeline.text import count
 from pipeline.training.background import BackgroundTraining, Snapshot
 from pipeline.training.recipe import Recipe
-from pipeline.training.run_folder import holds_run, run_name
+from pipeline.training.run_folder import holds_run, run_folder
 
 _UNITS_DRAWN = 24
 _GO_WIDTH = 125  # pixels, enough for "Continue"
@@ -180,53 +180,67 @@ def _draw_saving(session: PlaygroundSession, runs: Path) -> None:
     training = session.training
     if training is None or not training.is_alive or session.begun is None:
         return
-    image_set, _ = session.begun
+    session.save_as = session.save_as or run_folder(runs, None, session.begun[0].source).name
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.text_input("Save as", run_name(image_set.source), key="run-name", width=220)
-        folder = runs / name.strip()
-        is_plain = bool(name.strip()) and folder.name == name.strip() and not name.strip().startswith(".")
-        is_free = is_plain and not holds_run(folder)
-        if st.button(
-            "Save",
-            icon=":material/save:",
-            disabled=not is_free or bool(session.saving),
-            key="save",
-            help=f"Evaluate the model and store it with its report in {folder}",
-        ):
-            session.saving = folder, training.ask(partial(keep_run, folder=folder))
-            st.rerun()
+        _draw_save_form(session, runs)
         model = session.model_file()
         st.download_button(
             "Download",
             model or b"",
-            file_name=f"{folder.name or 'model'}.h5",
+            file_name=f"{session.save_as}.h5",
             mime="application/x-hdf5",
             icon=":material/download:",
             on_click="ignore",
             disabled=model is None,
             help="Download model.h5 as it is now; possible while the run is paused",
         )
-    if not is_plain:
-        st.caption("Give a plain name for the run, such as first.")
-    elif not is_free and not session.saving and st.session_state.get("saved") != folder.name:
-        st.caption(f"The run {markup.plain(folder.name)} exists already; give another name.")
-    if saved := st.session_state.get("saved"):
+    if session.save_problem:
+        st.error(markup.plain(session.save_problem), icon=":material/error:")
+    elif session.saved_as:
         st.success(
-            f"Saved in {markup.plain(str(runs / saved))} and selected in the sidebar. The page Classify uses it.",
+            f"Saved in {markup.plain(str(runs / session.saved_as))} and selected in the sidebar. "
+            "The page Classify uses it.",
             icon=":material/check_circle:",
         )
 
 
+def _draw_save_form(session: PlaygroundSession, runs: Path) -> None:
+    """Draw the name and Save as a form: the browser keeps what is typed in a form, whatever is redrawn meanwhile."""
+    with st.form("saving", border=False, width="content"), st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.text_input("Save as", session.save_as, key="run-name", width=220).strip()
+        is_pressed = st.form_submit_button(
+            "Save",
+            icon=":material/save:",
+            disabled=bool(session.saving),
+            key="save",
+            help=f"Evaluate the model and store it with its report among the runs in {runs}",
+        )
+    if is_pressed and session.training:
+        session.saved_as, session.save_problem = "", _problem_with_name(name, runs)
+        if not session.save_problem:
+            session.saving = runs / name, session.training.ask(partial(keep_run, folder=runs / name))
+        st.rerun()
+
+
+def _problem_with_name(name: str, runs: Path) -> str:
+    """Tell why a run cannot be saved under this name; return "" if it can be."""
+    if not name or Path(name).name != name or name.startswith("."):
+        return "Give a plain name for the run, such as first."
+    if holds_run(runs / name):
+        return f"The run {name} exists already; give another name."
+    return ""
+
+
 def _show_saved(session: PlaygroundSession) -> None:
-    """Once a model is saved, select it in the sidebar; if saving failed, show why."""
+    """Once a model is saved, select it in the sidebar; if saving failed, note why."""
     if not session.saving or not session.saving[1].done():
         return
     (folder, future), session.saving = session.saving, None
     if future.cancelled():
         return
     if error := future.exception():
-        st.error(markup.plain(str(error)), icon=":material/error:")
+        session.save_problem = str(error)
         return
-    st.session_state["saved"] = folder.name
+    session.saved_as = folder.name
     sidebar.show(folder.name)
     st.rerun()

@@ -173,7 +173,7 @@ def test_train_and_save_a_model_like_that_of_the_command_line(at, tmp_path):
     assert [record.epoch for record in training.records] == [1, 2]
     assert "Confusion matrix" in words(test)
     assert words(test).count("weights of unit") == 8
-    test.text_input(key="run-name").set_value("mine").run()
+    test.text_input(key="run-name").set_value("mine")
     press(test, "save")
     test = trained(test)
     assert "Saved in runs/mine" in words(test).replace("\\", "")
@@ -228,10 +228,22 @@ def test_a_name_that_is_taken_or_none_cannot_be_saved(at, tmp_path):
     (tmp_path / "runs" / "taken").mkdir(parents=True)
     (tmp_path / "runs" / "taken" / "model.h5").touch()
     for name, part in (("taken", "already"), ("../up", "plain name"), ("", "plain name"), (".x", "plain name")):
-        test.text_input(key="run-name").set_value(name).run()
-        checked(test)
-        assert part in words(test)
-        assert test.button(key="save").disabled
+        test.text_input(key="run-name").set_value(name)
+        press(test, "save")
+        (error,) = trained(test).error
+        assert part in error.value
+    assert list((tmp_path / "runs").iterdir()) == [tmp_path / "runs" / "taken"]
+
+
+@pytest.mark.slow
+def test_the_name_proposed_for_a_run_is_free(at, tmp_path):
+    (tmp_path / "runs" / "digits").mkdir(parents=True)
+    (tmp_path / "runs" / "digits" / "model.h5").touch()
+    test = at(images="Digits", **QUICK)
+    press(test, "step")
+    press(trained(test), "save")
+    test = trained(test)
+    assert ImageClassifier.load(tmp_path / "runs" / "digits-2" / "model.h5").classes == tuple("0123456789")
 
 
 def test_step_continue_and_reset(at):

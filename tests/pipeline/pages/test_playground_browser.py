@@ -102,7 +102,6 @@ def test_save_a_model_and_find_it_on_the_classify_page(url, page, folder):
     expect_text(page, "Done: 5 epochs")
     expect_paused(page)
     page.get_by_role("textbox", name="Save as").fill("from the browser")
-    page.keyboard.press("Tab")
     press(page, "Save")
     expect_text(page, "and selected in the sidebar")
     assert (folder / "runs" / "from the browser" / "report.html").is_file()
