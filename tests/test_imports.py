@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections import defaultdict
@@ -27,6 +28,7 @@ WITHOUT_TESTS = {"app.py", "pipeline/train.py", "pipeline/predict.py", "pipeline
 TESTS_OF_MANY_FILES = ("docs/", "end_to_end/", "fuzz/", "pipeline/pages/", "test_imports.py")
 
 
+@functools.cache
 def sources() -> dict[str, ast.Module]:
     """Return the syntax tree of each file of the code, under its path in the project."""
     paths = [*(ROOT / "model").rglob("*.py"), *(ROOT / "pipeline").rglob("*.py"), ROOT / "app.py"]
