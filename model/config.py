@@ -195,7 +195,7 @@ def resolve(
                    with overconfidence would choose earlier ones, a point worse on clothes); on with patience
     ============== =====================================================================================
 
-    `pipeline.training.recipe.resolve` knows more about images, and resolves some fields before.
+    `pipeline.training.recipe.resolve_recipe` knows more about images, and resolves some fields before.
 
     Parameters
     ----------

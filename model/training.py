@@ -60,7 +60,7 @@ class TrainingState:
     Attributes
     ----------
     network : NetworkConfig
-        Resolved.
+        Without "auto".
     training : ResolvedTraining
     n_classes : int
     parameters : Parameters

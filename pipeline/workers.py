@@ -2,7 +2,7 @@
 
 `Workers.map` yields each task with its result, in the order of the tasks, and takes only a few tasks ahead of the one
 that it yields: neither the tasks nor the results have to fit into memory. Only the process that calls it writes files,
-so it does not matter who does a task, how often, or who dies over it.
+so any worker may do a task, more than once, and may die while doing it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _SECONDS_FOR_THE_FIRST_WORKER = 60
 
 
 class Workers(Protocol):
-    """Whoever works on tasks."""
+    """Something that works on tasks: threads, processes, or machines."""
 
     def map(
         self, function: Callable[..., Result], shared: tuple[Any, ...], tasks: Iterable[Task]

@@ -13,7 +13,7 @@ from model.errors import ConfigError
 class PretrainConfig:
     """How the first layers learn edges from images without labels, and how images are normalised for them.
 
-    A field may be ``"auto"``; `pipeline.training.recipe.resolve` turns it into a value.
+    A field may be ``"auto"``; `pipeline.training.recipe.resolve_recipe` turns it into a value.
     """
 
     pretrain: str = option(

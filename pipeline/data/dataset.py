@@ -11,7 +11,7 @@ The layout of the file (`format` = facette-dataset) is a column for each fact, w
 - `sizes` int32 (m, 2), height and width of the source image; `kind` (m,), an index of `kinds` such as ``JPEG RGB``
 - `measures` float32 (m, 5), see `pipeline.images.statistics`
 
-Besides, it holds `classes` and `kinds`, the `thumbnails` uint8 (n, 32, 32) of the images `thumbnail_of` (n,), and
+It also holds `classes` and `kinds`, the `thumbnails` uint8 (n, 32, 32) of the images `thumbnail_of` (n,), and
 `rejected/{path,code,message}`. The attributes hold the geometry, the configuration, and the counts of every ingestion
 into the file, as JSON.
 """
@@ -69,7 +69,7 @@ class Dataset:
         On disk; index it to read, or use `read` or `X`.
     path_column, sha256_column : h5py.Dataset
         On disk, like `images`, for callers that need only a few rows of `paths` or `sha256`; kept open, so that h5py
-        need not find them, or read a chunk, again.
+        does not have to find them, or read a chunk, again.
     labels : ndarray of shape (m,), int
         Indices of `classes`; -1 for an unlabelled image.
     split : ndarray of shape (m,), uint8

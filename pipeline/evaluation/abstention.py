@@ -2,7 +2,8 @@
 
 The out-of-distribution images come with the installation: random noise, flat colours, handwritten digits and crops of
 two photographs, a temple and a flower (both from scikit-learn). A kind that resembles the model's own images is not
-out-of-distribution for that model. The photographs are not quite, either, if the first layer was learned from them.
+out-of-distribution for that model. The photographs are only partly out-of-distribution if the first layer was learned
+from them.
 """
 
 from __future__ import annotations

@@ -66,8 +66,8 @@ def held_out_samples(data: str | Path, limit: int = 8) -> list[HeldOutImage]:
 def held_out_images(data: str | Path, geometry: Geometry, limit: int = 500) -> np.ndarray:
     """Return images, held out from training if possible: ndarray of shape (m, height, width, channels), uint8.
 
-    They are about `limit` images, evenly spaced over the test split; without one, over the validation split, and at
-    last over the training split.
+    About `limit` images, evenly spaced over the test split; if it is empty, over the validation split; if that is
+    empty too, over the training split.
 
     Raises
     ------

@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
 
 def safe_label(label: str) -> str:
-    """Return a label that is safe in a table: one that a spreadsheet would run begins with ``./``, like a path.
+    """Return a label that is safe in a table: ``./`` comes before a label that a spreadsheet would take for a formula.
 
     Plain numbers such as -1 stay as they are: nothing runs them, and they are often classes.
     """

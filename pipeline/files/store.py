@@ -1,9 +1,9 @@
 """Results of a long job on disk, until the job is complete: a job that is stopped resumes from them.
 
 The store of a target, such as ``out.csv``, is the one SQLite file ``out.csv.parts`` beside it. Each result is a row: a
-key, facts about the result as JSON, its bytes, and the CRC-32 of both. A result is stored in one transaction, so it is
-there or it is not, even if the process is killed while it writes. Nothing waits for the disk: what is lost with the
-power is noticed by the checksum (or by SQLite), and done again.
+key, facts about the result as JSON, its bytes, and the CRC-32 of both. A result is stored in one transaction: if the
+process is killed while it writes, the result is there whole or not at all. Nothing waits for the disk: if a power cut
+destroys a result, the checksum (or SQLite) shows it, and the result is computed again.
 
 A process holds the store alone for as long as it is open; SQLite's lock ends with the process, however that ends.
 """
@@ -112,7 +112,14 @@ class Store:
         return InputError(f"{escape(self.path)}: cannot be written ({error})")
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Replace `state`."""
+        """Replace `state`.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or fails; what was stored before stays. If the stored results are damaged; they are
+            removed.
+        """
         with self._transaction() as database:
             database.execute("DELETE FROM state")
             database.execute("INSERT INTO state VALUES (?)", (json.dumps(state),))
@@ -147,7 +154,14 @@ class Store:
             return set()
 
     def remove_all_but(self, keys: Iterable[str]) -> None:
-        """Remove all other results."""
+        """Remove all results with other keys.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or fails; what was stored before stays. If the stored results are damaged; they are
+            removed.
+        """
         with self._transaction() as database:
             database.executemany("DELETE FROM results WHERE key = ?", [(key,) for key in self.keys() - set(keys)])
 

@@ -42,6 +42,11 @@ def write_toml(sections: Mapping[str, Mapping[str, Any]], path: str | Path) -> N
     """Write sections of text, numbers, booleans and tuples of numbers; the file appears whole or not at all.
 
     A path that is not UTF-8, which TOML cannot hold, is written as `pipeline.files.names.escape` writes it.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
     """
     import tomli_w
 

@@ -1,4 +1,4 @@
-"""Write a file of the user's choice so that it is either whole or absent; what fails becomes one message."""
+"""Write a file of the user's choice so that it is either whole or absent; a failure becomes one message."""
 
 from __future__ import annotations
 
@@ -27,4 +27,6 @@ def writing(target: Path, *, discard: bool = False) -> Iterator[Stream]:
         raise
     except OSError as error:
         why = error.strerror or error
-        raise InputError(f"{escape(target)}: cannot be written ({why}); make room, or give another place") from None
+        raise InputError(
+            f"{escape(target)}: cannot be written ({why}); free some space, or choose another path"
+        ) from None

@@ -21,9 +21,9 @@ from model.batches import split_evenly
 from model.config import Auto, check_fields, option
 from pipeline.images.geometry import Geometry
 
-MANY = 10_000  # training images; with as many, "auto" is decided by a trial
+MANY = 10_000  # from this number of training images on, a trial decides "auto"
 
-_PIXELS_AT_ONCE = 8192  # few enough that their positions, words and results stay in the processor's cache
+_PIXELS_AT_ONCE = 8192  # few enough that all arrays of the interpolation stay in the processor's cache
 UNITS_PER_PIXEL = 256  # positions are counted in 1/256 of a pixel
 _N_WAVES = 5  # in each direction
 
@@ -96,7 +96,7 @@ def augment(
     pixels : ndarray of shape (m, n_x), uint8
     geometry : Geometry
     config : AugmentConfig
-        Resolved.
+        Without "auto".
     rng : Generator
     alike : bool
         Change all images in the same way, except for cutout.

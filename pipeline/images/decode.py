@@ -398,7 +398,7 @@ def from_array(array: np.ndarray) -> Image.Image:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    """Open a file without blocking; opening a named pipe would otherwise wait for a writer for ever."""
+    """Open a file without blocking; opening a named pipe would otherwise wait for a writer forever."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 

@@ -1,7 +1,7 @@
 """Decode the samples of a source, a chunk at a time.
 
-A chunk is decoded as a whole by a function of nothing but its files and the geometry, so it does not matter who does
-it, or how often.
+A chunk is decoded as a whole by a function of nothing but its files and the geometry, so any worker
+may do it, more than once.
 """
 
 from __future__ import annotations

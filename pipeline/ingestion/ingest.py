@@ -184,7 +184,7 @@ def _check_target(target: Path, *, append: bool, overwrite: bool) -> None:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise InputError(f"{where}: cannot be written ({error.strerror}); give another place") from None
+        raise InputError(f"{where}: cannot be written ({error.strerror}); choose another path") from None
     if target.is_dir():
         raise InputError(f"{where}: is a folder; give the name of a file to create, such as {where}/data.h5")
     if append and not target.exists():
@@ -199,7 +199,7 @@ def _check_target(target: Path, *, append: bool, overwrite: bool) -> None:
     if not folder.is_dir():
         raise InputError(f"{where}: the folder {escape(folder)} does not exist; create it first, or give another name")
     if not os.access(folder, os.W_OK):
-        raise InputError(f"{where}: may not be written by this user; give another place")
+        raise InputError(f"{where}: may not be written by this user; choose another path")
 
 
 def _check_early(source: Source, config: DataConfig) -> None:

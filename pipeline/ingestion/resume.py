@@ -25,7 +25,7 @@ _VERSION = 3
 class ChunkStore:
     """Decoded chunks in the store of a data set file, each under a hash of all that it depends on.
 
-    It is a convenience: if the store cannot be written, or another process has it, the ingestion does without.
+    If the store cannot be written, or another process has it open, the ingestion runs without it.
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ _SECONDS_BETWEEN_SNAPSHOTS = 0.5
 
 _UNITS, _IMAGES = 36, 1_000  # at most, in a snapshot
 
-_OWN_FAULT = "The training failed because of a mistake in the program; the terminal that runs the app shows more."
+_OWN_FAULT = "The training failed because of a bug in Facette; the terminal that runs the app shows the details."
 
 
 class TrainingQueue:
@@ -243,7 +243,7 @@ class BackgroundTraining:
             self.error = str(error)
         except MemoryError:
             self.error = "There is not enough memory for this network; give it fewer units, or smaller batches."
-        except Exception:  # a mistake of the program: one sentence for the user, all of it for the log
+        except Exception:  # a bug: one sentence for the user, all of it for the log
             _log.exception("a training run failed")
             self.error = _OWN_FAULT
         finally:

@@ -22,7 +22,7 @@ def test_a_file_appears_whole_when_the_block_ends(tmp_path):
 def test_a_full_disk_is_one_message_and_leaves_the_old_file(tmp_path):
     target = tmp_path / os.fsdecode(b"rows-\xff.csv")
     target.write_bytes(b"old")
-    message = r"rows-%FF\.csv: cannot be written \(No space left on device\); make room"
+    message = r"rows-%FF\.csv: cannot be written \(No space left on device\); free some space"
     with pytest.raises(InputError, match=message), writing(target, discard=True):
         raise OSError(28, "No space left on device")
     assert target.read_bytes() == b"old"
