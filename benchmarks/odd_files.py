@@ -26,8 +26,10 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from pipeline.images.decode import ERROR_CODES, ImageError, decode_image, read_bytes, sniff
+from pipeline.images.decode import decode_image, read_bytes
+from pipeline.images.errors import ERROR_CODES, ImageError
 from pipeline.images.geometry import Geometry
+from pipeline.images.signatures import sniff
 
 SECONDS, BYTES = 30, 4 << 30
 GEOMETRY = Geometry(64, 64)

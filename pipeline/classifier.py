@@ -12,7 +12,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -150,6 +150,11 @@ class ImageClassifier:
         facts = [self.classes, asdict(self.network), self.geometry.to_json(), self.preprocessor.contrast]
         digest.update(json.dumps(facts).encode())
         return digest.hexdigest()[:12]
+
+    def with_scale(self, scale: float) -> ImageClassifier:
+        """Return the classifier for images in which another value is white; see `pipeline.images.values`."""
+        geometry = replace(self.geometry, scale=scale)
+        return replace(self, preprocessor=replace(self.preprocessor, geometry=geometry))
 
     def probabilities(self, images: ImageArray) -> Array:
         """Return the probability of each class for images that have the classifier's geometry.

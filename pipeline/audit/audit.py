@@ -61,12 +61,13 @@ def audit(
     ):
         if opened is None:
             return _report_on(data, str(source))
-        return _report_on(data, opened.location, divided=opened.ready_made, smallest=_smallest(opened))
+        return _report_on(data, opened.location, divided=opened.ready_made, smallest=_smallest(opened, config.scale))
 
 
-def _smallest(source: Source) -> tuple[int, int]:
+def _smallest(source: Source, scale: float) -> tuple[int, int]:
     """Return the size that images of this source would be resized to for training."""
-    geometry = resolve_geometry(DataConfig(), survey(source))
+    config = DataConfig(scale=scale)
+    geometry = resolve_geometry(config, survey(source, config))
     return geometry.height, geometry.width
 
 

@@ -40,6 +40,11 @@ class DataConfig:
     near_duplicates: bool = option(True, "also keep near duplicates (64 pixels a side and up) in one split")
     drop_leaks: bool = option(False, "ready-made splits: leave out training images that are also in another split")
     exact: bool = option(False, "decode large JPEGs at full size: slower, with almost identical results")
+    scale: float = option(
+        0.0,
+        "value of white in images that are not 8-bit, such as 4095; 0: by their type (docs/data.md)",
+        check="at_least_0",
+    )
     max_pixels: int = option(MAX_PIXELS, "reject images of more pixels", check="positive")
     strict: bool = option(False, "stop at the first file that cannot be read")
 

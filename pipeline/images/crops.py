@@ -19,7 +19,8 @@ from model.activations import Array
 from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.files.walk import list_image_files
-from pipeline.images.decode import ImageError, from_array, open_image
+from pipeline.images.decode import from_array, open_image
+from pipeline.images.errors import ImageError
 
 MOST_PHOTOGRAPHS = 200  # of a folder, drawn at random; the crops cannot show more than that
 _LONGEST_SIDE = 1024  # larger photographs are shrunk first

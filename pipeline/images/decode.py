@@ -5,10 +5,11 @@ The rules of conversion:
 - The content decides the format, never the ending of the file name. The formats are those in `IMAGE_FORMATS`; HEIC
   needs the ``heic`` extra. Of several frames or pages, the first is read.
 - EXIF orientation is applied. Colour profiles are not.
-- Transparent pixels become white.
-- 16-bit values are scaled (65535 becomes 255), not clipped. The same holds for wider integers and floats from 0 to
-  65535, but floats from 0 to 1 are multiplied by 255, and floats from 0 to 255 are kept. Any other values are stretched
-  so that the smallest of the image becomes 0 and the largest 255. An image with values that are not finite is corrupt.
+- Transparent pixels become white. A BMP whose pixels are all transparent counts as opaque, because many programs leave
+  the fourth byte 0. Any other image of which nothing is visible is corrupt.
+- Values of more than 8 bits become 8-bit ones by their type alone (`pipeline.images.values`): 16-bit values from 0 to
+  65535 (or the largest value of the declared bits), floats from 0 to 1, wider integers from 0 to 255. A TIFF in which 0
+  is white is inverted.
 - 1-bit values become 0 and 255; palette, CMYK and YCbCr become RGB; gray is ITU-R 601-2 luma.
 - Shrinking is antialiased (bicubic, over the full support).
 - A large JPEG is decoded at 1, 2, 3 or 4 eighths of its size, as long as that leaves twice the requested size: libjpeg
@@ -29,8 +30,10 @@ import os
 import re
 import stat
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from PIL import (
@@ -47,20 +50,14 @@ from PIL import (
 )
 
 from pipeline.errors import MissingExtra
-from pipeline.images import jpeg
+from pipeline.images import jpeg, jpeg_scans, tiff
+from pipeline.images.errors import ImageError
 from pipeline.images.geometry import MAX_PIXELS, Geometry
+from pipeline.images.png import without_large_texts
+from pipeline.images.signatures import HEAD_BYTES, sniff
+from pipeline.images.values import PixelValuesError, to_8_bit
+from pipeline.images.zero_fill import check_zero_fill
 
-ERROR_CODES = (
-    "not_found",
-    "permission",
-    "io_error",
-    "empty_file",
-    "not_an_image",
-    "unsupported_format",
-    "truncated",
-    "corrupt",
-    "too_large",
-)
 # Imported here so that Pillow does not look for plugins itself, which is not safe with several threads.
 _PLUGINS = (
     AvifImagePlugin,
@@ -73,43 +70,6 @@ _PLUGINS = (
     TiffImagePlugin,
     WebPImagePlugin,
 )
-# Format -> pattern of the first bytes of such a file.
-IMAGE_FORMATS = {
-    "JPEG": rb"\xff\xd8\xff",
-    "PNG": rb"\x89PNG\r\n\x1a\n",
-    "GIF": rb"GIF8[79]a",
-    "WEBP": rb"RIFF.{4}WEBP",
-    "TIFF": rb"II\*\0|MM\0\*|II\+\0|MM\0\+",
-    "BMP": rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0\0\0",
-    "PPM": rb"P[1-6fF][\s#]",
-    "AVIF": rb".{4}ftypavi[fs]",
-    "HEIF": rb".{4}ftyp(hei[cmsx]|hev[cmsx]|mif1|msf1)",
-}
-# Formats that are not read, so that the error can name them instead of "not an image".
-_UNSUPPORTED = {
-    "JPEG 2000": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
-    "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
-    "Photoshop": rb"8BPS",
-    "GIMP": rb"gimp xcf",
-    "SVG": rb"\s*<(\?xml[^>]*>\s*<)?svg",
-    "PDF": rb"%PDF",
-    "PostScript": rb"%!PS|\xc5\xd0\xd3\xc6",
-    "icon": rb"\0\0[\1\2]\0(?!\0\0)",
-    "DDS": rb"DDS ",
-    "OpenEXR": rb"v/1\x01",
-    "QOI": rb"qoif",
-    "SGI": rb"\x01\xda[\0\1]",
-    "FITS": rb"SIMPLE  =",
-    "Blizzard BLP": rb"BLP[12]",
-    "Sun raster": rb"\x59\xa6\x6a\x95",
-    "XPM": rb"/\* XPM",
-    "XBM": rb"#define \w+_width",
-    "PAM": rb"P7[\s#]",
-    "Windows metafile": rb"\xd7\xcd\xc6\x9a|\x01\0\0\0.{36} EMF",
-}
-_SIGNATURES = [(name, re.compile(pattern, re.DOTALL)) for name, pattern in IMAGE_FORMATS.items()]
-_UNSUPPORTED_SIGNATURES = [(name, re.compile(pattern, re.DOTALL)) for name, pattern in _UNSUPPORTED.items()]
-_HEAD_BYTES = 256  # enough to recognise every format
 _FIRST_READ_BYTES = 1 << 20  # most files are read at once, and a large file that is no image is not read whole
 MAX_BYTES = 1 << 30  # of an image file
 SMALLEST_DRAFT = 64  # pixels a side; `pipeline.images.statistics` needs as many for a thumbnail
@@ -125,6 +85,9 @@ _TRANSPOSES = {
 }
 _EXIF_ORIENTATION = 0x0112
 _TRUNCATED = re.compile(r"truncat|unexpected end|end of file|requires a buffer", re.IGNORECASE)
+_NOT_SUPPORTED = re.compile(r"unsupported|not supported|not available|unknown compression", re.IGNORECASE)
+_TEXT_LIMIT = "MAX_TEXT"  # in what Pillow says of a PNG whose texts or profile are too large
+_PIXELS_AT_ONCE = 1 << 22  # put on white at a time, so that a large image does not take its memory three times
 
 
 def quiet_decoders() -> None:
@@ -141,15 +104,8 @@ def quiet_decoders() -> None:
         ctypes.CDLL(Image.core.__file__).TIFFSetErrorHandler(None)
 
 
-class ImageError(Exception):
-    """A file that cannot be decoded to an image: `code` is one of `ERROR_CODES`, the message gives the reason."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
 Frame = tuple[float, float, float, float]
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -199,7 +155,7 @@ def decode_image(data: bytes | Path, geometry: Geometry, *, max_pixels: int = MA
     ImageError
         With one of `ERROR_CODES`.
     """
-    decoded = open_image(data, max_pixels=max_pixels, draft=geometry)
+    decoded = open_image(data, max_pixels=max_pixels, draft=geometry, scale=geometry.scale)
     return fit_to_geometry(decoded.image, geometry, decoded.frame)
 
 
@@ -218,8 +174,8 @@ def read_bytes(path: Path | str) -> bytes:
                 raise ImageError("io_error", "is not a regular file")
             if status.st_size > MAX_BYTES:
                 raise ImageError("too_large", f"has {status.st_size} bytes; at most {MAX_BYTES} are allowed")
-            data = file.read(max(_HEAD_BYTES, min(status.st_size, _FIRST_READ_BYTES)) + 1)
-            sniff(data[:_HEAD_BYTES])
+            data = file.read(max(HEAD_BYTES, min(status.st_size, _FIRST_READ_BYTES)) + 1)
+            sniff(data[:HEAD_BYTES])
             return data + file.readall()
     except FileNotFoundError:
         raise ImageError("not_found", "there is no such file") from None
@@ -229,26 +185,9 @@ def read_bytes(path: Path | str) -> bytes:
         raise ImageError("io_error", f"cannot be read: {_message(error)}") from error
 
 
-def sniff(head: bytes) -> str:
-    """Return the format of a file that begins with these bytes: a key of `IMAGE_FORMATS`.
-
-    Raises
-    ------
-    ImageError
-        With code empty_file, unsupported_format or not_an_image.
-    """
-    if not head:
-        raise ImageError("empty_file", "has no bytes")
-    for name, signature in _SIGNATURES:
-        if signature.match(head):
-            return name
-    for name, signature in _UNSUPPORTED_SIGNATURES:
-        if signature.match(head):
-            raise ImageError("unsupported_format", f"is {name}, which is not supported; use {', '.join(IMAGE_FORMATS)}")
-    raise ImageError("not_an_image", f"is not an image in a known format ({', '.join(IMAGE_FORMATS)})")
-
-
-def open_image(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int | Geometry = 0) -> DecodedImage:
+def open_image(
+    data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int | Geometry = 0, scale: float = 0.0
+) -> DecodedImage:
     """Decode an image, at full size unless `draft` allows less.
 
     Parameters
@@ -259,6 +198,8 @@ def open_image(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int |
     draft : int or Geometry
         The size that a JPEG, decoded at 1, 2, 3 or 4 eighths of its size, must still have: that many pixels on either
         side, or twice the size of a geometry. 0, or an exact geometry: always decode at full size.
+    scale : float
+        The value of white in images that are not 8-bit; 0: by their type, see `pipeline.images.values`.
 
     Raises
     ------
@@ -266,13 +207,24 @@ def open_image(data: bytes | Path, *, max_pixels: int = MAX_PIXELS, draft: int |
         With one of `ERROR_CODES`.
     """
     data = data if isinstance(data, bytes) else read_bytes(data)
+    return _decoding(
+        data, lambda data: _open_plain_jpeg(data, max_pixels, draft) or _open_any(data, max_pixels, draft, scale)
+    )
+
+
+def _decoding(data: bytes, decode: Callable[[bytes], _Result]) -> _Result:
+    """Return what `decode` makes of the bytes of a file; every error becomes an `ImageError`."""
     try:
-        return _open_plain_jpeg(data, max_pixels, draft) or _open_any(data, max_pixels, draft)
+        return decode(data)
     except ImageError:
         raise
     except MemoryError:
         raise ImageError("too_large", "does not fit in memory") from None
     except Exception as error:  # a decoder may raise anything on broken bytes
+        if _TEXT_LIMIT in str(error):
+            smaller = without_large_texts(data)
+            if len(smaller) < len(data):
+                return _decoding(smaller, decode)
         raise ImageError(*_diagnose(error, data)) from error
 
 
@@ -281,6 +233,7 @@ def _open_plain_jpeg(data: bytes, max_pixels: int, draft: int | Geometry) -> Dec
     header = jpeg.read_header(data)
     if header is None or header[1] * header[2] > max_pixels:
         return None
+    jpeg_scans.check_scans(data)
     mode, width, height = header
     eighths = _eighths((height, width), draft)
     image = jpeg.decode_jpeg(data, mode, (width, height), eighths)
@@ -290,10 +243,17 @@ def _open_plain_jpeg(data: bytes, max_pixels: int, draft: int | Geometry) -> Dec
     return DecodedImage(image, "JPEG", mode, (height, width), frame)
 
 
-def _open_any(data: bytes, max_pixels: int, draft: int | Geometry) -> DecodedImage:
+def _open_any(data: bytes, max_pixels: int, draft: int | Geometry, scale: float) -> DecodedImage:
     """Decode an image with Pillow's reader for its format."""
     image, name = _open_header(data, max_pixels)
     mode, stored = image.mode, image.size
+    if name == "JPEG":
+        jpeg_scans.check_scans(data)
+    check_zero_fill(name, data, image.width * image.height)
+    if scale and mode in ("RGB", "RGBA") and _declares_16_bits(image, data, name):
+        raise ImageError("unsupported_format", "has 16 bits per colour, for which --scale is not supported")
+    if name == "TIFF" and tiff.is_misread(image):
+        raise ImageError("unsupported_format", "has 16 bits per colour in separate colour planes")
     if name == "PNG":  # reading its orientation would load it, and would hide an error
         image.load()
     size = _size(image, name)
@@ -301,10 +261,10 @@ def _open_any(data: bytes, max_pixels: int, draft: int | Geometry) -> DecodedIma
     small = jpeg.decode_jpeg(data, mode, stored, eighths) if eighths < jpeg.WHOLE else None
     if small is None:
         image.load()
-        upright = _to_8_bit(_turn(image, _orientation(image)))
+        upright = _turn(_to_8_bit(image, name, scale), _orientation(image))
         return DecodedImage(upright, name, mode, size, (0, 0, *upright.size))
     orientation = _orientation(image)
-    upright = _to_8_bit(_turn(small, orientation))
+    upright = _turn(_to_8_bit(small, name), orientation)
     return DecodedImage(upright, name, mode, size, _frame(upright, orientation, size, eighths))
 
 
@@ -345,12 +305,7 @@ def declared_size(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[int, in
     ImageError
         With one of `ERROR_CODES`.
     """
-    try:
-        return _size(*_open_header(data, max_pixels))
-    except ImageError:
-        raise
-    except Exception as error:
-        raise ImageError(*_diagnose(error, data)) from error
+    return _decoding(data, lambda data: _size(*_open_header(data, max_pixels)))
 
 
 def fit_to_geometry(image: Image.Image, geometry: Geometry, frame: Frame | None = None) -> np.ndarray:
@@ -391,10 +346,17 @@ def is_gray(image: Image.Image) -> bool:
     return bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all())
 
 
-def from_array(array: np.ndarray) -> Image.Image:
-    """Return an image of mode L or RGB from an array (height, width[, 1, 3 or 4]), uint8."""
-    array = np.ascontiguousarray(array)
-    return _to_8_bit(Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array))
+def from_array(array: np.ndarray, scale: float = 0.0) -> Image.Image:
+    """Return an image of mode L or RGB from an array (height, width[, 1, 3 or 4]) of numbers.
+
+    Raises
+    ------
+    ImageError
+        When values lie outside of black and white, see `pipeline.images.values`.
+    """
+    array = _as_8_bit(array, scale)
+    array = np.ascontiguousarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array)
+    return _to_8_bit(Image.fromarray(array), "array")
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
@@ -404,13 +366,15 @@ def _open_without_waiting(path: str, flags: int) -> int:
 
 def _open_header(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
     """Read the header of an image and check the size it declares; return the unloaded image and its format."""
-    name = sniff(data[:_HEAD_BYTES])
+    name = sniff(data[:HEAD_BYTES])
     if name == "HEIF":
         _register_heif()
     try:
         image = Image.open(io.BytesIO(data), formats=(name,))
     except Image.UnidentifiedImageError:
-        raise ImageError("corrupt", f"begins like {name}, but its header cannot be read") from None
+        raise ImageError(*_why_unidentified(name, data)) from None
+    if name == "TIFF" and tiff.is_raw(image):
+        raise ImageError("unsupported_format", "is a camera's raw file, of which only a small preview could be read")
     pixels = image.width * image.height
     if pixels > max_pixels:
         raise ImageError(
@@ -420,6 +384,18 @@ def _open_header(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
     if pixels == 0:
         raise ImageError("corrupt", "has no pixels")
     return image, name
+
+
+def _why_unidentified(name: str, data: bytes) -> tuple[str, str]:
+    """Return the (code, message) of a file whose header Pillow rejects."""
+    kind = {"TIFF": tiff.unsupported_tiff, "JPEG": jpeg_scans.unsupported_jpeg}.get(name, lambda data: "")(data)
+    if kind:
+        return "unsupported_format", f"is {name} with {kind}, which is not supported; save it with 8 bits"
+    return "corrupt", f"begins like {name}, but its header cannot be read"
+
+
+def _declares_16_bits(image: Image.Image, data: bytes, name: str) -> bool:
+    return data[24:25] == b"\x10" if name == "PNG" else name == "TIFF" and tiff.bits_per_value(image) == 16
 
 
 def _register_heif() -> None:
@@ -440,6 +416,9 @@ def _diagnose(error: Exception, data: bytes) -> tuple[str, str]:
         truncated = truncated or len(data) < int.from_bytes(data[4:8], "little") + 8
     if truncated:
         return "truncated", f"ends too early ({message})"
+    kind = jpeg_scans.unsupported_jpeg(data) if data[:2] == b"\xff\xd8" else ""
+    if kind or _NOT_SUPPORTED.search(message):
+        return "unsupported_format", f"is of a kind that is not supported ({kind or message})"
     return "corrupt", f"cannot be decoded ({message})"
 
 
@@ -471,38 +450,60 @@ def _turn(image: Image.Image, orientation: int) -> Image.Image:
     return image if transpose is None else image.transpose(transpose)
 
 
-def _to_8_bit(image: Image.Image) -> Image.Image:
-    """Convert a loaded image of any mode to mode L or RGB, by the rules at the top of this file."""
-    if image.mode in ("L", "RGB") and "transparency" not in image.info:
+def _to_8_bit(image: Image.Image, name: str, scale: float = 0.0) -> Image.Image:
+    """Convert a loaded image of format `name` to mode L or RGB, by the rules at the top of this file."""
+    if image.mode.startswith(("I", "F")):
+        return _from_wide_values(image, name, scale)
+    if name == "TIFF" and image.mode == "L" and tiff.is_signed(image) and np.asarray(image).max() > 127:
+        raise ImageError("unsupported_format", "has signed 8-bit values, some of them below 0")
+    if image.mode in ("La", "RGBa"):
+        image = image.convert("LA" if image.mode == "La" else "RGBA")
+    if image.has_transparency_data:
+        return _on_white(image, name)
+    if image.mode in ("L", "RGB"):
         return image
     if image.mode == "1":
         return image.convert("L")
-    if image.mode.startswith(("I", "F")):
-        return _scale_down(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, image).convert("RGB")
-    if image.mode in ("P", "CMYK", "YCbCr", "RGBX", "HSV", "RGB"):
+    if image.mode in ("P", "CMYK", "YCbCr", "RGBX", "HSV"):
         return image.convert("RGB")
     raise ImageError("unsupported_format", f"has colour mode {image.mode}, which is not supported")
 
 
-def _scale_down(image: Image.Image) -> Image.Image:
-    """Convert 16-bit, 32-bit and float values to 8 bits, by the rules at the top of this file."""
-    values = np.asarray(image).astype(np.float64)
-    if not np.isfinite(values).all():
-        raise ImageError("corrupt", "has pixel values that are not finite numbers")
-    low, high = values.min(), values.max()
-    if image.mode == "F" and low >= 0 and high <= 1:
-        values *= 255
-    elif image.mode == "F" and low >= 0 and high <= 255:
-        pass
-    elif low >= 0 and high <= 65535:
-        values /= 257
-    else:
-        values = (values - low) * (255 / (high - low)) if high > low else np.zeros_like(values)
-    return Image.fromarray(np.rint(values).astype(np.uint8))
+def _on_white(image: Image.Image, name: str) -> Image.Image:
+    """Return an image with transparency as RGB on white, some rows at a time."""
+    result, is_visible = Image.new("RGB", image.size), False
+    rows = max(1, _PIXELS_AT_ONCE // image.width)
+    for top in range(0, image.height, rows):
+        part = image.crop((0, top, image.width, min(top + rows, image.height))).convert("RGBA")
+        is_visible = is_visible or part.getchannel("A").getbbox() is not None
+        white = Image.new("RGBA", part.size, (255, 255, 255, 255))
+        result.paste(Image.alpha_composite(white, part).convert("RGB"), (0, top))
+    if is_visible:
+        return result
+    if name == "BMP":
+        return image.convert("RGB")
+    raise ImageError("corrupt", "is transparent everywhere, so nothing of it is visible")
+
+
+def _from_wide_values(image: Image.Image, name: str, scale: float) -> Image.Image:
+    """Convert 16-bit, 32-bit and float values to 8 bits."""
+    values = np.asarray(image)
+    if name == "PPM" and image.mode == "I":  # Pillow has scaled the values from those of the file to 16 bits
+        values = values.astype(np.uint16)
+    pixels = _as_8_bit(values.astype(values.dtype.newbyteorder("="), copy=False), scale, tiff.bits_per_value(image))
+    if tiff.is_white_zero(image):
+        pixels = 255 - pixels
+    transparent = image.info.get("transparency")
+    if isinstance(transparent, int):
+        pixels = np.where(values == transparent, np.uint8(255), pixels)
+    return Image.fromarray(pixels)
+
+
+def _as_8_bit(values: np.ndarray, scale: float, bits: int = 16) -> np.ndarray:
+    try:
+        return to_8_bit(values, scale, bits)
+    except PixelValuesError as error:
+        raise ImageError("corrupt" if error.is_damage else "unsupported_format", str(error)) from None
 
 
 def _crop(image: Image.Image, width: int, height: int, frame: Frame) -> Image.Image:

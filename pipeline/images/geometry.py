@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,8 +27,9 @@ MAX_PIXELS = 120_000_000  # of an image file, unless another limit is given
 class Geometry:
     """The one shape of all images of a data set, in pixels: height, width, colour, and how they were fitted.
 
-    `exact` says whether large JPEGs are decoded at full size first. It does not change the shape of the images, so two
-    geometries that differ in it alone are equal.
+    `exact` says whether large JPEGs are decoded at full size first. `scale` is the value of white in images that are
+    not 8-bit (0: by their type). Neither changes the shape of the images, so geometries that differ only in them are
+    equal.
     """
 
     height: int
@@ -35,6 +37,7 @@ class Geometry:
     color: str = "rgb"
     fit: str = "crop"
     exact: bool = field(default=True, compare=False)
+    scale: float = field(default=0.0, compare=False)
 
     def __post_init__(self) -> None:
         if self.color not in COLORS:
@@ -47,6 +50,8 @@ class Geometry:
             raise ConfigError(
                 f"size: {self.height}x{self.width} does not work; give 1 to {_LARGEST_SIDE} pixels a side"
             )
+        if not (isinstance(self.scale, int | float) and 0 <= self.scale < math.inf):
+            raise ConfigError(f"scale: {self.scale!r} does not work; give the value of white, such as 65535")
 
     @property
     def channels(self) -> int:
@@ -64,15 +69,19 @@ class Geometry:
         return self.height * self.width * self.channels
 
     def to_json(self) -> str:
-        """Return the geometry as a JSON object, without `exact` if it has its default."""
+        """Return the geometry as a JSON object, without `exact` and `scale` if they have their defaults."""
         values = dataclasses.asdict(self)
-        if self.exact:
-            del values["exact"]
+        for name in ("exact", "scale"):
+            if values[name] == getattr(Geometry, name):
+                del values[name]
         return json.dumps(values)
 
     def settings(self) -> dict[str, Any]:
         """Return the settings of `pipeline.data.config.DataConfig` that result in this geometry."""
-        return {"size": f"{self.height}x{self.width}", "color": self.color, "fit": self.fit, "exact": self.exact}
+        return {"size": f"{self.height}x{self.width}", "color": self.color, "fit": self.fit} | {
+            "exact": self.exact,
+            "scale": self.scale,
+        }
 
     @classmethod
     def from_json(cls, text: str) -> Geometry:

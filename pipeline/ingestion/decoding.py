@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.images.decode import ImageError, fit_to_geometry, from_array, open_image
+from pipeline.images.decode import fit_to_geometry, from_array, open_image
+from pipeline.images.errors import ImageError
 from pipeline.images.geometry import Geometry
 from pipeline.images.statistics import DIGEST_BYTES, MEASURES, THUMBNAIL_SIDE, digest, measures_of, summarise
 from pipeline.sources.source import Sample
@@ -111,11 +112,11 @@ def decode_chunk(
         try:
             data = read(sample)
             if isinstance(data, bytes):
-                decoded = open_image(data, max_pixels=max_pixels, draft=geometry)
+                decoded = open_image(data, max_pixels=max_pixels, draft=geometry, scale=geometry.scale)
                 image, size, frame = decoded.image, decoded.size, decoded.frame
                 kind = f"{decoded.format} {decoded.mode}"
             else:
-                image, frame = from_array(data), None
+                image, frame = from_array(data, geometry.scale), None
                 size = (image.height, image.width)
                 kind, data = f"array {image.mode}", data.tobytes()
         except ImageError as error:

@@ -141,6 +141,8 @@ def ingest(
             f"{source.location}: is a file of arrays, with nothing to decode; only folders, manifests and archives "
             "are shared among processes and machines"
         )
+    notes = source.check_values((geometry or config).scale)
+    source = dataclasses.replace(source, notes=(*source.notes, *notes))
     geometry = geometry or choose_geometry(source, config)
     job = IngestJob(source, target, config, geometry, options.split, options.append)
     if options.dry_run:

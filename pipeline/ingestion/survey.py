@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.data.config import DataConfig
-from pipeline.images.decode import ImageError, declared_size, from_array, is_gray, open_image
-from pipeline.images.geometry import COLORS, MAX_PIXELS, Geometry, parse_size
+from pipeline.images.decode import declared_size, from_array, is_gray, open_image
+from pipeline.images.errors import ImageError
+from pipeline.images.geometry import COLORS, Geometry, parse_size
 from pipeline.sources.source import Source
 
 LONGEST_AUTO_SIDE = 64
@@ -41,7 +42,7 @@ def resolve_geometry(config: DataConfig, survey: Survey) -> Geometry:
     color = config.color if config.color != "auto" else "gray" if survey.gray else "rgb"
     fit = config.fit if config.fit != "auto" else "crop"
     height, width = parse_size(config.size) or _auto_size(survey, COLORS[color])
-    return Geometry(height, width, color, fit, config.exact)
+    return Geometry(height, width, color, fit, config.exact, config.scale)
 
 
 def _auto_size(survey: Survey, channels: int) -> tuple[int, int]:
@@ -67,11 +68,12 @@ def _sides(longer: int, aspect: float) -> tuple[int, int]:
 def choose_geometry(source: Source, config: DataConfig) -> Geometry:
     """Return the geometry for a source; the images are surveyed only if a setting depends on them."""
     chosen = config.size != "auto" and config.color != "auto"
-    return resolve_geometry(config, Survey(0, (), False) if chosen else survey(source, config.max_pixels))
+    return resolve_geometry(config, Survey(0, (), False) if chosen else survey(source, config))
 
 
-def survey(source: Source, max_pixels: int = MAX_PIXELS) -> Survey:
+def survey(source: Source, config: DataConfig) -> Survey:
     """Survey up to `SURVEYED` images, evenly spread over the source."""
+    max_pixels, scale = config.max_pixels, config.scale
     m = len(source.samples)
     sizes: set[tuple[int, int]] = set()
     gray = True
@@ -79,10 +81,10 @@ def survey(source: Source, max_pixels: int = MAX_PIXELS) -> Survey:
         try:
             data = source.read(source.samples[i])
             if not isinstance(data, bytes):
-                image = from_array(data)
+                image = from_array(data, scale)
                 size = (image.height, image.width)
             elif gray:
-                decoded = open_image(data, max_pixels=max_pixels, draft=64)
+                decoded = open_image(data, max_pixels=max_pixels, draft=64, scale=scale)
                 image, size = decoded.image, decoded.size
             else:  # an image in colour is known, so the size in the header is enough
                 size = declared_size(data, max_pixels=max_pixels)

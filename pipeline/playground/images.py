@@ -11,7 +11,7 @@ from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
 from pipeline.files.walk import reason_to_ignore_name
-from pipeline.images.decode import ImageError
+from pipeline.images.errors import ImageError
 from pipeline.images.geometry import Geometry
 from pipeline.ingestion.ingest import ingest
 from pipeline.ingestion.report import IngestReport

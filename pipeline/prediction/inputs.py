@@ -135,11 +135,15 @@ class Inputs:
         file's true label.
     stdin : binary file, optional
         What ``-`` reads.
+    scale : float
+        The value of white in images that are not 8-bit; 0: by their type.
 
     Attributes
     ----------
     ignored : Counter
         How many files were ignored so far (hidden files, for example), by reason.
+    notes : list of str
+        What a user should know about how arrays are read.
 
     Raises
     ------
@@ -147,8 +151,12 @@ class Inputs:
         At once if a list, table, archive or data set cannot be read.
     """
 
-    def __init__(self, given: Sequence[str], classes: Sequence[str] = (), stdin: BinaryIO | None = None) -> None:
+    def __init__(
+        self, given: Sequence[str], classes: Sequence[str] = (), stdin: BinaryIO | None = None, *, scale: float = 0.0
+    ) -> None:
         self.ignored: Counter[str] = Counter()
+        self.notes: list[str] = []
+        self._scale = scale
         self._classes = frozenset(classes)
         self._stdin = stdin
         self._streams = [self._open(text) for text in given]
@@ -213,6 +221,7 @@ class Inputs:
     def _contained(self, path: Path) -> Callable[[], Iterator[Item]]:
         source = open_container(str(path))
         self.ignored.update(source.ignored)
+        self.notes += source.check_values(self._scale)
         outer = escape(path)
 
         def items() -> Iterator[Item]:

@@ -14,7 +14,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.files.stamps import stamp_of
-from pipeline.images.decode import ImageError
+from pipeline.images.errors import ImageError
 from pipeline.prediction.chunks import ItemChunk, located, pieces, sizes, split_into_chunks
 from pipeline.prediction.formats import OUTPUT_FORMATS
 from pipeline.prediction.inputs import DatasetSlice, Item, ItemBatch

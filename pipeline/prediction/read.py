@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from pipeline.classifier import ImageArray
 from pipeline.errors import InputError
 from pipeline.files.stamps import Stamp, stamp_of
-from pipeline.images.decode import MAX_PIXELS, ImageError, decode_image, fit_to_geometry, from_array, read_bytes
-from pipeline.images.geometry import Geometry
+from pipeline.images.decode import decode_image, fit_to_geometry, from_array, read_bytes
+from pipeline.images.errors import ImageError
+from pipeline.images.geometry import MAX_PIXELS, Geometry
 from pipeline.prediction.inputs import DatasetSlice, Item, open_container
 from pipeline.sources.source import Sample
 
@@ -82,7 +83,7 @@ def load_image(
             digest = hashlib.sha256(data).hexdigest()
             return decode_image(data, geometry, max_pixels=max_pixels), digest, None
         digest = hashlib.sha256(data.tobytes()).hexdigest()
-        return fit_to_geometry(from_array(data), geometry), digest, None
+        return fit_to_geometry(from_array(data, geometry.scale), geometry), digest, None
     except ImageError as error:
         return None, digest, error
     except MemoryError:

@@ -17,8 +17,9 @@ from PIL import Image
 from pipeline.classifier import ImageClassifier
 from pipeline.files.cells import safe_name
 from pipeline.files.walk import reason_to_ignore_name
-from pipeline.images.decode import open_image, sniff
+from pipeline.images.decode import open_image
 from pipeline.images.geometry import MAX_PIXELS, Geometry
+from pipeline.images.signatures import sniff
 from pipeline.prediction.inputs import Item
 from pipeline.prediction.predict import Settings, classify_loaded
 from pipeline.prediction.read import Loaded, load_image, stacked
@@ -122,7 +123,7 @@ def classify_uploads(
         if row.status == Status.ERROR.label:
             results.append(UploadResult(row))
             continue
-        image = open_image(upload.data, max_pixels=max_pixels, draft=SHOWN_SIDE)  # no finer than needed
+        image = open_image(upload.data, max_pixels=max_pixels, draft=SHOWN_SIDE, scale=classifier.geometry.scale)
         left, top, right, bottom = map(round, image.frame)
         shown = image.image.crop((left, top, right, bottom))
         shown.thumbnail((SHOWN_SIDE, SHOWN_SIDE))

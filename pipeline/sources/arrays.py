@@ -24,7 +24,8 @@ from pipeline.data.dataset import Dataset, is_dataset, open_hdf5
 from pipeline.data.splits import Split
 from pipeline.errors import InputError
 from pipeline.files.names import escape
-from pipeline.images.decode import ImageError
+from pipeline.images.errors import ImageError
+from pipeline.images.values import PixelValuesError, check_values, white_of
 from pipeline.sources.source import Sample, Source
 from pipeline.sources.zip_archive import check_member
 
@@ -35,6 +36,7 @@ LAYOUT = (
     (("test_images", "x_test", "X_test", "test_set_x"), ("test_labels", "y_test", "test_set_y"), "test"),
     (("images", "X", "x", "data", "arr_0"), ("labels", "y", "Y", "target", "arr_1"), ""),
 )
+_UNUSUALLY_DARK = 16  # times darker than white: a sign that white is another value
 CLASS_NAMES = ("classes", "list_classes", "class_names", "target_names", "label_names")
 
 
@@ -146,11 +148,10 @@ def from_parts(kind: str, where: str, parts: Sequence[NamedArrays], classes: Seq
         If the images are not numbers of shape (m, height, width[, 1, 3 or 4]), or the labels do not fit them.
     """
     images: dict[str, np.ndarray] = {}
-    scales: dict[str, float] = {}
     samples: list[Sample] = []
     labels = _label_names(where, parts, classes)
     for part in parts:
-        images[part.name], scales[part.name] = _check_images(where, part)
+        images[part.name] = _check_shape(where, part)
         width = len(str(len(part.images)))
         samples += [
             Sample(f"{part.name}/{i:0{width}d}", labels[part.name][i], part.split, "", f"{part.name}/{i}")
@@ -161,13 +162,14 @@ def from_parts(kind: str, where: str, parts: Sequence[NamedArrays], classes: Seq
 
     def read(sample: Sample) -> np.ndarray:
         name, _, i = str(sample.key).rpartition("/")
-        pixels = images[name][int(i)]
-        if pixels.dtype != np.uint8:
-            pixels = np.rint(np.clip(pixels.astype(np.float64) * scales[name], 0, 255))
-        return pixels.astype(np.uint8)
+        return images[name][int(i)]
+
+    def check_values(scale: float) -> tuple[str, ...]:
+        notes = (_check_values(f"{where}: {name}", array, scale) for name, array in images.items())
+        return tuple(note for note in notes if note)
 
     order = classes or sorted({label for part in parts for label in labels[part.name]}, key=_natural)
-    return Source(kind, where, samples, read, classes=tuple(order))
+    return Source(kind, where, samples, read, check_values, classes=tuple(order))
 
 
 def _natural(name: str) -> tuple[int, float, str]:
@@ -232,29 +234,50 @@ def _open_dataset(path: Path) -> Source:
     return Source("data set", escape(path), samples, read, classes=data.classes)
 
 
-def _check_images(where: str, part: NamedArrays) -> tuple[np.ndarray, float]:
-    """Return the images as (m, height, width, channels), and the factor that scales them to 0 to 255."""
-    images = part.images
-    array = f"{where}: {part.name}"
+def _check_shape(where: str, part: NamedArrays) -> np.ndarray:
+    """Return the images as (m, height, width, channels)."""
+    images, array = part.images, f"{where}: {part.name}"
     if not isinstance(images, np.ndarray) or images.dtype.kind not in "uifb":
         raise InputError(f"{array}: is not an array of numbers; give images as uint8")
+    shape = images.shape
+    if images.ndim == 3 and part.labels is None and (shape[2] in (3, 4) or shape[0] in (3, 4)):
+        raise InputError(
+            f"{array}: has shape {shape}, which may be one image in colour; give (1, height, width, 3) for one image "
+            "in colour, and (m, height, width, 1) for m gray images"
+        )
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4 or images.shape[3] not in (1, 3, 4) or 0 in images.shape[1:]:
+        first = images.ndim == 4 and shape[1] in (1, 3, 4)
+        hint = "; its channels come first: np.moveaxis(images, 1, -1) moves them" if first else ""
         raise InputError(
-            f"{array}: has shape {part.images.shape}; give (m, height, width) or (m, height, width, channels) with "
-            "1, 3 or 4 channels"
+            f"{array}: has shape {shape}; give (m, height, width) or (m, height, width, channels) with "
+            f"1, 3 or 4 channels{hint}"
         )
-    if images.dtype == np.uint8 or not images.size:
-        return images, 1.0
-    if images.dtype == bool:
-        return images, 255.0
-    low, high = float(images.min()), float(images.max())
-    if not 0 <= low <= high <= 65535:  # also false for NaN
-        raise InputError(f"{array}: has values from {low} to {high}; give 0 to 1, 0 to 255, or 0 to 65535")
-    if images.dtype.kind == "f" and high <= 1:
-        return images, 255.0
-    return images, 1.0 if high <= 255 else 255 / 65535
+    return images
+
+
+def _check_values(array: str, images: np.ndarray, scale: float) -> str:
+    """Return a note if the values are unusual for their type, else "".
+
+    Raises
+    ------
+    InputError
+        If they cannot be pixels.
+    """
+    if images.dtype in (np.uint8, bool) or not images.size:
+        return ""
+    try:
+        _, high = check_values(images, scale)
+    except PixelValuesError as error:
+        raise InputError(f"{array}: {error}") from None
+    white = white_of(images.dtype, scale)
+    if not scale and 0 < high <= white / _UNUSUALLY_DARK:
+        return (
+            f"{array}: no value is above {high:g}, and {white:g} is white for {images.dtype.name}, so all images are "
+            "dark; if another value is white, give it with --scale"
+        )
+    return ""
 
 
 def _label_names(where: str, parts: Sequence[NamedArrays], classes: Sequence[str]) -> dict[str, list[str]]:

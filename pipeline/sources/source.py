@@ -57,8 +57,11 @@ class Source:
     kind, location : str
     samples : sequence of Sample
     read : callable
-        Returns the bytes of an image file, or the image as an array of shape (height, width, channels), uint8. It
+        Returns the bytes of an image file, or the image as an array of shape (height, width, channels) of numbers. It
         raises `ImageError`, and is called from several threads. If the images are files, it can be pickled.
+    check_values : callable
+        Takes the value of white (0: by the type) before anything is read from arrays, and returns notes for the user.
+        It raises `InputError` if not all values of the arrays can be pixels, see `pipeline.images.values`.
     stamp : callable or None
         Returns size and modification time of a sample's file; None if the images are not files.
     ignored : mapping of str to int
@@ -77,6 +80,7 @@ class Source:
     location: str
     samples: Sequence[Sample]
     read: Callable[[Sample], bytes | np.ndarray]
+    check_values: Callable[[float], tuple[str, ...]] = lambda scale: ()
     stamp: Callable[[Sample], Stamp] | None = None
     ignored: Mapping[str, int] = field(default_factory=dict)
     rejected: Sequence[tuple[str, str, str]] = ()

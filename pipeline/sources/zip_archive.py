@@ -16,7 +16,9 @@ from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.files.stamps import Stamp, stamp_of
 from pipeline.files.walk import reason_to_ignore_name, sort_key
-from pipeline.images.decode import MAX_BYTES, ImageError, sniff
+from pipeline.images.decode import MAX_BYTES
+from pipeline.images.errors import ImageError
+from pipeline.images.signatures import sniff
 from pipeline.sources.labels import arrange
 from pipeline.sources.manifest import parse_manifest
 from pipeline.sources.source import Sample, Source

@@ -41,7 +41,8 @@ from pipeline.classifier import ImageClassifier
 from pipeline.cli.describe import describe_model
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
-from pipeline.images.decode import ERROR_CODES, ImageError, declared_size, decode_image, open_image
+from pipeline.images.decode import declared_size, decode_image, open_image
+from pipeline.images.errors import ERROR_CODES, ImageError
 from pipeline.images.geometry import Geometry
 from pipeline.ingestion.ingest import IngestOptions, ingest
 from pipeline.sources.open import open_source

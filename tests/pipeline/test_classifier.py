@@ -16,7 +16,7 @@ from model.network import class_probabilities
 from model.storage.hdf5 import write_attribute
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
-from pipeline.images.decode import ImageError
+from pipeline.images.errors import ImageError
 from pipeline.training.resume import resume
 
 

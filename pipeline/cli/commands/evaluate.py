@@ -41,6 +41,12 @@ def add_arguments(parser: Parser) -> None:
         metavar="N",
         help="test-time augmentation: average the predictions for N augmented versions of each image (N times as slow)",
     )
+    parser.add_argument(
+        "--scale",
+        type=float,
+        metavar="WHITE",
+        help="value of white in images that are not 8-bit, such as 65535 (default: that of the model)",
+    )
     parser.add_argument("--json", action="store_true", help="print the scores as JSON")
 
 
@@ -51,6 +57,8 @@ def run(arguments: Arguments) -> int:
     from pipeline.evaluation.evaluate import evaluate
 
     classifier = ImageClassifier.load(arguments.model)
+    if arguments.scale is not None:
+        classifier = classifier.with_scale(arguments.scale)
     if arguments.random_split:
         return _compare_with_random_split(classifier, arguments)
     with progress_bar("Reading images", "images") as progress:

@@ -50,6 +50,12 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--only", action="append", default=[], metavar="CLASS", help="write only these rows; repeatable"
     )
+    parser.add_argument(
+        "--scale",
+        type=float,
+        metavar="WHITE",
+        help="value of white in images that are not 8-bit, such as 65535 (default: that of the model)",
+    )
     sorting = parser.add_mutually_exclusive_group()
     sorting.add_argument("--copy-to", metavar="DIR", help="copy the images into a folder for each class")
     sorting.add_argument("--move-to", metavar="DIR", help="move them instead")
@@ -76,10 +82,14 @@ def run(arguments: Arguments) -> int:
             if getattr(arguments, flag):
                 raise InputError(f"--{flag.replace('_', '-')}: give an output file, too, with -o")
     classifier = ImageClassifier.load(arguments.model)
+    if arguments.scale is not None:
+        classifier = classifier.with_scale(arguments.scale)
     unknown = sorted(set(arguments.only) - set(classifier.classes))
     if unknown:
         raise InputError(f"--only {unknown[0]}: the model knows {', '.join(classifier.classes)}")
-    inputs = Inputs(arguments.inputs, classifier.classes)
+    inputs = Inputs(arguments.inputs, classifier.classes, scale=classifier.geometry.scale)
+    for note in inputs.notes:
+        say(f"Note: {note}")
     settings = _settings(arguments, classifier, format)
     with one_thread_of_blas(), progress_bar("Classifying", "files") as progress:
         if arguments.output == "-":

@@ -132,7 +132,7 @@ def _check_fine_tuning(arguments: Arguments, recipe: Recipe) -> None:
     from model.config import NetworkConfig
     from model.edges.config import PretrainConfig
 
-    fixed = {*_names(NetworkConfig), *_names(PretrainConfig), "size", "color", "fit", "exact"}
+    fixed = {*_names(NetworkConfig), *_names(PretrainConfig), "size", "color", "fit", "exact", "scale"}
     _refuse_flags(arguments, fixed - {"dropout", "input_dropout"}, "--start-from keeps MODEL's layers and images")
     if recipe.run.pretrain_on:
         raise InputError("--start-from keeps MODEL's first layer; leave out --pretrain-on")

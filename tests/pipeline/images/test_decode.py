@@ -2,6 +2,7 @@
 
 import io
 import os
+import struct
 import subprocess
 import sys
 import zlib
@@ -13,15 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.images.decode import (
-    ERROR_CODES,
-    ImageError,
-    declared_size,
-    decode_image,
-    open_image,
-    quiet_decoders,
-    read_bytes,
-)
+from pipeline.images.decode import declared_size, decode_image, open_image, quiet_decoders, read_bytes
+from pipeline.images.errors import ERROR_CODES, ImageError
 from pipeline.images.geometry import Geometry
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -42,6 +36,16 @@ def code_of(data, **options):
         open_image(data, **options)
     assert caught.value.code in ERROR_CODES
     return caught.value.code
+
+
+def bmp_with_alpha(image, alpha):
+    """Return a BMP of 32 bits with a header of version 4, which says which of the four bytes is what."""
+    image = image.convert("RGBA")
+    image.putalpha(alpha)
+    pixels = image.transpose(Image.Transpose.FLIP_TOP_BOTTOM).tobytes("raw", "BGRA")
+    masks = struct.pack("<4I", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+    header = struct.pack("<IiiHHIIiiII", 108, *image.size, 1, 32, 3, len(pixels), 2835, 2835, 0, 0) + masks + bytes(52)
+    return b"BM" + struct.pack("<IHHI", 122 + len(pixels), 0, 0, 122) + header + pixels
 
 
 @pytest.fixture(scope="module")
@@ -103,11 +107,36 @@ def test_transparent_pixels_show_white(scene):
     assert (result[:, :120] == 255).all()
     assert (result[:80, 120:] == original[:80, 120:]).all()
     assert np.abs(result[80:, 120:] - (original[80:, 120:] * 128 + 255 * 127) / 255).max() <= 1
-    palette = Image.new("P", (8, 8), 1)
+    palette = Image.fromarray(np.tile(np.arange(2, dtype=np.uint8), (8, 4)))  # columns of colours 0 and 1 in turn
     palette.putpalette([9, 9, 9, 200, 0, 0])
-    assert (pixels(encode(palette, transparency=1)) == 255).all()
-    assert (pixels(encode(palette)) == [200, 0, 0]).all()
-    assert (pixels(encode(Image.new("LA", (4, 4), (0, 0)))) == 255).all()
+    shown = pixels(encode(palette, transparency=1))
+    assert (shown[:, ::2] == 9).all()
+    assert (shown[:, 1::2] == 255).all()
+    assert (pixels(encode(palette))[:, 1::2] == [200, 0, 0]).all()
+    gray = Image.merge("LA", (Image.new("L", (8, 8), 7), palette.point([0, 255] * 128, "L")))
+    assert (pixels(encode(gray))[:, ::2] == 255).all()
+    assert (pixels(encode(gray))[:, 1::2] == 7).all()
+
+
+@pytest.mark.parametrize("bits", [1, 16])
+def test_a_gray_value_that_stands_for_transparency_shows_white(bits):
+    values = np.zeros((6, 8), bool if bits == 1 else np.uint16)
+    values[:, 4:] = 1 if bits == 1 else 257 * 100
+    shown = pixels(encode(Image.fromarray(values), transparency=0))
+    assert (shown[:, :4] == 255).all()
+    assert (shown[:, 4:] == (255 if bits == 1 else 100)).all()
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP", "TIFF", "GIF"])
+def test_an_image_of_which_nothing_is_visible_is_corrupt(scene, format):
+    invisible = scene.convert("RGBA")
+    invisible.putalpha(0)
+    assert code_of(encode(invisible, format)) == "corrupt"
+
+
+def test_a_bmp_whose_fourth_byte_is_always_0_is_opaque(scene):
+    data = bytearray(bmp_with_alpha(scene, 0))
+    assert (pixels(bytes(data)) == np.asarray(scene)).all()
 
 
 def test_16_bit_values_are_scaled_not_clipped():

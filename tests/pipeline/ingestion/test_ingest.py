@@ -12,7 +12,7 @@ from PIL import Image
 from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
-from pipeline.images.decode import ERROR_CODES
+from pipeline.images.errors import ERROR_CODES
 from pipeline.images.geometry import Geometry
 from pipeline.ingestion.ingest import IngestOptions, ingest
 from pipeline.workers import Threads

@@ -174,6 +174,6 @@ def test_a_cluster_one_of_whose_workers_is_killed(many, tmp_path, cluster, kill_
 
 
 def test_arrays_are_not_sent_around(tmp_path):
-    np.save(tmp_path / "a.npy", np.zeros((4, 8, 8), np.uint8))
+    np.save(tmp_path / "a.npy", np.zeros((5, 8, 8), np.uint8))
     with pytest.raises(InputError, match="with nothing to decode"):
         ingest(tmp_path / "a.npy", tmp_path / "a.h5", workers=Processes(2))

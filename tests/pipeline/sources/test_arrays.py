@@ -1,5 +1,7 @@
 """Arrays: every image arrives with its label, and arrays that do not fit are rejected with one message."""
 
+import re
+
 import h5py
 import numpy as np
 import pytest
@@ -36,21 +38,81 @@ def test_arrays_give_their_images(tmp_path, lfw_images):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "values", "expected"),
+    ("dtype", "values", "scale", "expected"),
     [
-        (np.uint16, [0, 257, 65535], [0, 1, 255]),
-        (np.float64, [0, 0.5, 1], [0, 128, 255]),
-        (np.float32, [0, 100.4, 255], [0, 100, 255]),
-        (bool, [0, 1, 1], [0, 255, 255]),
-        (np.int64, [0, 7, 255], [0, 7, 255]),
+        (np.uint16, [0, 257, 65535], 0, [0, 1, 255]),
+        (np.uint16, [0, 2048, 4095], 4095, [0, 128, 255]),
+        (np.float64, [0, 0.5, 1.0000001], 0, [0, 128, 255]),
+        (np.float16, [-0.01, 0.5, 1], 0, [0, 128, 255]),
+        (np.float32, [0, 100.4, 255.001], 255, [0, 100, 255]),
+        (bool, [0, 1, 1], 0, [0, 255, 255]),
+        (np.int64, [0, 7, 255], 0, [0, 7, 255]),
+        (np.int16, [0, 7, 255], 0, [0, 7, 255]),
+        (np.uint32, [0, 300, 65535], 65535, [0, 1, 255]),
     ],
 )
-def test_array_values_come_to_8_bits(tmp_path, dtype, values, expected):
-    images = np.resize(np.array(values, dtype=dtype), (2, 3, 3))
+def test_array_values_come_to_8_bits(tmp_path, dtype, values, scale, expected):
+    images = np.resize(np.array(values, dtype=dtype), (2, 3, 5))
     np.save(tmp_path / "a.npy", images)
-    ingest(tmp_path / "a.npy", tmp_path / "out.h5")
+    ingest(tmp_path / "a.npy", tmp_path / "out.h5", DataConfig(scale=scale))
     with Dataset.open(tmp_path / "out.h5") as data:
-        assert (data.images[..., 0] == np.resize(expected, (2, 3, 3))).all()
+        assert (data.images[..., 0] == np.resize(expected, (2, 3, 5))).all()
+        assert data.geometry.scale == scale
+
+
+def test_an_image_depends_on_no_other_image(tmp_path):
+    dark = np.random.default_rng(0).integers(0, 256, (6, 8, 8), np.uint16)
+    bright = np.full((1, 8, 8), 60000, np.uint16)
+    np.savez(
+        tmp_path / "a.npz",
+        x_train=np.concatenate([dark, bright]),
+        y_train=[0, 1] * 3 + [0],
+        x_test=dark,
+        y_test=[0, 1] * 3,
+    )
+    report = ingest(tmp_path / "a.npz", tmp_path / "a.h5", DataConfig(validation=0))
+    with Dataset.open(tmp_path / "a.h5") as data:
+        assert (data.images[:6] == data.images[7:]).all()
+        assert data.images[:6].max() <= 1
+    (note,) = (note for note in report.notes if "white" in note)
+    assert "x_test: no value is above" in note
+    assert "--scale" in note
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "part"),
+    [
+        (np.float32, [0, 255], "float32 values from 0 to 255, where 0 is black and 1 is white; .* --scale 255"),
+        (np.float32, [-0.5, 1], "values from -0.5 to 1"),
+        (np.int64, [0, 40000], "int64 values from 0 to 40000, .* --scale 65535"),
+        (np.int16, [-1, 20], "values from -1 to 20"),
+        (np.float64, [0, np.nan], "not finite"),
+        (np.float64, [0, np.inf], "not finite"),
+    ],
+)
+def test_values_that_cannot_be_pixels_are_refused(tmp_path, error_of, dtype, values, part):
+    np.save(tmp_path / "a.npy", np.resize(np.array(values, dtype), (5, 6, 6)))
+    assert re.search(part, error_of(tmp_path / "a.npy"))
+
+
+@pytest.mark.parametrize(
+    ("shape", "part"),
+    [
+        ((24, 24, 3), r"may be one image in colour; give \(1, height, width, 3\)"),
+        ((3, 24, 24), "may be one image in colour"),
+        ((24, 20, 4), "may be one image in colour"),
+        ((7, 3, 24, 20), "its channels come first"),
+        ((24, 24), "has shape"),
+    ],
+)
+def test_one_image_is_not_taken_for_many(tmp_path, error_of, shape, part):
+    np.save(tmp_path / "a.npy", np.zeros(shape, np.uint8))
+    assert re.search(part, error_of(tmp_path / "a.npy"))
+
+
+def test_one_image_is_read_if_its_shape_says_so(tmp_path):
+    np.save(tmp_path / "a.npy", np.full((1, 24, 20, 3), 7, np.uint8))
+    assert ingest(tmp_path / "a.npy", tmp_path / "a.h5").ingested == 1
 
 
 def test_bad_arrays(tmp_path, lfw_images, error_of):
@@ -64,7 +126,6 @@ def test_bad_arrays(tmp_path, lfw_images, error_of):
     assert "has shape (200, 625)" in npz(images=lfw_images.reshape(200, -1))
     assert "label 3 has no class name" in npz(images=lfw_images, labels=np.full(200, 3), classes=np.array(["a", "b"]))
     assert "not whole numbers" in npz(images=lfw_images, labels=np.full(200, 0.5))
-    assert "values from" in npz(images=np.full((3, 4, 4), np.nan))
     data = (tmp_path / "a.npz").read_bytes()
     (tmp_path / "a.npz").write_bytes(data[:100])
     assert "cannot be read" in error_of(tmp_path / "a.npz")
