@@ -142,13 +142,16 @@ class Dataset:
     @cached_property
     def sizes(self) -> np.ndarray:
         """Return the (height, width) of each source image: ndarray of shape (m, 2), int32."""
-        return self._column("sizes")
+        sizes = self._column("sizes")
+        self._must(bool((sizes > 0).all()), "a size of an image is 0 or less")
+        return sizes
 
     @cached_property
     def kinds(self) -> np.ndarray:
         """Return format and colour mode of each source file, such as ``JPEG RGB``: ndarray of shape (m,), str."""
-        names = self._column("kinds")
-        return names[self._column("kind")] if len(names) else np.empty(0, dtype=object)
+        names, kind = self._column("kinds"), self._column("kind")
+        self._must(bool((kind < len(names)).all() and (kind >= 0).all()), "a kind of file has no name")
+        return names[kind] if len(names) else np.empty(0, dtype=object)
 
     @cached_property
     def keys(self) -> np.ndarray:
@@ -158,7 +161,14 @@ class Dataset:
     @cached_property
     def measures(self) -> np.ndarray:
         """Return the `MEASURES` of `pipeline.images.statistics` of each image: ndarray (m, 5), float32."""
-        return self._column("measures")
+        measures = self._column("measures")
+        self._must(bool(np.isfinite(measures).all()), "a measure of an image is NaN or infinite")
+        return measures
+
+    def _must(self, is_so: bool, otherwise: str) -> None:
+        with _intact(self.file):
+            if not is_so:
+                raise ValueError(otherwise)
 
     def thumbnails(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the indices of the images that have a thumbnail, ascending, and their thumbnails, (n, 32, 32)."""

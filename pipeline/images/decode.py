@@ -87,6 +87,7 @@ _EXIF_ORIENTATION = 0x0112
 _TRUNCATED = re.compile(r"truncat|unexpected end|end of file|requires a buffer", re.IGNORECASE)
 _NOT_SUPPORTED = re.compile(r"unsupported|not supported|not available|unknown compression", re.IGNORECASE)
 _TEXT_LIMIT = "MAX_TEXT"  # in what Pillow says of a PNG whose texts or profile are too large
+_WEBP_COST = 2  # Pillow needs 16 bytes for each pixel of a WebP, and 8 or less for other formats
 _PIXELS_AT_ONCE = 1 << 22  # put on white at a time, so that a large image does not take its memory three times
 
 
@@ -375,11 +376,10 @@ def _open_header(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
         raise ImageError(*_why_unidentified(name, data)) from None
     if name == "TIFF" and tiff.is_raw(image):
         raise ImageError("unsupported_format", "is a camera's raw file, of which only a small preview could be read")
-    pixels = image.width * image.height
-    if pixels > max_pixels:
+    pixels, allowed = image.width * image.height, max_pixels // (_WEBP_COST if name == "WEBP" else 1)
+    if pixels > allowed:
         raise ImageError(
-            "too_large",
-            f"has {image.width:,} x {image.height:,} = {pixels:,} pixels; at most {max_pixels:,} are allowed",
+            "too_large", f"has {image.width:,} x {image.height:,} = {pixels:,} pixels; at most {allowed:,} are allowed"
         )
     if pixels == 0:
         raise ImageError("corrupt", "has no pixels")

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 from pipeline.images.errors import ImageError
 
-_MARKER = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # what ends the data of a scan; stuffed zeros and restarts do not
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # what ends the data of a scan; stuffed zeros and restarts do not
 _START_OF_SCAN, _END_OF_IMAGE, _HUFFMAN_TABLES = 0xDA, 0xD9, 0xC4
 _NOT_FRAMES = {_HUFFMAN_TABLES, 0xC8, 0xCC}
 _PROGRESSIVE = 0xC2
 _DECODED = {0xC0, 0xC1, _PROGRESSIVE, 0xC9, 0xCA}  # baseline, extended and progressive; Huffman or arithmetic coding
 _MORE_BITS = {12, 16}
 MOST_SCANS = 50  # encoders write about ten
-MOST_SCANNED_PIXELS = 1_200_000_000  # scans times pixels: a few seconds
+MOST_SCANNED_PIXELS = 2_400_000_000  # scans times pixels: some seconds
 _ZEROS, _MANY_ZEROS = bytes(64), bytes(1024)
 _AC_TABLE = 0x10
 
@@ -76,7 +76,7 @@ def read_scans(data: bytes) -> JpegScans:
                 if found.zeros_at < 0 and data.endswith(_ZEROS):
                     found.zeros_at = len(data.rstrip(b"\0"))
                 return found
-            at = end.end() - 2
+            at = end.start()
             continue
         at = after
     found.is_ended = data[at : at + 2] == b"\xff\xd9"

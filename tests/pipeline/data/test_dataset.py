@@ -7,7 +7,9 @@ import h5py
 import numpy as np
 import pytest
 
+from model.storage.checkpoint import write_array
 from model.storage.hdf5 import write_attribute
+from pipeline.cli.main import main
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
 from pipeline.ingestion.ingest import ingest
@@ -69,3 +71,20 @@ def test_a_split_that_does_not_exist_is_named_with_those_that_do(face_folder, tm
     ingest(face_folder, tmp_path / "faces.h5")
     with Dataset.open(tmp_path / "faces.h5") as data, pytest.raises(InputError, match="split 'dev' is unknown; choose"):
         data.indices("dev")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "part"),
+    [("sizes", 0, "size"), ("kind", 7, "kind"), ("measures", np.nan, "measure"), ("measures", np.inf, "measure")],
+)
+def test_impossible_facts_about_images_are_damage(face_folder, tmp_path, name, value, part, capsys):
+    ingest(face_folder, tmp_path / "a.h5")
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        values = file[name][:]
+        values[3] = value
+        del file[name]
+        write_array(file, name, values)
+    assert main(["inspect", str(tmp_path / "a.h5")]) == 2
+    message = capsys.readouterr().err
+    assert "damaged data set" in message
+    assert part in message
