@@ -13,6 +13,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.cli.console import duration, percent, text_table
 from pipeline.data.dataset import Dataset
 from pipeline.data.splits import LABELLED_SPLITS
+from pipeline.invocation import install_command
 from pipeline.text import count
 from pipeline.training.runs import RunSummary
 
@@ -110,7 +111,7 @@ def describe_installation() -> str:
         try:
             lines.append(f"  {name:<14}{version(name)}")
         except PackageNotFoundError:
-            lines.append(f"  {name:<14}not installed; to install it:  pip install 'facette[{extra}]'")
+            lines.append(f"  {name:<14}not installed; to install it:  {install_command(extra)}")
     return "\n".join(lines)
 
 
