@@ -1,19 +1,121 @@
-"""Messages and progress on stderr, and how numbers and tables are written."""
+"""Messages and progress on stderr, results on stdout, and how numbers and tables are written.
+
+On a terminal, text is broken between words, and one line at the bottom is replaced again and again (a bar, a clock, the
+latest epoch). Whoever writes a message clears that line first, so nothing of it stays behind.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 _SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BETWEEN_TICKS = 1.0
+_WIDTH_IF_UNKNOWN = 80
+
+
+class _BottomLine:
+    """The line of the terminal that is replaced again and again; it belongs to whoever wrote it last."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._clear: Callable[[], Any] | None = None
+
+    def write(self, text: str) -> None:
+        """Replace the line, if stderr is a terminal; what does not fit is left out."""
+        width = _width_of(sys.stderr)
+        if width is not None:
+            with self.lock:
+                sys.stderr.write(f"\r{text[: width - 1]}\033[K")
+                sys.stderr.flush()
+                self._clear = self._erase
+
+    def belongs_to(self, clear: Callable[[], Any]) -> None:
+        """Note who has written the line, and how it is cleared."""
+        self._clear = clear
+
+    def clear(self) -> None:
+        """Empty the line."""
+        with self.lock:
+            if self._clear:
+                self._clear()
+                self._clear = None
+
+    def _erase(self) -> None:
+        sys.stderr.write("\r\033[K")
+        sys.stderr.flush()
+
+
+_bottom_line = _BottomLine()
 
 
 def say(text: str = "") -> None:
-    """Write a message to the user: to stderr, because stdout is for results."""
-    print(text, file=sys.stderr, flush=True)
+    """Write a message to the user: to stderr, because stdout is for results.
+
+    If nobody reads stderr any more (``2>&1 | head``), the message is lost and the work goes on.
+    """
+    with _bottom_line.lock:
+        try:
+            _bottom_line.clear()
+            _print(text, sys.stderr)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+def show(text: str) -> None:
+    """Write a result that people read: to stdout, broken between words if that is a terminal."""
+    with _bottom_line.lock:
+        _bottom_line.clear()
+        _print(text, sys.stdout)
+
+
+def show_for_now(text: str) -> None:
+    """On a terminal, show a line until the next message; elsewhere do nothing."""
+    _bottom_line.write(text)
+
+
+def _print(text: str, stream: TextIO) -> None:
+    width = _width_of(stream)
+    print(text if width is None else wrapped(text, width), file=stream, flush=True)
+
+
+def _width_of(stream: TextIO) -> int | None:
+    """Return the width of a terminal in columns; None if the stream is none."""
+    if not stream.isatty():
+        return None
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _WIDTH_IF_UNKNOWN
+    except OSError:
+        return _WIDTH_IF_UNKNOWN
+
+
+def wrapped(text: str, width: int) -> str:
+    """Break the lines of a text between words.
+
+    Rows of tables, which are indented, stay whole. So does a command, which stands between two double spaces or after
+    one: a terminal breaks it without a new line, and it can still be copied and pasted.
+    """
+    return "\n".join(line if line.startswith(" ") else _wrapped_line(line, width) for line in text.split("\n"))
+
+
+def _wrapped_line(line: str, width: int) -> str:
+    pieces = []  # what is not broken, with the space before it
+    for i, part in enumerate(line.split("  ")):
+        words = [part] if i % 2 else part.split(" ")
+        pieces += [("  " if i else "", words[0]), *((" ", word) for word in words[1:])]
+    lines = [""]
+    for space, word in pieces:
+        if lines[-1] and len(lines[-1]) + len(space) + len(word) > width:
+            lines.append(word)
+        else:
+            lines[-1] += space + word
+    return "\n".join(lines)
 
 
 @contextmanager
@@ -22,12 +124,16 @@ def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int | None], N
     if sys.stderr.isatty():
         from tqdm import tqdm
 
-        with tqdm(desc=what, unit=f" {unit}", leave=False) as bar:
+        _bottom_line.clear()
+        with tqdm(desc=what, unit=f" {unit}", leave=False, dynamic_ncols=True) as bar:
 
             def draw(done: int, total: int | None) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
+                with _bottom_line.lock:
+                    bar.total = total
+                    bar.update(done - bar.n)
+                    _bottom_line.belongs_to(bar.clear)
 
+            _bottom_line.belongs_to(bar.clear)
             yield draw
         return
     begin = last = time.monotonic()
@@ -37,13 +143,64 @@ def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int | None], N
         now = time.monotonic()
         if now - last >= _SECONDS_BETWEEN_LINES:
             last = now
-            rate = done / (now - begin)
-            if total is None:
-                say(f"{what}: {done:,} {unit}, {rate:,.0f}/s")
-            else:
-                say(f"{what}: {done:,} of {total:,} {unit}, {rate:,.0f}/s, {duration((total - done) / rate)} left")
+            say(f"{what}: {_progress(done, total, unit, now - begin)}")
 
     yield write
+
+
+def _progress(done: int, total: int | None, unit: str, seconds: float) -> str:
+    rate = done / seconds
+    if total is None:
+        return f"{done:,} {unit}, {rate:,.0f}/s"
+    left = f", {duration((total - done) / rate)} left" if rate else ""
+    return f"{done:,} of {total:,} {unit}, {rate:,.0f}/s{left}"
+
+
+class Clock:
+    """Says what is being done and for how long.
+
+    On a terminal this is a line that changes every second; elsewhere it is a line every ten seconds.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what, self._detail = what, ""
+        self._begin = self._last = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._begin
+
+    def progress(self, done: int, total: int | None, unit: str) -> None:
+        """Say how much is done; shown with the next tick."""
+        self._detail = _progress(done, total, unit, max(self.seconds, 1e-3))
+
+    @contextmanager
+    def ticking(self) -> Iterator[Clock]:
+        """Show the line until the block ends."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self._run, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            stop.set()
+            thread.join()
+            with contextlib.suppress(BrokenPipeError):
+                _bottom_line.clear()
+
+    def _run(self, stop: threading.Event) -> None:
+        self._tick()
+        while not stop.wait(_SECONDS_BETWEEN_TICKS):
+            self._tick()
+
+    def _tick(self) -> None:
+        text = f"{self._what}: {self._detail or duration(self.seconds)}"
+        if sys.stderr.isatty():
+            show_for_now(text)
+        elif time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            say(text)
 
 
 def duration(seconds: float) -> str:

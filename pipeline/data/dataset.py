@@ -39,9 +39,9 @@ from pipeline.data.division import random_split
 from pipeline.data.splits import Split
 from pipeline.errors import InputError
 from pipeline.files.names import escape
-from pipeline.invocation import command_line
 from pipeline.images.geometry import Geometry
 from pipeline.images.statistics import DIGEST_BYTES, MEASURES, THUMBNAIL_SIDE, digest
+from pipeline.invocation import command_line
 
 FORMAT = "facette-dataset"
 VERSION = 1
