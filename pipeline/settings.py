@@ -17,6 +17,7 @@ from model.errors import ConfigError
 from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
 from pipeline.images.augment import AugmentConfig
+from pipeline.text import value_text
 from pipeline.training.recipe import Recipe
 
 Config = TypeVar("Config")
@@ -153,15 +154,6 @@ def all_settings() -> dict[str, Setting]:
                 field.name, section, field.metadata["help"], value_text(field.default), tuple(choices)
             )
     return found
-
-
-def value_text(value: Any) -> str:
-    """Return a value as the user types it."""
-    if isinstance(value, bool):
-        return _ON if value else _OFF
-    if isinstance(value, tuple):
-        return ",".join(map(value_text, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @functools.cache

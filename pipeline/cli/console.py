@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
+from pipeline.text import duration
+
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_TICKS = 1.0
 _WIDTH_IF_UNKNOWN = 80
@@ -31,7 +33,7 @@ class _BottomLine:
         """Replace the line, if stderr is a terminal; what does not fit is left out."""
         width = _width_of(sys.stderr)
         if width is not None:
-            with self.lock:
+            with self.lock, contextlib.suppress(OSError):  # the terminal may be gone
                 sys.stderr.write(f"\r{text[: width - 1]}\033[K")
                 sys.stderr.flush()
                 self._clear = self._erase
@@ -68,7 +70,7 @@ def say(text: str = "") -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
 
 
-def show(text: str) -> None:
+def print_result(text: str) -> None:
     """Write a result that people read: to stdout, broken between words if that is a terminal."""
     with _bottom_line.lock:
         _bottom_line.clear()
@@ -201,15 +203,6 @@ class Clock:
         elif time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             say(text)
-
-
-def duration(seconds: float) -> str:
-    """Write a number of seconds in a suitable unit."""
-    if seconds < 1:
-        return "less than a second"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def percent(share: float) -> str:

@@ -13,6 +13,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.cli.console import duration, percent, text_table
 from pipeline.data.dataset import Dataset
 from pipeline.data.splits import LABELLED_SPLITS
+from pipeline.explanation.wording import describe_change
 from pipeline.invocation import install_command
 from pipeline.text import count
 from pipeline.training.runs import RunSummary
@@ -206,7 +207,7 @@ def describe_result(result: TrainingResult) -> str:
     lines.append(text_table([(f"{b.name} ({b.note})", percent(b.accuracy)) for b in result.baselines]))
     edges = result.first_layer.summary()
     if result.first_layer_change is not None:
-        edges += f"; training with labels changed W1 by {percent(result.first_layer_change)}"
+        edges += f"; {describe_change(result.first_layer_change)}"
     lines.append(edges)
     if result.trained_before:
         lines.append(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.data.dataset import Dataset
 
+MAJORITY_CLASS, LOGISTIC_REGRESSION = "majority class", "logistic regression"
 _BASELINE_BUDGET = 200_000_000  # images x pixels x classes that the logistic regression fits in a few seconds
 
 
@@ -42,7 +43,7 @@ def baselines(dataset: Dataset, split: str) -> list[Baseline]:
     labels, truth = dataset.labels[train], dataset.labels[test]
     majority = int(np.bincount(labels).argmax())
     found = [
-        Baseline("majority class", float(np.mean(truth == majority)), f"always predicts {dataset.classes[majority]}")
+        Baseline(MAJORITY_CLASS, float(np.mean(truth == majority)), f"always predicts {dataset.classes[majority]}")
     ]
     n_x = dataset.geometry.n_x
     allowed = max(2000, _BASELINE_BUDGET // (n_x * len(dataset.classes)))
@@ -62,5 +63,5 @@ def baselines(dataset: Dataset, split: str) -> list[Baseline]:
         X = (part.reshape(len(part), n_x).astype(np.float32) - mean) / std
         n_correct += int(np.count_nonzero(model.predict(X) == part_truth))
     trained_on = f"on {len(chosen):,} of {len(train):,} training images" if len(chosen) < len(train) else "on pixels"
-    found.append(Baseline("logistic regression", n_correct / max(len(test), 1), trained_on))
+    found.append(Baseline(LOGISTIC_REGRESSION, n_correct / max(len(test), 1), trained_on))
     return found

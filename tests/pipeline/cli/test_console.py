@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-
-from pipeline.cli.console import duration, percent, progress_bar, say, text_table
+from pipeline.cli.console import percent, progress_bar, say, text_table
 
 
 def test_text_table_aligns_the_first_column_left_and_the_others_right():
     assert text_table([("class", "images"), ("a", 7), ("bc", 1200)]) == (
         "  class  images\n  a           7\n  bc       1200"
     )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.2, "less than a second"), (1, "1 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")],
-)
-def test_duration_has_a_suitable_unit(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_percent_has_one_decimal():
