@@ -7,11 +7,9 @@ of a package that is in no registry cannot be followed. Both are made here, and 
 from __future__ import annotations
 
 import functools
-import importlib.metadata
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,11 +76,17 @@ def _is_clone(root: Path) -> bool:
 @functools.cache
 def _requirements(extra: str) -> tuple[str, ...]:
     """Return the requirements of an extra, as the package states them."""
-    stated = (line.partition(";") for line in importlib.metadata.requires(_NAME) or ())
+    from importlib.metadata import requires
+
+    stated = (line.partition(";") for line in requires(_NAME) or ())
     return tuple(
         needed.strip() for needed, _, marker in stated if marker.strip().replace("'", '"') == f'extra == "{extra}"'
     )
 
 
 def _quoted(words: Sequence[str]) -> str:
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+    if os.name != "nt":
+        return shlex.join(words)
+    from subprocess import list2cmdline
+
+    return list2cmdline(words)

@@ -22,7 +22,32 @@ from pipeline.training.recipe import Recipe
 
 Config = TypeVar("Config")
 
-_METAVARS = {"start_from": "MODEL", "pretrain_on": "FOLDER", "group_by": "KEY"}  # others: the last word of the name
+# What stands for the value of a flag in the help: an example of it, or what kind of thing it is. A whole number is N,
+# and a number with a default is shown by that.
+_FORMS = {
+    "start_from": "MODEL",
+    "pretrain_on": "FOLDER",
+    "group_by": "folder|COLUMN|PATTERN",
+    "size": "64|48x64",
+    "hidden": "128,64",
+    "layer_rates": "0.3,1",
+    "learning_rate": "0.001",
+    "dropout": "0.3",
+    "input_dropout": "0.1",
+    "l2": "0.001",
+    "clip_norm": "1",
+    "average": "0.999",
+    "label_smoothing": "0.1",
+    "mixup": "0.2",
+    "shift": "0.1",
+    "rotate": "10",
+    "zoom": "0.1",
+    "shear": "0.1",
+    "elastic": "0.03",
+    "brightness": "0.1",
+    "contrast": "0.2",
+    "cutout": "0.25",
+}
 
 
 def add_flags(parser: argparse.ArgumentParser, kind: type, title: str) -> None:
@@ -31,15 +56,15 @@ def add_flags(parser: argparse.ArgumentParser, kind: type, title: str) -> None:
     hints = get_type_hints(kind)
     for field in dataclasses.fields(kind):
         hint = hints[field.name]
-        default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
-        texts = f"{field.metadata['help']} (default: {default if default != '' else 'none'})".replace("%", "%%")
+        default = value_text(field.default)
+        texts = f"{field.metadata['help']} (default: {default or NONE})".replace("%", "%%")
         options: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS, "help": texts}
         if bool in (hint, *get_args(hint)):
             options["action"] = argparse.BooleanOptionalAction
         else:
             options["type"] = _reader(hint)
-            last_word = field.name.rpartition("_")[2].upper()
-            options["metavar"] = "|".join(field.metadata["choices"]) or _METAVARS.get(field.name, last_word)
+            number = default if float in (hint, *get_args(hint)) else "N"
+            options["metavar"] = "|".join(field.metadata["choices"]) or _FORMS.get(field.name, number)
         group.add_argument(f"--{field.name.replace('_', '-')}", **options)
 
 

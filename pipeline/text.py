@@ -21,8 +21,11 @@ def duration(seconds: float) -> str:
     """Write a number of seconds in a suitable unit."""
     if seconds < 1:
         return "less than a second"
-    if seconds < 90:
+    if round(seconds) < 90:
         return f"{seconds:.0f} s"
+    if round(seconds) < 600:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes} min" + (f" {rest} s" if rest else "")
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 

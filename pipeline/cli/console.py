@@ -50,8 +50,9 @@ class _BottomLine:
                 self._clear = None
 
     def _erase(self) -> None:
-        sys.stderr.write("\r\033[K")
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
 
 
 _bottom_line = _BottomLine()
@@ -75,11 +76,6 @@ def print_result(text: str) -> None:
     with _bottom_line.lock:
         _bottom_line.clear()
         _print(text, sys.stdout)
-
-
-def show_for_now(text: str) -> None:
-    """On a terminal, show a line until the next message; elsewhere do nothing."""
-    _bottom_line.write(text)
 
 
 def _print(text: str, stream: TextIO) -> None:
@@ -161,12 +157,13 @@ def _progress(done: int, total: int | None, unit: str, seconds: float) -> str:
 class Clock:
     """Says what is being done and for how long.
 
-    On a terminal this is a line that changes every second; elsewhere it is a line every ten seconds.
+    On a terminal this is a line that changes every second; elsewhere it is a line every ten seconds, or none.
     """
 
-    def __init__(self, what: str) -> None:
-        self._what, self._detail = what, ""
+    def __init__(self, what: str, *, lines: bool = True) -> None:
+        self._what, self._lines = what, lines
         self._begin = self._last = time.monotonic()
+        self.note = ""  # what else is shown
 
     @property
     def seconds(self) -> float:
@@ -174,35 +171,40 @@ class Clock:
         return time.monotonic() - self._begin
 
     def progress(self, done: int, total: int | None, unit: str) -> None:
-        """Say how much is done; shown with the next tick."""
-        self._detail = _progress(done, total, unit, max(self.seconds, 1e-3))
+        """Note how much is done."""
+        self.note = _progress(done, total, unit, max(self.seconds, 1e-3))
 
     @contextmanager
     def ticking(self) -> Iterator[Clock]:
         """Show the line until the block ends."""
         stop = threading.Event()
-        thread = threading.Thread(target=self._run, args=(stop,), daemon=True)
+        thread = threading.Thread(target=self._tick_until, args=(stop,), daemon=True)
         thread.start()
         try:
             yield self
         finally:
             stop.set()
             thread.join()
-            with contextlib.suppress(BrokenPipeError):
-                _bottom_line.clear()
+            _bottom_line.clear()
 
-    def _run(self, stop: threading.Event) -> None:
+    def _tick_until(self, stop: threading.Event) -> None:
         self._tick()
         while not stop.wait(_SECONDS_BETWEEN_TICKS):
             self._tick()
 
     def _tick(self) -> None:
-        text = f"{self._what}: {self._detail or duration(self.seconds)}"
+        text = self._what + (f": {duration(self.seconds)}" if self.seconds >= 1 else " ...")
+        text += f", {self.note}" if self.note else ""
         if sys.stderr.isatty():
-            show_for_now(text)
-        elif time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
+            _bottom_line.write(text)
+        elif self._lines and time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             say(text)
+
+
+def command_list(title: str, commands: Iterable[tuple[str, str]]) -> str:
+    """List commands, each on a line of its own from which it can be copied, above what it does."""
+    return "\n".join([title, *(f"  {command}\n      {does}" for command, does in commands)])
 
 
 def percent(share: float) -> str:

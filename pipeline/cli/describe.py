@@ -13,7 +13,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.cli.console import duration, percent, text_table
 from pipeline.data.dataset import Dataset
 from pipeline.data.splits import LABELLED_SPLITS
-from pipeline.explanation.wording import describe_change
+from pipeline.explanation.wording import describe_change, describe_seconds
 from pipeline.invocation import install_command
 from pipeline.text import count
 from pipeline.training.runs import RunSummary
@@ -145,7 +145,7 @@ def describe_ingest(report: IngestReport) -> str:
 
 def describe_plan(run: TrainingRun) -> str:
     """Describe what a run is about to do, and about how long it will take."""
-    from pipeline.training.timing import estimate_seconds
+    from pipeline.training.timing import estimate_finish_seconds, estimate_seconds
 
     network, training, state = run.state.network, run.state.training, run.state
     dims = "-".join(map(str, state.parameters.layer_dims))
@@ -162,8 +162,8 @@ def describe_plan(run: TrainingRun) -> str:
         f"Network {dims} ({', '.join(extras)}; {network.head}): {state.parameters.flat.size:,} parameters",
         f"Training {count(left, 'epoch')} in batches of {training.batch_size}: {training.optimizer}, "
         f"learning rate {training.learning_rate:.3g}, {schedule}, seed {training.seed}"
-        f"{augmented}; about {duration(max(1.0, estimate_seconds(run)))} on "
-        f"{count(run.threads, 'thread')}",
+        f"{augmented}; about {_about(estimate_seconds(run))} on {count(run.threads, 'thread')}, and then about "
+        f"{_about(estimate_finish_seconds(run))} for scores and figures",
     ]
     if run.pretraining.is_on:
         method = run.pretraining.pretrain.replace("_", " ")
@@ -181,6 +181,11 @@ def describe_plan(run: TrainingRun) -> str:
             "cannot be detected"
         )
     return "\n".join(lines)
+
+
+def _about(seconds: float) -> str:
+    """Write an estimate with two digits."""
+    return duration(float(f"{max(1.0, seconds):.2g}"))
 
 
 def describe_epoch(record: EpochRecord, epochs: int) -> str:
@@ -216,6 +221,8 @@ def describe_result(result: TrainingResult) -> str:
         )
     if result.evaluated_on != "test":
         lines.append(f"Note: there is no test split; the accuracy on {result.evaluated_on} images is optimistic")
+    lines.append(f"Elapsed time: {describe_seconds(result.seconds)}")
+    lines.append(f"Verdict: {result.verdict.sentence}")
     return "\n".join(lines)
 
 

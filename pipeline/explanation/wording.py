@@ -34,10 +34,8 @@ def describe_change(change: float) -> str:
         ||W1 - before|| / ||before||
     """
     if change < 1:
-        return f"training with labels changed it by {100 * change:.0f}% of its norm"
-    return (
-        f"training with labels changed it by {change:.1f} times its norm, so that little of what was pretrained is left"
-    )
+        return f"training with labels changed the layer by {100 * change:.0f}% of its norm"
+    return f"training with labels changed the layer by {change:.1f} times its norm: little of the pretraining is left"
 
 
 def describe_seconds(seconds: Mapping[str, float]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -95,7 +95,7 @@ class TrainingRun:
         """Images in each split."""
         return {split: len(self.dataset.indices(split)) for split in _SPLITS}
 
-    def epochs(self, *, before_batch: Callable[[], None] | None = None) -> Iterator[EpochRecord]:
+    def epochs(self, *, before_batch: Callable[[], None] | None = None) -> Generator[EpochRecord, None, None]:
         """Train to the end, or until the caller stops; the checkpoint on disk is at most a few seconds old.
 
         Parameters

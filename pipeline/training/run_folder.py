@@ -25,7 +25,6 @@ RUN_FILES = (
     "metrics.json",
     "report.html",
     "filters.png",
-    "learning_rate.png",
     "predictions.csv",
 )
 _ASIDE = ".replaced"

@@ -20,7 +20,17 @@ def test_a_long_list_is_shortened_and_the_rest_is_counted():
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.2, "less than a second"), (1, "1 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")],
+    [
+        (0.2, "less than a second"),
+        (1, "1 s"),
+        (89.4, "89 s"),
+        (89.6, "1 min 30 s"),
+        (120, "2 min"),
+        (599, "9 min 59 s"),
+        (600, "10 min"),
+        (5399, "90 min"),
+        (5400, "1.5 h"),
+    ],
 )
 def test_duration_has_a_suitable_unit(seconds, text):
     assert duration(seconds) == text

@@ -19,13 +19,21 @@ if TYPE_CHECKING:
 
 _ANIMATION_UNITS, _MOST_ANIMATION_STEPS = 48, 18
 
+EXAMPLES = (
+    ("runs/demo-faces", "draw the first layer into filters.png, and score it"),
+    ("runs/demo-faces --hierarchy -o layers.png", "draw units of all hidden layers"),
+    ("runs/demo-faces --scores", "print the scores of all first-layer units as CSV"),
+)
+
 
 def add_arguments(parser: Parser) -> None:
     """Add the flags of `filters`."""
     from pipeline.settings import positive
 
     parser.add_argument("model", help="a model.h5, or the folder of a run")
-    parser.add_argument("-o", "--output", default="filters.png", help="PNG, SVG or PDF to write (default: filters.png)")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", default="filters.png", help="PNG, SVG or PDF to write (default: filters.png)"
+    )
     parser.add_argument(
         "--max-units", type=positive, metavar="N", default=100, help="largest number of units to draw (default: 100)"
     )
@@ -41,7 +49,9 @@ def add_arguments(parser: Parser) -> None:
         "--animate", metavar="GIF", help="learn layer 1 again, and write how it grows from noise to edges"
     )
     parser.add_argument(
-        "--data", help="data set whose images show what deeper layers respond to (default: that of the run)"
+        "--data",
+        metavar="DATA.h5",
+        help="data set whose images show what deeper layers respond to (default: that of the run)",
     )
 
 

@@ -59,8 +59,8 @@ def test_without_calibration_a_model_is_said_never_to_abstain():
 
 
 def test_a_first_layer_that_has_become_another_one_is_not_described_by_a_huge_percentage():
-    assert describe_change(0.753) == "training with labels changed it by 75% of its norm"
-    assert describe_change(18.228).startswith("training with labels changed it by 18.2 times its norm")
+    assert describe_change(0.753) == "training with labels changed the layer by 75% of its norm"
+    assert describe_change(18.228).startswith("training with labels changed the layer by 18.2 times its norm")
 
 
 def test_the_time_of_a_run_names_the_phases_that_matter():

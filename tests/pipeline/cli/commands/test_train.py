@@ -30,10 +30,11 @@ def test_training_with_rejected_files_exits_as_ingestion_does(facette, tmp_path,
 
 
 @pytest.mark.slow
-def test_find_learning_rate_draws_and_suggests(facette, faces):
+def test_find_learning_rate_draws_and_suggests(facette, faces, tmp_path):
     code, out, _ = facette("train", faces, "--find-learning-rate", "--name", "lr 1", "--hidden", "32", *PLAIN)
     assert code == 0
-    assert os.path.getsize("runs/lr 1/learning_rate.png") > 5000  # noqa: PTH202
+    assert [path.name for path in tmp_path.glob("runs/*")] == ["lr 1-learning-rate.png"]  # no run is left behind
+    assert (tmp_path / "runs" / "lr 1-learning-rate.png").stat().st_size > 5000
     command = shlex.split(out.splitlines()[-1].removeprefix("Train with:"))
     code, _, err = facette(*command[1:])  # as it stands
     assert code == 0
