@@ -18,7 +18,7 @@ from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
 from pipeline.images.augment import AugmentConfig
 from pipeline.text import value_text
-from pipeline.training.recipe import Recipe
+from pipeline.training.recipe import Recipe, RunConfig
 
 Config = TypeVar("Config")
 
@@ -65,7 +65,7 @@ def add_flags(parser: argparse.ArgumentParser, kind: type, title: str) -> None:
             options["type"] = _reader(hint)
             number = default if float in (hint, *get_args(hint)) else "N"
             options["metavar"] = "|".join(field.metadata["choices"]) or _FORMS.get(field.name, number)
-        group.add_argument(f"--{field.name.replace('_', '-')}", **options)
+        group.add_argument(_flag(field.name), **options)
 
 
 def _reader(hint: Any) -> Callable[[str], Any]:
@@ -149,7 +149,7 @@ class Setting:
     @property
     def flag(self) -> str:
         """Its name on the command line."""
-        return "--" + self.name.replace("_", "-")
+        return _flag(self.name)
 
     def flags(self, word: str) -> list[str]:
         """Return the flags that set this setting to `word`; none if that is its default."""
@@ -243,6 +243,21 @@ def _sentence(name: str, message: str) -> str:
 
     text = _NAMED.sub(label, message.removeprefix(f"{name}: ")).strip().rstrip(".")
     return text[:1].upper() + text[1:] + "."
+
+
+def with_flags(message: str) -> str:
+    """Return a message for the command line: a setting that it names by its field is named by its flag."""
+    kinds = (RunConfig, DataConfig, *CONFIGURATIONS.values())
+    names = {field.name for kind in kinds for field in dataclasses.fields(kind)}
+    first, colon, rest = message.partition(": ")
+    if colon and first in names:
+        return f"{_flag(first)}: {with_flags(rest)}"
+    return re.sub(r"(?<![\w./-])[a-z0-9]+(?:_[a-z0-9]+)+(?![\w./-])",
+                  lambda found: _flag(found[0]) if found[0] in names else found[0], message)  # fmt: skip
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def explain_error(error: ConfigError) -> tuple[str, str]:

@@ -74,8 +74,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, ArithmeticError, OSError) as error:
         if not isinstance(error, USER_ERRORS):
             raise  # a bug, not a wrong input
-        say(f"facette {command}: {error}")
+        say(f"facette {command}: {_in_words_of_flags(error)}")
         return 1 if isinstance(error, Diverged) else 2
+
+
+def _in_words_of_flags(error: Exception) -> str:
+    from pipeline.settings import with_flags
+
+    return with_flags(str(error))
 
 
 def _command(name: str) -> Any:

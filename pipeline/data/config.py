@@ -9,6 +9,7 @@ from model.errors import ConfigError
 from pipeline.data.splits import Shares
 from pipeline.images.geometry import COLORS, FITS, MAX_PIXELS, parse_size
 
+_SPELLINGS = {"gray": "gray", "grey": "gray", "grayscale": "gray", "greyscale": "gray", "rgb": "rgb"}
 LARGEST_MAX_PIXELS = 178_956_970  # Pillow rejects images of more pixels
 
 
@@ -50,6 +51,8 @@ class DataConfig:
     strict: bool = option(False, "stop at the first file that cannot be read")
 
     def __post_init__(self) -> None:
+        if isinstance(self.color, str):
+            object.__setattr__(self, "color", _SPELLINGS.get(self.color.lower(), self.color))
         check_fields(self)
         parse_size(self.size)
         if self.validation + self.test >= 1:

@@ -238,8 +238,8 @@ def _check_unchanged(dataset: Dataset, data: DataConfig, source: str | Path) -> 
     ]
     if asked:
         raise InputError(
-            f"{source}: is a data set, which is read and split already; leave out {', '.join(asked)}, or "
-            "ingest the images again"
+            f"{source}: is a data set, which is read and split already; leave out "
+            f"{', '.join('--' + name.replace('_', '-') for name in asked)}, or ingest the images again"
         )
 
 

@@ -6,9 +6,12 @@ import csv
 import sys
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from pipeline.cli.console import print_result
 from pipeline.errors import InputError
+from pipeline.invocation import command_line
 from pipeline.text import count
 
 if TYPE_CHECKING:
@@ -92,14 +95,29 @@ def run(arguments: Arguments) -> int:
             _print_controls(classifier, sys.stderr)
         return 0
     if scores:
-        print(
-            scores.summary()
-            + ("" if 2 * scores.edge.sum() >= len(scores.edge) else "; try --pretrain sparse_filtering")
-        )
+        print_result(scores.summary())
+        if 2 * scores.edge.sum() < len(scores.edge):
+            print_result(_how_to_get_edges(classifier))
     if arguments.controls:
         _print_controls(classifier, sys.stdout)
-    print(f"The drawing is in {arguments.output}")
+    print_result(f"The drawing is in {arguments.output}")
     return 0
+
+
+def _how_to_get_edges(classifier: ImageClassifier) -> str:
+    """Say how a training run ends with more edge detectors than this model has."""
+    source = str(classifier.provenance.get("source", ""))
+    train = ["train", source if source and Path(source).exists() else "IMAGES"]
+    if not classifier.pretraining.is_on:
+        command = command_line(*train, "--pretrain", "sparse_filtering")
+        return f"Its first layer began at random. To begin with edges:  {command}"
+    method = classifier.pretraining.pretrain.replace("_", " ")
+    rate = next(iter(classifier.training.layer_rates), 1.0)
+    command = command_line(*train, "--layer-rates", f"{rate / 3:.1g}")
+    return (
+        f"Its first layer began with edges, learned by {method}; training with labels, at {rate:g} of the learning "
+        f"rate, has changed them. To keep more of them, at the cost of some accuracy perhaps:  {command}"
+    )
 
 
 def _animate(classifier: ImageClassifier, arguments: Arguments) -> int:
@@ -120,7 +138,9 @@ def _animate(classifier: ImageClassifier, arguments: Arguments) -> int:
         classifier.geometry.shape,
         arguments.animate,
     )
-    print(f"The animation is in {arguments.animate}: W1 learned again with the model's seed, and last the model's W1")
+    print_result(
+        f"The animation is in {arguments.animate}: W1 learned again with the model's seed, and last the model's W1"
+    )
     return 0
 
 
