@@ -20,6 +20,7 @@ from pipeline.text import duration
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_TICKS = 1.0
 _WIDTH_IF_UNKNOWN = 80
+_ROOM = 7  # columns that are left free for the ^C of an interrupt, which would otherwise stay on a line of its own
 
 
 class _BottomLine:
@@ -27,27 +28,29 @@ class _BottomLine:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self._clear: Callable[[], Any] | None = None
+        self._clear: Callable[[], Any] | None = None  # of a bar, which counts its lines itself
 
     def write(self, text: str) -> None:
         """Replace the line, if stderr is a terminal; what does not fit is left out."""
         width = _width_of(sys.stderr)
         if width is not None:
             with self.lock, contextlib.suppress(OSError):  # the terminal may be gone
-                sys.stderr.write(f"\r{text[: width - 1]}\033[K")
+                sys.stderr.write(f"\r{text[: width - _ROOM]}\033[K")
                 sys.stderr.flush()
-                self._clear = self._erase
+                self._clear = None
 
     def belongs_to(self, clear: Callable[[], Any]) -> None:
-        """Note who has written the line, and how it is cleared."""
+        """Note that somebody else has written the line, and how it is cleared."""
         self._clear = clear
 
     def clear(self) -> None:
-        """Empty the line."""
+        """Empty the line; a terminal may have written ^C into it."""
         with self.lock:
             if self._clear:
                 self._clear()
                 self._clear = None
+            if sys.stderr.isatty():
+                self._erase()
 
     def _erase(self) -> None:
         with contextlib.suppress(OSError):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from model.errors import Diverged
+from pipeline.cli.console import say
 from pipeline.cli.parser import Parser, near_matches
 from pipeline.errors import USER_ERRORS
 from pipeline.files.names import PERCENT_ESCAPE
@@ -49,21 +50,19 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    command = ""
+    command, has_file_of_settings = "", False
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=PERCENT_ESCAPE)  # a path need not be text
     try:  # everything slow is imported below, so that an interrupt never ends in a traceback
-        from pipeline.cli.console import say
-
         arguments = parse(argv)
-        command = arguments.command
+        command, has_file_of_settings = arguments.command, bool(vars(arguments).get("config"))
         from pipeline.images.decode import quiet_decoders
 
         quiet_decoders()
         return int(_command(command).run(arguments))
-    except KeyboardInterrupt:
-        print("Interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        say(" ".join(["Interrupted", *map(str, interrupt.args)]))
         return 130
     except BrokenPipeError:  # the reader of the output has closed it, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -74,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, ArithmeticError, OSError) as error:
         if not isinstance(error, USER_ERRORS):
             raise  # a bug, not a wrong input
-        say(f"facette {command}: {_in_words_of_flags(error)}")
+        message = str(error) if has_file_of_settings else _in_words_of_flags(error)
+        say(f"facette {command}: {message}")
         return 1 if isinstance(error, Diverged) else 2
 
 

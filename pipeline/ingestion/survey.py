@@ -86,7 +86,8 @@ def shrinking_note(geometry: Geometry, survey: Survey) -> str:
     sizes = [f"{height}x{width}" for height, width in survey.sizes]
     which = f"of {sizes[0]}" if len(sizes) == 1 else f"with sides up to {largest} pixels"
     if side == LONGEST_AUTO_SIDE:
-        why, keep = f"{LONGEST_AUTO_SIDE} pixels a side are the most that is chosen without --size", "--size 128"
+        why = f"{LONGEST_AUTO_SIDE} pixels a side are the most that is chosen without --size"
+        keep = f"--size {sizes[0] if len(sizes) == 1 and largest <= 2 * side else 2 * side}"
     else:
         most = f"at most {INPUTS_PER_IMAGE} inputs for each image"
         why = f"with {count(survey.m, 'image')}, a network that sees more pixels overfits ({most})"

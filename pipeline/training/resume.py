@@ -61,14 +61,14 @@ def resume(folder: str | Path, *, threads: int | None = None) -> TrainingRun:
 def _without_checkpoint(folder: Path) -> str:
     """Say what to do about a folder that is no run to resume."""
     found = [path.parent for path in folder.glob("*/checkpoint.h5")]
-    if found:
-        found.sort(key=lambda run: (run / "checkpoint.h5").stat().st_mtime, reverse=True)
+    if found:  # those to be resumed first, and among them the latest
+        found.sort(key=lambda run: ((run / "report.html").exists(), -(run / "checkpoint.h5").stat().st_mtime))
         return f"{folder}: holds several runs; name one of them: {shortened([escape(run) for run in found])}"
     if not holds_run(folder):
         return f"{folder}: has no checkpoint.h5 to resume from; name the folder of a run, such as runs/first"
     return (
         f"{folder}: has no checkpoint.h5 to resume from: the run was stopped before its first one, or the file is "
-        "gone; start over with the command that began the run, and --overwrite"
+        f"gone; start over with the command that began the run, and  --name {folder.name} --overwrite"
     )
 
 

@@ -140,16 +140,19 @@ def prepare_run(arguments: Arguments, folder: Path) -> TrainingRun:
     if recipe.run.start_from:
         _check_fine_tuning(arguments, recipe)
     phases = PhaseLines()
-    run = prepare(
-        arguments.source,
-        folder,
-        data=config_from_flags(DataConfig, arguments, stored.get("data", {})),
-        recipe=recipe,
-        overwrite=arguments.overwrite,
-        jobs=os.cpu_count() or 1,
-        progress=phases.progress,
-        watch=phases,
-    )
+    try:
+        run = prepare(
+            arguments.source,
+            folder,
+            data=config_from_flags(DataConfig, arguments, stored.get("data", {})),
+            recipe=recipe,
+            overwrite=arguments.overwrite,
+            jobs=os.cpu_count() or 1,
+            progress=phases.progress,
+            watch=phases,
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("before the training began: everything is as it was") from None
     if run.ingested:
         say(describe_ingest(run.ingested))
     return run

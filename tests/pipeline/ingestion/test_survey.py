@@ -32,6 +32,8 @@ def test_the_stated_rules_for_auto(sizes, gray, m, expected):
         ([(128, 128)], 24, (16, 16), "(at most 16 inputs for each image); --size 64 keeps more"),
         ([(40, 40), (40, 48)], 24, (16, 16), "images with sides up to 48 pixels are shrunk to 16x16"),
         ([(40, 40), (40, 48)], 24, (16, 16), "--size 48 keeps more"),
+        ([(112, 92)], 400, (64, 53), "--size 112x92 keeps more"),
+        ([(1200, 1600)], 10_000, (48, 64), "--size 128 keeps more"),
         ([(1200, 1600)], 10_000, (48, 64), "64 pixels a side are the most that is chosen without --size"),
     ],
 )
