@@ -8,7 +8,7 @@ decides.
 3. The interval is not above the accuracy of always predicting the most frequent class: nothing useful was learned.
 4. The interval on training images lies more than five points above the one on held-out images: it memorises.
 5. The interval on training images lies below 90%: it underfits.
-6. The interval is not above the accuracy of a logistic regression on the pixels: a simpler method is enough.
+6. The interval is not above the accuracy of a logistic regression on the pixels: a simpler method may be enough.
 7. Otherwise the network generalises.
 """
 
@@ -101,7 +101,9 @@ def judge(
         Outcome.USELESS: f"no better than {always}: {useless}",
         Outcome.MEMORISES: memorises + too,
         Outcome.UNDERFITS: f"it underfits; try more --epochs, wider layers (--hidden) or larger images (--size){too}",
-        Outcome.SIMPLE: f"not clearly better than a simple method: {regression}",
+        Outcome.SIMPLE: f"no better than a simple method: {regression}"
+        if found.accuracy <= logistic
+        else f"good, but {found.m:,} are too few to tell it from a simple method: {regression}",
         Outcome.GENERALISES: "it generalises",
     }[outcome]
     return Verdict(outcome, f"{figures}: {meaning}.")

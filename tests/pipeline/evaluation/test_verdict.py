@@ -60,6 +60,14 @@ def test_what_the_run_has_used_already_is_not_recommended():
     assert sentence.endswith("try more images, a --dropout above 0.3.")
 
 
+def test_a_simple_method_that_is_as_good_is_told_from_one_that_may_be():
+    assert "no better than a simple method" in verdict((970, 1000), (480, 500), logistic=0.97).sentence
+    assert (
+        "good, but 30 are too few to tell it from a simple method"
+        in verdict((140, 140), (30, 30), logistic=0.9).sentence
+    )
+
+
 def test_a_wide_interval_is_said():
     assert "(between 74% and 97%, since they are only 30)" in verdict((140, 140), (27, 30)).sentence
     assert "since they are only" not in verdict((970, 1000), (480, 500)).sentence
