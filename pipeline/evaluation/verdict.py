@@ -20,6 +20,7 @@ from enum import StrEnum
 
 from pipeline.evaluation.baselines import LOGISTIC_REGRESSION, MAJORITY_CLASS, Baseline
 from pipeline.evaluation.scores import Evaluation
+from pipeline.text import count
 
 _GAP = 0.05  # between the intervals of a network that memorises
 _FITTED = 0.9  # accuracy on training images
@@ -62,7 +63,7 @@ class Remedies:
     def against_memorising(self) -> str:
         """Return what may help a network that memorises."""
         dropout = f"a --dropout above {self.dropout:g}" if self.dropout else "--dropout 0.3"
-        return f"more images, {dropout}" + ("" if self.augmented else ", or --augment affine")
+        return f"more images or {dropout}" if self.augmented else f"more images, {dropout} or --augment affine"
 
 
 def judge(
@@ -87,10 +88,10 @@ def judge(
     accuracy_of = {baseline.name: baseline.accuracy for baseline in baselines}
     majority, logistic = accuracy_of[MAJORITY_CLASS], accuracy_of[LOGISTIC_REGRESSION]
     outcome = _outcome(train, found, majority, logistic)
-    figures = f"{_percent(train.accuracy)} on training images, {_percent(found.accuracy)} on {evaluated_on} images"
+    figures = f"{_percent(train.accuracy)} on training images, {_percent(found.accuracy)} on {count(found.m, evaluated_on + ' image')}"
     interval = f"between {_percent(found.low)} and {_percent(found.high)}"
     if outcome is not Outcome.TOO_FEW and found.high - found.low > _WIDE:
-        figures += f" ({interval}, since they are only {found.m:,})"
+        figures += f" ({interval}, since these are few)"
     always = f"always predicting the most frequent class ({_percent(majority)})"
     regression = f"a logistic regression on the pixels reaches {_percent(logistic)}"
     too = f"; {regression}, too" if found.low <= logistic else ""
@@ -103,7 +104,7 @@ def judge(
         Outcome.UNDERFITS: f"it underfits; try more --epochs, wider layers (--hidden) or larger images (--size){too}",
         Outcome.SIMPLE: f"no better than a simple method: {regression}"
         if found.accuracy <= logistic
-        else f"good, but {found.m:,} are too few to tell it from a simple method: {regression}",
+        else f"good, but {found.m:,} images are too few to tell it from a simple method: {regression}",
         Outcome.GENERALISES: "it generalises",
     }[outcome]
     return Verdict(outcome, f"{figures}: {meaning}.")

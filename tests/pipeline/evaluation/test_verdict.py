@@ -46,7 +46,7 @@ def test_a_gap_that_the_number_of_images_explains_is_none():
 def test_the_sentence_gives_the_figures_and_what_may_help():
     found = verdict((2450, 3019), (369, 648), 0.25, 0.4)
     assert found.sentence == (
-        "81% on training images, 57% on test images: it memorises; try more images, --dropout 0.3, or --augment affine."
+        "81% on training images, 57% on 648 test images: it memorises; try more images, --dropout 0.3 or --augment affine."
     )
     assert "--size" in verdict((700, 1000), (340, 500)).sentence
     assert "a logistic regression on the pixels reaches 70%" in verdict((980, 1000), (300, 500), logistic=0.7).sentence
@@ -57,24 +57,24 @@ def test_the_sentence_gives_the_figures_and_what_may_help():
 
 def test_what_the_run_has_used_already_is_not_recommended():
     sentence = verdict((2450, 3019), (369, 648), 0.25, 0.4, Remedies(dropout=0.3, augmented=True)).sentence
-    assert sentence.endswith("try more images, a --dropout above 0.3.")
+    assert sentence.endswith("try more images or a --dropout above 0.3.")
 
 
 def test_a_simple_method_that_is_as_good_is_told_from_one_that_may_be():
     assert "no better than a simple method" in verdict((970, 1000), (480, 500), logistic=0.97).sentence
     assert (
-        "good, but 30 are too few to tell it from a simple method"
+        "good, but 30 images are too few to tell it from a simple method"
         in verdict((140, 140), (30, 30), logistic=0.9).sentence
     )
 
 
 def test_a_wide_interval_is_said():
-    assert "(between 74% and 97%, since they are only 30)" in verdict((140, 140), (27, 30)).sentence
-    assert "since they are only" not in verdict((970, 1000), (480, 500)).sentence
+    assert "90% on 30 test images (between 74% and 97%, since these are few)" in verdict((140, 140), (27, 30)).sentence
+    assert "since these are few" not in verdict((970, 1000), (480, 500)).sentence
 
 
 def test_the_split_is_named():
-    assert "96% on validation images" in verdict((970, 1000), (480, 500), split="validation").sentence
+    assert "96% on 500 validation images" in verdict((970, 1000), (480, 500), split="validation").sentence
 
 
 def test_without_images_held_out_nothing_is_known():
@@ -84,5 +84,7 @@ def test_without_images_held_out_nothing_is_known():
 
 
 def test_only_all_images_are_100_percent():
-    assert verdict((9996, 10000), (1999, 2000)).sentence.startswith("99.9% on training images, 99.9% on test")
-    assert verdict((100, 100), (100, 100)).sentence.startswith("100% on training images, 100% on test")
+    assert verdict((9996, 10000), (1999, 2000)).sentence.startswith(
+        "99.9% on training images, 99.9% on 2,000 test images"
+    )
+    assert verdict((100, 100), (100, 100)).sentence.startswith("100% on training images, 100% on 100 test images")

@@ -139,7 +139,7 @@ def test_a_second_ctrl_c_says_that_what_was_trained_is_safe(faces, small, tmp_pa
 def test_a_run_that_ends_says_what_it_is_worth_how_long_it_took_and_what_next(facette, faces):
     code, out, err = facette("train", faces, "--name", "a b", *QUICK)
     assert code == 0
-    assert re.search(r"^Verdict: \d+% on training images, \d+% on test images", out, flags=re.MULTILINE)
+    assert re.search(r"^Verdict: \d+% on training images, \d+% on 30 test images", out, flags=re.MULTILINE)
     assert re.search(r"^Elapsed time: ", out, flags=re.MULTILINE)
     assert re.search(r"about .* on 1 thread, and then about .* for scores and figures", err)
     commands = [shlex.split(line) for line in out.splitlines() if re.match(r"  \S*facette ", line)]
