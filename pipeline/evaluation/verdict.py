@@ -61,9 +61,9 @@ class Remedies:
     augmented: bool = False
 
     def against_memorising(self) -> str:
-        """Return what may help a network that memorises."""
-        dropout = f"a --dropout above {self.dropout:g}" if self.dropout else "--dropout 0.3"
-        return f"more images or {dropout}" if self.augmented else f"more images, {dropout} or --augment affine"
+        """Return what may help a network that memorises; more images always do, the rest is worth a try."""
+        unused = ([] if self.dropout else ["--dropout 0.3"]) + ([] if self.augmented else ["--augment affine"])
+        return "more images would help most" + (f"; {' or '.join(unused)} may" if unused else "")
 
 
 def judge(
@@ -88,14 +88,15 @@ def judge(
     accuracy_of = {baseline.name: baseline.accuracy for baseline in baselines}
     majority, logistic = accuracy_of[MAJORITY_CLASS], accuracy_of[LOGISTIC_REGRESSION]
     outcome = _outcome(train, found, majority, logistic)
-    figures = f"{_percent(train.accuracy)} on training images, {_percent(found.accuracy)} on {count(found.m, evaluated_on + ' image')}"
+    held_out = count(found.m, f"{evaluated_on} image")
+    figures = f"{_percent(train.accuracy)} on training images, {_percent(found.accuracy)} on {held_out}"
     interval = f"between {_percent(found.low)} and {_percent(found.high)}"
     if outcome is not Outcome.TOO_FEW and found.high - found.low > _WIDE:
         figures += f" ({interval}, since these are few)"
     always = f"always predicting the most frequent class ({_percent(majority)})"
     regression = f"a logistic regression on the pixels reaches {_percent(logistic)}"
     too = f"; {regression}, too" if found.low <= logistic else ""
-    memorises = f"it memorises; try {remedies.against_memorising()}"
+    memorises = f"it memorises; {remedies.against_memorising()}"
     useless = memorises if _memorises(train, found) else "check the labels, or try larger images (--size)"
     meaning = {
         Outcome.TOO_FEW: f"too few to tell the network from {always}; its accuracy on new images is {interval}",
