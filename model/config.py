@@ -125,7 +125,9 @@ class TrainingConfig:
         check="rate",
     )
     decay_steps: int = option(
-        3, "equal parts of the run, with a drop of the learning rate between two (step schedule)", check="positive"
+        3,
+        "number of equal parts of the run; the learning rate drops between two of them (step schedule)",
+        check="positive",
     )
     layer_rates: tuple[float, ...] = option(
         (), "factor on the learning rate of each layer, first to last; 1 for layers not given", check="at_least_0"
@@ -151,8 +153,8 @@ class TrainingConfig:
     label_smoothing: float = option(0.0, "share of each label spread evenly over the classes", check="fraction")
     mixup: float = option(
         0.0,
-        "mixup: mix each example with another one, in a share that is drawn for each batch from Beta(a, a) with this "
-        "a; 0: off",
+        "mixup: mix each example with another one, in a share drawn for each batch from the distribution Beta(a, a); "
+        "this number is a; 0: off",
         check="at_least_0",
     )
     class_weight: str = option(
