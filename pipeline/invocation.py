@@ -31,7 +31,7 @@ def install_command(extra: str) -> str:
     """
     pip = [*_python(), "-m", "pip", "install"]
     if _is_clone(_ROOT):
-        return _quoted([*pip, f"{'.' if Path.cwd() == _ROOT else _ROOT}[{extra}]"])
+        return _quoted([*pip, f"{'.' if _here() == _ROOT else _ROOT}[{extra}]"])
     return _quoted([*pip, *_requirements(extra)])
 
 
@@ -63,7 +63,16 @@ def _python() -> list[str]:
 
 def _from_here(path: Path) -> str:
     """Return a path from the current folder if it lies in it."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    here = _here()
+    return str(path.relative_to(here) if here and path.is_relative_to(here) else path)
+
+
+def _here() -> Path | None:
+    """Return the current folder; None if it has been removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
 
 
 def _is_clone(root: Path) -> bool:

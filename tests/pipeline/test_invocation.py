@@ -55,6 +55,16 @@ def test_a_module_that_was_started_by_python_names_the_script_of_its_environment
     assert command_line("app") == "bin/python3 -m pipeline.cli app"
 
 
+def test_a_folder_that_is_gone_does_not_matter(script, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [str(script)])
+    gone = script.parents[1] / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert command_line("app") == f"{script} app"
+    assert "pip install" in install_command("app")
+
+
 def test_the_command_that_is_printed_can_be_run():
     printed = "from pipeline.invocation import command_line; print(command_line('--version'))"
     command = subprocess.run([sys.executable, "-c", printed], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -97,17 +97,21 @@ def run(arguments: Arguments) -> int:
     if scores:
         print_result(scores.summary())
         if 2 * scores.edge.sum() < len(scores.edge):
-            print_result(_how_to_get_edges(classifier))
+            print_result(_how_to_get_edges(classifier, arguments.model))
     if arguments.controls:
         _print_controls(classifier, sys.stdout)
     print_result(f"The drawing is in {arguments.output}")
     return 0
 
 
-def _how_to_get_edges(classifier: ImageClassifier) -> str:
+def _how_to_get_edges(classifier: ImageClassifier, model: str) -> str:
     """Say how a training run ends with more edge detectors than this model has."""
+    from pipeline.classifier import model_path
+
     source = str(classifier.provenance.get("source", ""))
-    train = ["train", source if source and Path(source).exists() else "IMAGES"]
+    train: list[object] = ["train", source if source and Path(source).exists() else "IMAGES"]
+    settings = model_path(model).with_name("config.toml")
+    train += ["--config", settings] if settings.exists() else []
     if not classifier.pretraining.is_on:
         command = command_line(*train, "--pretrain", "sparse_filtering")
         return f"Its first layer began at random. To begin with edges:  {command}"

@@ -38,7 +38,6 @@ _MAIN = (
     *("size", "color", "hidden", "epochs", "learning_rate", "dropout", "augment"),
 )
 _WORTH_A_LINE = 1.0  # seconds
-_READY_TO_PREDICT = (".zip", ".h5")  # besides folders: sources that `predict` takes, too
 
 
 def add_training_flags(parser: Parser) -> None:
@@ -239,16 +238,15 @@ def _train(run: TrainingRun) -> None:
 
 def next_steps(run: TrainingRun, *more: tuple[str, str]) -> str:
     """Return what can be done with a finished run, as commands to paste; `more` are further ones, with what they do."""
-    model, images = run.folder / "model.h5", Path(run.source)
-    is_ready = images.is_dir() or (images.is_file() and images.suffix in _READY_TO_PREDICT)
-    predicting = command_line(
-        "predict", model, images if is_ready else "IMAGES", "-o", run.folder / "predictions.csv", "--overwrite"
-    )
+    model, rows = run.folder / "model.h5", run.folder / "predictions.csv"
+    is_folder = bool(run.dataset.counts) and run.dataset.counts[-1].get("kind") == "folder"
+    images = run.source if is_folder and Path(run.source).is_dir() else "IMAGES"
+    predicting = command_line("predict", model, images, "-o", rows, "--overwrite")
     return command_list(
         f"What next? The report is {run.folder / 'report.html'}.",
         [
             (command_line("app", model), "try the model in a browser, and look into its layers"),
-            (predicting, "classify images; put a folder of your own in place of these"),
+            (predicting, "classify images; put a folder of your own in place of this one"),
             *more,
         ],
     )
@@ -281,15 +279,14 @@ def _find_learning_rate(arguments: Arguments) -> int:
     """Draw the cost against the learning rate; only the figure stays."""
     from pipeline.explanation.figures import save_figure
     from pipeline.explanation.report import draw_rate_range
-    from pipeline.files.names import escape
-    from pipeline.training.run_folder import run_name
+    from pipeline.training.run_folder import run_folder
 
     if arguments.overwrite or arguments.resume:
         raise InputError("--find-learning-rate writes a figure and no run; leave out --overwrite and --resume")
     runs = Path(arguments.runs)
-    existed = runs.is_dir()
+    name = run_folder(runs, arguments.name, arguments.source, overwrite=True).name
+    path, existed = runs / f"{name}-learning-rate.png", runs.is_dir()
     runs.mkdir(parents=True, exist_ok=True)
-    path = runs / f"{escape(arguments.name) if arguments.name else run_name(arguments.source)}-learning-rate.png"
     try:
         with TemporaryDirectory(prefix=".learning-rate-", dir=runs) as folder:
             rates, costs, rate = _rate_range(prepare_run(arguments, Path(folder) / "run"))
