@@ -174,8 +174,9 @@ class Clock:
         return time.monotonic() - self._begin
 
     def progress(self, done: int, total: int | None, unit: str) -> None:
-        """Note how much is done."""
-        self.note = _progress(done, total, unit, max(self.seconds, 1e-3))
+        """Note how much is done; when it is all done, other work may follow."""
+        rest = _progress(done, total, unit, max(self.seconds, 1e-3))
+        self.note = f"{done:,} {unit} done" if done == total else rest
 
     @contextmanager
     def ticking(self) -> Iterator[Clock]:
@@ -203,6 +204,13 @@ class Clock:
         elif self._lines and time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
             self._last = time.monotonic()
             say(text)
+
+
+@contextmanager
+def progress_clock(what: str, unit: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Yield a function of (done, total or None) for work that goes on when all is counted: a clock, not a full bar."""
+    with Clock(what).ticking() as clock:
+        yield lambda done, total: clock.progress(done, total, unit)
 
 
 def command_list(title: str, commands: Iterable[tuple[str, str]]) -> str:

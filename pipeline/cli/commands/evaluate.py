@@ -8,7 +8,7 @@ from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
 from typing import TYPE_CHECKING
 
-from pipeline.cli.console import print_result, progress_bar, say
+from pipeline.cli.console import print_result, progress_clock, say
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def run(arguments: Arguments) -> int:
     classifier = ImageClassifier.load(arguments.model)
     if arguments.random_split:
         return _compare_with_random_split(classifier, arguments)
-    with progress_bar("Reading images", "images") as progress:
+    with progress_clock("Reading images", "images") as progress:
         found, notes = evaluate(
             classifier,
             arguments.data,

@@ -7,7 +7,7 @@ from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
 from pathlib import Path
 
-from pipeline.cli.console import print_result, progress_bar, say
+from pipeline.cli.console import print_result, progress_clock, say
 from pipeline.cli.flags import add_worker_flags, chosen_workers, exclude_each_other
 from pipeline.invocation import command_line
 from pipeline.text import count
@@ -54,7 +54,7 @@ def run(arguments: Arguments) -> int:
     exclude_each_other(arguments, "append", "overwrite")
     workers = chosen_workers(arguments)
     try:
-        with progress_bar("Reading images", "images") as progress:
+        with progress_clock("Reading images", "images") as progress:
             report = ingest(
                 arguments.source,
                 arguments.target,

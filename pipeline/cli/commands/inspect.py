@@ -9,7 +9,7 @@ from argparse import Namespace as Arguments
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.cli.console import print_result, progress_bar
+from pipeline.cli.console import print_result, progress_clock
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _audit_images(arguments: Arguments) -> int:
     from pipeline.data.dataset import Dataset, is_dataset
 
     config = DataConfig(group_by=arguments.group_by)
-    with progress_bar("Checking images", "images") as progress:
+    with progress_clock("Checking images", "images") as progress:
         report = audit(arguments.what, config=config, jobs=os.cpu_count() or 1, progress=progress)
     if arguments.html:
         with replacing(arguments.html) as temporary:

@@ -127,6 +127,17 @@ def test_a_clock_says_what_and_how_long_where_there_is_no_terminal(capsys, monke
     assert capsys.readouterr() == ("", "Scoring: 21 s\n")
 
 
+def test_a_clock_counts_and_goes_on_when_all_is_counted(monkeypatch):
+    terminal = Terminal(monkeypatch)
+    clock = Clock("Reading images")
+    clock._begin -= 4.0
+    clock.progress(100, 300, "images")
+    assert clock.note == "100 of 300 images, 25/s, 8 s left"
+    clock.progress(300, 300, "images")
+    clock._tick()
+    assert terminal.lines() == ["Reading images: 4 s, 300 images d"]  # as far as it fits
+
+
 def test_work_goes_on_if_nobody_reads_the_messages_any_more(monkeypatch):
     reader, writer = os.pipe()
     os.close(reader)
