@@ -7,7 +7,7 @@ RUN := $(TEST_VENV)/bin
 # one BLAS thread per test process: two processes share the cores
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-# says in one sentence what is wrong, where pip would say it in three screens
+# one sentence in place of the three screens that pip would write
 CHECK_PYTHON := @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	found=`command -v $(PYTHON) >/dev/null && $(PYTHON) --version 2>&1 || echo not there`; \
 	echo "Facette needs Python 3.11 or later, and $(PYTHON) is $$found." \

@@ -129,8 +129,9 @@ def describe_ingest(report: IngestReport) -> str:
     more = f", and {len(shown) - 8} more" if len(shown) > 8 else ""
     lines.append(f"Classes ({len(shown)}): {names}{more}" if shown else "No classes: all images are unlabelled")
     geometry = report.geometry
+    order = " (height x width)" if geometry.height != geometry.width else ""
     lines.append(
-        f"Images: {geometry.height}x{geometry.width} {geometry.color}, fitted by {geometry.fit}; "
+        f"Images: {geometry.height}x{geometry.width} {geometry.color}{order}, fitted by {geometry.fit}; "
         f"n_x = {geometry.n_x:,} values each"
     )
     how = "as given" if report.ready_made else "at random, stratified by class, duplicates kept together"
