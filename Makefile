@@ -7,6 +7,12 @@ RUN := $(TEST_VENV)/bin
 # one BLAS thread per test process: two processes share the cores
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
+# one sentence in place of the three screens that pip would write
+CHECK_PYTHON := @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	found=`command -v $(PYTHON) >/dev/null && $(PYTHON) --version 2>&1 || echo not there`; \
+	echo "Facette needs Python 3.11 or later, and $(PYTHON) is $$found." \
+	"Name another one:  make $(or $(MAKECMDGOALS),demo) PYTHON=python3.11" >&2; exit 1; }
+
 .PHONY: demo install test test-fast lint format lock screenshots clean
 
 demo: install  ## install, then train on real faces and look around
@@ -15,12 +21,14 @@ demo: install  ## install, then train on real faces and look around
 install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml requirements/demo.txt
+	$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/demo.txt
 	$(VENV)/bin/pip install -qq --disable-pip-version-check --no-deps --editable .
 	touch $@
 
 $(TEST_VENV)/installed: pyproject.toml requirements/dev.txt
+	$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(TEST_VENV)
 	$(RUN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	$(RUN)/pip install -qq --disable-pip-version-check --no-deps --editable .

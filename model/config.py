@@ -83,7 +83,7 @@ class NetworkConfig:
     head_scale: float = option(
         0.1, "factor on the initial W of the output layer (0.1: the first predictions are undecided)", check="positive"
     )
-    batch_norm: bool | Auto = option("auto", "normalise Z over the batch in every hidden layer")
+    batch_norm: bool | Auto = option("auto", "batch normalisation: normalise Z over the batch in every hidden layer")
     dropout: float = option(0.0, "share of hidden units set to 0 in each training step", check="fraction")
     input_dropout: float = option(0.0, "share of inputs set to 0 in each training step", check="fraction")
 
@@ -108,25 +108,43 @@ class TrainingConfig:
     )
     optimizer: str = option("adamw", "rule that turns gradients into parameter updates", choices=OPTIMIZERS)
     momentum: float = option(
-        0.9, "momentum and nesterov: their momentum; rmsprop: decay of its average", check="fraction"
+        0.9,
+        "share of the previous update that is kept (momentum, nesterov); decay of the average (rmsprop)",
+        check="fraction",
     )
-    beta1: float = option(0.9, "adam and adamw: decay of the first moment", check="fraction")
-    beta2: float = option(0.999, "adam and adamw: decay of the second moment", check="fraction")
-    epsilon: float = option(1e-8, "rmsprop, adam and adamw: added to the denominator", check="positive")
+    beta1: float = option(0.9, "decay of the first moment of the gradient (adam, adamw)", check="fraction")
+    beta2: float = option(0.999, "decay of the second moment of the gradient (adam, adamw)", check="fraction")
+    epsilon: float = option(
+        1e-8, "number added to the denominator of an update (rmsprop, adam, adamw)", check="positive"
+    )
     schedule: str = option("one_cycle", "how the learning rate changes over the training steps", choices=SCHEDULES)
     warmup: float = option(0.2, "share of all training steps in which the learning rate rises", check="fraction")
     decay_rate: float = option(
-        0.1, "step schedule: factor at each drop; exponential schedule: factor over the whole run", check="rate"
+        0.1,
+        "factor on the learning rate: at each drop (step schedule), or over the whole run (exponential schedule)",
+        check="rate",
     )
-    decay_steps: int = option(3, "step schedule: number of equal parts, with a drop between two", check="positive")
+    decay_steps: int = option(
+        3,
+        "number of equal parts of the run; the learning rate drops between two of them (step schedule)",
+        check="positive",
+    )
     layer_rates: tuple[float, ...] = option(
         (), "factor on the learning rate of each layer, first to last; 1 for layers not given", check="at_least_0"
     )
-    l2: float = option(0.0, "L2 penalty: adds l2/2 times the sum of squares of all W to the cost", check="at_least_0")
-    weight_decay: float = option(
-        0.02, "adamw: share of W, times the learning rate, subtracted in each training step", check="at_least_0"
+    l2: float = option(
+        0.0,
+        "L2 penalty: half of this number times the sum of squares of all W is added to the cost",
+        check="at_least_0",
     )
-    clip_norm: float = option(0.0, "largest norm of the whole gradient; 0: no limit", check="at_least_0")
+    weight_decay: float = option(
+        0.02,
+        "share of W, times the learning rate, that is subtracted in each training step (adamw)",
+        check="at_least_0",
+    )
+    clip_norm: float = option(
+        0.0, "largest norm of the whole gradient, which is shortened if it is longer; 0: no limit", check="at_least_0"
+    )
     average: float = option(
         0.0,
         "decay of an exponential moving average of the weights, which is used in their place; 0: off",
@@ -135,13 +153,13 @@ class TrainingConfig:
     label_smoothing: float = option(0.0, "share of each label spread evenly over the classes", check="fraction")
     mixup: float = option(
         0.0,
-        "mix each example with another one, in a share drawn for each batch from Beta(mixup, mixup), such as 0.2; "
-        "0: off",
+        "mixup: mix each example with another one, in a share drawn for each batch from the distribution Beta(a, a); "
+        "this number is a; 0: off",
         check="at_least_0",
     )
     class_weight: str = option(
         "none",
-        "balanced: every class counts the same, whatever its number of examples",
+        "weight of the classes in the cost; balanced: every class counts the same, whatever its number of examples",
         choices=("none", "balanced"),
     )
     patience: int = option(
@@ -150,7 +168,9 @@ class TrainingConfig:
     restore_best: bool | Auto = option(
         "auto", "keep the weights with the lowest validation cost, in place of the last ones"
     )
-    seed: int = option(0, "random seed", check="at_least_0")
+    seed: int = option(
+        0, "random seed of the weights, the order of the examples and the augmentation", check="at_least_0"
+    )
     dtype: str = option("float32", "precision of weights and examples in training", choices=("float32", "float64"))
 
     def __post_init__(self) -> None:

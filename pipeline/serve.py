@@ -13,7 +13,8 @@ from pipeline.errors import InputError, MissingExtra
 
 MAX_UPLOAD_MEGABYTES = 25
 
-# What must hold wherever the app is installed, with or without .streamlit/config.toml (which sets the theme).
+# What must hold wherever the app is installed. Streamlit reads .streamlit/config.toml, which says the same for
+# `streamlit run app.py`, in a clone only; a test compares the two.
 SERVER_OPTIONS = {
     "server.address": "localhost",
     "server.enableXsrfProtection": "true",
@@ -22,6 +23,20 @@ SERVER_OPTIONS = {
     "client.showErrorDetails": "none",
     "client.toolbarMode": "minimal",
     "server.fileWatcherType": "none",  # the code of an installed program does not change
+}
+
+THEME = {
+    "theme.baseRadius": "0.4rem",
+    "theme.paddingTop": "2.5rem",
+    "theme.headingFontSizes": ["2rem", "1.6rem", "1.15rem"],
+    "theme.light.primaryColor": "#0060a0",
+    "theme.light.backgroundColor": "#ffffff",
+    "theme.light.secondaryBackgroundColor": "#f3f5f7",
+    "theme.light.textColor": "#1c2430",
+    "theme.dark.primaryColor": "#56b4e9",
+    "theme.dark.backgroundColor": "#12161c",
+    "theme.dark.secondaryBackgroundColor": "#1c222b",
+    "theme.dark.textColor": "#e8ebef",
 }
 
 
@@ -41,7 +56,8 @@ def server_command(model: str | None, runs: str, port: int, *, browser: bool) ->
     _check_free(port)
     options = {**SERVER_OPTIONS, "server.port": port, "server.headless": str(not browser).lower()}
     words = [sys.executable, "-m", "streamlit", "run", app.origin]
-    words += [f"--{name}={value}" for name, value in options.items()]
+    for name, value in {**options, **THEME}.items():  # a list is given as an option for each of its values
+        words += [f"--{name}={one}" for one in (value if isinstance(value, list) else [value])]
     words += ["--", "--runs", str(Path(runs))]
     return words + (["--model", str(model)] if model else [])
 

@@ -17,11 +17,37 @@ from model.errors import ConfigError
 from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
 from pipeline.images.augment import AugmentConfig
-from pipeline.training.recipe import Recipe
+from pipeline.text import value_text
+from pipeline.training.recipe import Recipe, RunConfig
 
 Config = TypeVar("Config")
 
-_METAVARS = {"start_from": "MODEL", "pretrain_on": "FOLDER", "group_by": "KEY"}  # others: the last word of the name
+# What stands for the value of a flag in the help: an example of it, or what kind of thing it is. A whole number is N,
+# and a number with a default is shown by that.
+_FORMS = {
+    "start_from": "MODEL",
+    "pretrain_on": "FOLDER",
+    "group_by": "folder|COLUMN|PATTERN",
+    "size": "64|48x64",
+    "hidden": "128,64",
+    "layer_rates": "0.3,1",
+    "learning_rate": "0.001",
+    "dropout": "0.3",
+    "input_dropout": "0.1",
+    "l2": "0.001",
+    "clip_norm": "1",
+    "average": "0.999",
+    "label_smoothing": "0.1",
+    "mixup": "0.2",
+    "shift": "0.1",
+    "rotate": "10",
+    "zoom": "0.1",
+    "shear": "0.1",
+    "elastic": "0.03",
+    "brightness": "0.1",
+    "contrast": "0.2",
+    "cutout": "0.25",
+}
 
 
 def add_flags(parser: argparse.ArgumentParser, kind: type, title: str) -> None:
@@ -30,16 +56,16 @@ def add_flags(parser: argparse.ArgumentParser, kind: type, title: str) -> None:
     hints = get_type_hints(kind)
     for field in dataclasses.fields(kind):
         hint = hints[field.name]
-        default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
-        texts = f"{field.metadata['help']} (default: {default if default != '' else 'none'})".replace("%", "%%")
+        default = value_text(field.default)
+        texts = f"{field.metadata['help']} (default: {default or NONE})".replace("%", "%%")
         options: dict[str, Any] = {"dest": field.name, "default": argparse.SUPPRESS, "help": texts}
         if bool in (hint, *get_args(hint)):
             options["action"] = argparse.BooleanOptionalAction
         else:
             options["type"] = _reader(hint)
-            last_word = field.name.rpartition("_")[2].upper()
-            options["metavar"] = "|".join(field.metadata["choices"]) or _METAVARS.get(field.name, last_word)
-        group.add_argument(f"--{field.name.replace('_', '-')}", **options)
+            number = default if float in (hint, *get_args(hint)) else "N"
+            options["metavar"] = "|".join(field.metadata["choices"]) or _FORMS.get(field.name, number)
+        group.add_argument(_flag(field.name), **options)
 
 
 def _reader(hint: Any) -> Callable[[str], Any]:
@@ -123,7 +149,7 @@ class Setting:
     @property
     def flag(self) -> str:
         """Its name on the command line."""
-        return "--" + self.name.replace("_", "-")
+        return _flag(self.name)
 
     def flags(self, word: str) -> list[str]:
         """Return the flags that set this setting to `word`; none if that is its default."""
@@ -153,15 +179,6 @@ def all_settings() -> dict[str, Setting]:
                 field.name, section, field.metadata["help"], value_text(field.default), tuple(choices)
             )
     return found
-
-
-def value_text(value: Any) -> str:
-    """Return a value as the user types it."""
-    if isinstance(value, bool):
-        return _ON if value else _OFF
-    if isinstance(value, tuple):
-        return ",".join(map(value_text, value))
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @functools.cache
@@ -226,6 +243,21 @@ def _sentence(name: str, message: str) -> str:
 
     text = _NAMED.sub(label, message.removeprefix(f"{name}: ")).strip().rstrip(".")
     return text[:1].upper() + text[1:] + "."
+
+
+def with_flags(message: str) -> str:
+    """Return a message for the command line: a setting that it names by its field is named by its flag."""
+    kinds = (RunConfig, DataConfig, *CONFIGURATIONS.values())
+    names = {field.name for kind in kinds for field in dataclasses.fields(kind)}
+    first, colon, rest = message.partition(": ")
+    if colon and first in names:
+        return f"{_flag(first)}: {with_flags(rest)}"
+    return re.sub(r"(?<![\w./-])[a-z0-9]+(?:_[a-z0-9]+)+(?![\w./-])",
+                  lambda found: _flag(found[0]) if found[0] in names else found[0], message)  # fmt: skip
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def explain_error(error: ConfigError) -> tuple[str, str]:

@@ -20,8 +20,8 @@ from pipeline.preprocess import Preprocessor
 
 ROOT = Path(__file__).parents[1]
 HEAVY = {"sklearn", "scipy", "streamlit", "pandas", "matplotlib", "skimage", "optuna", "numba"}
-# The same job in every module that has it: a command's flags, a command, a page, a program, a type variable.
-SHARED_NAMES = {"add_arguments", "run", "render", "main", "Config"}
+# The same job in every module that has it: a command's examples, flags and work, a page, a program, a type variable.
+SHARED_NAMES = {"EXAMPLES", "add_arguments", "run", "render", "main", "Config"}
 # Files without a test file of their own: programs of a few lines, and classes that only hold values.
 WITHOUT_TESTS = {"app.py", "pipeline/train.py", "pipeline/predict.py", "pipeline/evaluation/result.py",
                  "pipeline/images/errors.py"}  # fmt: skip

@@ -18,13 +18,14 @@ class PretrainConfig:
 
     pretrain: str = option(
         "auto",
-        "how layer 1 learns edges from photographs without labels before training; a layer 1 that did has 0.3 of the "
-        "learning rate (0.1 if images have more than 32 pixels a side) unless layer_rates is given",
+        "how layer 1 learns edges from photographs, without labels, before the training; its learning rate is then 0.3 "
+        "of that of other layers (0.1 if images have more than 32 pixels a side), unless layer_rates are given",
         choices=("auto", "none", *PRETRAINERS),
     )
     pretrain_layers: int = option(
         1,
-        "how many hidden layers learn without labels: 1 edges, 2 and 3 combinations of them in the training images",
+        "number of hidden layers that learn without labels: layer 1 edges, layers 2 and 3 combinations of them in the "
+        "training images",
         check="one_to_three",
     )
     normalize_contrast: bool = option(

@@ -13,6 +13,8 @@ from pipeline.classifier import ImageClassifier
 from pipeline.cli.console import duration, percent, text_table
 from pipeline.data.dataset import Dataset
 from pipeline.data.splits import LABELLED_SPLITS
+from pipeline.explanation.wording import describe_change, describe_seconds
+from pipeline.invocation import install_command
 from pipeline.text import count
 from pipeline.training.runs import RunSummary
 
@@ -110,7 +112,7 @@ def describe_installation() -> str:
         try:
             lines.append(f"  {name:<14}{version(name)}")
         except PackageNotFoundError:
-            lines.append(f"  {name:<14}not installed; to install it:  pip install 'facette[{extra}]'")
+            lines.append(f"  {name:<14}not installed; to install it:  {install_command(extra)}")
     return "\n".join(lines)
 
 
@@ -127,8 +129,9 @@ def describe_ingest(report: IngestReport) -> str:
     more = f", and {len(shown) - 8} more" if len(shown) > 8 else ""
     lines.append(f"Classes ({len(shown)}): {names}{more}" if shown else "No classes: all images are unlabelled")
     geometry = report.geometry
+    order = " (height x width)" if geometry.height != geometry.width else ""
     lines.append(
-        f"Images: {geometry.height}x{geometry.width} {geometry.color}, fitted by {geometry.fit}; "
+        f"Images: {geometry.height}x{geometry.width} {geometry.color}{order}, fitted by {geometry.fit}; "
         f"n_x = {geometry.n_x:,} values each"
     )
     how = "as given" if report.ready_made else "at random, stratified by class, duplicates kept together"
@@ -143,7 +146,7 @@ def describe_ingest(report: IngestReport) -> str:
 
 def describe_plan(run: TrainingRun) -> str:
     """Describe what a run is about to do, and about how long it will take."""
-    from pipeline.training.timing import estimate_seconds
+    from pipeline.training.timing import estimate_finish_seconds, estimate_seconds
 
     network, training, state = run.state.network, run.state.training, run.state
     dims = "-".join(map(str, state.parameters.layer_dims))
@@ -160,8 +163,8 @@ def describe_plan(run: TrainingRun) -> str:
         f"Network {dims} ({', '.join(extras)}; {network.head}): {state.parameters.flat.size:,} parameters",
         f"Training {count(left, 'epoch')} in batches of {training.batch_size}: {training.optimizer}, "
         f"learning rate {training.learning_rate:.3g}, {schedule}, seed {training.seed}"
-        f"{augmented}; about {duration(max(1.0, estimate_seconds(run)))} on "
-        f"{count(run.threads, 'thread')}",
+        f"{augmented}; about {_about(estimate_seconds(run))} on {count(run.threads, 'thread')}, and then about "
+        f"{_about(estimate_finish_seconds(run))} for scores and figures",
     ]
     if run.pretraining.is_on:
         method = run.pretraining.pretrain.replace("_", " ")
@@ -179,6 +182,11 @@ def describe_plan(run: TrainingRun) -> str:
             "cannot be detected"
         )
     return "\n".join(lines)
+
+
+def _about(seconds: float) -> str:
+    """Write an estimate with two digits."""
+    return duration(float(f"{max(1.0, seconds):.2g}"))
 
 
 def describe_epoch(record: EpochRecord, epochs: int) -> str:
@@ -205,7 +213,7 @@ def describe_result(result: TrainingResult) -> str:
     lines.append(text_table([(f"{b.name} ({b.note})", percent(b.accuracy)) for b in result.baselines]))
     edges = result.first_layer.summary()
     if result.first_layer_change is not None:
-        edges += f"; training with labels changed W1 by {percent(result.first_layer_change)}"
+        edges += f"; {describe_change(result.first_layer_change)}"
     lines.append(edges)
     if result.trained_before:
         lines.append(
@@ -214,6 +222,8 @@ def describe_result(result: TrainingResult) -> str:
         )
     if result.evaluated_on != "test":
         lines.append(f"Note: there is no test split; the accuracy on {result.evaluated_on} images is optimistic")
+    lines.append(f"Elapsed time: {describe_seconds(result.seconds)}")
+    lines.append(f"Verdict: {result.verdict.sentence}")
     return "\n".join(lines)
 
 

@@ -11,22 +11,15 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 from model.errors import Diverged
+from pipeline.cli.console import say
+from pipeline.cli.parser import Parser, near_matches
 from pipeline.errors import USER_ERRORS
 from pipeline.files.names import PERCENT_ESCAPE
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, like all other errors, without the list of all flags above it."""
-
-    def error(self, message: str) -> NoReturn:
-        """Write what is wrong and where the flags are explained, and exit."""
-        from pipeline.cli.console import say
-
-        say(f"{self.prog}: {message.removeprefix('argument ')} (see {self.prog} --help)")
-        sys.exit(2)
+from pipeline.invocation import command_line
 
 
 class _Version(argparse.Action):
@@ -57,21 +50,19 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    command = ""
+    command, has_file_of_settings = "", False
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=PERCENT_ESCAPE)  # a path need not be text
     try:  # everything slow is imported below, so that an interrupt never ends in a traceback
-        from pipeline.cli.console import say
-
         arguments = parse(argv)
-        command = arguments.command
+        command, has_file_of_settings = arguments.command, bool(vars(arguments).get("config"))
         from pipeline.images.decode import quiet_decoders
 
         quiet_decoders()
         return int(_command(command).run(arguments))
-    except KeyboardInterrupt:
-        print("Interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        say(" ".join(["Interrupted", *map(str, interrupt.args)]))
         return 130
     except BrokenPipeError:  # the reader of the output has closed it, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -82,30 +73,75 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, ArithmeticError, OSError) as error:
         if not isinstance(error, USER_ERRORS):
             raise  # a bug, not a wrong input
-        say(f"facette {command}: {error}")
+        message = str(error) if has_file_of_settings else _in_words_of_flags(error)
+        say(f"facette {command}: {message}")
         return 1 if isinstance(error, Diverged) else 2
+
+
+def _in_words_of_flags(error: Exception) -> str:
+    from pipeline.settings import with_flags
+
+    return with_flags(str(error))
 
 
 def _command(name: str) -> Any:
     return import_module(f"pipeline.cli.commands.{name}")
 
 
-def build_parser(argv: Sequence[str]) -> Parser:
-    """Return the parser of the command line; it knows the flags only of the command that `argv` names."""
+_FIRST_STEPS = (
+    ("demo", "train on images that come with the installation"),
+    ("train data/faces", "train on a folder with a sub-folder of images for each class"),
+    ("app", "open the app in a browser"),
+)
+
+
+def build_parser(argv: Sequence[str]) -> tuple[Parser, dict[str, Parser]]:
+    """Return the parser of the command line and those of the commands.
+
+    Only the command that `argv` names knows its options.
+    """
     parser = Parser(prog="facette", description="Turn a folder of labelled images into a classifier you can inspect.")
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
+    parser.add_examples(_FIRST_STEPS)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parsers = {}
     for name, about in COMMANDS.items():
-        sub = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
-        if name in argv:
-            _command(name).add_arguments(sub)
-    return parser
+        sub = parsers[name] = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+        if name == _first_word(argv):
+            module = _command(name)
+            module.add_arguments(sub)
+            sub.add_examples(module.EXAMPLES)
+    return parser, parsers
+
+
+def _first_word(argv: Sequence[str]) -> str:
+    return next((word for word in argv if not word.startswith("-")), "")
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """Parse a command line; on a wrong one, write an error and exit."""
-    parser = build_parser(argv)
+    parser, parsers = build_parser(argv)
     if not argv:
         parser.print_help(sys.stderr)
         sys.exit(2)
-    return parser.parse_args(argv, argparse.Namespace(argv=argv))
+    name = _first_word(argv)
+    at = argv.index(name) if name else len(argv)
+    parser.check_options(argv[:at])
+    if name in parsers:
+        parsers[name].check_options(argv[at + 1 :])
+    elif name:
+        parser.error(_no_command(name))
+    arguments, unknown = parser.parse_known_args(argv, argparse.Namespace(argv=argv))
+    if unknown:
+        parsers[name].refuse(unknown[0])
+    return arguments
+
+
+def _no_command(name: str) -> str:
+    """Say what may be meant by a word that is no command."""
+    meant = near_matches(name, [*COMMANDS])
+    if meant:
+        return f"there is no command {name}; did you mean {' or '.join(meant)}?"
+    if Path(name).exists():
+        return f"{name} is no command; to train on it, run  {command_line('train', name)} "
+    return f"there is no command {name}; the commands are {', '.join(COMMANDS)}"

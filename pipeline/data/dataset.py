@@ -41,6 +41,7 @@ from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.images.geometry import Geometry
 from pipeline.images.statistics import DIGEST_BYTES, MEASURES, THUMBNAIL_SIDE, digest
+from pipeline.invocation import command_line
 
 FORMAT = "facette-dataset"
 VERSION = 1
@@ -321,12 +322,12 @@ def _check(file: h5py.File) -> None:
     if _COURSE & set(file):
         raise FormatError(
             "holds the arrays of the course's layout and is not a data set; make one with: "
-            f"facette ingest {escape(file.filename)} OUT.h5"
+            f" {command_line('ingest', escape(file.filename), 'OUT.h5')}"
         )
     found, version = attribute(file, "format"), attribute(file, "version")
     if found != FORMAT:
         what = f"is a {found} file" if isinstance(found, str) else "is an HDF5 file of another program"
-        raise FormatError(f"{what}, not a data set; make one with: facette ingest IMAGES OUT.h5")
+        raise FormatError(f"{what}, not a data set; make one with:  {command_line('ingest', 'IMAGES', 'OUT.h5')}")
     if not isinstance(version, int):
         raise TypeError("it has no version")
     if version > VERSION:

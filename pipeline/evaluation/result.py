@@ -8,6 +8,7 @@ from model.edges.scores import FilterScores
 from pipeline.classifier import ImageClassifier
 from pipeline.evaluation.baselines import Baseline
 from pipeline.evaluation.scores import Evaluation
+from pipeline.evaluation.verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,10 @@ class TrainingResult:
         What the units of layer 1 look at.
     first_layer_change : float or None
         How far the training with labels moved a pretrained layer 1: ||W1 - before|| / ||before||.
+    verdict : Verdict
+        What the scores mean.
+    seconds : dict of str to float
+        How long each phase of the run took, by its name.
     """
 
     classifier: ImageClassifier
@@ -38,3 +43,5 @@ class TrainingResult:
     trained_before: int
     first_layer: FilterScores
     first_layer_change: float | None
+    verdict: Verdict
+    seconds: dict[str, float]

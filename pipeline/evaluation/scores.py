@@ -17,6 +17,9 @@ from pipeline.evaluation.abstention import Abstention
 
 CONFIDENCE = 0.95
 
+# Probabilities of shape (n_classes, m), labels of shape (m,), and the rows of the data set.
+Predictions = tuple[Array, NDArray[np.integer], NDArray[np.integer]]
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -106,9 +109,7 @@ def most_confused(
     return sorted(pairs, key=lambda pair: -pair[2])[:limit]
 
 
-def split_probabilities(
-    classifier: ImageClassifier, dataset: Dataset, split: str
-) -> tuple[Array, NDArray[np.integer], NDArray[np.integer]]:
+def split_probabilities(classifier: ImageClassifier, dataset: Dataset, split: str) -> Predictions:
     """Classify the labelled images of one split, a batch at a time.
 
     Returns

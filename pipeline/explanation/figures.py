@@ -285,7 +285,7 @@ def _caption(n_drawn: int, n_all: int, geometry_shape: tuple[int, int, int], sco
     units = f"{n_drawn} units" if n_drawn == n_all else f"the first {n_drawn} of {n_all} units"
     zero = "mid-gray is a weight of 0" + (", white positive, black negative" if channels == 1 else "")
     lines = [
-        f"{units}, {width}x{height} {'gray' if channels == 1 else 'RGB'}",
+        f"{units}, {height}x{width} {'gray' if channels == 1 else 'RGB'}",
         f"each image has its own scale: {zero}",
     ]
     if scores is not None:

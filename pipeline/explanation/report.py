@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +16,14 @@ from numpy.typing import NDArray
 from model.activations import Array
 from model.parameters import layer_shapes
 from model.training import EpochRecord
+from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 from pipeline.evaluation.result import TrainingResult
 from pipeline.evaluation.scores import most_confused
-from pipeline.explanation.figures import draw_filters
+from pipeline.explanation.figures import draw_filters, save_figure
+from pipeline.explanation.wording import describe_change, describe_seconds
 from pipeline.images.encode import to_png
+from pipeline.text import value_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,8 +105,31 @@ def draw_rate_range(rates: Sequence[float], costs: Sequence[float], suggested: f
     return figure
 
 
-def render_report(name: str, result: TrainingResult, mistakes: Sequence[Mistake]) -> str:
-    """Return the report as one HTML text."""
+def draw_result(result: TrainingResult, name: str, filters: Path) -> dict[str, str]:
+    """Draw the figures of a run.
+
+    Parameters
+    ----------
+    result : TrainingResult
+    name : str
+        Name of the run.
+    filters : Path
+        Where the image of the first layer is written.
+
+    Returns
+    -------
+    dict of str to str
+        The figures of the report: ``history`` and ``filters``, as PNG in base64.
+    """
+    classifier = result.classifier
+    W1, shape, scores = classifier.parameters[1].W, classifier.geometry.shape, result.first_layer
+    save_figure(draw_filters(W1, shape, title=f"First layer of {name}: one image per unit", scores=scores), filters)
+    shown = draw_filters(W1, shape, title="", scores=scores, max_units=_UNITS_SHOWN)
+    return {"history": _figure_png(draw_history(classifier.history)), "filters": _figure_png(shown)}
+
+
+def render_report(name: str, result: TrainingResult, mistakes: Sequence[Mistake], figures: Mapping[str, str]) -> str:
+    """Return the report as one HTML text; `figures` are those of `draw_result`."""
     import jinja2
 
     environment = jinja2.Environment(
@@ -109,20 +137,34 @@ def render_report(name: str, result: TrainingResult, mistakes: Sequence[Mistake]
     )
     classifier = result.classifier
     evaluation = result.scores[result.evaluated_on]
-    W1, shape = classifier.parameters[1].W, classifier.geometry.shape
-    filters = draw_filters(W1, shape, title="", scores=result.first_layer, max_units=_UNITS_SHOWN)
     return environment.get_template("report.html.j2").render(
         name=name,
         result=result,
         classifier=classifier,
         evaluation=evaluation,
         layers=layer_shapes(classifier.parameters, classifier.network),
-        history_png=_figure_png(draw_history(classifier.history)),
-        filters_png=_figure_png(filters),
+        settings=_settings(classifier),
+        elapsed=describe_seconds(result.seconds),
+        first_layer_change="" if result.first_layer_change is None else describe_change(result.first_layer_change),
+        figures=figures,
         show_confusion=len(evaluation.classes) <= _LARGEST_CONFUSION_TABLE,
         confused=most_confused(evaluation.confusion, evaluation.classes),
         mistakes=[(mistake, _image_png(mistake.image)) for mistake in mistakes],
     )
+
+
+def _settings(classifier: ImageClassifier) -> dict[str, dict[str, str]]:
+    """Return every hyperparameter of a run as text, by section and name, as in its config.toml."""
+    sections: dict[str, Mapping[str, Any]] = {
+        "network": classifier.provenance["network_as_trained"],
+        "training": asdict(classifier.training),
+        "pretraining": asdict(classifier.pretraining),
+        "augmentation": classifier.provenance["augmentation"],
+    }
+    return {
+        title: {name: value_text(value) or "none" for name, value in settings.items()}
+        for title, settings in sections.items()
+    }
 
 
 def _figure_png(figure: Figure) -> str:

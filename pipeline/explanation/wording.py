@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from model.calibration import FEWEST_FOR_TEMPERATURE, Calibration
 from pipeline.images.geometry import Geometry
+from pipeline.text import duration
 
 SURE, FAIRLY_SURE, CLOSE = 0.95, 0.75, 0.15
+_WORTH_NAMING = 1.0  # seconds
 # Why a classifier abstains -> what is shown instead of a class, and the sentence below it.
 ABSTAINS = {
     "unsure": (
@@ -19,8 +21,27 @@ ABSTAINS = {
 
 
 def describe_geometry(geometry: Geometry) -> str:
-    """Return the size of images, and whether they are in colour: 25×25 gray."""
-    return f"{geometry.width}×{geometry.height} {'RGB' if geometry.color == 'rgb' else geometry.color}"
+    """Return the height and width of images, in the order of ``--size``, and if they are in colour: 64×53 gray."""
+    return f"{geometry.height}×{geometry.width} {'RGB' if geometry.color == 'rgb' else geometry.color}"
+
+
+def describe_change(change: float) -> str:
+    """Say how far training with labels moved a pretrained first layer from where it began.
+
+    Parameters
+    ----------
+    change : float
+        ||W1 - before|| / ||before||
+    """
+    if change < 1:
+        return f"training with labels changed the layer by {100 * change:.0f}% of its norm"
+    return f"training with labels changed the layer by {change:.1f} times its norm: little of the pretraining is left"
+
+
+def describe_seconds(seconds: Mapping[str, float]) -> str:
+    """Say how long something took, with the phases that took a second or more: 91 s (training 35 s, ...)."""
+    phases = ", ".join(f"{name} {duration(took)}" for name, took in seconds.items() if took >= _WORTH_NAMING)
+    return duration(sum(seconds.values())) + (f" ({phases})" if phases else "")
 
 
 def headline(ranking: Sequence[tuple[str, float]], reason: str = "") -> str:

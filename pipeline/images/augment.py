@@ -41,15 +41,27 @@ class AugmentConfig:
     """How training images are augmented. The recipe sets the options that are left at "auto"."""
 
     augment: str = option("auto", "augmentation recipe for training images", choices=("auto", *RECIPES))
-    shift: float | Auto = option("auto", "largest shift, as a share of the side", check="fraction")
-    flip: bool | Auto = option("auto", "mirror every other image")
-    rotate: float | Auto = option("auto", "largest rotation, in degrees", check="at_least_0")
-    zoom: float | Auto = option("auto", "largest change of size, as a share", check="fraction")
-    shear: float | Auto = option("auto", "largest shear, as a share of the height", check="fraction")
-    elastic: float | Auto = option("auto", "typical elastic displacement, as a share of the side", check="fraction")
-    brightness: float | Auto = option("auto", "largest change of brightness, as a share of white", check="fraction")
-    contrast: float | Auto = option("auto", "largest change of contrast, as a share", check="fraction")
-    cutout: float | Auto = option("auto", "side of a square painted gray, as a share of the side", check="fraction")
+    shift: float | Auto = option("auto", "largest shift of a training image, as a share of its side", check="fraction")
+    flip: bool | Auto = option("auto", "mirror every other training image")
+    rotate: float | Auto = option("auto", "largest rotation of a training image, in degrees", check="at_least_0")
+    zoom: float | Auto = option("auto", "largest change of the size of a training image, as a share", check="fraction")
+    shear: float | Auto = option(
+        "auto", "largest shear of a training image, as a share of its height", check="fraction"
+    )
+    elastic: float | Auto = option(
+        "auto", "typical elastic displacement of pixels of a training image, as a share of its side", check="fraction"
+    )
+    brightness: float | Auto = option(
+        "auto", "largest change of brightness of a training image, as a share of white", check="fraction"
+    )
+    contrast: float | Auto = option(
+        "auto", "largest change of contrast of a training image, as a share", check="fraction"
+    )
+    cutout: float | Auto = option(
+        "auto",
+        "side of a gray square that hides a part of a training image, as a share of the image's side",
+        check="fraction",
+    )
 
     def __post_init__(self) -> None:
         check_fields(self)

@@ -76,7 +76,10 @@ class IngestOptions:
 
 @dataclass(frozen=True)
 class IngestJob:
-    """One ingestion, when everything is known about it but the images; see `IngestOptions`."""
+    """One ingestion, when everything is known about it but the images; see `IngestOptions`.
+
+    `note` is what a user should know about the choice of the geometry; empty if there is nothing to say.
+    """
 
     source: Source
     target: Path
@@ -84,6 +87,7 @@ class IngestJob:
     geometry: Geometry
     split: str
     append: bool
+    note: str = ""
 
 
 def ingest(
@@ -143,8 +147,10 @@ def ingest(
         )
     notes = source.check_values((geometry or config).scale)
     source = dataclasses.replace(source, notes=(*source.notes, *notes))
-    geometry = geometry or choose_geometry(source, config)
-    job = IngestJob(source, target, config, geometry, options.split, options.append)
+    note = ""
+    if geometry is None:
+        geometry, note = choose_geometry(source, config)
+    job = IngestJob(source, target, config, geometry, options.split, options.append, note)
     if options.dry_run:
         return _write(job, workers, None, progress)
     with ChunkStore(target, source, geometry, config.max_pixels) as store:
@@ -261,7 +267,7 @@ def _fill(
         columns.add(samples, decoded)
         if rejected and job.config.strict:
             path, code, message = rejected[0]
-            raise InputError(f"{path}: {message} ({code}); nothing was ingested, since strict is on")
+            raise InputError(f"{path}: {message} ({code}); nothing was ingested, because of --strict")
     images.resize(len(columns), axis=0)
     ingested = len(columns) - before
     if not ingested and not present:
@@ -296,6 +302,7 @@ def _finish_file(file: h5py.File, columns: Columns, job: IngestJob, done: Ingest
     classes, labels, notes = _classes(first, [sample.label for sample in source.samples], columns.samples)
     division = divide(columns.undivided(labels, classes), job.config, split=job.split, allow_small_classes=job.append)
     contents = Contents(columns, labels, classes, division)
+    notes += [job.note] if job.note else []
     if not append:
         notes += split_notes(division.split, labels, classes)
     write_columns(file, contents, done.rejected, append=append)

@@ -180,7 +180,7 @@ def _grouping_notes(
         notes.append(f"exact duplicates with several labels: {count(len(conflicts), 'set')}; {_first(conflicts)}")
     if leaks:
         dropped = int((division.split == Split.DROPPED).sum())
-        remedy = f"dropped from training: {dropped:,}" if dropped else "drop_leaks leaves them out of training"
+        remedy = f"dropped from training: {dropped:,}" if dropped else "--drop-leaks leaves them out of training"
         notes.append(
             f"the ready-made splits share duplicate or related images: {count(len(leaks), 'set')}; {remedy}; "
             f"{_first(leaks)}"

@@ -11,6 +11,7 @@ from pipeline.images.decode import declared_size, from_array, is_gray, open_imag
 from pipeline.images.errors import ImageError
 from pipeline.images.geometry import COLORS, Geometry, parse_size
 from pipeline.sources.source import Source
+from pipeline.text import count
 
 LONGEST_AUTO_SIDE = 64
 SHORTEST_AUTO_SIDE = 16
@@ -65,10 +66,34 @@ def _sides(longer: int, aspect: float) -> tuple[int, int]:
     return max(1, round(height)), max(1, round(width))
 
 
-def choose_geometry(source: Source, config: DataConfig) -> Geometry:
-    """Return the geometry for a source; the images are surveyed only if a setting depends on them."""
-    chosen = config.size != "auto" and config.color != "auto"
-    return resolve_geometry(config, Survey(0, (), False) if chosen else survey(source, config))
+def choose_geometry(source: Source, config: DataConfig) -> tuple[Geometry, str]:
+    """Return the geometry for a source, and a note if images are shrunk without being asked for.
+
+    The images are surveyed only if a setting depends on them.
+    """
+    if config.size != "auto" and config.color != "auto":
+        return resolve_geometry(config, Survey(0, (), False)), ""
+    found = survey(source, config)
+    geometry = resolve_geometry(config, found)
+    return geometry, shrinking_note(geometry, found) if config.size == "auto" else ""
+
+
+def shrinking_note(geometry: Geometry, survey: Survey) -> str:
+    """Say that images are shrunk, why, and how to keep more of them; empty if they are not."""
+    side = max(geometry.height, geometry.width)
+    largest = max((max(size) for size in survey.sizes), default=0)
+    if largest <= side:
+        return ""
+    sizes = [f"{height}x{width}" for height, width in survey.sizes]
+    which = f"of {sizes[0]}" if len(sizes) == 1 else f"with sides up to {largest} pixels"
+    if side == LONGEST_AUTO_SIDE:
+        why = f"{LONGEST_AUTO_SIDE} pixels a side are the most that is chosen without --size"
+        keep = f"--size {sizes[0] if len(sizes) == 1 and largest <= 2 * side else 2 * side}"
+    else:
+        most = f"at most {INPUTS_PER_IMAGE} inputs for each image"
+        why = f"with {count(survey.m, 'image')}, a network that sees more pixels overfits ({most})"
+        keep = f"--size {min(largest, LONGEST_AUTO_SIDE)}"
+    return f"images {which} are shrunk to {geometry.height}x{geometry.width}: {why}; {keep} keeps more"
 
 
 def survey(source: Source, config: DataConfig) -> Survey:

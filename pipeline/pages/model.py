@@ -8,6 +8,7 @@ import streamlit as st
 
 from model.parameters import layer_shapes
 from pipeline.classifier import ImageClassifier
+from pipeline.invocation import command_line
 from pipeline.pages.widgets import no_model, shapes
 from pipeline.pages.widgets.curves import curves
 from pipeline.pages.widgets.sidebar import Chosen
@@ -33,7 +34,8 @@ def _draw_accuracy(chosen: Chosen) -> None:
     """Draw the accuracy beside that of the baselines."""
     run = chosen.run
     if run is None or not run.m:
-        st.info("This model has not been evaluated. Run  `facette evaluate MODEL IMAGES/`  in a terminal.")
+        command = command_line("evaluate", "MODEL", "IMAGES/")
+        st.info(f"This model has not been evaluated. Run  `{command}`  in a terminal.")
         return
     columns = st.columns(1 + len(run.baselines))
     columns[0].metric(f"Accuracy on {run.m:,} {run.evaluated_on} images", f"{100 * run.accuracy:.1f}%", border=True)

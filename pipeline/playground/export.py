@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from pipeline.data.config import DataConfig
+from pipeline.invocation import command_line
 from pipeline.settings import CONFIGURATIONS, all_settings
 from pipeline.training.recipe import Recipe
 from pipeline.training.run_folder import run_name
@@ -16,7 +16,7 @@ from pipeline.training.run_folder import run_name
 def export_command(source: str, texts: Mapping[str, str]) -> str:
     """Return the command line that trains the same network."""
     flags = [flag for name, setting in all_settings().items() for flag in setting.flags(texts.get(name, ""))]
-    return shlex.join(["facette", "train", source, *flags])
+    return command_line("train", source, *flags)
 
 
 def export_python(source: str, recipe: Recipe, data: DataConfig | None = None) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from model.errors import ConfigError
 from model.parameters import LayerShapes, Parameters, layer_shapes
 from pipeline.playground.images import ImageSet
-from pipeline.settings import CONFIGURATIONS, NONE, value_text
+from pipeline.settings import CONFIGURATIONS, NONE
+from pipeline.text import value_text
 from pipeline.training.recipe import DataFacts, Recipe, ResolvedRecipe, resolve_recipe
 
 MOST_PARAMETERS = 20_000_000  # a training holds about six arrays of this size: 0.5 GB

@@ -200,7 +200,8 @@ def loss_by_fit(size: tuple[int, int], classifier: ImageClassifier) -> str:
     if max(wider, 1 / wider) < FAR_FROM_ASPECT:
         return ""
     kept, direction = min(wider, 1 / wider), "wide" if wider > 1 else "tall"
-    what = f"This image is too {direction} for the model, which takes {geometry.width}×{geometry.height} pixels: "
+    takes = f"{geometry.height}×{geometry.width} pixels (height × width)"
+    what = f"This image is too {direction} for the model, which takes {takes}: "
     return (
         what
         + {

@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -303,8 +303,7 @@ class BackgroundTraining:
         self.stage = "Reading the images"
         run = self._make()
         self._open.enter_context(run.dataset)
-        records = cast("Generator[EpochRecord, None, None]", run.epochs(before_batch=self._stop_if_closed))
-        self._records = self._open.enter_context(closing(records))
+        self._records = self._open.enter_context(closing(run.epochs(before_batch=self._stop_if_closed)))
         self.epochs = run.state.training.epochs
         self._run = run
 

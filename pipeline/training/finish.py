@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -24,53 +25,72 @@ from pipeline.data.dataset import Dataset
 from pipeline.evaluation.baselines import baselines
 from pipeline.evaluation.calibrate import calibrated
 from pipeline.evaluation.result import TrainingResult
-from pipeline.evaluation.scores import Evaluation, score, split_probabilities
-from pipeline.explanation.figures import draw_filters, save_figure
+from pipeline.evaluation.scores import Evaluation, Predictions, score, split_probabilities
+from pipeline.evaluation.verdict import Remedies, judge
 from pipeline.explanation.layers import score_first_layer
-from pipeline.explanation.report import find_mistakes, render_report
+from pipeline.explanation.report import draw_result, find_mistakes, render_report
 from pipeline.files.names import PERCENT_ESCAPE, escape
+from pipeline.training.phases import Phase, Stopwatch, Watch
 from pipeline.training.run import TrainingRun
 from pipeline.training.run_folder import forget_replaced
 
 
-def finish(run: TrainingRun) -> TrainingResult:
-    """Calibrate and evaluate the classifier of a run, and write everything that belongs in its folder."""
+def finish(run: TrainingRun, *, watch: Watch | None = None) -> TrainingResult:
+    """Calibrate and evaluate the classifier of a run, and write everything that belongs in its folder.
+
+    Parameters
+    ----------
+    run : TrainingRun
+    watch : callable, optional
+        Is told about each phase, see `pipeline.training.phases`.
+    """
     from threadpoolctl import threadpool_limits
 
+    stopwatch = Stopwatch(watch, _seconds_so_far(run))
     with threadpool_limits(run.threads):
-        result = _finish(run)
+        result = _finish(run, stopwatch)
     forget_replaced(run.folder)
     return result
 
 
-def _finish(run: TrainingRun) -> TrainingResult:
+def _finish(run: TrainingRun, stopwatch: Stopwatch) -> TrainingResult:
     dataset, name = run.dataset, escape(run.folder.name)
-    classifier = calibrated(run.classifier(), dataset)
-    predictions = {split: split_probabilities(classifier, dataset, split) for split, m in run.counts.items() if m}
+    with stopwatch(Phase.SCORING):
+        classifier = calibrated(run.classifier(), dataset)
+        predictions = {split: split_probabilities(classifier, dataset, split) for split, m in run.counts.items() if m}
+        result = _score(run, classifier, predictions)
+    with stopwatch(Phase.FIGURES):
+        figures = draw_result(result, name, run.folder / "filters.png")
+    result = replace(result, seconds=stopwatch.seconds)
+    _write_metrics(result, _seconds_so_far(run), run.folder / "metrics.json")
+    _write_history(run.state.history, run.folder / "history.csv")
+    html = render_report(name, result, find_mistakes(dataset, *predictions[result.evaluated_on]), figures)
+    with replacing(run.folder / "report.html") as temporary:
+        temporary.write_text(html, encoding="utf-8", errors=PERCENT_ESCAPE)
+    return result
+
+
+def _score(run: TrainingRun, classifier: ImageClassifier, predictions: Mapping[str, Predictions]) -> TrainingResult:
+    """Score the predictions for each split, and write model.h5."""
+    dataset = run.dataset
     scores = {
         split: score(probabilities, labels, classifier.classes)
         for split, (probabilities, labels, _) in predictions.items()
     }
     evaluated_on = next(split for split in ("test", "validation", "train") if split in scores)
-    result = TrainingResult(
+    compared = baselines(dataset, evaluated_on)
+    remedies = Remedies(run.state.network.dropout, augmented=run.augmentation.is_on)
+    return TrainingResult(
         classifier=save_model(run, classifier, scores),
         scores=scores,
-        baselines=baselines(dataset, evaluated_on),
+        baselines=compared,
         evaluated_on=evaluated_on,
         trained_before=int(np.isin(_keys(dataset, evaluated_on), run.trained_before).sum()),
         first_layer=score_first_layer(classifier),
         first_layer_change=_first_layer_change(run),
+        verdict=judge(scores, evaluated_on, compared, remedies),
+        seconds={},
     )
-    history = run.state.history
-    _write_metrics(result, sum(record.seconds for record in history), run.folder / "metrics.json")
-    _write_history(history, run.folder / "history.csv")
-    W1, title = classifier.parameters[1].W, f"First layer of {name}: one image per unit"
-    figure = draw_filters(W1, classifier.geometry.shape, title=title, scores=result.first_layer)
-    save_figure(figure, run.folder / "filters.png")
-    html = render_report(name, result, find_mistakes(dataset, *predictions[evaluated_on]))
-    with replacing(run.folder / "report.html") as temporary:
-        temporary.write_text(html, encoding="utf-8", errors=PERCENT_ESCAPE)
-    return result
 
 
 def save_model(
@@ -118,7 +138,12 @@ def _first_layer_change(run: TrainingRun) -> float | None:
     return float(np.linalg.norm(run.state.result[1].W - before) / np.linalg.norm(before))
 
 
-def _write_metrics(result: TrainingResult, seconds: float, path: Path) -> None:
+def _seconds_so_far(run: TrainingRun) -> dict[str, float]:
+    """Return how long each phase took up to the end of the training."""
+    return run.seconds | {Phase.TRAINING.value: sum(record.seconds for record in run.state.history)}
+
+
+def _write_metrics(result: TrainingResult, seconds: dict[str, float], path: Path) -> None:
     metrics = {
         "evaluated_on": result.evaluated_on,
         "splits": {split: evaluation.to_json() for split, evaluation in result.scores.items()},
@@ -131,6 +156,7 @@ def _write_metrics(result: TrainingResult, seconds: float, path: Path) -> None:
             "distinct_share": result.first_layer.distinct_share,
             "change_in_training": result.first_layer_change,
         },
+        "verdict": asdict(result.verdict),
         "seconds": seconds,
     }
     with replacing(path) as temporary:

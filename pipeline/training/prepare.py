@@ -31,6 +31,7 @@ from pipeline.preprocess import Preprocessor
 from pipeline.sources.open import open_source
 from pipeline.training.augmentation_trial import try_augmentations
 from pipeline.training.batches import batch_sources
+from pipeline.training.phases import Phase, Stopwatch, Watch
 from pipeline.training.pretrain import pretrain_layers
 from pipeline.training.recipe import DataFacts, Recipe, fine_tuning, resolve_recipe
 from pipeline.training.run import TrainingRun
@@ -48,6 +49,7 @@ def prepare(
     overwrite: bool = False,
     jobs: int = 1,
     progress: Callable[..., Any] | None = None,
+    watch: Watch | None = None,
 ) -> TrainingRun:
     """Read the images, fit the preprocessing and initialise the network.
 
@@ -67,6 +69,8 @@ def prepare(
         Replace a run in the folder; that run stays if this one cannot be prepared.
     jobs, progress
         As in `pipeline.ingestion.ingest.ingest`.
+    watch : callable, optional
+        Is told about each phase of the preparation, see `pipeline.training.phases`.
 
     Raises
     ------
@@ -79,18 +83,27 @@ def prepare(
         if overwrite and needed and folder.resolve() in Path(needed).resolve().parents:
             raise InputError(f"{needed}: is in the run that is to be replaced; choose another name for the new run")
     initial = ImageClassifier.load(settings.start_from) if settings.start_from else None
+    stopwatch = Stopwatch(watch)
     with making(folder, overwrite=overwrite):
         report = None
         if not is_dataset(data_path):
             data_path = folder / "data.h5"
             geometry = initial.geometry if initial else None
-            report = _ingest(source, data_path, data, geometry, jobs, progress)
+            with stopwatch(Phase.READING):
+                report = _ingest(source, data_path, data, geometry, jobs, progress)
         dataset = Dataset.open(data_path)
         try:
             if report is None and data is not None:
                 _check_unchanged(dataset, data, source)
             run = begin(
-                dataset, folder, recipe, source=str(source), data_path=data_path, initial=initial, report=report
+                dataset,
+                folder,
+                recipe,
+                source=str(source),
+                data_path=data_path,
+                initial=initial,
+                report=report,
+                stopwatch=stopwatch,
             )
             write_config(run)
         except BaseException:
@@ -108,6 +121,7 @@ def begin(
     data_path: Path,
     initial: ImageClassifier | None = None,
     report: IngestReport | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> TrainingRun:
     """Fit the preprocessing and initialise the network for an open data set; nothing is written.
 
@@ -125,6 +139,8 @@ def begin(
         The model of `recipe.run.start_from`.
     report : IngestReport, optional
         What became of the files, if they were read for this run.
+    stopwatch : Stopwatch, optional
+        Measures the phases; it has measured the reading.
 
     Raises
     ------
@@ -137,9 +153,10 @@ def begin(
     if initial:
         _check_fits(initial, dataset, source)
         recipe = fine_tuning(recipe, initial)
-    settings, seed = recipe.run, recipe.training.seed
+    settings, seed, stopwatch = recipe.run, recipe.training.seed, stopwatch or Stopwatch()
     preprocessor = Preprocessor(geometry, recipe.pretraining.normalize_contrast).fitted(dataset.iterate(indices))
-    trial = try_augmentations(recipe.augmentation, dataset, preprocessor, seed=seed, memory=settings.memory_bytes)
+    with stopwatch(Phase.AUGMENTATION):
+        trial = try_augmentations(recipe.augmentation, dataset, preprocessor, seed=seed, memory=settings.memory_bytes)
     resolved = resolve_recipe(recipe, DataFacts(len(indices), n_classes, geometry, trial.decision))
     state = start(
         resolved.network,
@@ -155,10 +172,12 @@ def begin(
     first_layer = None
     if resolved.pretraining.is_on:
         photographs, augmented = settings.pretrain_on or None, resolved.augmentation.is_on
-        first_layer = pretrain_layers(
-            state, resolved.pretraining, dataset, preprocessor, train_source, photographs, augmented=augmented
-        )
-    threads = fastest_threads(state, train_source) if settings.threads == "auto" else settings.threads
+        with stopwatch(Phase.EDGES):
+            first_layer = pretrain_layers(
+                state, resolved.pretraining, dataset, preprocessor, train_source, photographs, augmented=augmented
+            )
+    with stopwatch(Phase.TIMING):
+        threads = fastest_threads(state, train_source) if settings.threads == "auto" else settings.threads
     return TrainingRun(
         folder=folder,
         source=source,
@@ -174,6 +193,7 @@ def begin(
         trial=trial.errors,
         first_layer_before=first_layer,
         ingested=report,
+        seconds=stopwatch.seconds,
         started_from=initial.model_id if initial else "",
         trained_before=initial.trained_on if initial else np.empty(0, np.uint64),
     )
@@ -218,8 +238,8 @@ def _check_unchanged(dataset: Dataset, data: DataConfig, source: str | Path) -> 
     ]
     if asked:
         raise InputError(
-            f"{source}: is a data set, which is read and split already; leave out {', '.join(asked)}, or "
-            "ingest the images again"
+            f"{source}: is a data set, which is read and split already; leave out "
+            f"{', '.join('--' + name.replace('_', '-') for name in asked)}, or ingest the images again"
         )
 
 

@@ -31,8 +31,10 @@ class RunConfig:
 
     start_from: str = option("", "fine-tune this model.h5: its layers, classes and image size are kept")
     pretrain_on: str = option("", "folder of photographs for --pretrain, in place of those that are installed")
-    memory: float = option(1000.0, "MB of images to hold in memory; more are read from the file", check="positive")
-    threads: int | Auto = option("auto", "threads of a matrix product; auto: 1 or all cores, whichever is faster",
+    memory: float = option(
+        1000.0, "MB of images that are held in memory; more are read from the file", check="positive"
+    )
+    threads: int | Auto = option("auto", "threads for matrix products; auto: 1 or all cores, whichever is faster",
                                  check="positive")  # fmt: skip
 
     def __post_init__(self) -> None:

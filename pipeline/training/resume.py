@@ -14,12 +14,15 @@ from model.storage.checkpoint import config_from, load_state
 from model.training import TrainingState
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
+from pipeline.files.names import escape
 from pipeline.images.augment import AugmentConfig
 from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
+from pipeline.text import shortened
 from pipeline.training.batches import batch_sources
 from pipeline.training.recipe import RunConfig
 from pipeline.training.run import TrainingRun
+from pipeline.training.run_folder import holds_run
 
 
 def resume(folder: str | Path, *, threads: int | None = None) -> TrainingRun:
@@ -45,7 +48,7 @@ def resume(folder: str | Path, *, threads: int | None = None) -> TrainingRun:
         what = "is a file" if folder.exists() else "there is no such folder"
         raise InputError(f"{folder}: {what}; name the folder of a run, such as runs/first")
     if not path.is_file():
-        raise InputError(f"{folder}: has no checkpoint.h5 to resume from; start over")
+        raise InputError(_without_checkpoint(folder))
     state, extra, arrays = load_state(path)
     try:
         return _resumed(folder, state, extra, arrays, threads)
@@ -53,6 +56,20 @@ def resume(folder: str | Path, *, threads: int | None = None) -> TrainingRun:
         raise
     except (LookupError, TypeError, AttributeError, ValueError) as error:  # an untrusted file may lack anything
         raise InputError(f"{path}: is damaged ({error}); start over") from None
+
+
+def _without_checkpoint(folder: Path) -> str:
+    """Say what to do about a folder that is no run to resume."""
+    found = [path.parent for path in folder.glob("*/checkpoint.h5")]
+    if found:  # those to be resumed first, and among them the latest
+        found.sort(key=lambda run: ((run / "report.html").exists(), -(run / "checkpoint.h5").stat().st_mtime))
+        return f"{folder}: holds several runs; name one of them: {shortened([escape(run) for run in found])}"
+    if not holds_run(folder):
+        return f"{folder}: has no checkpoint.h5 to resume from; name the folder of a run, such as runs/first"
+    return (
+        f"{folder}: has no checkpoint.h5 to resume from: the run was stopped before its first one, or the file is "
+        f"gone; start over with the command that began the run, and  --name {folder.name} --overwrite"
+    )
 
 
 def _resumed(
@@ -95,6 +112,7 @@ def _resumed(
             trained_before=arrays["trained_before"],
             trial=dict(extra["trial"]),
             first_layer_before=arrays.get("first_layer_before"),
+            seconds={str(phase): float(seconds) for phase, seconds in extra["seconds"].items()},
         )
     except BaseException:
         dataset.close()

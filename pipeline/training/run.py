@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,8 @@ class TrainingRun:
         W1 after pretraining, before the training with labels.
     ingested : IngestReport or None
         What became of the files, if they were read for this run.
+    seconds : dict of str to float
+        How long each phase of the preparation took, see `pipeline.training.phases`.
     """
 
     folder: Path
@@ -81,6 +83,7 @@ class TrainingRun:
     trial: dict[str, float]
     first_layer_before: Array | None = None
     ingested: IngestReport | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def threads(self) -> int:
@@ -92,7 +95,7 @@ class TrainingRun:
         """Images in each split."""
         return {split: len(self.dataset.indices(split)) for split in _SPLITS}
 
-    def epochs(self, *, before_batch: Callable[[], None] | None = None) -> Iterator[EpochRecord]:
+    def epochs(self, *, before_batch: Callable[[], None] | None = None) -> Generator[EpochRecord, None, None]:
         """Train to the end, or until the caller stops; the checkpoint on disk is at most a few seconds old.
 
         Parameters
@@ -138,6 +141,7 @@ class TrainingRun:
             "settings": asdict(self.settings),
             "trial": self.trial,
             "started_from": self.started_from,
+            "seconds": self.seconds,
         }
         arrays: dict[str, np.ndarray] = {"trained_before": self.trained_before}
         if self.preprocessor.shift is not None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 from pipeline.files.names import escape
+from pipeline.invocation import command_line
 
 RUN_FILES = (
     "model.h5",
@@ -24,7 +25,6 @@ RUN_FILES = (
     "metrics.json",
     "report.html",
     "filters.png",
-    "learning_rate.png",
     "predictions.csv",
 )
 _ASIDE = ".replaced"
@@ -71,11 +71,17 @@ def run_folder(runs: str | Path, name: str | None, source: str | Path, *, overwr
 
 
 def _refuse_taken(folder: Path) -> None:
-    if holds_run(folder):
-        raise InputError(
-            f"{folder}: holds a run already; choose another --name, replace it with --overwrite, "
-            f"or resume it:  facette train --resume {folder}"
-        )
+    if not holds_run(folder):
+        return
+    if (folder / "checkpoint.h5").exists():
+        resuming = f", or resume it:  {command_line('train', '--resume', folder)}"
+        raise InputError(f"{folder}: holds a run already; choose another --name, replace it with --overwrite{resuming}")
+    what = "a run already"
+    if not (folder / "model.h5").exists():
+        what = "a run that was stopped before its first checkpoint, or is being prepared just now"
+    raise InputError(
+        f"{folder}: holds {what}; it cannot be resumed: choose another --name, or replace it with --overwrite"
+    )
 
 
 @contextmanager

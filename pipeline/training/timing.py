@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from model.batches import BatchSource, split_evenly
 from model.training import Trainer, TrainingState, start
+from pipeline.evaluation.baselines import estimate_baseline_seconds
 
 if TYPE_CHECKING:
     from pipeline.training.run import TrainingRun
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _STEPS_TO_TIME = 12
 _WORTH_SHARING = 50_000_000  # multiplications in a training step; below, a second thread costs more than it gains
 _CLEARLY_FASTER = 0.9
+_FIGURES = 4.0  # seconds to load the libraries, to calibrate and to draw
+_SECONDS_TO_FIT = 1.5e-6  # a Gabor function to the weights of an edge detector, for each pixel
 _VALIDATION = 1.1  # seconds of an epoch with validation, for each second without
 
 
@@ -41,6 +44,15 @@ def estimate_seconds(run: TrainingRun) -> float:
     if n_steps <= run.state.step:
         return 0.0
     return seconds_per_step(run.state, run.train_source, run.threads) * _VALIDATION * (n_steps - run.state.step)
+
+
+def estimate_finish_seconds(run: TrainingRun) -> float:
+    """Return about how many seconds pass after the last epoch: scores of all splits, baselines, figures."""
+    height, width, _ = run.preprocessor.geometry.shape
+    n_1, n_steps = run.state.parameters.layer_dims[1], len(run.dataset) / run.state.training.batch_size
+    predicting = n_steps * seconds_per_step(run.state, run.train_source, run.threads) / 3  # forward, without backward
+    fitting = n_1 * height * width * _SECONDS_TO_FIT if run.pretraining.is_on else 0.0
+    return _FIGURES + predicting + fitting + estimate_baseline_seconds(run.dataset)
 
 
 def seconds_per_step(state: TrainingState, source: BatchSource, threads: int) -> float:

@@ -8,7 +8,8 @@ from functools import cache
 
 import pytest
 
-from pipeline.cli.main import COMMANDS, Parser
+from pipeline.cli.main import COMMANDS
+from pipeline.cli.parser import Parser
 from tests.docs.pages import PAGES, ROOT, anchors, code_spans, commands, links, mentions, python, text
 
 ROOMS = "model|pipeline|tests|benchmarks|docs|data|requirements"

@@ -7,13 +7,14 @@ import tomllib
 from pathlib import Path
 
 from pipeline.errors import USER_ERRORS, MissingExtra
+from pipeline.invocation import install_command
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_a_missing_library_says_what_to_install():
     error = MissingExtra("Reading HEIC", "heic")
-    assert str(error) == "Reading HEIC needs an optional library: run  pip install 'facette[heic]'"
+    assert str(error) == f"Reading HEIC needs an optional library: run  {install_command('heic')}"
     assert isinstance(error, USER_ERRORS)
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 
 import pytest
 
 from model.config import NetworkConfig, TrainingConfig
 from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
-from pipeline.settings import CONFIGURATIONS, add_flags, config_from_flags
+from pipeline.settings import CONFIGURATIONS, add_flags, config_from_flags, with_flags
 from pipeline.training.recipe import RunConfig
 
 KINDS = (DataConfig, RunConfig, *CONFIGURATIONS.values())
@@ -64,3 +65,31 @@ def test_flags_win_over_the_file_and_the_file_over_defaults():
 def test_a_name_in_the_file_that_is_no_setting_is_refused():
     with pytest.raises(InputError, match="epoch is unknown; valid names are epochs"):
         config_from_flags(TrainingConfig, parse(), {"epoch": 3})
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("batch_size: 9 is more than the 8 training examples", "--batch-size: 9 is more than the 8 training examples"),
+        ("epochs: 0 does not work", "--epochs: 0 does not work"),
+        (
+            "batch_norm: raise batch_size or turn batch_norm off",
+            "--batch-norm: raise --batch-size or turn --batch-norm off",
+        ),
+        ("photos/batch_size: there is no such folder", "photos/batch_size: there is no such folder"),
+        ("my_photos: seed images are missing", "my_photos: seed images are missing"),
+    ],
+)
+def test_a_message_for_the_command_line_names_flags(message, said):
+    assert with_flags(message) == said
+
+
+def test_the_form_of_every_flag_in_the_help_is_a_value_that_it_takes():
+    parser = argparse.ArgumentParser(exit_on_error=False)
+    for kind in KINDS:
+        add_flags(parser, kind, kind.__name__)
+    found = re.findall(r"^  (--[\w-]+) ([^-\s]\S*)", parser.format_help(), flags=re.MULTILINE)
+    assert len(found) > 50
+    for flag, form in found:
+        for value in form.split("|"):
+            parse(flag, "3" if value == "N" else value)

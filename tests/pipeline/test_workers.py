@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli.main import main
-from pipeline.workers import Divisible, Processes, Threads
+from pipeline.invocation import install_command
+from pipeline.workers import DaskCluster, Divisible, Processes, Threads, choose_workers
 
 MANY = 2000
 
@@ -121,8 +122,6 @@ def test_options_that_cannot_work_are_named(capsys, run_path, faces, own_folder)
     image = str(next(faces.rglob("*.png")))
     assert main(["predict", str(run_path), image, "--workers", "2"]) == 2
     assert "--workers: give an output file" in capsys.readouterr().err
-    assert main(["predict", str(run_path), image, "-o", "out.csv", "--workers", "0"]) == 2
-    assert "give 1 or more" in capsys.readouterr().err
     pytest.importorskip("distributed")
     assert main(["predict", str(run_path), image, "-o", "out.csv", "--dask", "nonsense://x"]) == 2
     assert "--dask nonsense://x: there is no scheduler" in capsys.readouterr().err
@@ -134,9 +133,9 @@ def test_a_missing_extra_is_named(capsys, run_path, faces, monkeypatch, own_fold
     monkeypatch.setitem(sys.modules, "distributed", None)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert main(["predict", str(run_path), image, "-o", "out.csv", "--dask", "tcp://x:1"]) == 2
-    assert "pip install 'facette[cluster]'" in capsys.readouterr().err
+    assert install_command("cluster") in capsys.readouterr().err
     assert main(["predict", str(run_path), image, "-o", "out.parquet"]) == 2
-    assert "pip install 'facette[parquet]'" in capsys.readouterr().err
+    assert install_command("parquet") in capsys.readouterr().err
 
 
 def squared(offset, task):
@@ -199,3 +198,9 @@ def test_an_error_comes_when_its_task_is_due(workers):
 
 def divided(numerator, task):
     return numerator // task
+
+
+def test_a_cluster_or_processes_are_chosen_if_they_are_named_and_threads_otherwise():
+    assert choose_workers(3, None, None, str) == Threads(3)
+    assert choose_workers(3, 2, None, str) == Processes(2, str)
+    assert choose_workers(3, None, "tcp://scheduler:8786", str) == DaskCluster("tcp://scheduler:8786", str)

@@ -8,11 +8,16 @@ from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
 from typing import TYPE_CHECKING
 
-from pipeline.cli.console import progress_bar, say
+from pipeline.cli.console import print_result, progress_clock, say
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
     from pipeline.classifier import ImageClassifier
+
+EXAMPLES = (
+    ("runs/demo-faces data/faces", "evaluate on the images that the model was not trained on"),
+    ("runs/demo-faces data/faces --include-trained --json", "evaluate on all of them, for a program"),
+)
 
 
 def add_arguments(parser: Parser) -> None:
@@ -61,7 +66,7 @@ def run(arguments: Arguments) -> int:
         classifier = classifier.with_scale(arguments.scale)
     if arguments.random_split:
         return _compare_with_random_split(classifier, arguments)
-    with progress_bar("Reading images", "images") as progress:
+    with progress_clock("Reading images", "images") as progress:
         found, notes = evaluate(
             classifier,
             arguments.data,
@@ -73,9 +78,12 @@ def run(arguments: Arguments) -> int:
         )
     for note in notes:
         say(f"Note: {note}")
-    print(json.dumps(found.to_json(), indent=2) if arguments.json else describe_evaluation(found))
-    if found.abstention and not arguments.json:
-        print(describe_abstention(found.abstention))
+    if arguments.json:
+        print(json.dumps(found.to_json(), indent=2))
+        return 0
+    print_result(describe_evaluation(found))
+    if found.abstention:
+        print_result(describe_abstention(found.abstention))
     return 0
 
 
@@ -97,5 +105,5 @@ def _compare_with_random_split(classifier: ImageClassifier, arguments: Arguments
         (name, f"{score.m:,}", percent(score.accuracy), f"{percent(score.low)} to {percent(score.high)}")
         for name, score in rows.items()
     ]
-    print(text_table(lines))
+    print_result(text_table(lines))
     return 0

@@ -6,9 +6,12 @@ import csv
 import sys
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from pipeline.cli.console import print_result
 from pipeline.errors import InputError
+from pipeline.invocation import command_line
 from pipeline.text import count
 
 if TYPE_CHECKING:
@@ -19,13 +22,21 @@ if TYPE_CHECKING:
 
 _ANIMATION_UNITS, _MOST_ANIMATION_STEPS = 48, 18
 
+EXAMPLES = (
+    ("runs/demo-faces", "draw the first layer into filters.png, and score it"),
+    ("runs/demo-faces --hierarchy -o layers.png", "draw units of all hidden layers"),
+    ("runs/demo-faces --scores", "print the scores of all first-layer units as CSV"),
+)
+
 
 def add_arguments(parser: Parser) -> None:
     """Add the flags of `filters`."""
     from pipeline.settings import positive
 
     parser.add_argument("model", help="a model.h5, or the folder of a run")
-    parser.add_argument("-o", "--output", default="filters.png", help="PNG, SVG or PDF to write (default: filters.png)")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", default="filters.png", help="PNG, SVG or PDF to write (default: filters.png)"
+    )
     parser.add_argument(
         "--max-units", type=positive, metavar="N", default=100, help="largest number of units to draw (default: 100)"
     )
@@ -41,7 +52,9 @@ def add_arguments(parser: Parser) -> None:
         "--animate", metavar="GIF", help="learn layer 1 again, and write how it grows from noise to edges"
     )
     parser.add_argument(
-        "--data", help="data set whose images show what deeper layers respond to (default: that of the run)"
+        "--data",
+        metavar="DATA.h5",
+        help="data set whose images show what deeper layers respond to (default: that of the run)",
     )
 
 
@@ -82,14 +95,33 @@ def run(arguments: Arguments) -> int:
             _print_controls(classifier, sys.stderr)
         return 0
     if scores:
-        print(
-            scores.summary()
-            + ("" if 2 * scores.edge.sum() >= len(scores.edge) else "; try --pretrain sparse_filtering")
-        )
+        print_result(scores.summary())
+        if 2 * scores.edge.sum() < len(scores.edge):
+            print_result(_how_to_get_edges(classifier, arguments.model))
     if arguments.controls:
         _print_controls(classifier, sys.stdout)
-    print(f"The drawing is in {arguments.output}")
+    print_result(f"The drawing is in {arguments.output}")
     return 0
+
+
+def _how_to_get_edges(classifier: ImageClassifier, model: str) -> str:
+    """Say how a training run ends with more edge detectors than this model has."""
+    from pipeline.classifier import model_path
+
+    source = str(classifier.provenance.get("source", ""))
+    train: list[object] = ["train", source if source and Path(source).exists() else "IMAGES"]
+    settings = model_path(model).with_name("config.toml")
+    train += ["--config", settings] if settings.exists() else []
+    if not classifier.pretraining.is_on:
+        command = command_line(*train, "--pretrain", "sparse_filtering")
+        return f"Its first layer began at random. To begin with edges:  {command}"
+    method = classifier.pretraining.pretrain.replace("_", " ")
+    rate = next(iter(classifier.training.layer_rates), 1.0)
+    command = command_line(*train, "--layer-rates", f"{rate / 3:.1g}")
+    return (
+        f"Its first layer began with edges, learned by {method}; training with labels, at {rate:g} of the learning "
+        f"rate, has changed them. To keep more of them, at the cost of some accuracy perhaps:  {command}"
+    )
 
 
 def _animate(classifier: ImageClassifier, arguments: Arguments) -> int:
@@ -110,7 +142,9 @@ def _animate(classifier: ImageClassifier, arguments: Arguments) -> int:
         classifier.geometry.shape,
         arguments.animate,
     )
-    print(f"The animation is in {arguments.animate}: W1 learned again with the model's seed, and last the model's W1")
+    print_result(
+        f"The animation is in {arguments.animate}: W1 learned again with the model's seed, and last the model's W1"
+    )
     return 0
 
 

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
 from pathlib import Path
 
-from pipeline.cli.console import progress_bar, say
-from pipeline.errors import InputError
+from pipeline.cli.console import print_result, progress_clock, say
+from pipeline.cli.flags import add_worker_flags, chosen_workers, exclude_each_other
+from pipeline.invocation import command_line
 from pipeline.text import count
+
+EXAMPLES = (
+    (
+        "data/faces faces.h5 --size 32 --color gray",
+        "write all images into one file, with a size and colour of your choice",
+    ),
+    ("data/faces faces.h5 --dry-run --overwrite", "only say what would become of every file"),
+    ("digits digits.h5", "take the handwritten digits of scikit-learn"),
+)
 
 
 def add_arguments(parser: Parser) -> None:
     """Add the flags of `ingest`."""
     from pipeline.data.config import DataConfig
-    from pipeline.settings import add_flags, positive
+    from pipeline.settings import add_flags
 
     parser.add_argument(
         "source", help="folder with a sub-folder for each class, a manifest, an archive, arrays, or a known set"
@@ -28,11 +37,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace the data set TARGET")
     parser.add_argument("--dry-run", action="store_true", help="show what would happen, and write nothing")
     parser.add_argument("--rejected", metavar="FILE", help="write the rejected files and why, as CSV")
-    parser.add_argument(
-        "--jobs", type=positive, default=os.cpu_count() or 1, help="decoding threads (default: all cores)"
-    )
-    parser.add_argument("--workers", type=positive, metavar="N", help="decode in N processes instead of threads")
-    parser.add_argument("--dask", metavar="ADDRESS", help="decode on a Dask cluster, such as tcp://scheduler:8786")
+    add_worker_flags(parser, "decode")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     add_flags(parser, DataConfig, "data")
 
@@ -42,23 +47,20 @@ def run(arguments: Arguments) -> int:
     from pipeline.cli.describe import describe_ingest
     from pipeline.data.config import DataConfig
     from pipeline.files.store import store_path
-    from pipeline.images.decode import quiet_decoders
     from pipeline.ingestion.ingest import IngestOptions, ingest
     from pipeline.ingestion.report import write_rejected
     from pipeline.settings import config_from_flags
-    from pipeline.workers import choose_workers
 
-    for one, other in (("workers", "dask"), ("append", "overwrite")):
-        if getattr(arguments, one) and getattr(arguments, other):
-            raise InputError(f"--{one} and --{other} exclude each other; leave one out")
+    exclude_each_other(arguments, "append", "overwrite")
+    workers = chosen_workers(arguments)
     try:
-        with progress_bar("Reading images", "images") as progress:
+        with progress_clock("Reading images", "images") as progress:
             report = ingest(
                 arguments.source,
                 arguments.target,
                 config_from_flags(DataConfig, arguments, {}),
                 IngestOptions(append=arguments.append, overwrite=arguments.overwrite, dry_run=arguments.dry_run),
-                workers=choose_workers(arguments.jobs, arguments.workers, arguments.dask, quiet_decoders),
+                workers=workers,
                 progress=progress,
             )
     except KeyboardInterrupt:
@@ -69,9 +71,13 @@ def run(arguments: Arguments) -> int:
         say(f"{count(report.resumed, 'file')} had been read before an interruption, and were not read again")
     if arguments.rejected:
         write_rejected(report, arguments.rejected)
-    print(json.dumps(report.to_dict(), indent=2) if arguments.json else describe_ingest(report))
-    if arguments.dry_run and not arguments.json:
-        print("Nothing was written: this was a dry run")
-    elif not arguments.json:
-        print(f"The data set is in {arguments.target}. Train on it with:  facette train {arguments.target}")
+    if arguments.json:
+        print(json.dumps(report.to_dict(), indent=2))
+        return 3 if report.rejected else 0
+    print_result(describe_ingest(report))
+    if arguments.dry_run:
+        print_result("Nothing was written: this was a dry run")
+    else:
+        training = command_line("train", arguments.target)
+        print_result(f"The data set is in {arguments.target}. Train on it with:  {training}")
     return 3 if report.rejected else 0

@@ -9,11 +9,18 @@ from argparse import Namespace as Arguments
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.cli.console import progress_bar
+from pipeline.cli.console import print_result, progress_clock
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
     from pipeline.training.runs import RunSummary
+
+EXAMPLES = (
+    ("data/faces --html findings.html", "list problems of images: duplicates, odd images, label leakage"),
+    ("runs/demo-faces", "describe a model: its layers, its classes, what it was trained on"),
+    ("runs", "compare runs"),
+    ("", "list the versions of what is installed"),
+)
 
 
 def add_arguments(parser: Parser) -> None:
@@ -43,7 +50,7 @@ def run(arguments: Arguments) -> int:
         return _compare_runs(arguments, runs) if runs else _audit_images(arguments)
     if arguments.json or arguments.html or arguments.contact_sheet:
         raise InputError("--json, --html and --contact-sheet are for images: name a folder or a data set")
-    print(describe_model(ImageClassifier.load(arguments.what)) if arguments.what else describe_installation())
+    print_result(describe_model(ImageClassifier.load(arguments.what)) if arguments.what else describe_installation())
     return 0
 
 
@@ -55,7 +62,10 @@ def _compare_runs(arguments: Arguments, runs: Sequence[RunSummary]) -> int:
     if arguments.html or arguments.contact_sheet or arguments.group_by:
         raise InputError("--html, --contact-sheet and --group-by are for images; this is a folder of runs")
     found = [{**asdict(run), "model": str(run.model), "baselines": dict(run.baselines)} for run in runs]
-    print(json.dumps(found, indent=2) if arguments.json else describe_runs(runs))
+    if arguments.json:
+        print(json.dumps(found, indent=2))
+    else:
+        print_result(describe_runs(runs))
     return 0
 
 
@@ -67,7 +77,7 @@ def _audit_images(arguments: Arguments) -> int:
     from pipeline.data.dataset import Dataset, is_dataset
 
     config = DataConfig(group_by=arguments.group_by)
-    with progress_bar("Checking images", "images") as progress:
+    with progress_clock("Checking images", "images") as progress:
         report = audit(arguments.what, config=config, jobs=os.cpu_count() or 1, progress=progress)
     if arguments.html:
         with replacing(arguments.html) as temporary:
@@ -79,6 +89,6 @@ def _audit_images(arguments: Arguments) -> int:
         return 0
     if is_dataset(arguments.what):
         with Dataset.open(arguments.what) as dataset:
-            print(describe_dataset(dataset))
-    print(report.to_text())
+            print_result(describe_dataset(dataset))
+    print_result(report.to_text())
     return 0

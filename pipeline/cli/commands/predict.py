@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli.console import progress_bar, say
+from pipeline.cli.flags import add_worker_flags, chosen_workers
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,11 +24,20 @@ if TYPE_CHECKING:
     from pipeline.prediction.inputs import Inputs
     from pipeline.prediction.predict import Settings
     from pipeline.prediction.rows import Tally
+    from pipeline.workers import Workers
+
+EXAMPLES = (
+    ("runs/demo-faces data/faces -o rows.csv", "classify the images of a folder, and write a row for each"),
+    ("runs/demo-faces data/faces/face/0000.png --topk 2", "print the two most probable classes of one image"),
+    ("runs/demo-faces data/faces -o sorted.csv --copy-to sorted", "also copy the images into a folder for each class"),
+)
 
 
 def add_arguments(parser: Parser) -> None:
     """Add the flags of `predict`."""
-    parser.add_argument("model", help="model.h5 of a run")
+    from pipeline.settings import positive
+
+    parser.add_argument("model", help="a model.h5, or the folder of a run")
     parser.add_argument(
         "inputs",
         nargs="+",
@@ -36,19 +46,28 @@ def add_arguments(parser: Parser) -> None:
         "input, zip archives, data sets (.h5)",
     )
     parser.add_argument(
-        "-o", "--output", default="-", help="file to write: .csv, .jsonl or .parquet (default: standard output)"
+        "-o",
+        "--output",
+        metavar="FILE",
+        default="-",
+        help="file to write: .csv, .jsonl or .parquet (default: standard output)",
     )
-    parser.add_argument("--format", choices=("csv", "jsonl", "parquet"), default="", help="default: by its ending")
-    parser.add_argument("--topk", type=int, default=1, help="labels for each image (default: 1)")
-    parser.add_argument("--threshold", type=float, default=0.0, help="abstain below this probability, such as 0.8")
+    parser.add_argument(
+        "--format",
+        choices=("csv", "jsonl", "parquet"),
+        default="",
+        help="format of the rows (default: by the ending of FILE)",
+    )
+    parser.add_argument("--topk", type=positive, metavar="N", default=1, help="labels for each image (default: 1)")
+    parser.add_argument("--threshold", type=float, metavar="0.8", default=0.0, help="abstain below this probability")
     parser.add_argument(
         "--reject",
         type=float,
-        metavar="RATE",
-        help="abstain on uncertain images; the share of good images to lose, such as 0.05",
+        metavar="0.05",
+        help="abstain on uncertain images; the number is the share of good images to lose",
     )
     parser.add_argument(
-        "--only", action="append", default=[], metavar="CLASS", help="write only these rows; repeatable"
+        "--only", action="append", default=[], metavar="CLASS", help="write only rows of this class; repeatable"
     )
     parser.add_argument(
         "--scale",
@@ -58,14 +77,11 @@ def add_arguments(parser: Parser) -> None:
     )
     sorting = parser.add_mutually_exclusive_group()
     sorting.add_argument("--copy-to", metavar="DIR", help="copy the images into a folder for each class")
-    sorting.add_argument("--move-to", metavar="DIR", help="move them instead")
+    sorting.add_argument("--move-to", metavar="DIR", help="move the images into a folder for each class")
     parser.add_argument("--keep-errors", action="store_true", help="do not retry files that failed")
     parser.add_argument("--overwrite", action="store_true", help="start over and replace the output")
     parser.add_argument("--json", action="store_true", help="print the totals as JSON")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="threads (default: all cores)")
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument("--workers", type=int, metavar="N", help="work in N processes instead of threads")
-    where.add_argument("--dask", metavar="ADDRESS", help="work on a Dask cluster, such as tcp://scheduler:8786")
+    add_worker_flags(parser, "work")
 
 
 def run(arguments: Arguments) -> int:
@@ -74,8 +90,7 @@ def run(arguments: Arguments) -> int:
     from pipeline.prediction.formats import format_for
     from pipeline.prediction.inputs import Inputs
 
-    if min(arguments.topk, arguments.jobs, 1 if arguments.workers is None else arguments.workers) < 1:
-        raise InputError("--topk, --jobs and --workers: give 1 or more")
+    workers = chosen_workers(arguments)
     format = format_for(arguments.output, arguments.format)
     if arguments.output == "-":
         for flag in ("copy_to", "move_to", "workers", "dask"):
@@ -95,7 +110,7 @@ def run(arguments: Arguments) -> int:
         if arguments.output == "-":
             code = _to_standard_output(arguments, classifier, inputs, settings)
         else:
-            code = _to_file(arguments, classifier, inputs, settings, progress)
+            code = _to_file(arguments, classifier, inputs, settings, workers, progress)
     if inputs.ignored:
         say(f"Ignored: {', '.join(f'{count:,} {reason}' for reason, count in sorted(inputs.ignored.items()))}")
     return code
@@ -158,15 +173,18 @@ def _to_standard_output(arguments: Arguments, classifier: ImageClassifier, input
 
 
 def _to_file(
-    arguments: Arguments, classifier: ImageClassifier, inputs: Inputs, settings: Settings, progress: Callable
+    arguments: Arguments,
+    classifier: ImageClassifier,
+    inputs: Inputs,
+    settings: Settings,
+    workers: Workers,
+    progress: Callable,
 ) -> int:
     """Write rows to a file, which appears complete or not at all, and sort the images if that was asked for."""
     from pipeline.files.store import store_path
-    from pipeline.images.decode import quiet_decoders
     from pipeline.prediction.job import JobResult, PredictionJob, predict_to_file, unfinished_move
     from pipeline.prediction.sort import check_target, sort_images
     from pipeline.text import count
-    from pipeline.workers import choose_workers
 
     target, output = arguments.copy_to or arguments.move_to, Path(arguments.output)
     if target and inputs.containers:
@@ -182,7 +200,6 @@ def _to_file(
             job = PredictionJob(
                 classifier, inputs, output, settings, keep_errors=arguments.keep_errors, overwrite=arguments.overwrite
             )
-            workers = choose_workers(arguments.jobs, arguments.workers, arguments.dask, quiet_decoders)
             outcome = predict_to_file(job, workers, notify=lambda text: say(f"Note: {text}"), progress=progress)
         with outcome.journal as journal:
             tally = outcome.tally

@@ -12,6 +12,7 @@ from pipeline.classifier import ImageClassifier
 from pipeline.errors import USER_ERRORS
 from pipeline.evaluation.held_out import data_of, held_out_samples
 from pipeline.images.encode import to_png
+from pipeline.invocation import command_line
 from pipeline.pages.widgets import markup
 from pipeline.prediction.uploads import Upload, UploadResult, crop_upload, from_folder, part_box
 from pipeline.serve import MAX_UPLOAD_MEGABYTES
@@ -90,9 +91,10 @@ def _from_files(kind: str, classifier: ImageClassifier, _: list[Upload]) -> list
         if n_skipped:
             st.caption(f"{count(n_skipped, 'hidden or system file')} skipped.")
         if len(uploads) > MAX_UPLOADS:
+            command = command_line("predict", "MODEL", "FOLDER", "-o", "predictions.csv")
             st.warning(
                 f"{len(uploads)} images are too many for the app; only the first {MAX_UPLOADS} are classified. To "
-                "classify all of them, run  `facette predict MODEL FOLDER -o predictions.csv`  in a terminal."
+                f"classify all of them, run  `{command}`  in a terminal."
             )
     uploads = st.session_state.get(f"uploads-{kind}", [])
     if uploads and not files:

@@ -104,7 +104,7 @@ def _draw_evidence(classifier: ImageClassifier, result: UploadResult) -> None:
     assert result.network_image is not None
     label = row.ranking[0][0]
     evidence = occlusion_map(classifier, result.network_image, classifier.classes.index(label))
-    size, network_image = f"{result.size[1]:,}×{result.size[0]:,} pixels", describe_geometry(geometry)
+    size, network_image = f"{result.size[0]:,}×{result.size[1]:,} pixels", describe_geometry(geometry)
     st.html(
         markup.views(
             [

@@ -10,6 +10,7 @@ import streamlit as st
 
 from pipeline.audit.corrections import REMOVE, corrected_archive, corrected_manifest, image_folder
 from pipeline.data.dataset import Dataset
+from pipeline.invocation import command_line
 from pipeline.pages.widgets import markup
 from pipeline.text import count
 
@@ -107,7 +108,7 @@ def draw_export(dataset: Dataset, path: str) -> None:
         else "The archive holds the images of the data set and a manifest with the corrected labels, because the "
         "original files are no longer available. To train on it:"
     )
-    st.code(f"facette train {name}", language="shell")
+    st.code(command_line("train", name), language="shell")
 
 
 def _archive(path: str, corrections: dict[int, str]) -> bytes:

@@ -19,6 +19,7 @@ from pipeline.data.splits import Split
 from pipeline.errors import USER_ERRORS, InputError
 from pipeline.evaluation.held_out import data_of
 from pipeline.explanation.wording import describe_geometry
+from pipeline.invocation import command_line
 from pipeline.pages.data.corrections import draw_cards, draw_export, label_name
 from pipeline.pages.widgets import markup, no_model
 from pipeline.pages.widgets.sidebar import DATA_FOLDER, Chosen
@@ -75,7 +76,7 @@ def _draw_no_data() -> None:
         icon=":material/folder_off:",
     )
     st.markdown("To look at other images here, turn them into a data set in a terminal, then reload this page:")
-    st.code(f"facette ingest YOUR_PHOTOS/ {DATA_FOLDER}/photos.h5", language="shell")
+    st.code(command_line("ingest", "YOUR_PHOTOS/", f"{DATA_FOLDER}/photos.h5"), language="shell")
 
 
 def _draw_dataset(chosen: Chosen, dataset: Dataset, key: Key) -> None:

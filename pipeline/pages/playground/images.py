@@ -12,6 +12,7 @@ import streamlit as st
 from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
 from pipeline.explanation.wording import describe_geometry
+from pipeline.invocation import command_line
 from pipeline.pages.playground.session import PlaygroundSession
 from pipeline.pages.playground.settings import widget
 from pipeline.pages.widgets import markup
@@ -142,9 +143,10 @@ def _load_classes(session: PlaygroundSession, _: Chosen, data: DataConfig) -> No
 def _few_enough(session: PlaygroundSession, n: int) -> bool:
     if n > MAX_TRAINING_IMAGES:
         session.reset_images()
+        command = command_line("train", "FOLDER")
         st.warning(
             f"{n:,} images are too many for the app, which takes at most {MAX_TRAINING_IMAGES:,}. To train on all of "
-            "them, run  `facette train FOLDER`  in a terminal."
+            f"them, run  `{command}`  in a terminal."
         )
     return n <= MAX_TRAINING_IMAGES
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from pipeline.classifier import ImageClassifier
+from pipeline.invocation import command_line
 from pipeline.pages.widgets import markup, sidebar
 from pipeline.pages.widgets.curves import curves
 from pipeline.pages.widgets.sidebar import Chosen
@@ -36,7 +37,7 @@ def invite(runs: Path) -> None:
         st.markdown(
             "**Or train on your own images**, with one folder for each class: on the page Playground, or in a terminal:"
         )
-        st.code("facette train YOUR_PHOTOS/", language="shell")
+        st.code(command_line("train", "YOUR_PHOTOS/"), language="shell")
         st.markdown(f"Then reload this page: it shows the runs in `{runs}`.")
 
 
@@ -46,7 +47,7 @@ def ready(chosen: Chosen) -> ImageClassifier | None:
         st.title("This model cannot be opened")
         st.error(markup.plain(chosen.problem), icon=":material/error:")
         st.markdown("Choose another model in the sidebar, or train one:")
-        st.code("facette train YOUR_PHOTOS/", language="shell")
+        st.code(command_line("train", "YOUR_PHOTOS/"), language="shell")
     elif chosen.classifier is None:
         invite(chosen.runs)
     return chosen.classifier

@@ -1,24 +1,59 @@
-"""How the command line writes tables, shares, durations and progress."""
+"""How the command line writes tables, shares, messages and progress, on a terminal and elsewhere."""
 
 from __future__ import annotations
 
-import pytest
+import fcntl
+import os
+import pty
+import re
+import struct
+import sys
+import termios
 
-from pipeline.cli.console import duration, percent, progress_bar, say, text_table
+from pipeline.cli.console import Clock, command_list, percent, print_result, progress_bar, say, text_table, wrapped
+
+COLUMNS = 40
+
+
+class Terminal:
+    """A terminal of 40 columns: both stdout and stderr."""
+
+    def __init__(self, monkeypatch):
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+        self._stream = os.fdopen(slave, "w")
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, self._stream)
+
+    def lines(self):
+        """Return what the screen shows: a line that is written again replaces what it covers."""
+        self._stream.write("\0")
+        self._stream.flush()
+        text = ""
+        while not text.endswith("\0"):
+            text += os.read(self._master, 65536).decode()
+        self._stream.close()
+        os.close(self._master)
+        return [shown(line) for line in text.rstrip("\0").split("\n")]
+
+
+def shown(line):
+    cells, at = [], 0
+    for part in re.split(r"(\r|\033\[K)", line):
+        if part == "\r":
+            at = 0
+        elif part == "\033[K":
+            del cells[at:]
+        else:
+            cells[at : at + len(part)] = part
+            at += len(part)
+    return "".join(cells).rstrip()
 
 
 def test_text_table_aligns_the_first_column_left_and_the_others_right():
     assert text_table([("class", "images"), ("a", 7), ("bc", 1200)]) == (
         "  class  images\n  a           7\n  bc       1200"
     )
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [(0.2, "less than a second"), (1, "1 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (5400, "1.5 h")],
-)
-def test_duration_has_a_suitable_unit(seconds, text):
-    assert duration(seconds) == text
 
 
 def test_percent_has_one_decimal():
@@ -35,3 +70,83 @@ def test_progress_of_short_work_writes_nothing_without_a_terminal(capsys):
         for done in range(1, 4):
             progress(done, 3)
     assert capsys.readouterr() == ("", "")
+
+
+def test_text_is_broken_between_words():
+    text = "one two three four\nfive  six seven"
+    assert wrapped(text, 9) == "one two\nthree\nfour\nfive\nsix seven"
+    assert wrapped(text, 100) == text
+    assert wrapped("a-very-long-word-without-any-space and more", 10) == "a-very-long-word-without-any-space\nand more"
+
+
+def test_commands_and_rows_of_tables_are_not_broken():
+    command = "facette train --resume 'runs/my first run'"
+    assert wrapped(f"Resume with:  {command}", 20).split("\n") == ["Resume with:", command]
+    assert wrapped(f"run  {command}  to go on with it", 20).split("\n")[1] == command
+    assert wrapped("  class   images  accuracy", 10) == "  class   images  accuracy"
+
+
+def test_a_message_on_a_terminal_keeps_to_its_width(monkeypatch):
+    terminal = Terminal(monkeypatch)
+    message = "Split at random, stratified by class, duplicates kept together: train 280, validation 60, test 60"
+    result = "no word of this result is cut in two by the edge of the terminal"
+    say(message)
+    print_result(result)
+    lines = terminal.lines()
+    assert max(map(len, lines)) <= COLUMNS
+    assert " ".join(lines).split() == f"{message} {result}".split()
+
+
+def test_nothing_of_a_clock_or_a_bar_stays_behind_a_message(monkeypatch):
+    terminal = Terminal(monkeypatch)
+    clock = Clock("A phase with a long name")
+    clock.note = "and a long note that would not even fit into the line"
+    with clock.ticking():
+        clock._tick()
+        say("short")
+        clock._tick()
+    with progress_bar("Classifying", "files") as progress:
+        progress(1, 3)
+        say("one")
+        progress(2, 3)
+        print_result("two")
+        progress(3, 3)
+    say("end")
+    assert terminal.lines() == ["short", "one", "two", "end", ""]
+
+
+def test_a_clock_says_what_and_how_long_where_there_is_no_terminal(capsys, monkeypatch):
+    clock = Clock("Scoring")
+    clock._begin -= 21.0
+    clock._last -= 21.0
+    clock._tick()
+    clock._tick()  # only every ten seconds
+    quiet = Clock("Training", lines=False)
+    quiet._last -= 21.0
+    quiet._tick()
+    assert capsys.readouterr() == ("", "Scoring: 21 s\n")
+
+
+def test_a_clock_counts_and_goes_on_when_all_is_counted(monkeypatch):
+    terminal = Terminal(monkeypatch)
+    clock = Clock("Reading images")
+    clock._begin -= 4.0
+    clock.progress(100, 300, "images")
+    assert clock.note == "100 of 300 images, 25/s, 8 s left"
+    clock.progress(300, 300, "images")
+    clock._tick()
+    assert terminal.lines() == ["Reading images: 4 s, 300 images d"]  # as far as it fits
+
+
+def test_work_goes_on_if_nobody_reads_the_messages_any_more(monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        say("lost")
+        say("lost, too")
+
+
+def test_commands_stand_on_lines_of_their_own():
+    text = command_list("What next?", [("facette app", "look at it"), ("facette demo", "try it")])
+    assert text.split("\n")[1::2] == ["  facette app", "  facette demo"]

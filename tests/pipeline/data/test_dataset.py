@@ -63,7 +63,7 @@ def test_foreign_damaged_and_newer_files_are_refused(face_folder, tmp_path):
 def test_a_file_in_the_layout_of_the_course_is_rejected_with_what_to_do(tmp_path):
     with h5py.File(tmp_path / "train_cats.h5", "w") as file:
         file["train_set_x"] = np.zeros((4, 8, 8, 3), np.uint8)
-    with pytest.raises(InputError, match=r"is not a data set; make one with: facette ingest .*train_cats\.h5 OUT\.h5"):
+    with pytest.raises(InputError, match=r"make one with:  .*facette ingest .*train_cats\.h5 OUT\.h5"):
         Dataset.open(tmp_path / "train_cats.h5")
 
 

@@ -6,7 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.explanation.wording import describe_geometry, headline, verdict, what_probabilities_are
+from pipeline.explanation.wording import (
+    describe_change,
+    describe_geometry,
+    describe_seconds,
+    headline,
+    verdict,
+    what_probabilities_are,
+)
 from pipeline.images.geometry import Geometry
 
 
@@ -34,9 +41,9 @@ def test_a_model_that_abstains_names_no_class_in_its_headline():
     assert "is sure" not in verdict(ranking, "unlike")
 
 
-def test_describe_geometry_names_width_height_and_colour():
-    assert describe_geometry(Geometry(20, 40, "gray")) == "40×20 gray"
-    assert describe_geometry(Geometry(20, 40, "rgb")) == "40×20 RGB"
+def test_describe_geometry_names_height_width_and_colour():
+    assert describe_geometry(Geometry(20, 40, "gray")) == "20×40 gray"
+    assert describe_geometry(Geometry(20, 40, "rgb")) == "20×40 RGB"
 
 
 @pytest.mark.parametrize(
@@ -49,3 +56,14 @@ def test_what_is_said_of_probabilities_depends_on_their_calibration(m, temperatu
 
 def test_without_calibration_a_model_is_said_never_to_abstain():
     assert "never abstains" in what_probabilities_are(None)
+
+
+def test_a_first_layer_that_has_become_another_one_is_not_described_by_a_huge_percentage():
+    assert describe_change(0.753) == "training with labels changed the layer by 75% of its norm"
+    assert describe_change(18.228).startswith("training with labels changed the layer by 18.2 times its norm")
+
+
+def test_the_time_of_a_run_names_the_phases_that_matter():
+    seconds = {"reading images": 4.4, "choosing augmentation": 0.2, "training": 35.0}
+    assert describe_seconds(seconds) == "40 s (reading images 4 s, training 35 s)"
+    assert describe_seconds({"training": 0.1}) == "less than a second"

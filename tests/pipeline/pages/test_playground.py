@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from pipeline.classifier import ImageClassifier
 from pipeline.data.config import DataConfig
+from pipeline.invocation import command_line
 from pipeline.pages.playground.session import PlaygroundSession
 from pipeline.playground.session import model_bytes
 from pipeline.settings import all_settings, read_settings
@@ -182,8 +183,9 @@ def test_train_and_save_a_model_like_that_of_the_command_line(at, tmp_path):
         path.name for path in (tmp_path / "runs" / "mine").iterdir()
     }
     command, code = (element.value for element in test.code)
-    assert command == "facette train faces --hidden 8 --epochs 2 --augment none"
-    line = [sys.executable, "-m", "pipeline.cli", *command.split()[1:], "--name", "cli"]
+    flags = ["train", "faces", "--hidden", "8", "--epochs", "2", "--augment", "none"]
+    assert command == command_line(*flags)
+    line = [sys.executable, "-m", "pipeline.cli", *flags, "--name", "cli"]
     subprocess.run(line, check=True, capture_output=True, cwd=tmp_path)
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=tmp_path)
     names = "mine", "cli", "faces"

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.data.config import DataConfig
+from pipeline.invocation import command_line
 from pipeline.playground.export import export_command, export_python
 from pipeline.settings import read_settings
 
@@ -22,8 +23,9 @@ def test_command_and_program_train_the_same_network(tmp_path, monkeypatch):
     assert not problems
 
     command = export_command("faces", TEXTS)
-    assert command == "facette train faces --hidden 8 --epochs 1 --normalize-contrast --augment none"
-    assert main([*command.split()[1:], "--name", "command"]) == 0
+    words = ["train", "faces", "--hidden", "8", "--epochs", "1", "--normalize-contrast", "--augment", "none"]
+    assert command == command_line(*words)
+    assert main([*words, "--name", "command"]) == 0
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         exec(export_python("faces", recipe), {})

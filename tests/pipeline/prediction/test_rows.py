@@ -63,7 +63,16 @@ def test_only_one_class_is_written_and_all_are_counted(predict, run_path, photos
     assert "the model knows face, other" in err
 
 
-@pytest.mark.parametrize("flags", [("--threshold", "2"), ("--reject", "0"), ("--topk", "0"), ("--jobs", "0")])
+@pytest.mark.parametrize("flags", [("--topk", "0"), ("--jobs", "0")])
+def test_numbers_that_are_not_positive_are_wrong_usage(predict, run_path, photos, flags, capsys):
+    with pytest.raises(SystemExit) as ended:
+        predict(run_path, photos, "-o", "out.csv", *flags)
+    assert ended.value.code == 2
+    assert f"{flags[0]}: '0' does not work" in capsys.readouterr().err
+    assert not Path("out.csv.parts").exists()
+
+
+@pytest.mark.parametrize("flags", [("--threshold", "2"), ("--reject", "0")])
 def test_options_that_cannot_work_are_refused_before_anything_is_written(predict, run_path, photos, flags):
     code, _, err = predict(run_path, photos, "-o", "out.csv", *flags)
     assert code == 2

@@ -152,7 +152,7 @@ def test_the_layout_of_the_course(tmp_path, lfw_images, error_of):
     ):
         assert course.fingerprint == data.fingerprint
         assert (course.X == data.X).all()
-    with pytest.raises(InputError, match=r"is not a data set; make one with: facette ingest .*train_catvnoncat"):
+    with pytest.raises(InputError, match=r"is not a data set; make one with:  .*facette ingest .*train_catvnoncat"):
         Dataset.open(folder / "train_catvnoncat.h5")
     with h5py.File(folder / "test_catvnoncat.h5", "r+") as file:
         del file["test_set_y"]

@@ -23,6 +23,24 @@ def test_names_of_runs(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("files", "resumable", "message"),
+    [
+        (["data.h5"], False, "stopped before its first checkpoint"),
+        (["data.h5", "model.h5"], False, "holds a run already; it cannot be resumed"),
+        (["data.h5", "checkpoint.h5"], True, "holds a run already; choose another --name"),
+    ],
+)
+def test_resuming_is_proposed_only_if_there_is_a_checkpoint(tmp_path, files, resumable, message):
+    (tmp_path / "first").mkdir()
+    for name in files:
+        (tmp_path / "first" / name).touch()
+    with pytest.raises(InputError, match=message) as caught:
+        run_folder(tmp_path, "first", "x")
+    assert ("train --resume" in str(caught.value)) == resumable
+    assert "--overwrite" in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("source", "name"),
     [
         ("photos/", "photos"),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
+from model.edges.config import PretrainConfig
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 
@@ -20,6 +22,22 @@ def test_filters_draws(run_path, tmp_path, capsys, words):
     with Image.open(tmp_path / "f.png") as image:
         assert np.asarray(image.convert("L")).std() > 5
     assert "The drawing is in" in capsys.readouterr().out
+
+
+def test_filters_says_how_a_layer_without_edges_gets_some(run_path, tmp_path, capsys):
+    assert main(["filters", str(run_path), "-o", str(tmp_path / "f.png")]) == 0
+    assert "--pretrain sparse_filtering" in capsys.readouterr().out
+
+
+def test_filters_does_not_propose_what_the_model_was_made_with(run_path, tmp_path, capsys):
+    classifier = ImageClassifier.load(run_path)
+    training = replace(classifier.training, layer_rates=(0.1, 1.0, 1.0))
+    replace(classifier, pretraining=PretrainConfig("sparse_filtering"), training=training).save(tmp_path / "model.h5")
+    assert main(["filters", str(tmp_path / "model.h5"), "-o", str(tmp_path / "f.png")]) == 0
+    out = capsys.readouterr().out
+    assert "began with edges, learned by sparse filtering" in out
+    assert "--pretrain" not in out
+    assert "--layer-rates 0.03" in out
 
 
 def test_filters_prints_scores(run_path, tmp_path, capsys):

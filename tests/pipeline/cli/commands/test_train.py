@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from model.storage.checkpoint import load_state
 from pipeline.classifier import ImageClassifier
+from pipeline.cli.commands.train import _interrupted
+from pipeline.training.prepare import prepare
+from pipeline.training.resume import resume
 
 PLAIN = ["--pretrain", "none", "--augment", "none"]
 QUICK = ["--hidden", "16", "--epochs", "2", *PLAIN]
@@ -30,10 +37,11 @@ def test_training_with_rejected_files_exits_as_ingestion_does(facette, tmp_path,
 
 
 @pytest.mark.slow
-def test_find_learning_rate_draws_and_suggests(facette, faces):
+def test_find_learning_rate_draws_and_suggests(facette, faces, tmp_path):
     code, out, _ = facette("train", faces, "--find-learning-rate", "--name", "lr 1", "--hidden", "32", *PLAIN)
     assert code == 0
-    assert os.path.getsize("runs/lr 1/learning_rate.png") > 5000  # noqa: PTH202
+    assert [path.name for path in tmp_path.glob("runs/*")] == ["lr 1-learning-rate.png"]  # no run is left behind
+    assert (tmp_path / "runs" / "lr 1-learning-rate.png").stat().st_size > 5000
     command = shlex.split(out.splitlines()[-1].removeprefix("Train with:"))
     code, _, err = facette(*command[1:])  # as it stands
     assert code == 0
@@ -99,6 +107,71 @@ def test_diverging_run_is_explained(facette, faces, tmp_path):
     assert "diverged" in err
     assert "learning_rate" in err
     assert not list(tmp_path.glob("runs/*/*"))
+
+
+class Interrupted:
+    """A data set that Ctrl-C reaches as soon as the model is about to be written."""
+
+    def __init__(self, dataset):
+        self._dataset = dataset
+
+    def __getattr__(self, name):
+        if name == "sha256":
+            raise KeyboardInterrupt
+        return getattr(self._dataset, name)
+
+
+def test_a_second_ctrl_c_says_that_what_was_trained_is_safe(faces, small, tmp_path, capsys):
+    run = prepare(faces, tmp_path / "run", recipe=small)
+    with run.dataset:
+        records = run.epochs()
+        next(records)
+        records.close()
+        assert _interrupted(replace(run, dataset=Interrupted(run.dataset))) == 130
+    err = capsys.readouterr().err
+    assert "Interrupted again. What was trained is safe in" in err
+    assert f"train --resume {tmp_path / 'run'}" in err
+    with (resumed := resume(tmp_path / "run")).dataset:
+        assert resumed.state.epoch == 1
+
+
+@pytest.mark.slow
+def test_a_run_that_ends_says_what_it_is_worth_how_long_it_took_and_what_next(facette, faces):
+    code, out, err = facette("train", faces, "--name", "a b", *QUICK)
+    assert code == 0
+    assert re.search(r"^Verdict: \d+% on training images, \d+% on 30 test images", out, flags=re.MULTILINE)
+    assert re.search(r"^Elapsed time: ", out, flags=re.MULTILINE)
+    assert re.search(r"about .* on 1 thread, and then about .* for scores and figures", err)
+    commands = [shlex.split(line) for line in out.splitlines() if re.match(r"  \S*facette ", line)]
+    assert [command[1] for command in commands] == ["app", "predict"]
+    assert facette(*commands[1][1:])[0] == 0  # as it stands
+    report = Path("runs/a b/report.html").read_text()
+    verdict = re.search(r"Verdict: (.*)", out)[1]
+    assert verdict in report
+    assert "elapsed time" in report
+    for setting, value in (("hidden", "16"), ("augment", "none"), ("epochs", "2"), ("batch_norm", "on")):
+        assert f"<td>{setting}</td><td>{value}</td>" in report
+    metrics = json.loads(Path("runs/a b/metrics.json").read_text())
+    assert metrics["verdict"]["sentence"] == verdict
+    assert metrics["seconds"]["training"] > 0
+
+
+def test_ctrl_c_in_the_preparation_leaves_everything_as_it_was(faces, tmp_path):
+    code = f"""
+import os, signal, sys
+from pipeline.cli.main import main
+from pipeline.training import prepare
+
+def interrupt(*arguments, **options):
+    os.kill(os.getpid(), signal.SIGINT)
+
+prepare.batch_sources = interrupt
+sys.exit(main(["train", {str(faces)!r}]))
+"""
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert child.returncode == 130
+    assert child.stderr.splitlines()[-1] == "Interrupted before the training began: everything is as it was"
+    assert not list(tmp_path.glob("runs/*"))
 
 
 def test_resume_refuses_other_settings(facette, faces):
