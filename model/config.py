@@ -38,6 +38,9 @@ _CHECKS: dict[str, tuple[Callable[[float], bool], str]] = {
 }
 
 
+_LARGEST = 2**1023  # of the numbers that a float can hold; false for NaN, too
+
+
 def check_fields(config: Any) -> None:
     """Check every field of a config dataclass against its choices and its range.
 
@@ -68,7 +71,7 @@ def check_fields(config: Any) -> None:
         for number in value if is_tuple else (value,):
             if isinstance(number, bool) or not isinstance(number, types):
                 raise ConfigError(f"{field.name}: {value!r} does not work; give {words}")
-            if not math.isfinite(number) or not is_valid(number):
+            if not abs(number) <= _LARGEST or not is_valid(number):
                 raise ConfigError(f"{field.name}: {value!r} does not work; give {words}")
 
 

@@ -6,7 +6,6 @@ Exit codes: 0 done; 1 failed; 2 wrong usage, configuration or input; 3 done, wit
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -14,8 +13,9 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from model.errors import Diverged
+from pipeline.cli.console import printable_streams, say
 from pipeline.errors import USER_ERRORS
-from pipeline.files.names import PERCENT_ESCAPE
+from pipeline.files.names import escape
 
 
 class Parser(argparse.ArgumentParser):
@@ -23,8 +23,6 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Write what is wrong and where the flags are explained, and exit."""
-        from pipeline.cli.console import say
-
         say(f"{self.prog}: {message.removeprefix('argument ')} (see {self.prog} --help)")
         sys.exit(2)
 
@@ -56,14 +54,13 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    argv = list(sys.argv[1:] if argv is None else argv)
-    command = ""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=PERCENT_ESCAPE)  # a path need not be text
-    try:  # everything slow is imported below, so that an interrupt never ends in a traceback
-        from pipeline.cli.console import say
+    with printable_streams():
+        return _main(list(sys.argv[1:] if argv is None else argv))
 
+
+def _main(argv: list[str]) -> int:
+    command = ""
+    try:  # everything slow is imported below, so that an interrupt never ends in a traceback
         arguments = parse(argv)
         command = arguments.command
         from pipeline.images.decode import quiet_decoders
@@ -82,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ValueError, ArithmeticError, OSError) as error:
         if not isinstance(error, USER_ERRORS):
             raise  # a bug, not a wrong input
-        say(f"facette {command}: {error}")
+        say(f"facette {command}: {escape(str(error))}")
         return 1 if isinstance(error, Diverged) else 2
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from model.storage.atomic import replacing
 from pipeline.errors import InputError
+from pipeline.files.names import escape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -316,7 +317,8 @@ def _grid_figure(
     axes = figure.add_axes(box)
     axes.set_axis_off()
     left = margin / size[0]
-    figure.text(left, 1 - 0.2 / size[1], title, fontsize=10, va="top", wrap=True)
+    # A name is no formula, whatever it holds.
+    figure.text(left, 1 - 0.2 / size[1], escape(title), fontsize=10, va="top", wrap=True, parse_math=False)
     figure.text(left, (foot - 0.12) / size[1], caption, fontsize=7, color="0.25", va="top")
     if scores is not None and has_rose:
         side = 1.0

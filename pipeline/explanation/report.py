@@ -18,6 +18,7 @@ from pipeline.data.dataset import Dataset
 from pipeline.evaluation.result import TrainingResult
 from pipeline.evaluation.scores import most_confused
 from pipeline.explanation.figures import draw_filters
+from pipeline.files.names import one_line
 from pipeline.images.encode import to_png
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def render_report(name: str, result: TrainingResult, mistakes: Sequence[Mistake]
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline"), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.PackageLoader("pipeline"), autoescape=True, finalize=one_line, undefined=jinja2.StrictUndefined
     )
     classifier = result.classifier
     evaluation = result.scores[result.evaluated_on]

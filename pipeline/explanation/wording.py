@@ -1,10 +1,11 @@
-"""How certain a classifier is, and what its images are like, in plain words."""
+"""How certain a classifier is, what its images are like and how it was trained, in plain words."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from model.calibration import FEWEST_FOR_TEMPERATURE, Calibration
+from model.config import TrainingConfig
 from pipeline.images.geometry import Geometry
 
 SURE, FAIRLY_SURE, CLOSE = 0.95, 0.75, 0.15
@@ -21,6 +22,12 @@ ABSTAINS = {
 def describe_geometry(geometry: Geometry) -> str:
     """Return the size of images, and whether they are in colour: 25×25 gray."""
     return f"{geometry.width}×{geometry.height} {'RGB' if geometry.color == 'rgb' else geometry.color}"
+
+
+def describe_optimizer(training: TrainingConfig) -> str:
+    """Return how a network was trained: adamw, learning rate 0.001."""
+    rate = training.learning_rate
+    return f"{training.optimizer}, learning rate {rate if rate == 'auto' else f'{rate:.3g}'}"
 
 
 def headline(ranking: Sequence[tuple[str, float]], reason: str = "") -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import math
 import os
@@ -15,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.console import progress_bar, say
+from pipeline.cli.console import progress_bar, results_in_utf8, say
 from pipeline.errors import InputError
+from pipeline.files.names import escape
 
 if TYPE_CHECKING:
     from pipeline.classifier import ImageClassifier
@@ -144,8 +144,7 @@ def _to_standard_output(arguments: Arguments, classifier: ImageClassifier, input
     from pipeline.workers import Threads
 
     tally = Tally(len(classifier.classes), classifier.were_trained_on)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
+    results_in_utf8()
     header = OUTPUT_FORMATS[settings.format].header(settings.topk)
     chunks = split_into_chunks(inputs, classifier.geometry.n_x)
     for _, done in Threads(arguments.jobs).map(write_chunk, (classifier, settings), chunks):
@@ -183,7 +182,7 @@ def _to_file(
                 classifier, inputs, output, settings, keep_errors=arguments.keep_errors, overwrite=arguments.overwrite
             )
             workers = choose_workers(arguments.jobs, arguments.workers, arguments.dask, quiet_decoders)
-            outcome = predict_to_file(job, workers, notify=lambda text: say(f"Note: {text}"), progress=progress)
+            outcome = predict_to_file(job, workers, notify=lambda text: say(f"Note: {escape(text)}"), progress=progress)
         with outcome.journal as journal:
             tally = outcome.tally
             only = settings.only_classes

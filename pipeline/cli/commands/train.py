@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from model.errors import Diverged
-from pipeline.cli.console import progress_bar, say
+from pipeline.cli.console import progress_bar, say, say_for_a_moment
 from pipeline.errors import InputError
 from pipeline.text import count
 
@@ -181,8 +180,8 @@ def _show_epoch(record: EpochRecord, epochs: int) -> None:
     text = describe_epoch(record, epochs)
     if record.epoch in (1, epochs) or record.epoch % max(1, epochs // 10) == 0 or record.seconds > 5:
         say(text)
-    elif sys.stderr.isatty():
-        print(text, end="\033[K\r", file=sys.stderr, flush=True)
+    else:
+        say_for_a_moment(text)
 
 
 def _interrupted(run: TrainingRun) -> int:
