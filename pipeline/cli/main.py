@@ -16,6 +16,7 @@ from model.errors import Diverged
 from pipeline.cli.console import printable_streams, say
 from pipeline.errors import USER_ERRORS
 from pipeline.files.names import escape
+from pipeline.files.search_path import leave_out_working_directory
 
 
 class Parser(argparse.ArgumentParser):
@@ -54,6 +55,7 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    leave_out_working_directory()
     with printable_streams():
         return _main(list(sys.argv[1:] if argv is None else argv))
 
