@@ -23,7 +23,7 @@ from model.config import NetworkConfig, ResolvedTraining
 from model.errors import FormatError
 from model.optimizers import OPTIMIZERS
 from model.parameters import Parameters
-from model.storage.atomic import replacing
+from model.storage.atomic import stream
 from model.storage.hdf5 import DAMAGE, attribute, open_file, read_text, write_attribute, write_text
 from model.storage.values import check_value
 from model.training import EpochRecord, TrainingState
@@ -38,9 +38,10 @@ Config = TypeVar("Config")
 def create(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
     """Open a new HDF5 file of the given format; it appears at `path` when the block ends without an error.
 
-    The file layout of HDF5 1.10 has checksums for everything that `write_array` does not cover.
+    If the disk is full, the error is one `NotWritten`; HDF5 itself would write several tracebacks. The file layout of
+    HDF5 1.10 has checksums for everything that `write_array` does not cover.
     """
-    with replacing(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+    with stream(path) as part, h5py.File(part, "w", libver=("v110", "v110")) as file:
         write_attribute(file, "format", format)
         file.attrs["version"] = version
         yield file

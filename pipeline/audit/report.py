@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pipeline.errors import InputError
+from model.storage.atomic import replacing
+from pipeline.errors import InputError, not_written
 from pipeline.files.names import escape, one_line
 from pipeline.images.decode import from_array
 from pipeline.images.encode import png_url, to_png
@@ -103,9 +104,10 @@ class AuditReport:
         if not shown:
             raise InputError("no contact sheet: no finding has images to show")
         try:
-            Path(path).write_bytes(to_png(contact_sheet(shown)))
+            with replacing(path) as temporary:
+                temporary.write_bytes(to_png(contact_sheet(shown)))
         except OSError as error:
-            raise InputError(f"{escape(path)}: cannot be written ({error.strerror}); give another path") from None
+            raise not_written(escape(path), error) from None
 
 
 def contact_sheet(findings: Sequence[Finding], side: int = 96) -> np.ndarray:

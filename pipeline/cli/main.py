@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from model.errors import Diverged
 from pipeline.cli.console import printable_streams, say
-from pipeline.errors import USER_ERRORS
+from pipeline.errors import USER_ERRORS, explain, is_full
 from pipeline.files.names import escape
 from pipeline.files.search_path import leave_out_working_directory
 
@@ -81,8 +81,8 @@ def _main(argv: list[str]) -> int:
     except (ValueError, ArithmeticError, OSError) as error:
         if not isinstance(error, USER_ERRORS):
             raise  # a bug, not a wrong input
-        say(f"facette {command}: {escape(str(error))}")
-        return 1 if isinstance(error, Diverged) else 2
+        say(f"facette {command}: {escape(explain(error))}")
+        return 1 if isinstance(error, Diverged) or is_full(error) else 2
 
 
 def _command(name: str) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from model.storage.atomic import replacing
-from pipeline.errors import InputError
+from pipeline.errors import InputError, not_written
 from pipeline.files.names import escape
 
 if TYPE_CHECKING:
@@ -221,7 +221,7 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
         with replacing(path) as temporary:
             figure.savefig(temporary, format=kind)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise not_written(escape(path), error) from None
     return path
 
 
@@ -276,7 +276,7 @@ def save_animation(
         with replacing(path) as temporary:
             frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise not_written(escape(path), error) from None
     return path
 
 

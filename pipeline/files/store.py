@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import InputError
+from pipeline.errors import DiskFull, InputError
 from pipeline.files.names import escape
 
 _APPLICATION = 0xFACE77E  # SQLite writes this number into the file's header, at byte 68
@@ -109,7 +109,9 @@ class Store:
     def _refusal(self, error: sqlite3.DatabaseError) -> InputError:
         if _code(error) == sqlite3.SQLITE_BUSY:
             return InputError(f"{escape(self._target)}: another process is writing it")
-        return InputError(f"{escape(self.path)}: cannot be written ({error})")
+        if _code(error) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):  # IOERR: a limit of the size of a file
+            return DiskFull(f"{escape(self.path)}: cannot be written ({error}); free some space, or choose another output")
+        return InputError(f"{escape(self.path)}: cannot be written ({error}); choose another output")
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Replace `state`.

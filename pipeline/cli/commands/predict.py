@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli.console import progress_bar, results_in_utf8, say
-from pipeline.errors import InputError
+from pipeline.errors import InputError, is_full
 from pipeline.files.names import escape
 
 if TYPE_CHECKING:
@@ -204,8 +203,7 @@ def _to_file(
     except BrokenPipeError:
         raise
     except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        when = "when there is room again, " if is_full else ""
+        when = "when there is room again, " if is_full(error) else ""
         kept = f"; what was done is kept in {stored}: {when}the same command resumes" if stored.exists() else ""
         say(f"facette predict: {arguments.output}: {error.strerror or error}{kept}")
         return 1
