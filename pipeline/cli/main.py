@@ -82,7 +82,7 @@ def _main(argv: list[str]) -> int:
         if not isinstance(error, USER_ERRORS):
             raise  # a bug, not a wrong input
         say(f"facette {command}: {escape(explain(error))}")
-        return 1 if isinstance(error, Diverged) or is_full(error) else 2
+        return 1 if isinstance(error, Diverged | ChildProcessError) or is_full(error) else 2
 
 
 def _command(name: str) -> Any:

@@ -199,3 +199,34 @@ def test_an_error_comes_when_its_task_is_due(workers):
 
 def divided(numerator, task):
     return numerator // task
+
+
+class Unknown:
+    """Is pickled as something that no process can import."""
+
+    def __reduce__(self):
+        return __import__, ("no_such_module",)
+
+
+def end(how, task):
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif how == "fault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif how == "exit":
+        os._exit(3)
+    return task
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (Unknown(), r"cannot start \(ModuleNotFoundError: No module named 'no_such_module'\)"),
+        pytest.param("killed", r"killed 3 times in a row, at 7 .*too little memory\?", marks=pytest.mark.slow),
+        pytest.param("fault", r"killed 3 times in a row, at 7 .*by SIGSEGV", marks=pytest.mark.slow),
+        pytest.param("exit", "one ended with exit code 3", marks=pytest.mark.slow),
+    ],
+)
+def test_why_worker_processes_end_is_told(how, message):
+    with pytest.raises(ChildProcessError, match=message):
+        list(Processes(1).map(end, (how,), [7]))
