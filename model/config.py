@@ -34,6 +34,7 @@ _CHECKS: dict[str, tuple[Callable[[float], bool], str]] = {
     "at_least_0": (lambda v: v >= 0, "0 or greater"),
     "fraction": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
     "rate": (lambda v: 0 < v <= 1, "greater than 0 and at most 1"),
+    "up_to_1024": (lambda v: 1 <= v <= 1024, "from 1 to 1024"),
     "one_to_three": (lambda v: 1 <= v <= 3, "from 1 to 3"),
 }
 

@@ -78,6 +78,11 @@ def _main(argv: list[str]) -> int:
     except MemoryError as error:
         say(f"facette {command}: does not fit into memory ({error}); use smaller images, batches or layers")
         return 1
+    except UnicodeEncodeError as error:
+        if sys.getfilesystemencoding() == "utf-8":
+            raise  # a bug
+        say(f"facette {command}: {error.object!r} holds characters that this locale lacks; set  PYTHONUTF8=1")
+        return 2
     except (ValueError, ArithmeticError, OSError) as error:
         if not isinstance(error, USER_ERRORS):
             raise  # a bug, not a wrong input

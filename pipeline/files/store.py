@@ -202,12 +202,12 @@ class Store:
 
 def _is_store_or_nothing(path: Path) -> bool:
     """Tell by its first bytes whether a file is a store; an empty file is a new store."""
+    if not path.is_file():  # neither a folder nor a pipe, which would wait for ever
+        return not os.path.lexists(path)
     try:
         with path.open("rb") as file:
             head = file.read(72)
-    except FileNotFoundError:
-        return True
-    except OSError:  # such as a folder
+    except OSError:
         return False
     return not head or (head[:16] == _HEADER and head[68:] == _APPLICATION.to_bytes(4, "big"))
 

@@ -69,7 +69,10 @@ def summarize(model: str | Path) -> RunSummary | None:
     name = escape(model.resolve().parent.name if model.name == "model.h5" else model.stem)
     summary = RunSummary(name, model, modified)
     try:
-        metrics = json.loads((model.parent / "metrics.json").read_text(encoding="utf-8"))
+        path = model.parent / "metrics.json"
+        if not path.is_file():  # a pipe would wait for ever
+            return summary
+        metrics = json.loads(path.read_text(encoding="utf-8"))
         check_value(metrics, _METRICS, "metrics")
         figures, baselines = metrics["splits"][metrics["evaluated_on"]], metrics["baselines"]
         return replace(

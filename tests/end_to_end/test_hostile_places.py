@@ -8,6 +8,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -90,3 +91,53 @@ def test_a_read_only_folder_is_one_message(name, words, places, tmp_path):
     assert "cannot be written (" in message or "may not be written by this user" in message
     assert "Errno" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+POWER_CUT = [
+    "checkpoint.h5",
+    *(pytest.param(n, marks=pytest.mark.slow) for n in ("model.h5", "data.h5", "metrics.json")),
+]
+
+
+@pytest.mark.parametrize("empty", POWER_CUT)
+def test_an_empty_file_after_a_power_cut_is_one_message_or_none(empty, places, capsys):
+    shutil.copy("run/model.h5", "model.h5")
+    Path("run", empty).write_bytes(b"")
+    for words in (["inspect", "run"], ["inspect", "."], ["train", "--resume", "run"], ["predict", "model.h5", "run"]):
+        code = main(words)
+        out, err = capsys.readouterr()
+        assert code in (0, 2, 3), err
+        assert "Traceback" not in out + err
+        assert code != 2 or empty in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"HOME": ""},
+        {"HOME": "/nonexistent", "PYTHONOPTIMIZE": "2"},
+        {"LANG": "C", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ],
+)
+def test_other_environments_change_nothing(environment, places, tmp_path, faces):
+    image = tmp_path / "gr\u00f6\u00dfe.png"
+    shutil.copy(faces / "face" / "0000.png", image)
+    variables = {name: value for name, value in (os.environ | environment).items() if value}
+    for words in (["inspect", "run"], ["predict", "run", str(image), "-o", "out.csv"], ["train", "--resume", "run"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline.cli", *words], env=variables, capture_output=True, text=True, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+    assert "größe.png" in (tmp_path / "out.csv").read_text(encoding="utf-8")
+
+
+def test_other_users_may_not_read_what_the_umask_forbids(places, tmp_path):
+    before = os.umask(0o077)
+    try:
+        assert main(["train", "--resume", "run"]) == 0
+        assert main(["predict", "run", "run/data.h5", "-o", "out.csv"]) == 0
+    finally:
+        os.umask(before)
+    written = ("out.csv", "run/model.h5", "run/report.html", "run/filters.png", "run/metrics.json")
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in written} == {0o600}

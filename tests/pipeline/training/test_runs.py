@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -37,4 +38,10 @@ def test_figures_of_wrong_types_count_as_none(damage, tmp_path):
     (tmp_path / "metrics.json").write_text(json.dumps(metrics | damage))
     assert summarize(tmp_path / "model.h5").m == 0
     (tmp_path / "metrics.json").write_text("[" * 100_000)
+    assert summarize(tmp_path / "model.h5").m == 0
+
+
+def test_a_pipe_in_the_place_of_the_figures_is_not_waited_for(tmp_path):
+    (tmp_path / "model.h5").touch()
+    os.mkfifo(tmp_path / "metrics.json")
     assert summarize(tmp_path / "model.h5").m == 0
