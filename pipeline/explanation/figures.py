@@ -7,9 +7,10 @@ Their scores are computed in `model.edges.scores`; this file only draws.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -35,6 +36,17 @@ _FRAME_TILE, _FRAME_WIDTH, _FRAME_MILLISECONDS = (
     300,
 )  # of an animation: pixels of a tile, least pixels of a frame
 _LABEL = 0.26  # height of the line that holds the unit's number, in tiles
+
+
+def new_figure(**options: Any) -> Figure:
+    """Make a figure; a matplotlibrc in the working directory has no say, for it could run TeX."""
+    is_first = "matplotlib" not in sys.modules
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    if is_first and Path(matplotlib.matplotlib_fname()).resolve().parent == Path.cwd().resolve():
+        matplotlib.rcdefaults()
+    return Figure(**options)
 
 
 def draw_filters(
@@ -305,14 +317,12 @@ def _grid_figure(
     width: float, height: float, title: str, caption: str, scores: FilterScores | None
 ) -> tuple[Figure, Axes]:
     """Make a figure with one bare axes of the given size in tiles, y downwards; a title, a caption, and a rose."""
-    from matplotlib.figure import Figure
-
     has_rose = scores is not None and scores.edge.any()
     tile = float(np.clip(_WIDTH / width, *_TILES))
     head = 0.55 if title else 0.15
     margin, foot = 0.25, 1.35 if has_rose else 0.35 + 0.13 * (1 + caption.count("\n"))  # inches
     size = max(width * tile, 5.6 if has_rose else 4.5) + 2 * margin, height * tile + head + foot
-    figure = Figure(figsize=size, dpi=150, facecolor="white")
+    figure = new_figure(figsize=size, dpi=150, facecolor="white")
     box = margin / size[0], foot / size[1], width * tile / size[0], height * tile / size[1]
     axes = figure.add_axes(box)
     axes.set_axis_off()

@@ -17,7 +17,7 @@ from model.training import EpochRecord
 from pipeline.data.dataset import Dataset
 from pipeline.evaluation.result import TrainingResult
 from pipeline.evaluation.scores import most_confused
-from pipeline.explanation.figures import draw_filters
+from pipeline.explanation.figures import draw_filters, new_figure
 from pipeline.files.names import one_line
 from pipeline.images.encode import to_png
 
@@ -69,9 +69,7 @@ def find_mistakes(
 
 def draw_history(history: Sequence[EpochRecord]) -> Figure:
     """Draw cost and accuracy of training and validation over the epochs, with the best epoch marked."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3), layout="constrained")
+    figure = new_figure(figsize=(8, 3), layout="constrained")
     epochs = [record.epoch for record in history]
     best = [record.epoch for record in history if record.is_best]
     for axes, name in zip(figure.subplots(1, 2), ("cost", "accuracy"), strict=True):
@@ -89,9 +87,7 @@ def draw_history(history: Sequence[EpochRecord]) -> Figure:
 
 def draw_rate_range(rates: Sequence[float], costs: Sequence[float], suggested: float) -> Figure:
     """Draw the cost against increasing learning rates, with the suggested one marked."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    figure = new_figure(figsize=(6, 3.5), layout="constrained")
     axes = figure.subplots()
     axes.plot(rates, costs, color="#0072b2")
     axes.axvline(suggested, color="#d55e00", linestyle="--", label=f"steepest fall: {suggested:.2g}")
