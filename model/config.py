@@ -37,9 +37,7 @@ _CHECKS: dict[str, tuple[Callable[[float], bool], str]] = {
     "up_to_1024": (lambda v: 1 <= v <= 1024, "from 1 to 1024"),
     "one_to_three": (lambda v: 1 <= v <= 3, "from 1 to 3"),
 }
-
-
-_LARGEST = 2**1023  # of the numbers that a float can hold; false for NaN, too
+_LARGEST = 2**1023  # larger numbers are none that a float can hold
 
 
 def check_fields(config: Any) -> None:

@@ -148,7 +148,8 @@ def stream(path: str | Path, *, discard: bool = False) -> Iterator[Stream]:
             part.chmod(0o666 & ~_umask())
             _flush(part, os.O_RDWR)
             part.replace(path)
-            _flush(path.parent, os.O_RDONLY)
+            if os.name == "posix":  # elsewhere, a folder cannot be opened
+                _flush(path.parent, os.O_RDONLY)
     except Exception as error:
         cause = file.error or error
         if isinstance(cause, OSError) and (cause is file.error or cause.filename == name):

@@ -110,7 +110,9 @@ class Store:
         if _code(error) == sqlite3.SQLITE_BUSY:
             return InputError(f"{escape(self._target)}: another process is writing it")
         if _code(error) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):  # IOERR: a limit of the size of a file
-            return DiskFull(f"{escape(self.path)}: cannot be written ({error}); free some space, or choose another output")
+            return DiskFull(
+                f"{escape(self.path)}: cannot be written ({error}); free some space, or choose another output"
+            )
         return InputError(f"{escape(self.path)}: cannot be written ({error}); choose another output")
 
     def set_state(self, state: dict[str, Any]) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 
+import h5py
 import pytest
 
+from model.storage.hdf5 import write_text
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 
@@ -51,3 +54,46 @@ def test_nothing_in_a_model_or_a_path_steers_the_terminal(words, evil_model, fac
     for text in (out, err):
         assert not UNSEEN.search(text)
         assert not re.search("^FAKE LINE", text, re.MULTILINE)
+
+
+@pytest.fixture
+def evil_data(run_path, tmp_path):
+    """Return a data set in which every text is hostile."""
+    path = tmp_path / "evil.h5"
+    shutil.copy(run_path / "data.h5", path)
+    with h5py.File(path, "r+") as file:
+        texts = {
+            "classes": [EVIL, f"other {EVIL}"],
+            "paths": [f"{i}{EVIL}" for i in range(len(file["paths"]))],
+            "kinds": [EVIL] * len(file["kinds"]),
+            **{f"rejected/{name}": [EVIL] for name in ("path", "code", "message")},
+        }
+        for name, values in texts.items():
+            del file[name]
+            write_text(file, name, values)
+    return path
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["inspect", "{data}"],
+        ["inspect", "{data}", "--json"],
+        ["inspect", "{data}", "--html", "{html}"],
+        ["evaluate", "{model}", "{data}", "--include-trained"],
+        ["evaluate", "{run}", "{data}"],
+        ["predict", "{run}", "{data}"],
+        ["predict", "{run}", "{data}", "--format", "jsonl"],
+        ["ingest", "{data}", "new.h5"],
+    ],
+)
+def test_no_data_set_steers_the_terminal(words, evil_data, evil_model, run_path, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    html = tmp_path / "report.html"
+    main([word.format(data=evil_data, model=evil_model, run=run_path, html=html) for word in words])
+    out, err = capsys.readouterr()
+    assert out + err
+    for text in (out, err, html.read_text() if html.exists() else ""):
+        assert not UNSEEN.search(text)
+        assert not re.search("^FAKE LINE", text, re.MULTILINE)
+    assert not html.exists() or "</td><script>" not in html.read_text()
