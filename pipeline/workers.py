@@ -13,12 +13,14 @@ import itertools
 import os
 import pickle
 import signal
+import tempfile
 import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from pipeline.errors import InputError, MissingExtra
@@ -138,12 +140,20 @@ class Processes:
         self, function: Callable[..., Result], shared: tuple[Any, ...], tasks: Iterable[Task]
     ) -> Iterator[tuple[Task, Result]]:
         """See `Workers`."""
+        # What is shared goes to the processes in a file. Through their pipe, a process that dies before it has read
+        # all would make Python wait for ever.
+        with tempfile.TemporaryDirectory(prefix="facette-") as folder:
+            path = Path(folder, "shared")
+            path.write_bytes(pickle.dumps((self.prepare, function, shared)))
+            yield from self._map(path, tasks)
+
+    def _map(self, path: Path, tasks: Iterable[Task]) -> Iterator[tuple[Task, Any]]:
         from concurrent.futures.process import BrokenProcessPool
 
         pending: deque[Task] = deque()
-        futures: deque[Future[Result]] = deque()  # those of the first of the pending tasks
+        futures: deque[Future[Any]] = deque()  # those of the first of the pending tasks
         source, deaths = iter(tasks), 0
-        pool, processes = self._pool(function, shared)
+        pool, processes = self._pool(path)
         try:
             while True:
                 pending.extend(itertools.islice(source, 2 * self.n - len(pending)))
@@ -167,7 +177,7 @@ class Processes:
                             f"worker processes were killed {deaths} times in a row, at {pending[0]} or one of the next "
                             f"files ({_why_killed(codes)})"
                         ) from None
-                    pool, processes = self._pool(function, shared)
+                    pool, processes = self._pool(path)
                     futures.clear()
                     continue
                 deaths = 0
@@ -176,7 +186,7 @@ class Processes:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _pool(self, function: Callable[..., Any], shared: tuple[Any, ...]) -> tuple[ProcessPoolExecutor, list[Any]]:
+    def _pool(self, path: Path) -> tuple[ProcessPoolExecutor, list[Any]]:
         """Return a pool, and the list that will hold its processes."""
         from concurrent.futures import ProcessPoolExecutor
         from multiprocessing.context import SpawnContext  # a fork copies locks that threads hold, and waits for them
@@ -188,14 +198,13 @@ class Processes:
                 processes.append(SpawnContext.Process(*arguments, **options))
                 return processes[-1]
 
-        data = pickle.dumps((self.prepare, function, shared))
-        return ProcessPoolExecutor(self.n, Context(), initializer=_start, initargs=(data,)), processes
+        return ProcessPoolExecutor(self.n, Context(), initializer=_start, initargs=(str(path),)), processes
 
 
 _function: Callable[[Any], Any]
 
 
-def _start(data: bytes) -> None:
+def _start(path: str) -> None:
     """Make a worker process ready: it leaves Ctrl-C to its parent, and ends when its parent has ended."""
     from threadpoolctl import threadpool_limits
 
@@ -204,7 +213,7 @@ def _start(data: bytes) -> None:
     threadpool_limits(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        _function = _unpickled(data)
+        _function = _unpickled(Path(path).read_bytes())
     except Exception as error:  # told with the first task: a process that fails here seems to have been killed
         _function = functools.partial(_refuse, f"worker processes cannot start ({type(error).__name__}: {error})")
 

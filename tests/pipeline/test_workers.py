@@ -7,6 +7,7 @@ import csv
 import itertools
 import os
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -230,3 +231,21 @@ def end(how, task):
 def test_why_worker_processes_end_is_told(how, message):
     with pytest.raises(ChildProcessError, match=message):
         list(Processes(1).map(end, (how,), [7]))
+
+
+DYING = """
+import sys
+from pipeline.workers import Processes
+
+if __name__ == "__main__":
+    list(Processes(2).map(max, (b"x" * 1_000_000,), [b"y"]))
+else:
+    sys.exit(77)  # a worker process that ends before it has read anything
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_die_at_once_are_not_waited_for(tmp_path):
+    (tmp_path / "dying.py").write_text(DYING)
+    done = subprocess.run([sys.executable, tmp_path / "dying.py"], capture_output=True, text=True, timeout=100)
+    assert "one ended with exit code 77" in done.stderr

@@ -27,6 +27,7 @@ def run_in(folder, *words, **environment):
         env=os.environ | {"PYTHONPATH": HOME, "PYTHONSAFEPATH": "", **environment},
         capture_output=True,
         text=True,
+        timeout=100,
     )
 
 

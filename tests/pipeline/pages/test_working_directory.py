@@ -30,11 +30,12 @@ def draw_page(url):
     received = b""
     with websockets.connect(f"{url.replace('http', 'ws')}/_stcore/stream", subprotocols=["streamlit"]) as socket:
         socket.send(BackMsg(rerun_script={"query_string": ""}).SerializeToString())
-        for message in socket:
+        is_drawn = False
+        while not is_drawn:
+            message = socket.recv(timeout=60)
             received += message
-            if ForwardMsg.FromString(message).WhichOneof("type") == "script_finished":
-                return received
-    raise AssertionError("the page was not drawn to its end")
+            is_drawn = ForwardMsg.FromString(message).WhichOneof("type") == "script_finished"
+    return received
 
 
 @pytest.mark.slow
