@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from functools import partial
 
@@ -30,9 +31,12 @@ PAGES = (
 def main(argv: list[str]) -> None:
     """Draw the sidebar and the page that the address asks for."""
     parser = argparse.ArgumentParser(prog="streamlit run app.py --")
+    parser.add_argument("--folder", help="working folder, which other paths are relative to (default: where it starts)")
     parser.add_argument("--runs", default="runs", help="folder of runs to choose from (default: runs)")
     parser.add_argument("--model", help="model.h5 to start with (default: the newest in runs)")
     arguments = parser.parse_args(argv)
+    if arguments.folder:
+        os.chdir(arguments.folder)
     quiet_decoders()
     st.set_page_config(page_title="Facette", page_icon=markup.icon(), layout="wide")
     st.html(markup.STYLE)  # first, so that the browser loads the styles while the page is drawn

@@ -34,8 +34,10 @@ _CHECKS: dict[str, tuple[Callable[[float], bool], str]] = {
     "at_least_0": (lambda v: v >= 0, "0 or greater"),
     "fraction": (lambda v: 0 <= v < 1, "at least 0 and below 1"),
     "rate": (lambda v: 0 < v <= 1, "greater than 0 and at most 1"),
+    "up_to_1024": (lambda v: 1 <= v <= 1024, "from 1 to 1024"),
     "one_to_three": (lambda v: 1 <= v <= 3, "from 1 to 3"),
 }
+_LARGEST = 2**1023  # larger numbers are none that a float can hold
 
 
 def check_fields(config: Any) -> None:
@@ -68,7 +70,7 @@ def check_fields(config: Any) -> None:
         for number in value if is_tuple else (value,):
             if isinstance(number, bool) or not isinstance(number, types):
                 raise ConfigError(f"{field.name}: {value!r} does not work; give {words}")
-            if not math.isfinite(number) or not is_valid(number):
+            if not abs(number) <= _LARGEST or not is_valid(number):
                 raise ConfigError(f"{field.name}: {value!r} does not work; give {words}")
 
 

@@ -38,6 +38,23 @@ from pipeline.images.geometry import Geometry
 from pipeline.preprocess import Preprocessor
 
 MODEL_FORMAT, MODEL_VERSION = "facette-model", 1
+# The fields of the provenance that are read, each with the pattern of its values (see `model.storage.values`).
+PROVENANCE = {
+    "name": str,
+    "source": str,
+    "started_from": str,
+    "pretrain_on": str,
+    "data_fingerprint": str,
+    "images": {str: int},
+    "epochs_trained": int,
+    "network_as_trained": dict,
+    "augmentation": dict,
+    "augmentation_trial": {str: float},
+    "accuracy": {str: float},
+    "created": str,
+    "versions": {str: str},
+    "python": str,
+}
 _FEWEST_IMAGES, _MOST_IMAGES, _BYTES_OF_X = 64, 1024, 1 << 23  # in one matrix product
 
 
@@ -296,42 +313,34 @@ class ImageClassifier:
         """
         with checkpoint.opened(model_path(path), MODEL_FORMAT, MODEL_VERSION) as file:
             parameters = checkpoint.read_layers(file)
-            geometry = Geometry(**read_json(file, "geometry"))
-            classes = tuple(read_json(file, "classes"))
-            network = checkpoint.config_from(NetworkConfig, read_json(file, "network_config"))
-            if network.layer_dims(geometry.n_x, len(classes)) != parameters.layer_dims:
+            geometry = Geometry(**read_json(file, "geometry", dict))
+            classes = tuple(read_json(file, "classes", [str]))
+            network = checkpoint.config_from(NetworkConfig, read_json(file, "network_config", dict))
+            if len(classes) < 2 or len(set(classes)) < len(classes):
+                raise FormatError("its classes are not two or more distinct names")
+            if "auto" in asdict(network).values() or network.batch_norm:
+                raise FormatError("its network is not resolved and folded")
+            if network.layer_dims(geometry.n_x, len(classes)) != parameters.layer_dims or parameters.batch_norm:
                 raise FormatError(
                     f"the weights have layer dimensions {parameters.layer_dims}, which do not fit {len(classes)} "
                     f"classes and images of {geometry.n_x} values"
                 )
-            provenance = read_json(file, "provenance")
+            provenance = read_json(file, "provenance", PROVENANCE)
             calibration = read_calibration(file["calibration"]) if "calibration" in file else None
             if calibration:
                 calibration.check(parameters.layer_dims[-2], len(classes))
-            _check_facts(classes, provenance)
             return cls(
-                Preprocessor(geometry, contrast=bool(read_json(file, "contrast"))),
+                Preprocessor(geometry, contrast=read_json(file, "contrast", bool)),
                 network,
                 parameters,
                 classes,
-                checkpoint.config_from(TrainingConfig, read_json(file, "training_config")),
+                checkpoint.config_from(TrainingConfig, read_json(file, "training_config", dict)),
                 checkpoint.read_history(file),
                 provenance,
                 np.sort(checkpoint.read_array(file, "trained_on", 1, "u")),
                 calibration,
-                checkpoint.config_from(PretrainConfig, read_json(file, "pretrain_config")),
+                checkpoint.config_from(PretrainConfig, read_json(file, "pretrain_config", dict)),
             )
-
-
-def _check_facts(classes: tuple[str, ...], provenance: dict[str, Any]) -> None:
-    """Raise an error if the classes are not distinct names, or the provenance has values of unexpected types."""
-    if len(set(classes)) < len(classes) or not all(isinstance(name, str) for name in classes):
-        raise FormatError("its classes are not a list of distinct names")
-    tables = {"images": int, "accuracy": float, "versions": str, "network_as_trained": object, "augmentation": object}
-    for name, kind in tables.items():
-        table = provenance.get(name, {})
-        if not isinstance(table, dict) or not all(isinstance(value, kind) for value in table.values()):
-            raise FormatError(f"its provenance has {name!r} of a wrong type")
 
 
 _CALIBRATION_ARRAYS = {"log_others": 1, "distance": 1, "uncertainty": 1, "means": 2, "whitening": 2}  # dimensions
@@ -346,7 +355,9 @@ def write_calibration(group: h5py.Group, calibration: Calibration) -> None:
 
 def read_calibration(group: h5py.Group) -> Calibration:
     """Read what `write_calibration` stored."""
-    facts = read_json(group, "facts")
+    facts = read_json(group, "facts", {"temperature": float, "m": int})
+    if not (facts["temperature"] > 0 and facts["m"] > 0):
+        raise FormatError("its calibration has a temperature or a number of examples that is not above 0")
     arrays: dict[str, Any] = {
         name: checkpoint.read_array(group, name, ndim) for name, ndim in _CALIBRATION_ARRAYS.items()
     }

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from pipeline.errors import InputError, MissingExtra
+from pipeline.files.search_path import HOME
 
 MAX_UPLOAD_MEGABYTES = 25
 
@@ -48,17 +49,16 @@ def server_command(model: str | None, runs: str, port: int, *, browser: bool) ->
     MissingExtra, InputError
         If Streamlit is not installed; if the port is not valid, or not free.
     """
-    app = importlib.util.find_spec("app")
-    if importlib.util.find_spec("streamlit") is None or app is None or app.origin is None:
+    if importlib.util.find_spec("streamlit") is None:
         raise MissingExtra("the app", "app")
     if not 0 < port < 65536:
         raise InputError(f"--port {port}: is not a port; give 1 to 65535")
     _check_free(port)
     options = {**SERVER_OPTIONS, "server.port": port, "server.headless": str(not browser).lower()}
-    words = [sys.executable, "-m", "streamlit", "run", app.origin]
+    words = [sys.executable, "-P", "-m", "streamlit", "run", str(Path(HOME) / "app.py")]  # -P: not from this folder
     for name, value in {**options, **THEME}.items():  # a list is given as an option for each of its values
         words += [f"--{name}={one}" for one in (value if isinstance(value, list) else [value])]
-    words += ["--", "--runs", str(Path(runs))]
+    words += ["--", "--folder", os.getcwd(), "--runs", str(Path(runs))]  # noqa: PTH109
     return words + (["--model", str(model)] if model else [])
 
 
@@ -80,6 +80,9 @@ def _check_free(port: int) -> None:
 def launch(model: str | None, runs: str, port: int, *, browser: bool) -> int:
     """Serve the app until it is interrupted; return its exit code.
 
+    The server starts in the folder of app.py, because Streamlit reads .streamlit/config.toml and secrets.toml in the
+    folder it starts in, and these settings could let other sites in. The app itself returns to the user's folder.
+
     On POSIX systems this process becomes the server, so that signals reach the server; then this function does not
     return.
 
@@ -92,8 +95,9 @@ def launch(model: str | None, runs: str, port: int, *, browser: bool) -> int:
     if os.name == "posix":
         sys.stdout.flush()
         sys.stderr.flush()
+        os.chdir(HOME)
         os.execv(words[0], words)
     try:
-        return subprocess.run(words, check=False).returncode
+        return subprocess.run(words, check=False, cwd=HOME).returncode
     except KeyboardInterrupt:
         return 130

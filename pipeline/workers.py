@@ -13,13 +13,15 @@ import itertools
 import os
 import pickle
 import signal
+import tempfile
 import threading
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeVar
 
 from pipeline.errors import InputError, MissingExtra
 
@@ -31,6 +33,7 @@ Result = TypeVar("Result")
 _TASKS_AHEAD = 4  # for each thread; 2 for each process, because tasks are sent there
 _DEATHS_IN_A_ROW = 3
 _SECONDS_FOR_THE_FIRST_WORKER = 60
+_SECONDS_TO_END = 5
 
 
 class Workers(Protocol):
@@ -53,7 +56,7 @@ class Workers(Protocol):
         Raises
         ------
         ChildProcessError
-            If processes or machines keep dying.
+            If processes or machines keep dying, or processes cannot start.
         """
 
 
@@ -137,12 +140,20 @@ class Processes:
         self, function: Callable[..., Result], shared: tuple[Any, ...], tasks: Iterable[Task]
     ) -> Iterator[tuple[Task, Result]]:
         """See `Workers`."""
+        # What is shared goes to the processes in a file. Through their pipe, a process that dies before it has read
+        # all would make Python wait for ever.
+        with tempfile.TemporaryDirectory(prefix="facette-") as folder:
+            path = Path(folder, "shared")
+            path.write_bytes(pickle.dumps((self.prepare, function, shared)))
+            yield from self._map(path, tasks)
+
+    def _map(self, path: Path, tasks: Iterable[Task]) -> Iterator[tuple[Task, Any]]:
         from concurrent.futures.process import BrokenProcessPool
 
         pending: deque[Task] = deque()
-        futures: deque[Future[Result]] = deque()  # those of the first of the pending tasks
+        futures: deque[Future[Any]] = deque()  # those of the first of the pending tasks
         source, deaths = iter(tasks), 0
-        pool = self._pool(function, shared)
+        pool, processes = self._pool(path)
         try:
             while True:
                 pending.extend(itertools.islice(source, 2 * self.n - len(pending)))
@@ -155,12 +166,18 @@ class Processes:
                 except BrokenProcessPool:
                     pool.shutdown(wait=False)  # some versions of Python wait forever for a broken pool
                     deaths += 1
+                    codes = _exit_codes(processes)
+                    if any(code > 0 for code in codes):
+                        raise ChildProcessError(
+                            f"worker processes cannot start or go on: one ended with exit code {max(codes)}, and wrote "
+                            "the reason to standard error"
+                        ) from None
                     if deaths == _DEATHS_IN_A_ROW:
                         raise ChildProcessError(
                             f"worker processes were killed {deaths} times in a row, at {pending[0]} or one of the next "
-                            "files (too little memory?)"
+                            f"files ({_why_killed(codes)})"
                         ) from None
-                    pool = self._pool(function, shared)
+                    pool, processes = self._pool(path)
                     futures.clear()
                     continue
                 deaths = 0
@@ -169,18 +186,25 @@ class Processes:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def _pool(self, function: Callable[..., Any], shared: tuple[Any, ...]) -> ProcessPoolExecutor:
-        import multiprocessing
+    def _pool(self, path: Path) -> tuple[ProcessPoolExecutor, list[Any]]:
+        """Return a pool, and the list that will hold its processes."""
         from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing.context import SpawnContext  # a fork copies locks that threads hold, and waits for them
 
-        spawn = multiprocessing.get_context("spawn")  # a fork copies locks that threads hold, and then waits for them
-        return ProcessPoolExecutor(self.n, spawn, initializer=_start, initargs=(self.prepare, function, shared))
+        processes = []
+
+        class Context(SpawnContext):
+            def Process(self, *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
+                processes.append(SpawnContext.Process(*arguments, **options))
+                return processes[-1]
+
+        return ProcessPoolExecutor(self.n, Context(), initializer=_start, initargs=(str(path),)), processes
 
 
 _function: Callable[[Any], Any]
 
 
-def _start(prepare: Callable[[], None] | None, function: Callable[..., Any], shared: tuple[Any, ...]) -> None:
+def _start(path: str) -> None:
     """Make a worker process ready: it leaves Ctrl-C to its parent, and ends when its parent has ended."""
     from threadpoolctl import threadpool_limits
 
@@ -188,11 +212,31 @@ def _start(prepare: Callable[[], None] | None, function: Callable[..., Any], sha
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threadpool_limits(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _function = _bound(prepare, function, shared)
+    try:
+        _function = _unpickled(Path(path).read_bytes())
+    except Exception as error:  # told with the first task: a process that fails here seems to have been killed
+        _function = functools.partial(_refuse, f"worker processes cannot start ({type(error).__name__}: {error})")
+
+
+def _refuse(why: str, task: Any) -> NoReturn:
+    raise ChildProcessError(why)
 
 
 def _do(task: Any) -> Any:
     return _function(task)
+
+
+def _exit_codes(processes: Iterable[Any]) -> set[int]:
+    """Return the exit codes of processes of a broken pool, without those that the pool has ended itself."""
+    for process in processes:
+        process.join(_SECONDS_TO_END)
+    return {process.exitcode for process in processes} - {None, 0, -signal.SIGTERM}
+
+
+def _why_killed(codes: set[int]) -> str:
+    """Return a guess; the system kills with SIGKILL if there is too little memory."""
+    others = sorted(signal.Signals(-code).name for code in codes - {-signal.SIGKILL})
+    return f"by {', '.join(others)}: a fault in a library?" if others else "too little memory?"
 
 
 def _bound(

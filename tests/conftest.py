@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -231,3 +231,23 @@ def pretrained_run(faces, train_in, tmp_path_factory):
     training, pretraining = TrainingConfig(epochs=3, seed=3), PretrainConfig("sparse_filtering")
     train_in(folder, faces, recipe=Recipe(NetworkConfig(hidden=(24, 8)), training, pretraining))
     return folder
+
+
+@pytest.fixture(scope="session")
+def plant() -> Callable[..., Path]:
+    """Return a function that puts modules of some names into a folder; each leaves a file if it is run."""
+
+    def write(folder: Path, names: Iterable[str]) -> Path:
+        folder.mkdir(exist_ok=True)
+        for name in names:
+            mark = str(folder / f"ran-{name}")
+            (folder / f"{name}.py").write_text(f"open({mark!r}, 'w').close()\nraise SystemExit(77)\n")
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def ran() -> Callable[[Path], list[str]]:
+    """Return a function that names the modules of such a folder that were run."""
+    return lambda folder: sorted(path.name.removeprefix("ran-") for path in folder.glob("ran-*"))

@@ -7,6 +7,7 @@ open file, for long writing: it survives a full disk, and removes what killed pr
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import tempfile
@@ -14,6 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from model.errors import NotWritten
+
+# Why the system refuses to write; in a block that writes a file, these are about that file if they name no other.
+_REFUSALS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 
 
 @contextmanager
@@ -32,12 +38,13 @@ def replacing(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
     ------
     FileExistsError
         If `overwrite` is False, and there is a file at `path`.
-    OSError
-        If the folder does not exist or cannot be written; the message names it.
+    FileNotFoundError
+        If there is no such folder.
+    NotWritten
+        If the file cannot be written.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path}: there is no folder {path.parent}")
+    _check_folder(path)
     # Short, as names may be long already. Its ending tells some writers the format.
     temporary = path.with_name(f".{os.urandom(6).hex()}.tmp{path.suffix}")
     try:
@@ -47,8 +54,19 @@ def replacing(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
             temporary.replace(path)
         else:
             _link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.filename == str(temporary) or (error.filename is None and error.errno in _REFUSALS):
+            raise NotWritten(path, error) from None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _check_folder(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path}: there is no folder {path.parent}")
 
 
 def _link(temporary: Path, path: Path) -> None:
@@ -93,6 +111,9 @@ class Stream(io.FileIO):
             raise self.error
 
 
+_LONGEST_PREFIX = 200  # bytes of a name, of which most file systems allow 255
+
+
 @contextmanager
 def stream(path: str | Path, *, discard: bool = False) -> Iterator[Stream]:
     """Give a stream whose file takes the place of `path` if the block ends well; `discard`: it is only removed.
@@ -101,12 +122,19 @@ def stream(path: str | Path, *, discard: bool = False) -> Iterator[Stream]:
 
     Raises
     ------
-    OSError
+    FileNotFoundError
+        If there is no such folder.
+    NotWritten
         If the file cannot be written; whatever the block raised because of that.
     """
     path = Path(path)
-    prefix, suffix = f".{path.name}.", ".part"
-    descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=None if discard else path.parent)
+    if not discard:
+        _check_folder(path)
+    prefix, suffix = f".{os.fsdecode(os.fsencode(path.name)[:_LONGEST_PREFIX])}.", ".part"
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=None if discard else path.parent)
+    except OSError as error:
+        raise NotWritten(path, error) from None
     os.close(descriptor)
     part, file = Path(name), Stream(name, "r+b")
     try:
@@ -120,9 +148,12 @@ def stream(path: str | Path, *, discard: bool = False) -> Iterator[Stream]:
             part.chmod(0o666 & ~_umask())
             _flush(part, os.O_RDWR)
             part.replace(path)
-            _flush(path.parent, os.O_RDONLY)
-    except Exception:
-        file.check()
+            if os.name == "posix":  # elsewhere, a folder cannot be opened
+                _flush(path.parent, os.O_RDONLY)
+    except Exception as error:
+        cause = file.error or error
+        if isinstance(cause, OSError) and (cause is file.error or cause.filename == name):
+            raise NotWritten(path, cause) from None
         raise
     finally:
         part.unlink(missing_ok=True)

@@ -23,11 +23,13 @@ from model.config import NetworkConfig, ResolvedTraining
 from model.errors import FormatError
 from model.optimizers import OPTIMIZERS
 from model.parameters import Parameters
-from model.storage.atomic import replacing
+from model.storage.atomic import stream
 from model.storage.hdf5 import DAMAGE, attribute, open_file, read_text, write_attribute, write_text
+from model.storage.values import check_value
 from model.training import EpochRecord, TrainingState
 
 CHECKPOINT_FORMAT, CHECKPOINT_VERSION = "facette-checkpoint", 1
+_KINDS = {"int": "iu", "float": "f", "bool": "b"}  # of the columns of the history, as in NumPy's `dtype.kind`
 _LAYER_ARRAYS = ("W", "b", "gamma", "running_mean", "running_variance")
 Config = TypeVar("Config")
 
@@ -36,9 +38,10 @@ Config = TypeVar("Config")
 def create(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
     """Open a new HDF5 file of the given format; it appears at `path` when the block ends without an error.
 
-    The file layout of HDF5 1.10 has checksums for everything that `write_array` does not cover.
+    If the disk is full, the error is one `NotWritten`; HDF5 itself would write several tracebacks. The file layout of
+    HDF5 1.10 has checksums for everything that `write_array` does not cover.
     """
-    with replacing(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+    with stream(path) as part, h5py.File(part, "w", libver=("v110", "v110")) as file:
         write_attribute(file, "format", format)
         file.attrs["version"] = version
         yield file
@@ -95,9 +98,17 @@ def write_json(group: h5py.Group, name: str, value: Any) -> None:
     write_text(group, name, [json.dumps(value)])
 
 
-def read_json(group: h5py.Group, name: str) -> Any:
-    """Read what `write_json` stored."""
-    return json.loads(read_text(group[name])[0])
+def read_json(group: h5py.Group, name: str, pattern: Any = object) -> Any:
+    """Read what `write_json` stored.
+
+    Raises
+    ------
+    ValueError
+        When it does not fit the pattern, see `model.storage.values`.
+    """
+    value = json.loads(read_text(group[name])[0])
+    check_value(value, pattern, name)
+    return value
 
 
 def write_array(group: h5py.Group, name: str, array: np.ndarray) -> None:
@@ -192,10 +203,14 @@ def write_history(group: h5py.Group, history: list[EpochRecord]) -> None:
 
 def read_history(group: h5py.Group) -> list[EpochRecord]:
     """Read what `write_history` stored."""
-    columns = {
-        field.name: read_array(group, f"history/{field.name}", 1, "biuf", finite=False).tolist()
-        for field in dataclasses.fields(EpochRecord)
-    }
+    columns = {}
+    for field in dataclasses.fields(EpochRecord):
+        column = read_array(group, f"history/{field.name}", 1, "biuf", finite=False)
+        if column.size and column.dtype.kind not in _KINDS[str(field.type)]:
+            raise FormatError(
+                f"history/{field.name} has dtype {column.dtype}; it should hold values of type {field.type}"
+            )
+        columns[field.name] = column.tolist()
     return [EpochRecord(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
@@ -233,17 +248,17 @@ def load_state(path: str | Path) -> tuple[TrainingState, dict[str, Any], dict[st
     """
     with opened(path, CHECKPOINT_FORMAT, CHECKPOINT_VERSION) as file:
         state = TrainingState(
-            network=config_from(NetworkConfig, read_json(file, "network_config")),
-            training=config_from(ResolvedTraining, read_json(file, "training_config")),
+            network=config_from(NetworkConfig, read_json(file, "network_config", dict)),
+            training=config_from(ResolvedTraining, read_json(file, "training_config", dict)),
             parameters=read_layers(file["parameters"]),
             moments=read_array(file, "moments", 2),
             average=read_layers(file["average"]) if "average" in file else None,
             best=read_layers(file["best"]) if "best" in file else None,
             history=read_history(file),
-            **read_json(file, "progress"),
+            **read_json(file, "progress", dict),
         )
         _check_state(state)
-        return state, read_json(file, "extra"), {name: array[()] for name, array in file["arrays"].items()}
+        return state, read_json(file, "extra", dict), {name: array[()] for name, array in file["arrays"].items()}
 
 
 def _check_state(state: TrainingState) -> None:

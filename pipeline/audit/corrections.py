@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pipeline.data.dataset import Dataset
 from pipeline.data.splits import Split
-from pipeline.files.cells import safe_name
+from pipeline.files.cells import safe_label, safe_name
 from pipeline.images.encode import to_png
 
 REMOVE = ""  # in place of a class: the image is left out
@@ -51,10 +51,17 @@ def corrected_archive(dataset: Dataset, corrections: Mapping[int, str]) -> bytes
     """Return a zip archive of the images of a data set, in its geometry, with their corrected manifest."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
-        archive.writestr(MANIFEST, _manifest_text(dataset, corrections, _file_of))
+        archive.writestr(_member(MANIFEST), _manifest_text(dataset, corrections, _file_of))
         for row in _kept(dataset, corrections):
-            archive.writestr(_file_of(row), to_png(dataset.images[row]))
+            archive.writestr(_member(_file_of(row)), to_png(dataset.images[row]))
     return data.getvalue()
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    """Return a member without the time, which a zip archive cannot hold if the clock is before 1980."""
+    member = zipfile.ZipInfo(name)
+    member.external_attr = 0o644 << 16  # its permissions
+    return member
 
 
 def _file_of(row: int) -> str:
@@ -77,5 +84,6 @@ def _manifest_text(dataset: Dataset, corrections: Mapping[int, str], name: Calla
         given = corrections.get(row, dataset.classes[label] if label >= 0 else "")
         if label < 0 and given:
             split = Split.TRAIN
-        table.writerow((name(row), given, split.label, dataset.keys[row])[: 4 if grouped else 3])
+        group = safe_name(dataset.keys[row])
+        table.writerow((name(row), safe_label(given), split.label, group)[: 4 if grouped else 3])
     return text.getvalue()

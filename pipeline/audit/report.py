@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pipeline.errors import InputError
-from pipeline.files.names import escape
+from model.storage.atomic import replacing
+from pipeline.errors import InputError, not_written
+from pipeline.files.names import escape, one_line
 from pipeline.images.decode import from_array
 from pipeline.images.encode import png_url, to_png
 from pipeline.text import shortened
@@ -58,7 +59,7 @@ class AuditReport:
 
     def to_json(self) -> str:
         """Return the report as JSON text."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False)
+        return json.dumps(self.to_dict(), indent=2)
 
     def to_text(self, names: int = 5) -> str:
         """Return the report as lines of text, with at most `names` file names for each finding."""
@@ -77,14 +78,14 @@ class AuditReport:
             lines += [f"    {path}" for path in finding.paths[:names]]
             if len(finding.paths) > names:
                 lines.append(f"    and {len(finding.paths) - names:,} more")
-        return "\n".join(line for line in lines if line)
+        return "\n".join(escape(line) for line in lines if line)
 
     def to_html(self) -> str:
         """Return the report as one HTML page, with the contact sheets inside."""
         from jinja2 import Environment, PackageLoader
 
         environment = Environment(
-            loader=PackageLoader("pipeline"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+            loader=PackageLoader("pipeline"), autoescape=True, finalize=one_line, trim_blocks=True, lstrip_blocks=True
         )
         sheets = [png_url(to_png(contact_sheet([finding]))) if finding.images else "" for finding in self.findings]
         return environment.get_template("audit.html.j2").render(
@@ -103,9 +104,10 @@ class AuditReport:
         if not shown:
             raise InputError("no contact sheet: no finding has images to show")
         try:
-            Path(path).write_bytes(to_png(contact_sheet(shown)))
+            with replacing(path) as temporary:
+                temporary.write_bytes(to_png(contact_sheet(shown)))
         except OSError as error:
-            raise InputError(f"{escape(path)}: cannot be written ({error.strerror}); give another path") from None
+            raise not_written(escape(path), error) from None
 
 
 def contact_sheet(findings: Sequence[Finding], side: int = 96) -> np.ndarray:

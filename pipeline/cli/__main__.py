@@ -2,7 +2,10 @@
 
 import sys
 
-from pipeline.cli.main import main
-
 if __name__ == "__main__":
+    from pipeline.files.search_path import leave_out_working_directory
+
+    leave_out_working_directory()  # before anything that could lie there is imported
+    from pipeline.cli.main import main
+
     sys.exit(main())

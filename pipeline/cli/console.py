@@ -1,4 +1,4 @@
-"""Messages and progress on stderr, results on stdout, and how numbers and tables are written.
+"""Messages and progress on stderr, results on stdout, what is safe on a terminal, and how numbers are written.
 
 On a terminal, text is broken between words, and one line at the bottom is replaced again and again (a bar, a clock, the
 latest epoch). Whoever writes a message clears that line first, so nothing of it stays behind.
@@ -7,14 +7,16 @@ latest epoch). Whoever writes a message clears that line first, so nothing of it
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO
 
+from pipeline.files.names import PERCENT_ESCAPE, escape, printable
 from pipeline.text import duration
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -35,8 +37,9 @@ class _BottomLine:
         width = _width_of(sys.stderr)
         if width is not None:
             with self.lock, contextlib.suppress(OSError):  # the terminal may be gone
-                sys.stderr.write(f"\r{text[: width - _ROOM]}\033[K")
-                sys.stderr.flush()
+                terminal = _terminal(sys.stderr)
+                terminal.write(f"\r{printable(text)[: width - _ROOM]}\033[K")
+                terminal.flush()
                 self._clear = None
 
     def belongs_to(self, clear: Callable[[], Any]) -> None:
@@ -54,8 +57,8 @@ class _BottomLine:
 
     def _erase(self) -> None:
         with contextlib.suppress(OSError):
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
+            _terminal(sys.stderr).write("\r\033[K")
+            _terminal(sys.stderr).flush()
 
 
 _bottom_line = _BottomLine()
@@ -119,6 +122,47 @@ def _wrapped_line(line: str, width: int) -> str:
     return "\n".join(lines)
 
 
+class _Printable:
+    """A stream of text that no name in a file can use to steer the terminal; also for warnings and logs."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        self.stream.write(printable(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextmanager
+def printable_streams() -> Iterator[None]:
+    """Escape whatever is written to stdout and stderr, in a block, as `pipeline.files.names.printable` does."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=PERCENT_ESCAPE)  # a path need not be text
+    out, err = (_Printable(stream) if stream else None for stream in (sys.stdout, sys.stderr))  # pythonw has none
+    with redirect_stdout(out), redirect_stderr(err):
+        yield
+
+
+def results_in_utf8() -> None:
+    """Write to stdout in UTF-8 from now on, whatever the locale, as to a file."""
+    stream = _terminal(sys.stdout)
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(encoding="utf-8")
+
+
+def _terminal(stream: Any) -> Any:
+    """Return what a stream of `printable_streams` writes to: for what steers the terminal on purpose."""
+    return stream.stream if isinstance(stream, _Printable) else stream
+
+
 @contextmanager
 def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int | None], None]]:
     """Yield a function of (done, total or None) that draws a bar on a terminal, and elsewhere writes a few lines."""
@@ -126,7 +170,7 @@ def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int | None], N
         from tqdm import tqdm
 
         _bottom_line.clear()
-        with tqdm(desc=what, unit=f" {unit}", leave=False, dynamic_ncols=True) as bar:
+        with tqdm(desc=what, unit=f" {unit}", leave=False, dynamic_ncols=True, file=_terminal(sys.stderr)) as bar:
 
             def draw(done: int, total: int | None) -> None:
                 with _bottom_line.lock:
@@ -223,12 +267,17 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}%"
 
 
-def text_table(rows: Iterable[Sequence[Any]], indent: str = "  ") -> str:
+def joined(lines: Iterable[str]) -> str:
+    """Join lines to a text; a line end within a line, such as one in a name, is escaped."""
+    return "\n".join(map(escape, lines))
+
+
+def table_lines(rows: Iterable[Sequence[Any]], indent: str = "  ") -> list[str]:
     """Align rows in columns: the first to the left, the others to the right."""
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[escape(str(cell)) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = (
         [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
         for row in cells
     )
-    return "\n".join((indent + "  ".join(line)).rstrip() for line in lines)
+    return [(indent + "  ".join(line)).rstrip() for line in lines]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from model.parameters import layer_shapes
 from pipeline.classifier import ImageClassifier
-from pipeline.cli.console import duration, percent, text_table
+from pipeline.cli.console import duration, joined, percent, table_lines
 from pipeline.data.dataset import Dataset
 from pipeline.data.splits import LABELLED_SPLITS
-from pipeline.explanation.wording import describe_change, describe_seconds
+from pipeline.explanation.wording import describe_change, describe_optimizer, describe_seconds
 from pipeline.invocation import install_command
 from pipeline.text import count
 from pipeline.training.runs import RunSummary
@@ -42,19 +42,19 @@ def describe_model(classifier: ImageClassifier) -> str:
         ("images", images),
         ("accuracy", accuracy),
         ("epochs", f"{origin.get('epochs_trained', '')}"),
-        ("optimizer", f"{classifier.training.optimizer}, learning rate {classifier.training.learning_rate:.3g}"),
+        ("optimizer", describe_optimizer(classifier.training)),
         ("seed", classifier.training.seed),
         ("fingerprint", origin.get("data_fingerprint", "")[:16]),
         ("created", origin.get("created", "")),
         ("versions", ", ".join(f"{name} {v}" for name, v in origin.get("versions", {}).items())),
     ]
-    return "\n".join(
+    return joined(
         [
             f"Model {classifier.model_id}: images of {geometry.height}x{geometry.width} {geometry.color} "
             f"(n_x = {geometry.n_x:,}) -> {len(classifier.classes)} classes",
             f"Classes: {', '.join(classifier.classes)}",
             f"Network of L = {classifier.parameters.L} layers, {classifier.parameters.flat.size:,} parameters:",
-            text_table(layers),
+            *table_lines(layers),
             "Provenance:",
             *(f"  {name:<12}{value}" for name, value in facts if value != ""),
         ]
@@ -71,11 +71,11 @@ def describe_dataset(dataset: Dataset) -> str:
         rows.append((name, *(f"{count:,}" for count in counts), f"{int(of_class.sum()):,}"))
     totals = [int((dataset.split == s).sum()) for s in LABELLED_SPLITS]
     rows.append(("all", *(f"{count:,}" for count in totals), f"{len(dataset):,}"))
-    return "\n".join(
+    return joined(
         [
             f"Data set {dataset.fingerprint[:16]}: {len(dataset):,} images of {geometry.height}x{geometry.width} "
             f"{geometry.color} (fitted by {geometry.fit}; n_x = {geometry.n_x:,}), {len(dataset.classes)} classes",
-            text_table(rows),
+            *table_lines(rows),
             *(f"Rejected: {path}: {message} ({code})" for path, code, message in dataset.rejected[:20]),
         ]
     )
@@ -98,7 +98,7 @@ def describe_runs(runs: Sequence[RunSummary]) -> str:
                 f"{best[0]} {percent(best[1])}" if best else "",
             )
         )
-    return f"Runs ({len(runs)}), the most accurate first:\n{text_table(rows)}"
+    return joined([f"Runs ({len(runs)}), the most accurate first:", *table_lines(rows)])
 
 
 def describe_installation() -> str:
@@ -113,7 +113,7 @@ def describe_installation() -> str:
             lines.append(f"  {name:<14}{version(name)}")
         except PackageNotFoundError:
             lines.append(f"  {name:<14}not installed; to install it:  {install_command(extra)}")
-    return "\n".join(lines)
+    return joined(lines)
 
 
 def describe_ingest(report: IngestReport) -> str:
@@ -141,7 +141,7 @@ def describe_ingest(report: IngestReport) -> str:
     lines += [f"Rejected: {path}: {message} ({code})" for path, code, message in report.rejected[:5]]
     if len(report.rejected) > 5:
         lines.append(f"Rejected: and {len(report.rejected) - 5:,} more")
-    return "\n".join(lines)
+    return joined(lines)
 
 
 def describe_plan(run: TrainingRun) -> str:
@@ -181,7 +181,7 @@ def describe_plan(run: TrainingRun) -> str:
             "Note: there are no validation images, so the last weights are kept, not the best ones, and overfitting "
             "cannot be detected"
         )
-    return "\n".join(lines)
+    return joined(lines)
 
 
 def _about(seconds: float) -> str:
@@ -209,8 +209,8 @@ def describe_result(result: TrainingResult) -> str:
         (split, f"{found.m:,}", percent(found.accuracy), f"{percent(found.low)} to {percent(found.high)}")
         for split, found in result.scores.items()
     ]
-    lines = [text_table(rows), f"Baselines on the same {result.evaluated_on} images:"]
-    lines.append(text_table([(f"{b.name} ({b.note})", percent(b.accuracy)) for b in result.baselines]))
+    lines = [*table_lines(rows), f"Baselines on the same {result.evaluated_on} images:"]
+    lines += table_lines([(f"{b.name} ({b.note})", percent(b.accuracy)) for b in result.baselines])
     edges = result.first_layer.summary()
     if result.first_layer_change is not None:
         edges += f"; {describe_change(result.first_layer_change)}"
@@ -224,7 +224,7 @@ def describe_result(result: TrainingResult) -> str:
         lines.append(f"Note: there is no test split; the accuracy on {result.evaluated_on} images is optimistic")
     lines.append(f"Elapsed time: {describe_seconds(result.seconds)}")
     lines.append(f"Verdict: {result.verdict.sentence}")
-    return "\n".join(lines)
+    return joined(lines)
 
 
 def describe_evaluation(found: Evaluation) -> str:
@@ -237,11 +237,11 @@ def describe_evaluation(found: Evaluation) -> str:
         )
         if support or precision
     ]
-    return (
+    overall = (
         f"Accuracy {percent(found.accuracy)} on {found.m:,} images "
-        f"(95% interval {percent(found.low)} to {percent(found.high)}), log loss {found.log_loss:.3f}\n"
-        + text_table(rows)
+        f"(95% interval {percent(found.low)} to {percent(found.high)}), log loss {found.log_loss:.3f}"
     )
+    return joined([overall, *table_lines(rows)])
 
 
 def describe_abstention(found: Abstention) -> str:

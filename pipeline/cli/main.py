@@ -6,7 +6,6 @@ Exit codes: 0 done; 1 failed; 2 wrong usage, configuration or input; 3 done, wit
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -15,10 +14,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from model.errors import Diverged
-from pipeline.cli.console import say
+from pipeline.cli.console import printable_streams, say
 from pipeline.cli.parser import Parser, near_matches
-from pipeline.errors import USER_ERRORS
-from pipeline.files.names import PERCENT_ESCAPE
+from pipeline.errors import USER_ERRORS, explain, is_full
+from pipeline.files.names import escape
+from pipeline.files.search_path import leave_out_working_directory
 from pipeline.invocation import command_line
 
 
@@ -49,11 +49,13 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    argv = list(sys.argv[1:] if argv is None else argv)
+    leave_out_working_directory()
+    with printable_streams():
+        return _main(list(sys.argv[1:] if argv is None else argv))
+
+
+def _main(argv: list[str]) -> int:
     command, has_file_of_settings = "", False
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=PERCENT_ESCAPE)  # a path need not be text
     try:  # everything slow is imported below, so that an interrupt never ends in a traceback
         arguments = parse(argv)
         command, has_file_of_settings = arguments.command, bool(vars(arguments).get("config"))
@@ -70,18 +72,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         say(f"facette {command}: does not fit into memory ({error}); use smaller images, batches or layers")
         return 1
+    except UnicodeEncodeError as error:
+        if sys.getfilesystemencoding() == "utf-8":
+            raise  # a bug
+        say(f"facette {command}: {error.object!r} holds characters that this locale lacks; set  PYTHONUTF8=1")
+        return 2
     except (ValueError, ArithmeticError, OSError) as error:
         if not isinstance(error, USER_ERRORS):
             raise  # a bug, not a wrong input
-        message = str(error) if has_file_of_settings else _in_words_of_flags(error)
-        say(f"facette {command}: {message}")
-        return 1 if isinstance(error, Diverged) else 2
+        message = explain(error)
+        say(f"facette {command}: {escape(message if has_file_of_settings else _in_words_of_flags(message))}")
+        return 1 if isinstance(error, Diverged | ChildProcessError) or is_full(error) else 2
 
 
-def _in_words_of_flags(error: Exception) -> str:
+def _in_words_of_flags(message: str) -> str:
     from pipeline.settings import with_flags
 
-    return with_flags(str(error))
+    return with_flags(message)
 
 
 def _command(name: str) -> Any:

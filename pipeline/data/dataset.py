@@ -34,6 +34,7 @@ import numpy as np
 from model.errors import FormatError
 from model.storage.checkpoint import has_format
 from model.storage.hdf5 import DAMAGE, attribute, open_file, read_text
+from model.storage.values import check_value
 from pipeline.data.config import DataConfig
 from pipeline.data.division import random_split
 from pipeline.data.splits import Split
@@ -200,9 +201,7 @@ class Dataset:
 
         It has the shares and the seed of this data set's own split. It is for comparing accuracies, never for training.
         """
-        names = {field.name for field in dataclasses.fields(DataConfig)}
-        config = DataConfig(**{name: value for name, value in self.config.items() if name in names})
-        return random_split(self.labels, len(self.classes), config)
+        return random_split(self.labels, len(self.classes), _data_config(self.config))
 
     def with_split(self, split: np.ndarray) -> Dataset:
         """Return the same images under another split, an array of shape (m,), uint8; both share the open file."""
@@ -309,6 +308,12 @@ def fingerprint(file: h5py.File) -> str:
     return digest.hexdigest()
 
 
+def _data_config(stored: dict[str, Any]) -> DataConfig:
+    """Return the configuration that a data set was made with, without fields that this version does not know."""
+    names = {field.name for field in dataclasses.fields(DataConfig)}
+    return DataConfig(**{name: value for name, value in stored.items() if name in names})
+
+
 def _attribute(file: h5py.File, name: str) -> str:
     """Return an attribute, which must be a text."""
     value = attribute(file, name)
@@ -356,8 +361,9 @@ def _check(file: h5py.File) -> None:
     if len(set(read_text(file["classes"]))) < len(file["classes"]):
         raise ValueError("two classes have the same name")
     counts, config = json.loads(_attribute(file, "counts")), json.loads(_attribute(file, "config"))
-    if not isinstance(config, dict) or not all(isinstance(count, dict) for count in counts):
-        raise TypeError("config and counts are not tables")
+    check_value(counts, [dict], "counts")
+    check_value(config, dict, "config")
+    _data_config(config)
 
 
 def _check_column(column: h5py.Dataset, shape: tuple[int, ...], kinds: str) -> None:

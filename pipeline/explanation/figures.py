@@ -7,14 +7,16 @@ Their scores are computed in `model.edges.scores`; this file only draws.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from model.storage.atomic import replacing
-from pipeline.errors import InputError
+from pipeline.errors import InputError, not_written
+from pipeline.files.names import escape
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,6 +36,17 @@ _FRAME_TILE, _FRAME_WIDTH, _FRAME_MILLISECONDS = (
     300,
 )  # of an animation: pixels of a tile, least pixels of a frame
 _LABEL = 0.26  # height of the line that holds the unit's number, in tiles
+
+
+def new_figure(**options: Any) -> Figure:
+    """Make a figure; a matplotlibrc in the working directory has no say, for it could run TeX."""
+    is_first = "matplotlib" not in sys.modules
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    if is_first and Path(matplotlib.matplotlib_fname()).resolve().parent == Path.cwd().resolve():
+        matplotlib.rcdefaults()
+    return Figure(**options)
 
 
 def draw_filters(
@@ -220,7 +233,7 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
         with replacing(path) as temporary:
             figure.savefig(temporary, format=kind)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise not_written(escape(path), error) from None
     return path
 
 
@@ -275,7 +288,7 @@ def save_animation(
         with replacing(path) as temporary:
             frames[0].save(temporary, format="GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+        raise not_written(escape(path), error) from None
     return path
 
 
@@ -304,19 +317,18 @@ def _grid_figure(
     width: float, height: float, title: str, caption: str, scores: FilterScores | None
 ) -> tuple[Figure, Axes]:
     """Make a figure with one bare axes of the given size in tiles, y downwards; a title, a caption, and a rose."""
-    from matplotlib.figure import Figure
-
     has_rose = scores is not None and scores.edge.any()
     tile = float(np.clip(_WIDTH / width, *_TILES))
     head = 0.55 if title else 0.15
     margin, foot = 0.25, 1.35 if has_rose else 0.35 + 0.13 * (1 + caption.count("\n"))  # inches
     size = max(width * tile, 5.6 if has_rose else 4.5) + 2 * margin, height * tile + head + foot
-    figure = Figure(figsize=size, dpi=150, facecolor="white")
+    figure = new_figure(figsize=size, dpi=150, facecolor="white")
     box = margin / size[0], foot / size[1], width * tile / size[0], height * tile / size[1]
     axes = figure.add_axes(box)
     axes.set_axis_off()
     left = margin / size[0]
-    figure.text(left, 1 - 0.2 / size[1], title, fontsize=10, va="top", wrap=True)
+    # A name is no formula, whatever it holds.
+    figure.text(left, 1 - 0.2 / size[1], escape(title), fontsize=10, va="top", wrap=True, parse_math=False)
     figure.text(left, (foot - 0.12) / size[1], caption, fontsize=7, color="0.25", va="top")
     if scores is not None and has_rose:
         side = 1.0

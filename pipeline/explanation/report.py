@@ -20,8 +20,9 @@ from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 from pipeline.evaluation.result import TrainingResult
 from pipeline.evaluation.scores import most_confused
-from pipeline.explanation.figures import draw_filters, save_figure
+from pipeline.explanation.figures import draw_filters, new_figure, save_figure
 from pipeline.explanation.wording import describe_change, describe_seconds
+from pipeline.files.names import one_line
 from pipeline.images.encode import to_png
 from pipeline.text import value_text
 
@@ -73,9 +74,7 @@ def find_mistakes(
 
 def draw_history(history: Sequence[EpochRecord]) -> Figure:
     """Draw cost and accuracy of training and validation over the epochs, with the best epoch marked."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3), layout="constrained")
+    figure = new_figure(figsize=(8, 3), layout="constrained")
     epochs = [record.epoch for record in history]
     best = [record.epoch for record in history if record.is_best]
     for axes, name in zip(figure.subplots(1, 2), ("cost", "accuracy"), strict=True):
@@ -93,9 +92,7 @@ def draw_history(history: Sequence[EpochRecord]) -> Figure:
 
 def draw_rate_range(rates: Sequence[float], costs: Sequence[float], suggested: float) -> Figure:
     """Draw the cost against increasing learning rates, with the suggested one marked."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    figure = new_figure(figsize=(6, 3.5), layout="constrained")
     axes = figure.subplots()
     axes.plot(rates, costs, color="#0072b2")
     axes.axvline(suggested, color="#d55e00", linestyle="--", label=f"steepest fall: {suggested:.2g}")
@@ -133,7 +130,7 @@ def render_report(name: str, result: TrainingResult, mistakes: Sequence[Mistake]
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("pipeline"), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.PackageLoader("pipeline"), autoescape=True, finalize=one_line, undefined=jinja2.StrictUndefined
     )
     classifier = result.classifier
     evaluation = result.scores[result.evaluated_on]

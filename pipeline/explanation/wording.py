@@ -1,10 +1,11 @@
-"""How certain a classifier is, and what its images are like, in plain words."""
+"""How certain a classifier is, what its images are like and how it was trained, in plain words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from model.calibration import FEWEST_FOR_TEMPERATURE, Calibration
+from model.config import TrainingConfig
 from pipeline.images.geometry import Geometry
 from pipeline.text import duration
 
@@ -42,6 +43,12 @@ def describe_seconds(seconds: Mapping[str, float]) -> str:
     """Say how long something took, with the phases that took a second or more: 91 s (training 35 s, ...)."""
     phases = ", ".join(f"{name} {duration(took)}" for name, took in seconds.items() if took >= _WORTH_NAMING)
     return duration(sum(seconds.values())) + (f" ({phases})" if phases else "")
+
+
+def describe_optimizer(training: TrainingConfig) -> str:
+    """Return how a network was trained: adamw, learning rate 0.001."""
+    rate = training.learning_rate
+    return f"{training.optimizer}, learning rate {rate if rate == 'auto' else f'{rate:.3g}'}"
 
 
 def headline(ranking: Sequence[tuple[str, float]], reason: str = "") -> str:

@@ -25,9 +25,10 @@ _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 def safe_label(label: str) -> str:
     """Return a label that is safe in a table: ``./`` comes before a label that a spreadsheet would take for a formula.
 
-    Plain numbers such as -1 stay as they are: nothing runs them, and they are often classes.
+    Plain numbers such as -1 stay as they are: nothing runs them, and they are often classes. Unseen characters are
+    escaped, as they are when a folder or a manifest names a class.
     """
-    return label if _NUMBER.fullmatch(label) else safe_cell(label)
+    return label if _NUMBER.fullmatch(label) else safe_name(label)
 
 
 def read_table_header(line: str) -> tuple[str, tuple[str, ...]]:

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import InputError
+from pipeline.errors import DiskFull, InputError
 from pipeline.files.names import escape
 
 _APPLICATION = 0xFACE77E  # SQLite writes this number into the file's header, at byte 68
@@ -109,7 +109,11 @@ class Store:
     def _refusal(self, error: sqlite3.DatabaseError) -> InputError:
         if _code(error) == sqlite3.SQLITE_BUSY:
             return InputError(f"{escape(self._target)}: another process is writing it")
-        return InputError(f"{escape(self.path)}: cannot be written ({error})")
+        if _code(error) & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):  # IOERR: a limit of the size of a file
+            return DiskFull(
+                f"{escape(self.path)}: cannot be written ({error}); free some space, or choose another output"
+            )
+        return InputError(f"{escape(self.path)}: cannot be written ({error}); choose another output")
 
     def set_state(self, state: dict[str, Any]) -> None:
         """Replace `state`.
@@ -200,12 +204,12 @@ class Store:
 
 def _is_store_or_nothing(path: Path) -> bool:
     """Tell by its first bytes whether a file is a store; an empty file is a new store."""
+    if not path.is_file():  # neither a folder nor a pipe, which would wait for ever
+        return not os.path.lexists(path)
     try:
         with path.open("rb") as file:
             head = file.read(72)
-    except FileNotFoundError:
-        return True
-    except OSError:  # such as a folder
+    except OSError:
         return False
     return not head or (head[:16] == _HEADER and head[68:] == _APPLICATION.to_bytes(4, "big"))
 

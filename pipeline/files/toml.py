@@ -27,7 +27,7 @@ def read_toml(path: str | Path) -> dict[str, dict[str, Any]]:
             sections = tomllib.load(file)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits, or lists in lists without end, too
         raise InputError(f"{path}: not a TOML file ({error})") from None
     unknown = [name for name, section in sections.items() if name not in SECTIONS or not isinstance(section, dict)]
     if unknown:

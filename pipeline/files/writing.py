@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from model.storage.atomic import Stream, stream
-from pipeline.errors import InputError
+from pipeline.errors import InputError, not_written
 from pipeline.files.names import escape
 
 
@@ -18,15 +18,14 @@ def writing(target: Path, *, discard: bool = False) -> Iterator[Stream]:
     Raises
     ------
     InputError
-        If the file cannot be written.
+        If the file cannot be written; `DiskFull` if there is no room.
     """
+    if not discard and not target.parent.is_dir():
+        raise InputError(f"{escape(target)}: cannot be written (there is no folder {escape(target.parent)})")
     try:
         with stream(target, discard=discard) as file:
             yield file
     except ChildProcessError:  # an OSError that is not about files
         raise
     except OSError as error:
-        why = error.strerror or error
-        raise InputError(
-            f"{escape(target)}: cannot be written ({why}); free some space, or choose another path"
-        ) from None
+        raise not_written(escape(target), error) from None

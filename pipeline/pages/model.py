@@ -8,8 +8,9 @@ import streamlit as st
 
 from model.parameters import layer_shapes
 from pipeline.classifier import ImageClassifier
+from pipeline.explanation.wording import describe_optimizer
 from pipeline.invocation import command_line
-from pipeline.pages.widgets import no_model, shapes
+from pipeline.pages.widgets import markup, no_model, shapes
 from pipeline.pages.widgets.curves import curves
 from pipeline.pages.widgets.sidebar import Chosen
 
@@ -38,12 +39,13 @@ def _draw_accuracy(chosen: Chosen) -> None:
         st.info(f"This model has not been evaluated. Run  `{command}`  in a terminal.")
         return
     columns = st.columns(1 + len(run.baselines))
-    columns[0].metric(f"Accuracy on {run.m:,} {run.evaluated_on} images", f"{100 * run.accuracy:.1f}%", border=True)
+    evaluated_on = markup.plain(run.evaluated_on)
+    columns[0].metric(f"Accuracy on {run.m:,} {evaluated_on} images", f"{100 * run.accuracy:.1f}%", border=True)
     for column, (name, accuracy) in zip(columns[1:], run.baselines, strict=True):
-        column.metric(f"Baseline: {name}", f"{100 * accuracy:.1f}%", border=True)
+        column.metric(f"Baseline: {markup.plain(name)}", f"{100 * accuracy:.1f}%", border=True)
     st.caption(
         f"95% interval of the accuracy: {100 * run.low:.1f}% to {100 * run.high:.1f}%."
-        + ("" if run.evaluated_on == "test" else f" It is optimistic: the run used the {run.evaluated_on} images.")
+        + ("" if run.evaluated_on == "test" else f" It is optimistic: the run used the {evaluated_on} images.")
     )
 
 
@@ -58,11 +60,11 @@ def _draw_provenance(chosen: Chosen, classifier: ImageClassifier) -> None:
         "Source": origin.get("source", ""),
         "Images": images,
         "Epochs": f"{len(classifier.history)}" + (f" (best: {best[-1]})" if best else ""),
-        "Optimizer": f"{training.optimizer}, learning rate {training.learning_rate:.3g}",
+        "Optimizer": describe_optimizer(training),
         "Batch size": f"{training.batch_size}",
         "Seed": f"{training.seed}",
         "Created": origin.get("created", "").replace("T", " ").replace("+00:00", " UTC"),
         "Versions": ", ".join(f"{name} {number}" for name, number in origin.get("versions", {}).items()),
         "Model ID": classifier.model_id,
     }
-    st.table({name: value for name, value in facts.items() if value}, border="horizontal")
+    st.table({name: markup.plain(value) for name, value in facts.items() if value}, border="horizontal")

@@ -28,6 +28,7 @@ from pipeline.errors import InputError
 from pipeline.files.cells import label_column, read_label, read_table_header, safe_cell, safe_name, written_by_predict
 from pipeline.files.names import escape, unescape
 from pipeline.files.walk import walk
+from pipeline.prediction.rows import utf8_column
 from pipeline.sources.source import Source
 
 
@@ -53,6 +54,16 @@ class Item(NamedTuple):
     true_label: str = ""
     key: str | int | None = None
     refused: tuple[str, ...] = ()
+
+
+_CONTROL = bytes([*range(1, 32), 127])
+
+
+def _is_plain(texts: NDArray[np.bytes_]) -> bool:
+    """Return whether all texts are ASCII without control characters; NULs at their ends are only padding."""
+    raw = texts.tobytes()
+    inner_nuls = int(np.char.str_len(texts).sum()) - (len(raw) - raw.count(0))
+    return raw.isascii() and len(raw.translate(None, _CONTROL)) == len(raw) and not inner_nuls
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,10 @@ class DatasetSlice:
 
     def names(self) -> NDArray[np.bytes_]:
         """Return the names of the images in the output, in UTF-8: ndarray of shape (m,)."""
-        return np.char.add(self.prefix.encode(), self.data.path_column[self.start : self.stop])
+        paths = self.data.path_column[self.start : self.stop]
+        if not _is_plain(paths):  # a data set is a file from outside
+            paths = utf8_column(escape(os.fsdecode(path)) for path in paths.tolist())
+        return np.char.add(self.prefix.encode(), paths)
 
     def images(self) -> NDArray[np.uint8]:
         """Read the images: ndarray of shape (m, height, width, channels)."""

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.files.cells import safe_label
+from pipeline.files.names import escape
 from pipeline.prediction.rows import STATUS_LABELS, Rows, columns, utf8_column
 
 
@@ -62,7 +63,8 @@ def _csv_quoted(text: str) -> str:
 
 
 def _json_quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False) if text else "null"
+    is_plain = escape(text) == text  # if not, a terminal that shows the lines is not to be steered
+    return json.dumps(text, ensure_ascii=not is_plain) if text else "null"
 
 
 def _csv_lead(column: str, is_first: bool) -> str:

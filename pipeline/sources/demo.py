@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, not_written
+from pipeline.files.names import escape
 from pipeline.images.encode import to_png
 from pipeline.sources.builtin import BUILTIN_SETS, load_builtin
 
@@ -40,7 +41,7 @@ def write_demo(name: str, folder: str | Path) -> Path:
             raise InputError(f"{folder}: exists but does not hold the demo images; move it away or use --data")
         temporary.rename(folder)
     except OSError as error:
-        raise InputError(f"{folder}: the demo images cannot be written ({error.strerror})") from None
+        raise not_written(escape(folder), error) from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from model.errors import Diverged
 from model.training import EpochRecord
 from pipeline.classifier import ImageClassifier
-from pipeline.errors import USER_ERRORS, InputError
+from pipeline.errors import USER_ERRORS, InputError, explain
 from pipeline.training.finish import save_model
 from pipeline.training.run import TrainingRun
 
@@ -240,7 +240,7 @@ class BackgroundTraining:
         except _Closed:
             pass
         except USER_ERRORS as error:
-            self.error = str(error)
+            self.error = explain(error)
         except MemoryError:
             self.error = "There is not enough memory for this network; give it fewer units, or smaller batches."
         except Exception:  # a bug: one sentence for the user, all of it for the log
@@ -322,7 +322,7 @@ class BackgroundTraining:
                 else:
                     run.discard()
                 raise
-            self.error, record = str(error), None
+            self.error, record = explain(error), None
         if record:
             self.records.append(record)
         self.is_over = record is None or run.state.is_finished

@@ -21,6 +21,7 @@ from pipeline.images.geometry import Geometry
 
 _EPOCHS_OF_MANY = 20
 _FINE_TUNING = 0.1  # of the learning rate: at the full one, a trained model first forgets what it knew
+_MOST_MEMORY = 1e12  # MB
 _LEAST_SIDE = 8  # pixels; smaller images have no room for an edge
 _RATE_OF_EDGES, _RATE_OF_ENLARGED_EDGES = 0.3, 0.1
 
@@ -35,7 +36,7 @@ class RunConfig:
         1000.0, "MB of images that are held in memory; more are read from the file", check="positive"
     )
     threads: int | Auto = option("auto", "threads for matrix products; auto: 1 or all cores, whichever is faster",
-                                 check="positive")  # fmt: skip
+                                 check="up_to_1024")  # fmt: skip
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -43,7 +44,7 @@ class RunConfig:
     @property
     def memory_bytes(self) -> int:
         """Bytes of images to hold in memory."""
-        return int(self.memory * 1e6)
+        return int(min(self.memory, _MOST_MEMORY) * 1e6)
 
 
 @dataclass(frozen=True)

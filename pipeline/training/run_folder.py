@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, not_written
 from pipeline.files.names import escape
 from pipeline.invocation import command_line
 
@@ -100,7 +100,7 @@ def making(folder: Path, *, overwrite: bool) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         _set_aside(folder)
     except OSError as error:
-        raise InputError(f"{folder}: the run folder cannot be made ({error.strerror})") from None
+        raise not_written(escape(folder), error) from None
     try:
         yield
     except BaseException:

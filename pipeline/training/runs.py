@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from model.storage.values import check_value
 from pipeline.files.names import escape
+
+_FIGURES = {"m": int, "accuracy": float, "low": float, "high": float}
+_METRICS = {"evaluated_on": str, "splits": {str: _FIGURES}, "baselines": [{"name": str, "accuracy": float}]}
 
 
 @dataclass(frozen=True)
@@ -63,20 +67,19 @@ def summarize(model: str | Path) -> RunSummary | None:
     except OSError:
         return None
     name = escape(model.resolve().parent.name if model.name == "model.h5" else model.stem)
+    summary = RunSummary(name, model, modified)
     try:
-        metrics = json.loads((model.parent / "metrics.json").read_text(encoding="utf-8"))
-        evaluated_on = metrics["evaluated_on"]
-        figures = metrics["splits"][evaluated_on]
-        return RunSummary(
-            name,
-            model,
-            modified,
-            str(evaluated_on),
-            int(figures["m"]),
-            float(figures["accuracy"]),
-            float(figures["low"]),
-            float(figures["high"]),
-            tuple((str(b["name"]), float(b["accuracy"])) for b in metrics["baselines"]),
+        path = model.parent / "metrics.json"
+        if not path.is_file():  # a pipe would wait for ever
+            return summary
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        check_value(metrics, _METRICS, "metrics")
+        figures, baselines = metrics["splits"][metrics["evaluated_on"]], metrics["baselines"]
+        return replace(
+            summary,
+            evaluated_on=metrics["evaluated_on"],
+            **{name: figures[name] for name in ("m", "accuracy", "low", "high")},
+            baselines=tuple((baseline["name"], baseline["accuracy"]) for baseline in baselines),
         )
-    except (OSError, ValueError, KeyError, TypeError):
-        return RunSummary(name, model, modified)
+    except (OSError, ValueError, LookupError, RecursionError):
+        return summary

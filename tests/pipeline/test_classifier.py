@@ -13,8 +13,9 @@ from PIL import Image
 
 from model.errors import FormatError
 from model.network import class_probabilities
+from model.storage.checkpoint import read_json, write_json
 from model.storage.hdf5 import write_attribute
-from pipeline.classifier import ImageClassifier
+from pipeline.classifier import PROVENANCE, ImageClassifier
 from pipeline.data.dataset import Dataset
 from pipeline.images.errors import ImageError
 from pipeline.training.resume import resume
@@ -144,3 +145,64 @@ def test_a_damaged_file_raises_one_message_with_its_path(run_path, tmp_path, spo
         ImageClassifier.load(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_every_field_of_the_provenance_of_a_run_is_checked(run_path):
+    assert set(ImageClassifier.load(run_path).provenance) == set(PROVENANCE)
+
+
+def put(name, value):
+    def write(file):
+        del file[name]
+        write_json(file, name, value)
+
+    return change(write)
+
+
+def put_in(table, **fields):
+    def write(file):
+        changed = {**read_json(file, table), **fields}
+        del file[table]
+        write_json(file, table, changed)
+
+    return change(write)
+
+
+def whole_costs(file):
+    column = file["history/epoch"][()]
+    del file["history/cost"]
+    file["history/cost"] = column
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (put("classes", ["face", "half \ud800"]), "classes holds half a character"),
+        (put("classes", "ab"), "classes is .*a list"),
+        (put("classes", {"face": 1, "other": 2}), "classes is .*a list"),
+        (put("classes", ["face", 2]), r"classes\[1\] is 2"),
+        (put("classes", ["face", "face"]), "distinct"),
+        (put("classes", ["face"]), "two or more"),
+        (put("contrast", "false"), "contrast is"),
+        (put("provenance", []), "provenance is"),
+        (put_in("provenance", created=7), "provenance.created is 7"),
+        (put_in("provenance", source=["a"]), "provenance.source"),
+        (put_in("provenance", data_fingerprint=None), "provenance.data_fingerprint"),
+        (put_in("provenance", versions={"numpy": 2}), "provenance.versions.numpy"),
+        (put_in("provenance", images={"test": "3"}), "provenance.images.test"),
+        (put_in("provenance", accuracy={"test": float("nan")}), "provenance.accuracy.test"),
+        (put_in("provenance", name="\udcff"), "provenance holds half a character"),
+        (put_in("geometry", height="25"), "size"),
+        (put_in("geometry", color=["gray"]), "damaged"),
+        (put_in("network_config", batch_norm="auto"), "not resolved"),
+        (put_in("network_config", activation=3), "activation"),
+        (put_in("training_config", learning_rate="fast"), "learning_rate"),
+        (put_in("training_config", epsilon=10**400), "epsilon"),
+        (put_in("pretrain_config", pretrain=None), "pretrain"),
+        (put_in("calibration/facts", temperature=0), "temperature"),
+        (put_in("calibration/facts", m="many"), "facts.m"),
+        (change(whole_costs), "history/cost"),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_one_message_that_names_the_field(run_path, tmp_path, spoil, message):
+    test_a_damaged_file_raises_one_message_with_its_path(run_path, tmp_path, spoil, message)

@@ -7,6 +7,7 @@ import csv
 import itertools
 import os
 import signal
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -204,3 +205,52 @@ def test_a_cluster_or_processes_are_chosen_if_they_are_named_and_threads_otherwi
     assert choose_workers(3, None, None, str) == Threads(3)
     assert choose_workers(3, 2, None, str) == Processes(2, str)
     assert choose_workers(3, None, "tcp://scheduler:8786", str) == DaskCluster("tcp://scheduler:8786", str)
+
+
+class Unknown:
+    """Is pickled as something that no process can import."""
+
+    def __reduce__(self):
+        return __import__, ("no_such_module",)
+
+
+def end(how, task):
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif how == "fault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    elif how == "exit":
+        os._exit(3)
+    return task
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        (Unknown(), r"cannot start \(ModuleNotFoundError: No module named 'no_such_module'\)"),
+        pytest.param("killed", r"killed 3 times in a row, at 7 .*too little memory\?", marks=pytest.mark.slow),
+        pytest.param("fault", r"killed 3 times in a row, at 7 .*by SIGSEGV", marks=pytest.mark.slow),
+        pytest.param("exit", "one ended with exit code 3", marks=pytest.mark.slow),
+    ],
+)
+def test_why_worker_processes_end_is_told(how, message):
+    with pytest.raises(ChildProcessError, match=message):
+        list(Processes(1).map(end, (how,), [7]))
+
+
+DYING = """
+import sys
+from pipeline.workers import Processes
+
+if __name__ == "__main__":
+    list(Processes(2).map(max, (b"x" * 1_000_000,), [b"y"]))
+else:
+    sys.exit(77)  # a worker process that ends before it has read anything
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_die_at_once_are_not_waited_for(tmp_path):
+    (tmp_path / "dying.py").write_text(DYING)
+    done = subprocess.run([sys.executable, tmp_path / "dying.py"], capture_output=True, text=True, timeout=100)
+    assert "one ended with exit code 77" in done.stderr

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.console import print_result, progress_clock, say
 from pipeline.errors import InputError
+from pipeline.files.names import escape
 
 if TYPE_CHECKING:
     from pipeline.classifier import ImageClassifier
@@ -77,7 +78,7 @@ def run(arguments: Arguments) -> int:
             progress=progress,
         )
     for note in notes:
-        say(f"Note: {note}")
+        say(f"Note: {escape(note)}")
     if arguments.json:
         print(json.dumps(found.to_json(), indent=2))
         return 0
@@ -88,7 +89,7 @@ def run(arguments: Arguments) -> int:
 
 
 def _compare_with_random_split(classifier: ImageClassifier, arguments: Arguments) -> int:
-    from pipeline.cli.console import percent, text_table
+    from pipeline.cli.console import joined, percent, table_lines
     from pipeline.training.split_comparison import compare_with_random_split
 
     if arguments.split or arguments.include_trained or arguments.tta > 1:
@@ -105,5 +106,5 @@ def _compare_with_random_split(classifier: ImageClassifier, arguments: Arguments
         (name, f"{score.m:,}", percent(score.accuracy), f"{percent(score.low)} to {percent(score.high)}")
         for name, score in rows.items()
     ]
-    print_result(text_table(lines))
+    print_result(joined(table_lines(lines)))
     return 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import io
 import json
 import math
 import os
@@ -15,9 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.console import progress_bar, say
+from pipeline.cli.console import progress_bar, results_in_utf8, say
 from pipeline.cli.flags import add_worker_flags, chosen_workers
-from pipeline.errors import InputError
+from pipeline.errors import InputError, is_full
+from pipeline.files.names import escape
 
 if TYPE_CHECKING:
     from pipeline.classifier import ImageClassifier
@@ -159,8 +158,7 @@ def _to_standard_output(arguments: Arguments, classifier: ImageClassifier, input
     from pipeline.workers import Threads
 
     tally = Tally(len(classifier.classes), classifier.were_trained_on)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")
+    results_in_utf8()
     header = OUTPUT_FORMATS[settings.format].header(settings.topk)
     chunks = split_into_chunks(inputs, classifier.geometry.n_x)
     for _, done in Threads(arguments.jobs).map(write_chunk, (classifier, settings), chunks):
@@ -200,7 +198,7 @@ def _to_file(
             job = PredictionJob(
                 classifier, inputs, output, settings, keep_errors=arguments.keep_errors, overwrite=arguments.overwrite
             )
-            outcome = predict_to_file(job, workers, notify=lambda text: say(f"Note: {text}"), progress=progress)
+            outcome = predict_to_file(job, workers, notify=lambda text: say(f"Note: {escape(text)}"), progress=progress)
         with outcome.journal as journal:
             tally = outcome.tally
             only = settings.only_classes
@@ -222,8 +220,7 @@ def _to_file(
     except BrokenPipeError:
         raise
     except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        when = "when there is room again, " if is_full else ""
+        when = "when there is room again, " if is_full(error) else ""
         kept = f"; what was done is kept in {stored}: {when}the same command resumes" if stored.exists() else ""
         say(f"facette predict: {arguments.output}: {error.strerror or error}{kept}")
         return 1

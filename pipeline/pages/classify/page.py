@@ -92,7 +92,9 @@ def _draw_notes(chosen: Chosen, classifier: ImageClassifier, result: UploadResul
     texts = [what_probabilities_are(classifier.calibration), "It knows only its own classes."]
     if run and run.m:
         texts.insert(
-            0, f"The model classifies {round(run.accuracy * run.m):,} of {run.m:,} {run.evaluated_on} images correctly."
+            0,
+            f"The model classifies {round(run.accuracy * run.m):,} of {run.m:,} "
+            f"{markup.plain(run.evaluated_on)} images correctly.",
         )
     st.caption(" ".join(texts))
 

@@ -173,6 +173,7 @@ def _draw_summary(image_set: ImageSet) -> None:
         with st.expander(
             f"{len(report.rejected):,} of {report.ingested + len(report.rejected):,} files could not be read"
         ):
-            st.table([{"file": path, "problem": message} for path, _, message in report.rejected[:50]])
+            rejected = [(markup.plain(path), markup.plain(message)) for path, _, message in report.rejected[:50]]
+            st.table([{"file": path, "problem": message} for path, message in rejected])
     for note in report.notes if report else ():
         st.caption(markup.plain(note))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable
 from functools import partial
@@ -141,7 +140,7 @@ def _confusion_table(counts: np.ndarray, classes: tuple[str, ...]) -> str:
     """Return a confusion matrix as an HTML table; for many classes, only the most frequent confusions."""
     if len(classes) > _LARGEST_CONFUSION_MATRIX:
         return _confusions_list(counts, classes)
-    head = "".join(f"<th scope='col' title='{html.escape(c)}'>{html.escape(c)}</th>" for c in classes)
+    head = "".join(f"<th scope='col' title='{markup.quoted(c)}'>{markup.quoted(c)}</th>" for c in classes)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     blue, orange = (", ".join(map(str, color)) for color in (markup.BLUE, markup.ORANGE))
     rows, faint = "", "<span style='opacity:.35'>0</span>"
@@ -150,7 +149,7 @@ def _confusion_table(counts: np.ndarray, classes: tuple[str, ...]) -> str:
             f"<td style='background: rgba({blue if k == j else orange}, {0.75 * share:.2f})'>{n or faint}</td>"
             for j, (n, share) in enumerate(zip(counts[k], shares[k], strict=True))
         )
-        rows += f"<tr><th scope='row' title='{html.escape(name)}'>{html.escape(name)}</th>{cells}</tr>"
+        rows += f"<tr><th scope='row' title='{markup.quoted(name)}'>{markup.quoted(name)}</th>{cells}</tr>"
     accuracy = counts.trace() / max(1, counts.sum())
     return (
         f"<div class='facette-scroll' tabindex='0'><table class='facette-confusion' "
@@ -163,7 +162,7 @@ def _confusion_table(counts: np.ndarray, classes: tuple[str, ...]) -> str:
 
 def _confusions_list(counts: np.ndarray, classes: tuple[str, ...]) -> str:
     rows = "".join(
-        f"<tr><th scope='row'>{html.escape(truth)}</th><td>{html.escape(prediction)}</td><td>{n:,}</td></tr>"
+        f"<tr><th scope='row'>{markup.quoted(truth)}</th><td>{markup.quoted(prediction)}</td><td>{n:,}</td></tr>"
         for truth, prediction, n in most_confused(counts, classes, _CONFUSIONS_LISTED)
     )
     accuracy = counts.trace() / max(1, counts.sum())

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from pipeline.files.names import escape, printable
 from pipeline.images.encode import png_url, to_png
 
 # Okabe & Ito 2008, "Color universal design", and a gray.
@@ -78,8 +79,13 @@ STYLE = """<style>
 
 
 def plain(text: str) -> str:
-    """Escape text so that Markdown shows it as it is; for names of files and classes, which may hold anything."""
-    return re.sub(r"([\\`*_\[\]$:~#<>|!])", r"\\\1", text)
+    """Escape text so that Markdown shows it as it is, on one line; for names, which may hold anything."""
+    return re.sub(r"([\\`*_\[\]$:~#<>|!])", r"\\\1", escape(text))
+
+
+def quoted(text: str) -> str:
+    """Escape text for HTML, and what would steer the text around it."""
+    return html.escape(printable(text))
 
 
 def percentage(share: float) -> str:
@@ -98,19 +104,19 @@ def bars(
     wide = " class='facette-words'" if format_share is not percentage else ""  # sentences are not cut, as names are
     rows = ""
     for label, p in ranking:
-        label, width = html.escape(label), f"width:{100 * p:.2f}%" + (";min-width:2px" if p else "")
+        label, width = quoted(label), f"width:{100 * p:.2f}%" + (";min-width:2px" if p else "")
         rows += (
             f"<tr><th scope='row'{wide} title='{label}'>{label}</th>"
             f"<td><div class='facette-track'><div class='facette-bar' style='{width}'></div></div></td>"
-            f"<td>{html.escape(format_share(p))}</td></tr>"
+            f"<td>{quoted(format_share(p))}</td></tr>"
         )
-    return f"<table class='facette-bars facette-ranking' aria-label='{html.escape(title)}'>{rows}</table>"
+    return f"<table class='facette-bars facette-ranking' aria-label='{quoted(title)}'>{rows}</table>"
 
 
 def tiles(images: Sequence[tuple[str, str, str]], *, small: bool = False) -> str:
     """Return images as a grid that fits any width: (URL, caption, alternative text) each."""
     figures = "".join(
-        f"<figure><img src='{url}' alt='{html.escape(alt)}'><figcaption>{html.escape(caption)}</figcaption></figure>"
+        f"<figure><img src='{url}' alt='{quoted(alt)}'><figcaption>{quoted(caption)}</figcaption></figure>"
         for url, caption, alt in images
     )
     return f"<div class='facette-tiles{' facette-small' * small}'>{figures}</div>"
@@ -119,8 +125,8 @@ def tiles(images: Sequence[tuple[str, str, str]], *, small: bool = False) -> str
 def views(images: Sequence[tuple[str, str, str, str]]) -> str:
     """Return a few images side by side: (URL, title, caption, alternative text) each."""
     figures = "".join(
-        f"<figure><img src='{url}' alt='{html.escape(alt)}'>"
-        f"<figcaption><b>{html.escape(title)}</b><br>{html.escape(caption)}</figcaption></figure>"
+        f"<figure><img src='{url}' alt='{quoted(alt)}'>"
+        f"<figcaption><b>{quoted(title)}</b><br>{quoted(caption)}</figcaption></figure>"
         for url, title, caption, alt in images
     )
     return f"<div class='facette-tiles facette-views'>{figures}</div>"
@@ -135,21 +141,21 @@ def stacks(title: str, rows: Sequence[tuple[str, Sequence[int]]], colors: Sequen
             f"<i style='width:{100 * count / most:.3f}%;background:rgb({red},{green},{blue})'></i>"
             for count, (red, green, blue) in zip(counts, colors, strict=True)
         )
-        name, total = html.escape(name), sum(counts)
+        name, total = quoted(name), sum(counts)
         lines.append(
             f"<tr><th scope='row' title='{name}'>{name}</th><td><div class='facette-stack'>{parts}</div></td>"
             f"<td>{total:,}</td></tr>"
         )
-    label = html.escape(title)
+    label = quoted(title)
     return f"<table class='facette-bars facette-counts' aria-label='{label}'>{''.join(lines)}</table>"
 
 
 def html_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return text as an HTML table, the last column aligned for numbers; it scrolls if it is wider than the screen."""
-    lines = ["".join(f"<th scope='col'>{html.escape(cell)}</th>" for cell in head)]
-    lines += ["".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows]
+    lines = ["".join(f"<th scope='col'>{quoted(cell)}</th>" for cell in head)]
+    lines += ["".join(f"<td>{quoted(cell)}</td>" for cell in row) for row in rows]
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    label = html.escape(title)
+    label = quoted(title)
     return (
         f"<div class='facette-scroll' tabindex='0' role='region' aria-label='{label}'>"
         f"<table class='facette-table' aria-label='{label}'>{body}</table></div>"
@@ -158,15 +164,15 @@ def html_table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -
 
 def photo(url: str, name: str, caption: str) -> str:
     """Return one image, as wide as its container and with visible pixels, above its name and a caption."""
-    name = html.escape(name)
-    lines = f"<div title='{name}'>{name}</div><div title='{html.escape(caption)}'>{html.escape(caption)}</div>"
+    name = quoted(name)
+    lines = f"<div title='{name}'>{name}</div><div title='{quoted(caption)}'>{quoted(caption)}</div>"
     return f"<div class='facette-photo'><img src='{url}' alt='{name}'>{lines}</div>"
 
 
 def legend(entries: Sequence[tuple[Sequence[int], str]]) -> str:
     """Return the meaning of colours as a line of HTML: (color, text) each."""
     spans = "".join(
-        f"<span style='--swatch:rgb({','.join(map(str, color))})'>{html.escape(text)}</span>" for color, text in entries
+        f"<span style='--swatch:rgb({','.join(map(str, color))})'>{quoted(text)}</span>" for color, text in entries
     )
     return f"<div class='facette-legend'>{spans}</div>"
 

@@ -38,7 +38,7 @@ def invite(runs: Path) -> None:
             "**Or train on your own images**, with one folder for each class: on the page Playground, or in a terminal:"
         )
         st.code(command_line("train", "YOUR_PHOTOS/"), language="shell")
-        st.markdown(f"Then reload this page: it shows the runs in `{runs}`.")
+        st.markdown(f"Then reload this page: it shows the runs in {markup.plain(str(runs))}.")
 
 
 def ready(chosen: Chosen) -> ImageClassifier | None:
@@ -99,4 +99,4 @@ def _select_trained(training: BackgroundTraining) -> None:
         sidebar.show(training.model.parent.name)
         st.session_state["trained"] = training.model.parent.name
         st.rerun()
-    st.error(training.error, icon=":material/error:")
+    st.error(markup.plain(training.error), icon=":material/error:")

@@ -50,13 +50,17 @@ def choose(runs: str | Path, given: str | Path | None = None) -> Chosen:
         return Chosen(runs, problem=problem)
     _apply_requested(options)
     name = st.sidebar.selectbox(
-        "Model", list(options), key=KEY, bind="query-params", help=f"The runs in the folder {runs}, newest first"
+        "Model",
+        list(options),
+        key=KEY,
+        bind="query-params",
+        help=f"The runs in the folder {markup.plain(str(runs))}, newest first",
     )
     run, caption = options[name], st.sidebar.empty()
     if len(options) > 1:
         _draw_runs(list(options.values()))
     if problem:
-        st.sidebar.warning(problem)
+        st.sidebar.warning(markup.plain(problem))
     try:
         classifier = load_classifier(str(run.model), run.modified)
     except USER_ERRORS as error:
@@ -95,9 +99,7 @@ def describe_run(run: RunSummary, classifier: ImageClassifier) -> str:
     """Return the main figures of a run as a few short lines."""
     lines = [f"{len(classifier.classes)} classes · {describe_geometry(classifier.geometry)}"]
     if run.m:
-        n_correct = round(run.accuracy * run.m)
-        lines.append(
-            f"{run.evaluated_on.capitalize()} accuracy: {100 * run.accuracy:.1f}% ({n_correct:,} of {run.m:,} images)"
-        )
-        lines += [f"Baseline, {name}: {100 * accuracy:.1f}%" for name, accuracy in run.baselines]
+        n_correct, evaluated_on = round(run.accuracy * run.m), markup.plain(run.evaluated_on.capitalize())
+        lines.append(f"{evaluated_on} accuracy: {100 * run.accuracy:.1f}% ({n_correct:,} of {run.m:,} images)")
+        lines += [f"Baseline, {markup.plain(name)}: {100 * accuracy:.1f}%" for name, accuracy in run.baselines]
     return "  \n".join(lines)

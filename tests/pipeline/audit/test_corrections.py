@@ -2,9 +2,11 @@
 
 import csv
 import shutil
+import time
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.audit.corrections import REMOVE, corrected_archive, corrected_manifest, image_folder
 from pipeline.cli.main import main
@@ -69,3 +71,21 @@ def test_groups_stay_together(tmp_path):
     text = correct(tmp_path / "faces.h5")[4]
     rows = list(csv.DictReader(text.splitlines()))
     assert {row["path"][-8:-5] for row in rows if row["group"] == "003"} == {"003"}
+
+
+def test_a_clock_that_was_set_back_and_hostile_names_do_no_harm(tmp_path, monkeypatch, lfw_images):
+    images = [Image.fromarray(image) for image in lfw_images[:20]]
+    for k, image in enumerate(images):
+        folder = tmp_path / "faces" / ("=cmd()", "+1+1")[k % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        image.save(folder / f"{k}.png")
+    ingest(tmp_path / "faces", tmp_path / "faces.h5")
+    monkeypatch.setattr(time, "time", lambda: 0.0)  # 1970, before a zip archive can begin
+    with Dataset.open(tmp_path / "faces.h5") as dataset:
+        (tmp_path / "corrected.zip").write_bytes(corrected_archive(dataset, {}))
+        text = corrected_manifest(dataset, {}, tmp_path / "faces")
+    assert {row["label"] for row in csv.DictReader(text.splitlines())} == {"./=cmd()", "./+1+1"}
+    monkeypatch.undo()
+    assert main(["ingest", str(tmp_path / "corrected.zip"), str(tmp_path / "new.h5")]) == 0
+    with Dataset.open(tmp_path / "new.h5") as new:
+        assert set(new.classes) == {"=cmd()", "+1+1"}

@@ -9,8 +9,20 @@ import re
 import struct
 import sys
 import termios
+import traceback
 
-from pipeline.cli.console import Clock, command_list, percent, print_result, progress_bar, say, text_table, wrapped
+from pipeline.cli.console import (
+    Clock,
+    command_list,
+    joined,
+    percent,
+    print_result,
+    printable_streams,
+    progress_bar,
+    say,
+    table_lines,
+    wrapped,
+)
 
 COLUMNS = 40
 
@@ -50,10 +62,12 @@ def shown(line):
     return "".join(cells).rstrip()
 
 
-def test_text_table_aligns_the_first_column_left_and_the_others_right():
-    assert text_table([("class", "images"), ("a", 7), ("bc", 1200)]) == (
-        "  class  images\n  a           7\n  bc       1200"
-    )
+def test_a_table_aligns_the_first_column_left_and_the_others_right():
+    assert table_lines([("class", "images"), ("a", 7), ("bc", 1200)]) == [
+        "  class  images",
+        "  a           7",
+        "  bc       1200",
+    ]
 
 
 def test_percent_has_one_decimal():
@@ -150,3 +164,22 @@ def test_work_goes_on_if_nobody_reads_the_messages_any_more(monkeypatch):
 def test_commands_stand_on_lines_of_their_own():
     text = command_list("What next?", [("facette app", "look at it"), ("facette demo", "try it")])
     assert text.split("\n")[1::2] == ["  facette app", "  facette demo"]
+
+
+def test_nothing_that_is_printed_steers_the_terminal(capsys):
+    with printable_streams():
+        print("\x1b[31mred\rgreen")
+        sys.stderr.writelines(["a\x9bb\n", "c\u202ed\n"])
+        say("half \ud800\tof it\n")
+        traceback.print_exception(ValueError("\x1b]0;title\x07"))
+    print("\x1b", end="")  # not ours any more
+    out, err = capsys.readouterr()
+    assert out == "%1B[31mred%0Dgreen\n\x1b"
+    assert err.startswith("a%C2%9Bb\nc%E2%80%AEd\nhalf %ED%A0%80\tof it\n\n")
+    assert "%1B]0;title%07" in err
+    assert "\x1b" not in err
+
+
+def test_a_line_end_in_a_name_begins_no_line():
+    assert table_lines([("class", 1), ("a\nb", 2)]) == ["  class  1", "  a%0Ab  2"]
+    assert joined(["one\ntwo", "three"]) == "one%0Atwo\nthree"

@@ -1,5 +1,6 @@
 """The data set file: what is read from it, and files that are rejected."""
 
+import json
 import os
 import shutil
 
@@ -57,6 +58,10 @@ def test_foreign_damaged_and_newer_files_are_refused(face_folder, tmp_path):
     assert "facette-model file" in say(edit(lambda file: write_attribute(file, "format", "facette-model")))
     assert "version 9" in say(edit(lambda file: file.attrs.__setitem__("version", 9)))
     assert "damaged" in say(edit(lambda file: file.__delitem__("sha256")))
+    assert "config is []; it should be a table" in say(edit(lambda file: write_attribute(file, "config", "[]")))
+    wrong = json.dumps({"max_pixels": "many"})
+    assert "max_pixels: 'many' does not work" in say(edit(lambda file: write_attribute(file, "config", wrong)))
+    assert "counts[0] is 3; it should be a table" in say(edit(lambda file: write_attribute(file, "counts", "[3]")))
     assert "labels has shape (199,) and dtype int32; shape (200,) is needed" in say(edit(shorten_labels))
 
 

@@ -1,5 +1,8 @@
 """Figures: what is drawn is what the weights are, and a file is complete or not there."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,6 +10,7 @@ from PIL import Image
 from model.edges.scores import score_filters
 from pipeline.errors import InputError
 from pipeline.explanation.figures import LayerImages, draw_filters, draw_hierarchy, filter_images, save_figure
+from pipeline.files.names import escape
 
 
 @pytest.fixture
@@ -153,3 +157,25 @@ def test_other_formats_and_replacing(rng, tmp_path):
     for name, start in (("a.svg", b"<?xml"), ("a.pdf", b"%PDF"), ("a.PNG", b"\x89PNG")):
         (tmp_path / name).write_bytes(b"old")
         assert save_figure(figure, tmp_path / name).read_bytes().startswith(start)
+
+
+RISKY = "text.usetex: True\nsavefig.facecolor: red\nfont.size: 40\n"
+
+
+@pytest.mark.slow
+def test_settings_of_matplotlib_in_the_working_directory_do_not_count(run_path, tmp_path):
+    command = [sys.executable, "-m", "pipeline.cli", "filters", str(run_path), "-o", "filters.png"]
+    drawn = []
+    for text in ("", RISKY):
+        (tmp_path / "matplotlibrc").write_text(text)
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        drawn.append((tmp_path / "filters.png").read_bytes())
+    assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("title", ["$\\frac{", "a $x$ b", "\x1b[31m\0\ud800", "\N{RIGHT-TO-LEFT OVERRIDE}x"])
+def test_a_title_is_no_formula(title, tmp_path):
+    figure = draw_filters(np.eye(4, 16), (4, 4, 1), title=title)
+    save_figure(figure, tmp_path / "a.svg")
+    assert figure.texts[0].get_text() == escape(title)

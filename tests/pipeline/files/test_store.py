@@ -206,3 +206,9 @@ def test_a_store_that_was_just_begun_is_taken(own_folder):
     store = Store(Path("out.csv"))
     assert store.state == {}
     store.remove()
+
+
+def test_a_pipe_in_the_place_of_a_store_is_not_waited_for(own_folder):
+    os.mkfifo("out.csv.parts")
+    with pytest.raises(InputError, match="holds something else"):
+        Store(Path("out.csv"))

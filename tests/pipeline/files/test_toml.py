@@ -8,6 +8,7 @@ import os
 import pytest
 
 from model.config import NetworkConfig
+from pipeline.cli.main import main
 from pipeline.errors import InputError
 from pipeline.files.toml import read_toml, write_toml
 
@@ -36,3 +37,14 @@ def test_bad_files_are_explained(tmp_path):
 def test_a_path_that_is_not_utf_8_is_escaped(tmp_path):
     write_toml({"run": {"pretrain_on": os.fsdecode(b"photos-\xff")}}, tmp_path / "c.toml")
     assert read_toml(tmp_path / "c.toml")["run"]["pretrain_on"] == "photos-%FF"
+
+
+@pytest.mark.parametrize(
+    "value", ["[" * 5000 + "]" * 5000, "1" + "0" * 5000, "1" + "0" * 400, "2020-01-01", "{a = 1}", "nan"]
+)
+def test_a_value_that_no_setting_has_is_one_message(value, tmp_path, capsys):
+    (tmp_path / "c.toml").write_text(f"[training]\nlearning_rate = {value}\n")
+    assert main(["train", str(tmp_path), "--config", str(tmp_path / "c.toml")]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "not a TOML file" in err or "learning_rate" in err

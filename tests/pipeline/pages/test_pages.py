@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -555,3 +556,44 @@ def test_data_without_the_data_set_says_what_to_do(runs):
     at = page("data.page", runs)
     assert "no longer available" in at.info[0].value
     assert "facette ingest" in at.code[0].value
+
+
+EVIL = "[x](http://evil.example) ![x](http://evil.example/x.png) <img src=x> \x1b[31m\n- \u202egnp"
+
+
+@pytest.fixture
+def evil_runs(runs):
+    """A run in which every name is Markdown, HTML and what steers a terminal."""
+    folder = runs / "faces"
+    classifier = ImageClassifier.load(folder)
+    provenance = classifier.provenance | {
+        "source": EVIL,
+        "created": EVIL,
+        "versions": {EVIL: EVIL},
+        "images": {EVIL: 1},
+    }
+    replace(classifier, classes=(EVIL, f"other {EVIL}"), provenance=provenance).save(folder / "model.h5")
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["splits"][EVIL] = metrics["splits"].pop("test")
+    metrics["evaluated_on"], metrics["baselines"][0]["name"] = EVIL, EVIL
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    return runs
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "first_layer" else name for name in PAGES]
+)
+def test_names_of_a_hostile_model_are_shown_as_text(name, evil_runs, face_png):
+    at = page(name, evil_runs, **({"from": "Upload"} if name == "classify.page" else {}))
+    if name == "classify.page":
+        at = upload(at, ("a.png", face_png))
+    labels = " ".join(metric.label for metric in at.metric)
+    cells = " ".join(str(cell) for table in at.table for cell in table.value.to_numpy().ravel())
+    pages = " ".join(str(element.value) for element in at.html)  # HTML, in which Markdown means nothing
+    assert "<img src=x" not in pages
+    shown = f"{words(at).replace(pages, '')} {labels} {cells} {at.sidebar.caption[0].value}"
+    assert "evil.example" in shown
+    assert "](http" not in shown.replace("\\](", "")
+    assert "<img src=x" not in shown.replace("\\<img", "")
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202e]", shown + pages)
+    assert not re.search("^- ", shown, re.MULTILINE)

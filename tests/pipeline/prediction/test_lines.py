@@ -73,7 +73,7 @@ def test_probabilities_have_the_nine_digits_that_printf_gives_them():
     assert [line.split(",")[3] for line in lines] == [f"{p:.9g}" for p in values.tolist()]
 
 
-@pytest.mark.parametrize("label", ["=1+1", "+x", "-x", "@x", "\tx", "-1+cmd|' /C calc'!A0"])
+@pytest.mark.parametrize("label", ["=1+1", "+x", "-x", "@x", "-1+cmd|' /C calc'!A0"])
 def test_no_label_is_a_formula_and_all_are_read_back(label, tmp_path):
     rows = Rows.of([row("a.jpg", ((label, 0.5),), true=label)], 1)
     (tmp_path / "out.csv").write_bytes(csv_header(1) + csv_lines(rows, 1))
@@ -81,9 +81,8 @@ def test_no_label_is_a_formula_and_all_are_read_back(label, tmp_path):
         (found,) = csv.DictReader(file)
     assert found["label"] == found["true_label"] == f"./{label}"
     assert read_label(found["label"]) == label
-    if "\t" not in label:
-        (item,) = Inputs([str(tmp_path / "out.csv")])
-        assert item.true_label == label
+    (item,) = Inputs([str(tmp_path / "out.csv")])
+    assert item.true_label == label
     assert json.loads(OUTPUT_FORMATS["jsonl"].lines(rows, 1))["label"] == label
 
 
