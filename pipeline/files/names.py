@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 
@@ -12,6 +13,11 @@ def escape(path: Path | str) -> str:
     """Return a path as text that is valid UTF-8 on one line: other bytes and control characters become ``%XX``."""
     text = os.fsencode(path).decode("utf-8", errors=PERCENT_ESCAPE)
     return re.sub(r"[\x00-\x1f\x7f]", lambda match: f"%{ord(match[0]):02X}", text)
+
+
+def composed(text: str) -> str:
+    """Return a name in Unicode's composed form (NFC); macOS stores the accents of file names apart (NFD)."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 _ESCAPED = re.compile(rb"%([01][0-9A-F]|7F|[89A-F][0-9A-F])")

@@ -37,7 +37,7 @@ def test_the_walk_is_sorted_and_the_listing_has_what_it_finds(root):
     assert files == ["Z.png", "a.png", "b/sub/y.png", "b/x.png", "b.d/z.png", "gone.png", "ünder/ö.png"]
     listing = list_image_files(root)
     assert listing.files == tuple(files)
-    assert listing.ignored == {"hidden": 1, "system file": 1, "link": 1}
+    assert listing.ignored == {"hidden": 1, "system file": 1, "symbolic link": 1}
     assert listing.empty_folders == ("empty",)
     assert listing.unreadable == ()
 

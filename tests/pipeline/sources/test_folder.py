@@ -61,5 +61,5 @@ def test_links_out_of_the_folder_are_not_followed(face_folder, tmp_path, lfw_ima
     (face_folder / "face" / "in.png").symlink_to(face_folder / "face" / "003.png")
     os.mkfifo(face_folder / "face" / "pipe")
     report = ingest(face_folder, tmp_path / "out.h5")
-    assert report.ignored == {"link": 2, "special": 1}
+    assert report.ignored == {"symbolic link": 2, "special": 1}
     assert report.ingested == 201
