@@ -35,6 +35,8 @@ _OTHER_NAMES = frozenset(
 def names_another_kind(name: str) -> bool:
     """Tell whether a file's name says that it is no image, such as ``README``, ``labels.csv`` or ``film.mp4``."""
     first, *rest = name.lower().split(".")
+    if rest and rest[-1] in _IMAGE_ENDINGS:
+        return False
     return first in _OTHER_NAMES or (bool(rest) and rest[-1] in _OTHER_ENDINGS)
 
 

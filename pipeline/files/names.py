@@ -11,7 +11,10 @@ from pathlib import Path
 
 def escape(path: Path | str) -> str:
     """Return a path as text that is valid UTF-8 on one line: other bytes and control characters become ``%XX``."""
-    text = os.fsencode(path).decode("utf-8", errors=PERCENT_ESCAPE)
+    text = str(path)
+    if text.isascii() and text.isprintable():
+        return text
+    text = os.fsencode(text).decode("utf-8", errors=PERCENT_ESCAPE)
     return re.sub(r"[\x00-\x1f\x7f]", lambda match: f"%{ord(match[0]):02X}", text)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 
@@ -175,15 +175,13 @@ def folders_without_images(images: Iterable[str], others: Mapping[str, str]) -> 
     others : mapping of str to str
         What else there is, and what it is. The path of a folder, which has nothing below it, ends with ``/``.
     """
-    holding = {""}
-    for path in images:
-        while (path := path.rpartition("/")[0]) not in holding:
-            holding.add(path)
+    holding: set[str] = set()
+    for folder in {path.rpartition("/")[0] for path in images}:
+        holding.update(_upper_folders(folder))
     found: dict[str, Counter[str]] = {}
     for path, kind in others.items():
-        folders = list(accumulate(path.split("/")[:-1], "{}/{}".format))
-        folder = next((folder for folder in folders if folder not in holding), None)
-        if folder is not None:
+        folder = next((name for name in _upper_folders(path.rpartition("/")[0]) if name not in holding), "")
+        if folder:
             found.setdefault(folder, Counter())[kind] += 1
     if not found:
         return ()
@@ -191,6 +189,12 @@ def folders_without_images(images: Iterable[str], others: Mapping[str, str]) -> 
     return (f"folders without images: {shortened(texts)}",)
 
 
+def _upper_folders(folder: str) -> Iterator[str]:
+    """Yield a folder and those it lies in, the uppermost first; of a deep one only the upper ones, of which notes tell."""
+    return accumulate(folder.split("/")[:_DEEPEST_NOTED], "{}/{}".format)
+
+
+_DEEPEST_NOTED = 8
 EMPTY = "empty"  # a kind of what `folders_without_images` names
 
 

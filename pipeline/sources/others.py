@@ -31,19 +31,22 @@ def is_another_kind(name: str, head: Callable[[int], bytes]) -> bool:
     head : callable
         ``head(n)`` returns the first n bytes of the file, or nothing if it cannot be read. It is called for few files.
     """
-    if names_an_image(name):
-        return False
-    begin = head(_HEAD_BYTES)
+    return names_another_kind(name) and not _begins_like_an_image(head(_HEAD_BYTES))
+
+
+def _begins_like_an_image(head: bytes) -> bool:
     try:
-        sniff(begin)
+        return bool(sniff(head))
     except ImageError:
-        return names_another_kind(name) or begin.startswith(_OWN_BEGINNINGS)
-    return False
+        return False
 
 
 def is_other_file(path: Path) -> bool:
-    """Tell whether a file in a folder is plainly no image; see `is_another_kind`."""
-    return is_another_kind(path.name, lambda n: _head(path, n))
+    """Tell whether a file in a folder is plainly no image: see `is_another_kind`; or what Facette writes there."""
+    if names_an_image(path.name):
+        return False
+    head = _head(path, _HEAD_BYTES)
+    return head.startswith(_OWN_BEGINNINGS) or is_another_kind(path.name, lambda _: head)
 
 
 def _head(path: Path, n: int) -> bytes:

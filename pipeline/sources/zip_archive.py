@@ -13,7 +13,7 @@ import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -124,24 +124,23 @@ def _contents(archive: zipfile.ZipFile) -> _Contents:
             ignored[reason] += 1
         else:
             members[name] = info
-    for folder in _run_folders(members):
-        inside = [name for name in members if name.startswith(folder)]
-        ignored[RUN] += len(inside)
-        for name in inside:
-            del members[name]
+    for name in _of_runs(members):
+        ignored[RUN] += 1
+        del members[name]
     notes = ("names that are neither ASCII nor UTF-8 are read as code page 437, as zip prescribes",) * (n_guessed > 0)
     members = dict(sorted(members.items(), key=lambda item: sort_key(item[0])))
     return _Contents(members, ignored, rejected, folders, notes)
 
 
-def _run_folders(names: Iterable[str]) -> list[str]:
-    """Return the folders that hold runs of Facette; their names end with ``/``."""
+def _of_runs(names: Collection[str]) -> list[str]:
+    """Return the names that lie in folders of runs of Facette, which have no folders below them."""
     inside: dict[str, set[str]] = {}
     for name in names:
-        folder, slash, file = name.rpartition("/")
-        if slash and file in RUN_FILE_NAMES:
-            inside.setdefault(f"{folder}/", set()).add(file)
-    return [folder for folder, files in inside.items() if is_run_folder(files)]
+        folder, _, file = name.rpartition("/")
+        if file in RUN_FILE_NAMES:
+            inside.setdefault(folder, set()).add(file)
+    runs = {folder for folder, files in inside.items() if folder and is_run_folder(files)}
+    return [name for name in names if name.rpartition("/")[0] in runs] if runs else []
 
 
 def member_name(info: zipfile.ZipInfo) -> tuple[str, bool]:
@@ -158,10 +157,11 @@ def member_name(info: zipfile.ZipInfo) -> tuple[str, bool]:
             name = _unicode_name(info.extra, raw) or raw.decode("utf-8")
         except UnicodeDecodeError:
             is_certain = False
-    name = name.replace("\\", "/")
+    if "\\" in name:
+        name = name.replace("\\", "/")
     while name.startswith("./"):
         name = name[2:]
-    return re.sub("(?<=[^/])/+(?:\\./+)*", "/", name), is_certain
+    return (re.sub("(?<=[^/])/+(?:\\./+)*", "/", name) if "//" in name or "/./" in name else name), is_certain
 
 
 def _unicode_name(extra: bytes, raw: bytes) -> str:
@@ -223,6 +223,8 @@ def _columns(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[str, ...]
 
 def _head(archive: zipfile.ZipFile, info: zipfile.ZipInfo, n: int) -> bytes:
     """Return the first n bytes of a member; nothing if it cannot be unpacked."""
+    if not info.file_size:
+        return b""
     try:
         check_member(info)
         with archive.open(info) as file:
