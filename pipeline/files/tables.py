@@ -100,7 +100,7 @@ class Table:
 _OTHER_NAMES_OF_COLUMNS = {
     "path": (
         *("file", "files", "filename", "filenames", "filepath", "filepaths", "paths", "image", "images", "img"),
-        *("imagename", "imagepath", "imagefile", "imageid", "imgname", "imgpath", "name", "picture", "photo", "id"),
+        *("imagename", "imagepath", "imagefile", "imageid", "imgname", "imgpath", "name", "pic", "photo", "id"),
     ),
     "label": (
         *("class", "classes", "classname", "classlabel", "classid", "labels", "labelname", "target", "targets"),

@@ -8,7 +8,8 @@ from pathlib import Path
 from pipeline.files.names import escape
 from pipeline.files.walk import LINK, Listing, list_image_files, sort_key
 from pipeline.sources.arrays import open_hdf5_source
-from pipeline.sources.labels import EMPTY, arrange, folders_without_images, outer_folder
+from pipeline.sources.labels import arrange
+from pipeline.sources.layout import EMPTY, folders_without_images, outer_folder
 from pipeline.sources.others import NOT_AN_IMAGE, is_other_file, no_images
 from pipeline.sources.source import Files, Source
 from pipeline.text import shortened

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate
 
 from pipeline.errors import InputError
 from pipeline.files.names import composed, escape
@@ -26,9 +24,7 @@ _SPLIT_WORDS = {
     "unlabeled": "unlabelled",
 }
 # What people add to these words: train_set, TestData, val2017, images-train, seg_test.
-_ADDED = re.compile(
-    r"[\W\d_]+|dataset|data|set|split|folder|files?|images?|imgs?|pictures?|photos?|samples?|examples?|seg"
-)
+_ADDED = re.compile(r"[\W\d_]+|dataset|data|set|split|folder|files?|images?|imgs?|pics?|photos?|samples?|examples?|seg")
 
 
 def split_of(name: str) -> str:
@@ -146,60 +142,6 @@ def _doubtful_classes(paths: Sequence[str]) -> tuple[str, ...]:
     else:
         remedy = f"if {classes} are splits and no classes, rename them train, validation and test"
     return (f"the classes {classes} hold the same folders, {inner_names}: {remedy}",)
-
-
-def outer_folder(paths: Iterable[str]) -> str:
-    """Return the folders around the class folders, such as ``photos/new/``; empty if there are none.
-
-    A folder is an outer one if it is the only folder beside which there are no others, down to one that holds several
-    folders. Files beside the folders do not matter, but a folder that holds an image itself is a class.
-    """
-    folders: Collection[tuple[str, ...]] = {tuple(path.split("/")[:-1]) for path in paths} - {()}
-    depth = 0
-    while True:
-        tops = {folder[depth] for folder in folders if len(folder) > depth}
-        if depth and len(tops) > 1:
-            return "/".join(next(iter(folders))[:depth]) + "/"
-        if len(tops) != 1 or any(len(folder) == depth + 1 for folder in folders):
-            return ""
-        depth += 1
-
-
-def folders_without_images(images: Iterable[str], others: Mapping[str, str]) -> tuple[str, ...]:
-    """Return a note that names the folders that hold no image, with what they hold instead; none if there are none.
-
-    Parameters
-    ----------
-    images : iterable of str
-        Paths of the files that may be images.
-    others : mapping of str to str
-        What else there is, and what it is. The path of a folder, which has nothing below it, ends with ``/``.
-    """
-    holding: set[str] = set()
-    for folder in {path.rpartition("/")[0] for path in images}:
-        holding.update(_upper_folders(folder))
-    found: dict[str, Counter[str]] = {}
-    for path, kind in others.items():
-        folder = next((name for name in _upper_folders(path.rpartition("/")[0]) if name not in holding), "")
-        if folder:
-            found.setdefault(folder, Counter())[kind] += 1
-    if not found:
-        return ()
-    texts = [f"{escape(folder)} ({_contents(kinds)})" for folder, kinds in sorted(found.items())]
-    return (f"folders without images: {shortened(texts)}",)
-
-
-def _upper_folders(folder: str) -> Iterator[str]:
-    """Yield a folder and those it lies in, the uppermost first; of a deep one only the upper ones, of which notes tell."""
-    return accumulate(folder.split("/")[:_DEEPEST_NOTED], "{}/{}".format)
-
-
-_DEEPEST_NOTED = 8
-EMPTY = "empty"  # a kind of what `folders_without_images` names
-
-
-def _contents(kinds: Counter[str]) -> str:
-    return ", ".join(kind if kind == EMPTY else f"{n:,} {kind}" for kind, n in sorted(kinds.items()))
 
 
 def group_samples(source: Source, group_by: str) -> Source:

@@ -29,7 +29,8 @@ from pipeline.files.walk import RUN, RUN_FILE_NAMES, is_run_folder, reason_to_ig
 from pipeline.images.decode import MAX_BYTES
 from pipeline.images.errors import ImageError
 from pipeline.images.signatures import sniff
-from pipeline.sources.labels import EMPTY, arrange, folders_without_images, outer_folder
+from pipeline.sources.labels import arrange
+from pipeline.sources.layout import EMPTY, folders_without_images, outer_folder
 from pipeline.sources.manifest import Manifest, parse_manifest
 from pipeline.sources.others import NOT_AN_IMAGE, is_another_kind, no_images
 from pipeline.sources.source import Sample, Source
@@ -151,7 +152,7 @@ def member_name(info: zipfile.ZipInfo) -> tuple[str, bool]:
     valid UTF-8. Some programs for Windows separate folders by ``\``.
     """
     name, is_certain = info.filename, True
-    if not info.flag_bits & _UTF8 and not name.isascii():
+    if not info.flag_bits & _UTF8 and (info.extra or not name.isascii()):
         raw = name.encode("cp437")
         try:
             name = _unicode_name(info.extra, raw) or raw.decode("utf-8")

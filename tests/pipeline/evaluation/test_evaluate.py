@@ -46,6 +46,17 @@ def test_an_evaluation_on_nothing_but_training_images_is_an_error(classifier, ru
         evaluate(classifier, _only_training(run_path / "data.h5", tmp_path / "only-training.h5"))
 
 
+def test_folders_without_a_test_split_are_told_from_unlabelled_ones(classifier, faces, tmp_path):
+    for split in ("train", "val"):
+        shutil.copytree(faces, tmp_path / "sets" / split)
+    with pytest.raises(
+        InputError, match="no image is in the split test; choose another:  --split train or --split val"
+    ):
+        evaluate(classifier, tmp_path / "sets")
+    with pytest.raises(InputError, match=r"no images are left to evaluate on \(none is labelled\)"):
+        evaluate(classifier, faces / "face")
+
+
 def _only_training(path, target):
     import h5py
 

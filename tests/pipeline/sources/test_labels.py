@@ -9,7 +9,7 @@ from pipeline.data.config import DataConfig
 from pipeline.data.dataset import Dataset
 from pipeline.ingestion.ingest import ingest
 from pipeline.ingestion.open import open_or_ingest
-from pipeline.sources.labels import arrange, folders_without_images, outer_folder, split_of
+from pipeline.sources.labels import arrange, split_of
 
 NFC, NFD = (unicodedata.normalize(form, "Bär") for form in ("NFC", "NFD"))
 
@@ -89,7 +89,11 @@ def test_well_known_names_of_splits_are_no_classes():
         [("cat", "test"), ("cat", "train"), ("dog", "validation")],
         ("ready-made splits: Testing, Training, val_images",),
     )
-    doubled = ("test_set/test_set/cat/1.png", "training_set/training_set/cat/2.png", "training_set/training_set/dog/3.png")
+    doubled = (
+        "test_set/test_set/cat/1.png",
+        "training_set/training_set/cat/2.png",
+        "training_set/training_set/dog/3.png",
+    )
     assert found_in(*doubled)[0] == [("cat", "test"), ("cat", "train"), ("dog", "train")]
     # A class may have the name of a split, if it is not the only one.
     assert found_in("train/train/1.png", "train/car/2.png", "val/car/3.png")[0] == [
@@ -121,27 +125,3 @@ def test_one_name_in_two_unicode_forms_is_one_class(face_folder, tmp_path):
     (face_folder / NFC).mkdir()
     (face_folder / NFD / "000.png").rename(face_folder / NFC / "000.png")
     assert ingest(face_folder, tmp_path / "out.h5").classes == {NFC: 100, "other": 100}
-
-
-@pytest.mark.parametrize(
-    ("paths", "outer"),
-    [
-        (("a/cat/1.png", "a/dog/1.png"), "a/"),
-        (("a/b/cat/1.png", "a/b/dog/1.png", "preview.png"), "a/b/"),
-        (("cat/1.png", "dog/1.png"), ""),
-        (("a/cat/1.png", "a/dog/1.png", "a/own.png"), ""),  # a is a class
-        (("a/b/1.png",), ""),  # a, or b: nobody knows
-        (("1.png",), ""),
-        ((), ""),
-    ],
-)
-def test_outer_folders(paths, outer):
-    assert outer_folder(paths) == outer
-
-
-def test_folders_without_images_are_named_with_what_they_hold():
-    others = {"dog/a/1.txt": "text", "dog/2.txt": "text", "dog/link": "link", "cat/3.txt": "text", "fox/": "empty"}
-    assert folders_without_images(["cat/1.png"], others) == (
-        "folders without images: dog (1 link, 2 text), fox (empty)",
-    )
-    assert folders_without_images(["cat/1.png"], {"cat/a.txt": "text", "b.txt": "text"}) == ()

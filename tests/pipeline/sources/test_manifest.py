@@ -73,7 +73,13 @@ def write(path, rows, encoding="utf-8", first="", separator=","):
 
 @pytest.mark.parametrize(
     ("encoding", "first", "separator"),
-    [("utf-8-sig", "", ","), ("utf-16", "", "\t"), ("utf-16-le", "", ";"), ("utf-8", "sep=;", ";"), ("cp1252", "", ",")],
+    [
+        ("utf-8-sig", "", ","),
+        ("utf-16", "", "\t"),
+        ("utf-16-le", "", ";"),
+        ("utf-8", "sep=;", ";"),
+        ("cp1252", "", ","),
+    ],
 )
 def test_tables_of_excel(face_folder, tmp_path, encoding, first, separator):
     table = write(face_folder / "table.csv", rows_of("Bär", "Möwe"), encoding, first, separator)
@@ -130,8 +136,7 @@ def test_a_table_of_predictions_names_files_as_predict_does(face_folder, manifes
     (face_folder / "face" / "000.png").rename(face_folder / "face" / "\udcff.png")
     inside = face_folder.relative_to(tmp_path)
     rows = [(f"{inside}/{path}".replace("face/000", "face/%FF"), "x", label, "m") for path, label in rows_of("a", "b")]
-    table = manifest(rows, ("path", "label", "true_label", "model_id"))
-    table = table.rename(tmp_path / "elsewhere.csv")
     (tmp_path / "tables").mkdir()
-    report = ingest(table.rename(tmp_path / "tables" / "elsewhere.csv"), tmp_path / "out.h5")
+    table = manifest(rows, ("path", "label", "true_label", "model_id")).rename(tmp_path / "tables" / "out.csv")
+    report = ingest(table, tmp_path / "out.h5")
     assert (report.ingested, report.rejected) == (40, ())
