@@ -105,9 +105,7 @@ def run(arguments: Arguments) -> int:
     unknown = sorted(set(arguments.only) - set(classifier.classes))
     if unknown:
         raise InputError(f"--only {unknown[0]}: the model knows {', '.join(classifier.classes)}")
-    inputs = Inputs(
-        arguments.inputs, classifier.classes, outputs=_outputs(arguments), scale=classifier.geometry.scale
-    )
+    inputs = Inputs(arguments.inputs, classifier.classes, outputs=_outputs(arguments), scale=classifier.geometry.scale)
     for note in inputs.notes:
         say(f"Note: {note}")
     settings = _settings(arguments, classifier, format)
