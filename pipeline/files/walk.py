@@ -7,6 +7,7 @@ the root, what is not a regular file, and the folders of Facette's own runs. A f
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from collections import Counter
@@ -23,7 +24,12 @@ SYSTEM_FILES = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx", "$recycle
 LINK = "symbolic link"
 OUTPUT = "output of this command"
 RUN = "run of Facette"
-RUN_FILE_NAMES = frozenset(("config.toml", "model.h5", "checkpoint.h5", "data.h5"))
+# A folder with both of a pair is a run: a model or data set alone may lie among the images of a class.
+_RUN_PAIRS = [
+    ("data.h5", "config.toml"),
+    *itertools.product(("model.h5", "checkpoint.h5"), ("config.toml", "history.csv", "metrics.json", "report.html")),
+]
+RUN_FILE_NAMES = frozenset(itertools.chain(*_RUN_PAIRS))
 
 
 class WalkEntry(NamedTuple):
@@ -139,7 +145,7 @@ def sort_key(path: str) -> tuple[bytes, ...]:
 def is_run_folder(names: Collection[str]) -> bool:
     """Tell by the names in a folder whether it holds a run of Facette, whose figures are no data."""
     found = RUN_FILE_NAMES.intersection(names)
-    return "config.toml" in found and len(found) > 1
+    return len(found) > 1 and any(found.issuperset(pair) for pair in _RUN_PAIRS)
 
 
 def reason_to_ignore_name(name: str) -> str:

@@ -252,6 +252,7 @@ class Inputs:
         source = open_container(str(path))
         self.ignored.update(source.ignored)
         self.notes += source.check_values(self._scale)
+        self.notes += source.notes if source.kind == "zip" else ()
         outer = escape(path)
 
         def items() -> Iterator[Item]:
@@ -312,7 +313,10 @@ def _data_set_of(path: str, version: tuple[int, ...]) -> Dataset:
 @lru_cache(maxsize=8)
 def _source_of(path: str, version: tuple[int, ...]) -> Source:
     from pipeline.sources.open import open_source
+    from pipeline.sources.zip_archive import open_zip
 
+    if _ending(path) == ".zip":  # any image can be classified, however the folders are arranged
+        return open_zip(Path(path), arranged=False)
     return open_source(path)
 
 

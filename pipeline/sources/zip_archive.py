@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import io
 import posixpath
-import re
-import struct
 import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,17 +31,26 @@ from pipeline.sources.layout import EMPTY, folders_without_images, outer_folder
 from pipeline.sources.manifest import Manifest, parse_manifest
 from pipeline.sources.others import NOT_AN_IMAGE, is_another_kind, no_images
 from pipeline.sources.source import Sample, Source
+from pipeline.sources.zip_names import member_name
 
 _LARGEST_RATIO = 200
 _RATIO_CHECKED_FROM = 1 << 24
-_ENCRYPTED, _UTF8 = 0x1, 0x800  # flags of a member
+_ENCRYPTED = 0x1
 # A manifest may cost what the archive explains: so much text, and so many images, for each member.
 _MANIFEST_BYTES, _MANIFEST_BYTES_PER_MEMBER, _MANIFEST_ROWS_PER_MEMBER = 1 << 20, 1000, 10
 _MOST_TABLES = 100  # that are looked at for a manifest
 
 
-def open_zip(path: Path, group_by: str = "") -> Source:
+def open_zip(path: Path, group_by: str = "", *, arranged: bool = True) -> Source:
     """List the images in a zip archive.
+
+    Parameters
+    ----------
+    path : Path
+    group_by : str
+        Perhaps a column of its manifest.
+    arranged : bool
+        Take folders for classes and splits; if not, the images of an archive without a manifest have no labels.
 
     Raises
     ------
@@ -67,7 +73,10 @@ def open_zip(path: Path, group_by: str = "") -> Source:
         samples, columns, notes = manifest.samples, manifest.columns, manifest.notes
     else:
         columns = ()
-        samples, notes = _arranged(archive, contents, where)
+        images, others = _images(archive, contents, where)
+        samples, notes = [Sample(escape(name), key=name) for name in images], ()
+        if arranged:
+            samples, notes = _arranged(images, others, where)
     return Source(
         kind="zip",
         location=where,
@@ -144,37 +153,6 @@ def _of_runs(names: Collection[str]) -> list[str]:
     return [name for name in names if name.rpartition("/")[0] in runs] if runs else []
 
 
-def member_name(info: zipfile.ZipInfo) -> tuple[str, bool]:
-    r"""Return the name of a member, with ``/`` between its parts, and whether its encoding is certain.
-
-    A name without the flag for UTF-8 is in code page 437 by the standard. macOS and many programs write UTF-8 all the
-    same, without the flag, and others add the name in UTF-8 as an extra field; text in code page 437 is hardly ever
-    valid UTF-8. Some programs for Windows separate folders by ``\``.
-    """
-    name, is_certain = info.filename, True
-    if not info.flag_bits & _UTF8 and (info.extra or not name.isascii()):
-        raw = name.encode("cp437")
-        try:
-            name = _unicode_name(info.extra, raw) or raw.decode("utf-8")
-        except UnicodeDecodeError:
-            is_certain = False
-    if "\\" in name:
-        name = name.replace("\\", "/")
-    while name.startswith("./"):
-        name = name[2:]
-    return (re.sub("(?<=[^/])/+(?:\\./+)*", "/", name) if "//" in name or "/./" in name else name), is_certain
-
-
-def _unicode_name(extra: bytes, raw: bytes) -> str:
-    """Return the name in the extra field 0x7075 (Info-ZIP Unicode Path), if it belongs to this name; or nothing."""
-    while len(extra) >= 4:
-        kind, size = struct.unpack_from("<HH", extra)
-        field, extra = extra[4 : 4 + size], extra[4 + size :]
-        if kind == 0x7075 and len(field) > 5 and field[0] == 1 and field[1:5] == struct.pack("<L", zlib.crc32(raw)):
-            return field[5:].decode("utf-8")
-    return ""
-
-
 def _open_table(
     archive: zipfile.ZipFile, contents: _Contents, where: str, group_by: str
 ) -> tuple[str, Manifest] | None:
@@ -234,8 +212,8 @@ def _head(archive: zipfile.ZipFile, info: zipfile.ZipInfo, n: int) -> bytes:
         return b""
 
 
-def _arranged(archive: zipfile.ZipFile, contents: _Contents, where: str) -> tuple[list[Sample], tuple[str, ...]]:
-    """Return the samples of class folders or ready-made splits, without the folders around them, and notes."""
+def _images(archive: zipfile.ZipFile, contents: _Contents, where: str) -> tuple[list[str], dict[str, str]]:
+    """Return the members that may be images, and what else there is, as `folders_without_images` takes it."""
     members = contents.members
     others = {
         name: NOT_AN_IMAGE
@@ -251,10 +229,15 @@ def _arranged(archive: zipfile.ZipFile, contents: _Contents, where: str) -> tupl
             for name, _, why in contents.rejected[:1]
         ]
         raise no_images(where, "an archive of one folder of images for each class", contents.ignored, first)
+    return images, others | dict.fromkeys(contents.folders, EMPTY)
+
+
+def _arranged(images: Sequence[str], others: Mapping[str, str], where: str) -> tuple[list[Sample], tuple[str, ...]]:
+    """Return the samples of class folders or ready-made splits, without the folders around them, and notes."""
     prefix = outer_folder(images)
     samples, notes = arrange([name.removeprefix(prefix) for name in images], where)
     samples = [sample._replace(key=name) for sample, name in zip(samples, images, strict=True)]
-    return samples, notes + folders_without_images(images, others | dict.fromkeys(contents.folders, EMPTY))
+    return samples, notes + folders_without_images(images, others)
 
 
 class ZipMembers:

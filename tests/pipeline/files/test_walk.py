@@ -70,6 +70,17 @@ def test_what_the_command_writes_and_runs_are_ignored(root):
     }
 
 
-def test_a_class_folder_with_a_model_in_it_is_no_run(root):
-    (root / "b" / "model.h5").touch()
-    assert "b/x.png" in list_image_files(root).files
+@pytest.mark.parametrize(
+    ("names", "is_run"),
+    [
+        (("model.h5",), False),  # a model among the images of a class
+        (("data.h5", "report.html"), False),
+        (("model.h5", "metrics.json"), True),
+        (("checkpoint.h5", "history.csv", "data.h5"), True),
+        (("data.h5", "config.toml"), True),  # the beginning of a run
+    ],
+)
+def test_what_makes_a_folder_a_run(root, names, is_run):
+    for name in names:
+        (root / "b" / name).touch()
+    assert ("b/x.png" not in list_image_files(root).files) is is_run

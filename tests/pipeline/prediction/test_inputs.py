@@ -201,6 +201,15 @@ def test_class_names_in_another_unicode_form_are_known(photos):
     assert found[10].path.exists()
 
 
+def test_an_archive_need_not_be_a_data_set(photos):
+    with zipfile.ZipFile("a.zip", "w") as archive:
+        for folder in ("train/face", "test/face", "Face", "face"):
+            archive.write(photos / "face" / "0000.png", f"{folder}/0.png")
+    found = ["a.zip/Face/0.png", "a.zip/face/0.png", "a.zip/test/face/0.png", "a.zip/train/face/0.png"]
+    assert names("a.zip") == found
+    assert labels("a.zip") == ["", "face", "face", "face"]
+
+
 def test_paths_of_windows_are_found_or_explained(photos, classifier):
     Path("list.txt").write_bytes("photos\\face\\0000.png\r\nC:\\face\\0000.png\r\nno\\such.png\r\n".encode("utf-16"))
     rows = list(predict(classifier, Inputs(["list.txt", "photos\\face\\0001.png"])))
