@@ -60,6 +60,7 @@ def walk(root: Path | str, outputs: Collection[str] = ()) -> Iterator[WalkEntry]
         If the root itself may not be read.
     """
     real_root = os.path.realpath(root)
+    output_names = {os.path.basename(path) for path in outputs}  # noqa: PTH119 (they are text)
     open_folders = [("", iter(_entries(root)))]
     while open_folders:
         folder, entries = open_folders[-1]
@@ -69,7 +70,7 @@ def walk(root: Path | str, outputs: Collection[str] = ()) -> Iterator[WalkEntry]
             continue
         path = folder + entry.name
         reason = reason_to_ignore(entry, real_root)
-        if not reason and outputs and os.path.realpath(entry.path) in outputs:
+        if not reason and entry.name in output_names and os.path.realpath(entry.path) in outputs:
             reason = OUTPUT
         if reason:
             yield WalkEntry(path, "ignored", reason)

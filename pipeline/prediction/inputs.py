@@ -171,13 +171,13 @@ class Inputs:
         self._classes = {composed(name): name for name in classes}
         self._outputs = frozenset(os.path.realpath(path) for path in outputs)
         self._stdin = stdin
+        self._given = ", ".join(escape(text) for text in given)
         if len(given) > 1:  # a pattern that the shell resolved may match the output of an earlier run
             wanted = [text for text in given if os.path.realpath(text) not in self._outputs]
             self.ignored.update({OUTPUT: len(given) - len(wanted)} if len(given) > len(wanted) else {})
             given = wanted
         self._streams = [self._open(text) for text in given]
         self.containers = [text for text in given if _ending(text) in CONTAINERS]
-        self._given = ", ".join(escape(text) for text in given)
 
     def __iter__(self) -> Iterator[Item | DatasetSlice]:
         found = False

@@ -37,11 +37,6 @@ def _unicode_name(extra: bytes, raw: bytes) -> str:
     while len(extra) >= 4:
         kind, size = struct.unpack_from("<HH", extra)
         field, extra = extra[4 : 4 + size], extra[4 + size :]
-        if (
-            kind == _UNICODE_PATH
-            and len(field) > 5
-            and field[0] == 1
-            and field[1:5] == struct.pack("<L", zlib.crc32(raw))
-        ):
+        if kind == _UNICODE_PATH and field[:5] == struct.pack("<BL", 1, zlib.crc32(raw)):
             return field[5:].decode("utf-8")
     return ""
