@@ -1,11 +1,10 @@
 """A manifest: a table with a row for each image, as CSV or TSV, with the columns path, label[, split][, group].
 
 Paths are relative to the folder of the manifest; those of a table that `facette predict` wrote, to the current folder
-or else to that of the table. The first line names the columns; their order and case do not matter,
-and there may be more columns, any of which `group_by` may name. An empty label means unlabelled, and `./=x` means the
-label `=x`, as `facette predict` writes it; in a table that `facette predict` wrote, `label` is a prediction, and
-`true_label` is read instead. A row whose file is missing becomes a rejected file, since manifests are often older than
-their folders.
+or else to that of the table. The first line names the columns; their order and case do not matter, and there may be
+more columns, any of which `group_by` may name. An empty label means unlabelled, and `./=x` means the label `=x`, as
+`facette predict` writes it; in a table that `facette predict` wrote, `label` is a prediction, and `true_label` is read
+instead. A row whose file is missing becomes a rejected file, since manifests are often older than their folders.
 """
 
 from __future__ import annotations
