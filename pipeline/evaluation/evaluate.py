@@ -91,9 +91,10 @@ def evaluate(
             raise InputError(f"{data}: no images are left to evaluate on ({'; '.join(notes)})")
         unknown = sorted({dataset.classes[k] for k in np.unique(dataset.labels[rows])} - set(classifier.classes))
         if unknown:
+            understood = f" ({'; '.join(source.notes)})" if source and source.notes else ""
             raise InputError(
                 f"{data}: has images of {', '.join(unknown)}, which the model does not know; its classes are "
-                f"{', '.join(classifier.classes)}"
+                f"{', '.join(classifier.classes)}{understood}"
             )
         number = np.array([classifier.classes.index(c) if c in classifier.classes else -1 for c in dataset.classes])
         labels = number[dataset.labels[rows]]

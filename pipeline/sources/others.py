@@ -17,8 +17,12 @@ from pipeline.images.signatures import sniff
 
 NOT_AN_IMAGE = "not an image"  # why such a file is skipped
 _HEAD_BYTES = 256
-# How data sets, models and checkpoints (HDF5), stores (SQLite) and tables of predictions begin.
-_OWN_BEGINNINGS = (b"\x89HDF\r\n\x1a\n", b"SQLite format 3\0", b"path,status,label,probability", b'{"path": ')
+_OWN_BEGINNINGS = (
+    b"\x89HDF\r\n\x1a\n",  # HDF5: data sets, models, checkpoints
+    b"SQLite format 3\0",  # stores of results
+    *(b"path,status,label,probability", b'{"path": ', b"PAR1"),  # predictions as CSV, JSON lines, Parquet
+    b"path,error_code,error_message",  # tables of rejected files
+)
 
 
 def is_another_kind(name: str, head: Callable[[int], bytes]) -> bool:

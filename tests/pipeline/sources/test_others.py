@@ -21,6 +21,8 @@ def test_content_decides_before_the_name(tmp_path):
         "0001": (b"Some words.", False),
         "data": (b"\x89HDF\r\n\x1a\n...", True),
         "out": (b"path,status,label,probability,true_label\n", True),
+        "rejected": (b"path,error_code,error_message\n", True),
+        "rows": (b"PAR1....", True),
     }
     for name, (content, expected) in cases.items():
         (tmp_path / name).write_bytes(content)
