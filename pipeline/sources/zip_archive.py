@@ -60,6 +60,8 @@ def open_zip(path: Path, group_by: str = "", *, arranged: bool = True) -> Source
     where = escape(path)
     try:
         archive = zipfile.ZipFile(path)
+    except UnicodeDecodeError:
+        raise InputError(f"{where}: is damaged: a name that is marked as UTF-8 is none; pack it again") from None
     except (OSError, zipfile.BadZipFile, NotImplementedError) as error:
         raise InputError(f"{where}: is not a zip archive, or is damaged ({error})") from None
     contents = _contents(archive)

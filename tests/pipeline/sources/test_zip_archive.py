@@ -103,6 +103,12 @@ def test_names_in_another_encoding_get_a_note(face_folder, tmp_path):
     assert any("read as code page 437" in note for note in report.notes)
 
 
+def test_a_name_that_is_wrongly_marked_as_utf8_is_damage(face_folder, tmp_path, zip_of, error_of):
+    path = zip_of(tmp_path / "a.zip", face_folder, extra=[("fäce/1.png", b"x")])
+    path.write_bytes(path.read_bytes().replace("fäce".encode(), b"f\xc3\xc3ce"))
+    assert "a name that is marked as UTF-8 is none" in error_of(path)
+
+
 def test_a_name_beside_the_name_in_utf8_is_taken(face_folder, tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for file in sorted(face_folder.rglob("*.png")):
