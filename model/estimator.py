@@ -56,7 +56,7 @@ class NetClassifier(ClassifierMixin, BaseEstimator):
 decay_steps, layer_rates, l2, weight_decay, clip_norm, average, label_smoothing, mixup, patience, restore_best
         See `model.config.TrainingConfig`.
     class_weight : None, "balanced" or dict of class to float
-        Multiplied with `sample_weight`.
+        Multiplied with `sample_weight`. A class that the dictionary leaves out has weight 1.
     validation_fraction : float
         Share of the examples, the same for each class, that `fit` holds out to evaluate on after each epoch: needed for
         `patience`, `restore_best` and `validation_loss_curve_`. 0: none.
@@ -336,9 +336,32 @@ def _weights_by_class(class_weight: Any, classes: NDArray[Any], labels: Labels, 
     if class_weight is None:
         return np.ones(len(classes), sample_weight.dtype)
     if isinstance(class_weight, dict):
-        return np.array([class_weight.get(name, 1.0) for name in classes.tolist()], sample_weight.dtype)
+        return _given_weights(class_weight, classes.tolist()).astype(sample_weight.dtype)
     if class_weight != "balanced":
         raise ConfigError(f"class_weight: {class_weight!r} does not work; give None, 'balanced' or a dictionary")
     totals = np.bincount(labels, sample_weight, minlength=len(classes))
     totals[totals == 0] = np.inf  # a class without examples has no weight
     return (totals[np.isfinite(totals)].sum() / (np.isfinite(totals).sum() * totals)).astype(sample_weight.dtype)
+
+
+def _given_weights(class_weight: dict[Any, Any], classes: list[Any]) -> Array:
+    """Return the weight of each class, shape (n_classes,); 1 for a class without one, if every weight has its class.
+
+    Raises
+    ------
+    ConfigError
+        If a class has no weight while a weight has no class, since that is nearly always a misspelt name, as in
+        scikit-learn; or if a weight is not a number of 0 or more.
+    """
+    unknown = [name for name in class_weight if name not in classes]
+    missing = [name for name in classes if name not in class_weight]
+    if unknown and missing:
+        raise ConfigError(
+            f"class_weight: {unknown} are not among the classes {classes}, and {missing} have no weight; "
+            "name the classes as y does"
+        )
+    weights = [_plain(class_weight.get(name, 1.0)) for name in classes]
+    for name, weight in zip(classes, weights, strict=True):
+        if not isinstance(weight, (int, float)) or not 0 <= weight < np.inf:
+            raise ConfigError(f"class_weight: {weight!r} for {name!r} does not work; give a number of 0 or more")
+    return np.array(weights, float)

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.classifier import ImageClassifier
+from pipeline.data.dataset import Dataset
+from pipeline.data.splits import LABELLED_SPLITS
 from pipeline.errors import InputError
 from pipeline.evaluation.abstention import measure_abstention
 from pipeline.evaluation.scores import Evaluation, score
@@ -85,12 +87,14 @@ def evaluate(
                 notes.append(f"left out: {n_left_out}, which the model was trained on")
             rows = rows[is_new]
         if not len(rows):
-            raise InputError(f"{data}: no images are left to evaluate on ({'; '.join(notes) or 'none is labelled'})")
+            notes += _why_none(dataset, split)
+            raise InputError(f"{data}: no images are left to evaluate on ({'; '.join(notes)})")
         unknown = sorted({dataset.classes[k] for k in np.unique(dataset.labels[rows])} - set(classifier.classes))
         if unknown:
+            understood = f" ({'; '.join(source.notes)})" if source and source.notes else ""
             raise InputError(
                 f"{data}: has images of {', '.join(unknown)}, which the model does not know; its classes are "
-                f"{', '.join(classifier.classes)}"
+                f"{', '.join(classifier.classes)}{understood}"
             )
         number = np.array([classifier.classes.index(c) if c in classifier.classes else -1 for c in dataset.classes])
         labels = number[dataset.labels[rows]]
@@ -102,6 +106,16 @@ def evaluate(
         uncertainty = np.concatenate([part for _, part in classified])
         abstention = measure_abstention(classifier, uncertainty, probabilities.argmax(axis=0) == labels)
         return replace(score(probabilities, labels, classifier.classes), abstention=abstention), notes
+
+
+def _why_none(dataset: Dataset, split: str) -> list[str]:
+    """Say why a split has no labelled images; nothing if it has some."""
+    if not (dataset.labels >= 0).any():
+        return ["none is labelled"]
+    if split == "all" or len(dataset.indices(split)):
+        return []
+    others = [part.label for part in LABELLED_SPLITS if len(dataset.indices(part.label))]
+    return [f"no image is in the split {split}; choose another:  {' or '.join(f'--split {name}' for name in others)}"]
 
 
 def _geometry_text(geometry: Geometry) -> str:

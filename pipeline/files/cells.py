@@ -31,12 +31,13 @@ def safe_label(label: str) -> str:
     return label if _NUMBER.fullmatch(label) else safe_name(label)
 
 
-def read_table_header(line: str) -> tuple[str, tuple[str, ...]]:
+def read_table_header(line: str, delimiter: str = "") -> tuple[str, tuple[str, ...]]:
     """Return the delimiter of a table and the names of its columns, in lower case, read from its first line.
 
-    The delimiter is the most frequent of tab, comma and semicolon. The names are empty if the line is not CSV.
+    If the delimiter is not known, it is the most frequent of tab, comma and semicolon. The names are empty if the line
+    is not CSV.
     """
-    delimiter = max("\t,;", key=line.count)
+    delimiter = delimiter or max("\t,;", key=line.count)
     try:
         names = next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error:
@@ -57,3 +58,14 @@ def written_by_predict(columns: Iterable[str]) -> bool:
 def read_label(cell: str) -> str:
     """Return the label from which `safe_label` made a cell."""
     return cell[2:] if cell.startswith("./") and safe_label(cell[2:]) == cell else cell
+
+
+# What pandas, R and Excel write for an empty cell; pandas reads all of them as empty, in exactly this spelling.
+_EMPTY_CELLS = frozenset(
+    ("nan", "NaN", "-nan", "-NaN", "NA", "N/A", "n/a", "<NA>", "NaT", "#N/A", "#NA", "None", "null", "NULL")
+)
+
+
+def is_empty_cell(cell: str) -> bool:
+    """Tell whether a cell means nothing: it is empty, or holds what a program writes for an empty cell (``nan``)."""
+    return not cell or cell in _EMPTY_CELLS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ _unseen, _unseen_in_lines = re.compile(f"[{_UNSEEN}]"), re.compile(f"(?![\t\n])[
 
 def escape(path: Path | str) -> str:
     """Return a path, or any text, as valid UTF-8 on one line: other bytes and unseen characters become ``%XX``."""
-    return _unseen.sub(_percent, _text(path))
+    text = str(path)
+    return text if text.isascii() and text.isprintable() else _unseen.sub(_percent, _text(text))
 
 
 def one_line(value: Any) -> Any:
@@ -47,6 +49,11 @@ def _utf8(text: str) -> bytes:
         return text.encode("utf-8", errors="surrogateescape")
     except UnicodeEncodeError:
         return text.encode("utf-8", errors="surrogatepass")
+
+
+def composed(text: str) -> str:
+    """Return a name in Unicode's composed form (NFC); macOS stores the accents of file names apart (NFD)."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 _ESCAPED = re.compile(rb"%([01][0-9A-F]|7F|[89A-F][0-9A-F])")

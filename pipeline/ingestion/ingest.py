@@ -216,7 +216,19 @@ def _check_early(source: Source, config: DataConfig) -> None:
     if names and not source.ready_made:
         index = {name: i for i, name in enumerate(names)}
         labels = np.array([index.get(sample.label, -1) for sample in source.samples])
-        make_split(labels, names, config.shares)
+        with _explained_by(source):
+            make_split(labels, names, config.shares)
+
+
+@contextlib.contextmanager
+def _explained_by(source: Source) -> Iterator[None]:
+    """Add to an error about classes and splits what is known of how the source was understood."""
+    try:
+        yield
+    except InputError as error:
+        if not source.notes:
+            raise
+        raise InputError(f"{error} ({'; '.join(source.notes)})") from None
 
 
 def _decoded(job: IngestJob, workers: Workers, store: ChunkStore | None) -> Iterator[tuple[SampleChunk, DecodedChunk]]:
@@ -300,11 +312,13 @@ def _finish_file(file: h5py.File, columns: Columns, job: IngestJob, done: Ingest
     source, geometry, config, append, target = job.source, job.geometry, job.config, job.append, str(job.target)
     first = tuple(read_text(file["classes"])) if append else source.classes
     classes, labels, notes = _classes(first, [sample.label for sample in source.samples], columns.samples)
-    division = divide(columns.undivided(labels, classes), job.config, split=job.split, allow_small_classes=job.append)
+    with _explained_by(source):
+        images = columns.undivided(labels, classes)
+        division = divide(images, job.config, split=job.split, allow_small_classes=job.append)
     contents = Contents(columns, labels, classes, division)
     notes += [job.note] if job.note else []
     if not append:
-        notes += split_notes(division.split, labels, classes)
+        notes += split_notes(division.split, labels, classes, None if source.ready_made else division.group)
     write_columns(file, contents, done.rejected, append=append)
     counts = {
         "found": done.found,

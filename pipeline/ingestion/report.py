@@ -193,11 +193,38 @@ def _first(sets: Sequence[tuple[str, ...]]) -> str:
     return shortened([" = ".join(names[:3]) for names in sets], limit=3, separator="; ")
 
 
-def split_notes(splits: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> list[str]:
-    """Return a note for each split that has images, but none of some class."""
+def split_notes(
+    splits: np.ndarray, labels: np.ndarray, classes: Sequence[str], groups: np.ndarray | None = None
+) -> list[str]:
+    """Return a note for each split that has images, but none of some class; with the reason, if it is the groups.
+
+    Parameters
+    ----------
+    splits : ndarray of shape (m,), uint8
+        Values of `pipeline.data.splits.Split`.
+    labels : ndarray of shape (m,), int
+    classes : sequence of str
+    groups : ndarray of shape (m,), int, optional
+        The group of each image, or -1, if the images were divided by groups.
+    """
     notes = []
     for split in LABELLED_SPLITS:
         lacking = classes_without(splits, labels, len(classes), split)
         if len(lacking) and (splits == split).any():
-            notes.append(f"no {split.label} images of {shortened([repr(classes[c]) for c in lacking])}")
+            why = "" if groups is None else _in_few_groups(labels, classes, groups, lacking)
+            notes.append(f"no {split.label} images of {shortened([repr(classes[c]) for c in lacking])}{why}")
     return notes
+
+
+def _in_few_groups(labels: np.ndarray, classes: Sequence[str], groups: np.ndarray, lacking: np.ndarray) -> str:
+    """Return which of the lacking classes has enough images for every split, but not enough groups; or nothing."""
+    for c in lacking.tolist():
+        found = groups[labels == c]
+        n_groups = len(np.unique(found[found >= 0])) + int((found < 0).sum())
+        if len(found) >= len(LABELLED_SPLITS) > n_groups:
+            return (
+                f": the {len(found):,} images of {classes[c]!r} are only {count(n_groups, 'group')} (near duplicates, "
+                "or images that --group-by joins), and a group is never divided; add images of other groups, or make "
+                "smaller groups with --no-near-duplicates or another --group-by"
+            )
+    return ""

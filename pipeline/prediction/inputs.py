@@ -7,7 +7,6 @@ it becomes a row that says so.
 
 from __future__ import annotations
 
-import csv
 import glob
 import io
 import os
@@ -25,10 +24,13 @@ from numpy.typing import NDArray
 
 from pipeline.data.dataset import Dataset, is_dataset
 from pipeline.errors import InputError
-from pipeline.files.cells import label_column, read_label, read_table_header, safe_cell, safe_name, written_by_predict
-from pipeline.files.names import escape, unescape
-from pipeline.files.walk import walk
+from pipeline.files.cells import is_empty_cell, label_column, read_label, safe_cell, safe_name, written_by_predict
+from pipeline.files.lookup import find_file, is_doubtful, why_missing
+from pipeline.files.names import composed, escape
+from pipeline.files.tables import Table, encoding_of, from_windows
+from pipeline.files.walk import LINK, OUTPUT, walk
 from pipeline.prediction.rows import utf8_column
+from pipeline.sources.others import NOT_AN_IMAGE, is_other_file, skipped_text
 from pipeline.sources.source import Source
 
 
@@ -147,6 +149,8 @@ class Inputs:
     classes : sequence of str
         The model's classes. If a folder that a file lies in, below what was typed, has the name of a class, that is the
         file's true label.
+    outputs : iterable of Path
+        Files and folders that the calling command writes; what is found there in a walk is ignored.
     stdin : binary file, optional
         What ``-`` reads.
     scale : float
@@ -155,9 +159,10 @@ class Inputs:
     Attributes
     ----------
     ignored : Counter
-        How many files were ignored so far (hidden files, for example), by reason.
+        How many files were ignored so far (hidden files, for example), by reason. A file that was found in a folder,
+        by a pattern or in an archive is ignored, too, if it is plainly no image (`pipeline.sources.others`).
     notes : list of str
-        What a user should know about how arrays are read.
+        What a user should know about how arrays and archives are read.
 
     Raises
     ------
@@ -166,16 +171,27 @@ class Inputs:
     """
 
     def __init__(
-        self, given: Sequence[str], classes: Sequence[str] = (), stdin: BinaryIO | None = None, *, scale: float = 0.0
+        self,
+        given: Sequence[str],
+        classes: Sequence[str] = (),
+        stdin: BinaryIO | None = None,
+        *,
+        outputs: Iterable[Path] = (),
+        scale: float = 0.0,
     ) -> None:
         self.ignored: Counter[str] = Counter()
         self.notes: list[str] = []
         self._scale = scale
-        self._classes = frozenset(classes)
+        self._classes = {composed(name): name for name in classes}
+        self._outputs = frozenset(os.path.realpath(path) for path in outputs)
         self._stdin = stdin
+        self._given = ", ".join(escape(text) for text in given)
+        if len(given) > 1:  # a pattern that the shell resolved may match the output of an earlier run
+            wanted = [text for text in given if os.path.realpath(text) not in self._outputs]
+            self.ignored.update({OUTPUT: len(given) - len(wanted)} if len(given) > len(wanted) else {})
+            given = wanted
         self._streams = [self._open(text) for text in given]
         self.containers = [text for text in given if _ending(text) in CONTAINERS]
-        self._given = ", ".join(escape(text) for text in given)
 
     def __iter__(self) -> Iterator[Item | DatasetSlice]:
         found = False
@@ -184,7 +200,9 @@ class Inputs:
                 found = True
                 yield item
         if not found:
-            raise InputError(f"{self._given}: there are no files to classify")
+            skipped = f" (skipped: {skipped_text(self.ignored)})" if self.ignored else ""
+            hint = "; give the folder that the links lead to" if self.ignored[LINK] else ""
+            raise InputError(f"{self._given}: there are no files to classify{skipped}{hint}")
 
     def _open(self, text: str) -> Callable[[], Iterable[Item | DatasetSlice]]:
         """Look at one argument, and return what yields its items."""
@@ -197,21 +215,28 @@ class Inputs:
             return lambda: self._matched(text)
         reader = LISTS.get(_ending(text))
         if reader and path.is_file():
-            return reader(path)
+            return reader(path, self._class)
         if _ending(text) in CONTAINERS and path.is_file():
             return self._data_set(path) if is_dataset(path) else self._contained(path)
-        return lambda: (Item(path, safe_name(text)),)
+        return lambda: (_item(text),)
+
+    def _class(self, name: str) -> str:
+        """Return a class name as the model spells it."""
+        return self._classes.get(composed(name), name)
 
     def _label(self, folders: Iterable[str]) -> str:
-        return next((escape(folder) for folder in folders if escape(folder) in self._classes), "")
+        names = (composed(escape(folder)) for folder in folders)
+        return next((self._classes[name] for name in names if name in self._classes), "")
 
     def _walked(self, root: Path) -> Iterator[Item]:
         try:
-            for found in walk(root):
+            for found in walk(root, self._outputs):
+                path = root / found.path
                 if found.kind == "ignored":
                     self.ignored[found.reason] += 1
+                elif found.kind == "file" and is_other_file(path):
+                    self.ignored[NOT_AN_IMAGE] += 1
                 elif found.kind != "empty folder":  # a folder that may not be read becomes a row that says so
-                    path = root / found.path
                     yield Item(path, safe_name(path), self._label(found.path.split("/")[:-1]))
         except OSError as error:
             raise InputError(f"{escape(root)}: cannot be read ({error.strerror})") from None
@@ -223,8 +248,13 @@ class Inputs:
         recursive = "**" in pattern
         for text in matches or [pattern]:
             path = Path(text)
-            if not path.is_dir():
-                yield Item(path, safe_name(text), self._label(path.parts[fixed:-1]))
+            if os.path.realpath(path) in self._outputs:
+                self.ignored[OUTPUT] += 1
+            elif not path.is_dir():
+                if matches and is_other_file(path):
+                    self.ignored[NOT_AN_IMAGE] += 1
+                else:
+                    yield Item(path, safe_name(text), self._label(path.parts[fixed:-1]))
             elif not recursive:  # with **, the files in it match, too
                 yield from self._walked(path)
 
@@ -236,6 +266,7 @@ class Inputs:
         source = open_container(str(path))
         self.ignored.update(source.ignored)
         self.notes += source.check_values(self._scale)
+        self.notes += source.notes if source.kind == "zip" else ()
         outer = escape(path)
 
         def items() -> Iterator[Item]:
@@ -244,7 +275,7 @@ class Inputs:
                 if source.kind == "zip":
                     inner = str(sample.key)  # the sample's path leaves out a folder that all have in common
                     label = label if source.columns else self._label(inner.split("/")[:-1])
-                yield Item(path, safe_name(f"{outer}/{inner}"), label, sample.key)
+                yield Item(path, safe_name(f"{outer}/{inner}"), self._class(label), sample.key)
             for name, code, message in source.rejected:
                 yield Item(path, safe_name(f"{outer}/{name}"), "", name, (code, message))
 
@@ -296,31 +327,58 @@ def _data_set_of(path: str, version: tuple[int, ...]) -> Dataset:
 @lru_cache(maxsize=8)
 def _source_of(path: str, version: tuple[int, ...]) -> Source:
     from pipeline.sources.open import open_source
+    from pipeline.sources.zip_archive import open_zip
 
+    if _ending(path) == ".zip":  # any image can be classified, however the folders are arranged
+        return open_zip(Path(path), arranged=False)
     return open_source(path)
 
 
-def _listed(file: BinaryIO) -> Iterator[Item]:
-    for line in file:
+def _named(text: str, folders: Sequence[str] = ("",)) -> tuple[str, Path, tuple[str, ...]]:
+    """Return the folder in which a path was found, the path as spelt there, and why it cannot be tried (or nothing)."""
+    if len(folders) == 1 and not is_doubtful(text):
+        return folders[0], Path(folders[0], text), ()
+    found = find_file(text, folders)
+    if found:
+        return found[0], Path(*found), ()
+    missing = ("not_found", why_missing(text)) if "\\" in text else ()
+    return folders[0], Path(folders[0], text), missing
+
+
+def _item(text: str) -> Item:
+    """Return the item of a file that is named as on a command line."""
+    _, path, missing = _named(text)
+    return Item(path, safe_name(text), refused=missing)
+
+
+def _listed(lines: Iterable[bytes]) -> Iterator[Item]:
+    for line in lines:
         text = os.fsdecode(line.rstrip(b"\r\n"))
         if text:
-            yield Item(Path(text), safe_name(text))
+            yield _item(text)
 
 
-def _list_reader(path: Path) -> Callable[[], Iterator[Item]]:
+ClassNames = Callable[[str], str]  # returns a class name as the model spells it
+
+
+def _list_reader(path: Path, class_name: ClassNames) -> Callable[[], Iterator[Item]]:
     with _readable(path):
         pass
 
     def items() -> Iterator[Item]:
         with _readable(path) as file:
-            if file.read(3) != b"\xef\xbb\xbf":
-                file.seek(0)
-            yield from _listed(file)
+            encoding = encoding_of(file.read(8))
+            file.seek(3 if encoding == "utf-8-sig" else 0)
+            if encoding.startswith("utf-8"):
+                yield from _listed(file)
+            else:  # as Windows PowerShell writes it
+                with io.TextIOWrapper(file, encoding, "replace") as lines:
+                    yield from _listed(map(os.fsencode, lines))
 
     return items
 
 
-def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
+def _table_reader(path: Path, class_name: ClassNames) -> Callable[[], Iterator[Item]]:
     """Read a table of paths; unlike in a manifest, rows may repeat, need no label, and are never all in memory.
 
     Raises
@@ -328,44 +386,30 @@ def _table_reader(path: Path) -> Callable[[], Iterator[Item]]:
     InputError
         If it cannot be read or has no column ``path``.
     """
-    with _table(path) as file:
-        delimiter, columns = read_table_header(file.readline())
-    if "path" not in columns:
-        found = ", ".join(repr(escape(name)) for name in columns) or "none"
-        raise InputError(f"{escape(path)}: has no column 'path'; columns found: {found}")
+    with _table(path) as table:
+        columns = table.columns
+        if "path" not in columns:
+            raise table.lacks("path")
     labels = label_column(columns)
     path_at, label_at = columns.index("path"), columns.index(labels) if labels in columns else None
-    folders = [path.parent]
+    folders = [str(path.parent)]
     if written_by_predict(columns) and path.parent != Path():
-        folders.insert(0, Path())  # its paths are as they were typed
+        folders.insert(0, "")  # its paths are as they were typed
 
     def items() -> Iterator[Item]:
-        with _table(path) as file:
-            rows = csv.reader(file, delimiter=delimiter)
-            try:
-                next(rows)
-                for row in rows:
-                    text = row[path_at].strip() if len(row) > path_at else ""
-                    if not text and not any(row):
-                        continue
-                    image = _path_of(text, folders)
-                    label = row[label_at].strip() if label_at is not None and len(row) > label_at else ""
-                    missing = () if text else ("not_found", f"line {rows.line_num} of {escape(path)} has no path")
-                    yield Item(image, safe_name(image), read_label(escape(label)), None, missing)
-            except csv.Error as error:
-                raise InputError(f"{escape(path)}, line {rows.line_num}: is not a row of a table ({error})") from None
+        with _table(path) as table:
+            for line, row in table.rows():
+                text = row[path_at].strip() if len(row) > path_at else ""
+                if not text and not any(row):
+                    continue
+                cell = row[label_at].strip() if label_at is not None and len(row) > label_at else ""
+                label = "" if is_empty_cell(cell) else class_name(read_label(escape(from_windows(cell))))
+                folder, image, missing = _named(text, folders)
+                if not text:
+                    missing = ("not_found", f"line {line} of {escape(path)} has no path")
+                yield Item(image, safe_name(posixpath.normpath(Path(folder, text))), label, None, missing)
 
     return items
-
-
-def _path_of(text: str, folders: Sequence[Path]) -> Path:
-    """Return the file that a cell of a table means, relative to the first of the folders that has such a file."""
-    paths = [Path(posixpath.normpath(folder / text)) for folder in folders]
-    if "%" in text:
-        paths = [form for path in paths for form in (path, unescape(str(path)))]
-    if len(paths) == 1:
-        return paths[0]
-    return next((path for path in paths if os.path.lexists(path)), paths[0])
 
 
 def _readable(path: Path) -> BinaryIO:
@@ -375,8 +419,8 @@ def _readable(path: Path) -> BinaryIO:
         raise InputError(f"{escape(path)}: cannot be read ({error.strerror})") from None
 
 
-def _table(path: Path) -> io.TextIOWrapper:
-    return io.TextIOWrapper(_readable(path), encoding="utf-8-sig", errors="surrogateescape", newline="")
+def _table(path: Path) -> Table:
+    return Table(_readable(path), escape(path))
 
 
 LISTS = {".txt": _list_reader, ".csv": _table_reader, ".tsv": _table_reader}

@@ -16,6 +16,7 @@ from PIL import Image
 
 from pipeline.classifier import ImageClassifier
 from pipeline.files.cells import safe_name
+from pipeline.files.names import composed
 from pipeline.files.walk import reason_to_ignore_name
 from pipeline.images.decode import open_image
 from pipeline.images.geometry import MAX_PIXELS, Geometry
@@ -54,12 +55,14 @@ def from_folder(files: Iterable[tuple[str, bytes]], classes: Sequence[str]) -> t
         How many files were left out.
     """
     files = list(files)
+    known = {composed(name): name for name in classes}
     uploads = []
     for path, data in sorted(files):
         *folders, name = path.split("/")
         if any(map(reason_to_ignore_name, (*folders, name))):
             continue
-        uploads.append(Upload(path, data, next((part for part in folders[1:] if part in classes), "")))
+        labels = (known[composed(part)] for part in folders[1:] if composed(part) in known)
+        uploads.append(Upload(path, data, next(labels, "")))
     return uploads, len(files) - len(uploads)
 
 

@@ -16,7 +16,7 @@ from pipeline.files.names import escape
 from pipeline.sources.arrays import open_hdf5_source, open_npy, open_npz
 from pipeline.sources.builtin import BUILTIN_SETS, open_builtin
 from pipeline.sources.folder import open_folder
-from pipeline.sources.labels import check_class_names, group_samples
+from pipeline.sources.labels import check_class_names, compose_class_names, group_samples
 from pipeline.sources.manifest import open_manifest
 from pipeline.sources.source import Source
 from pipeline.sources.zip_archive import open_zip
@@ -54,7 +54,7 @@ def open_source(location: str | Path, group_by: str = "") -> Source:
         raise InputError(f"{escape(path)}: cannot be read ({error.strerror})") from None
     for kind in SOURCES:
         if kind.recognise(path):
-            source = kind.open(path, group_by)
+            source = compose_class_names(kind.open(path, group_by))
             check_class_names(source)
             return group_samples(source, group_by)
     kinds = ", ".join(kind.name for kind in SOURCES)

@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.files.lookup import why_missing
 from pipeline.files.stamps import Stamp, stamp_of
 from pipeline.images.decode import read_bytes
+from pipeline.images.errors import ImageError
 
 
 class Sample(NamedTuple):
@@ -41,7 +43,12 @@ class Files:
 
     def __call__(self, sample: Sample) -> bytes:
         """Return the bytes of an image file."""
-        return read_bytes(os.path.join(self.root, str(sample.key)))  # noqa: PTH118 (half the time of a Path)
+        try:
+            return read_bytes(os.path.join(self.root, str(sample.key)))  # noqa: PTH118 (half the time of a Path)
+        except ImageError as error:
+            if error.code != "not_found":
+                raise
+            raise ImageError(error.code, why_missing(str(sample.key))) from None
 
     def stamp(self, sample: Sample) -> Stamp:
         """Return the size and modification time of a file."""

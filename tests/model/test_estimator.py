@@ -300,6 +300,33 @@ def test_class_weights_are_having_the_rare_class_more_often(balanced):
     np.testing.assert_allclose(weighted.predict_proba(X), more.predict_proba(X), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({0: 20, 1: 1}, r"class_weight: \[0, 1\] are not among the classes \['sick', 'well'\]"),
+        ({"Sick": 20, "well": 1}, r"\['Sick'\] are not among .* and \['sick'\] have no weight; name the classes as y"),
+        ({"sick ": 20}, r"\['sick '\] are not among the classes"),
+        ({"sick": -1}, r"-1 for 'sick' does not work; give a number of 0 or more"),
+        ({"sick": "20"}, r"'20' for 'sick' does not work"),
+        ({"well": float("nan")}, r"nan for 'well' does not work"),
+    ],
+)
+def test_a_class_weight_that_would_have_no_effect_is_an_error(weights, message):
+    X, y = small()
+    names = np.array(["sick", "well"])[y]
+    with pytest.raises(ConfigError, match=message):
+        NetClassifier(class_weight=weights).fit(X, names)
+    with pytest.raises(ConfigError, match=message):
+        NetClassifier(class_weight=weights).partial_fit(X, names, classes=["sick", "well"])
+
+
+def test_a_dictionary_of_weights_may_name_more_classes_than_y_has():
+    X, y = small()
+    one = clone(QUICK).set_params(class_weight={np.int64(0): 1, 1: 3, 2: 9}).fit(X, y)
+    other = clone(QUICK).set_params(class_weight={1: 3}).fit(X, y)
+    np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+
+
 def test_balance_counts_examples_by_their_weight():
     X, y = small()
     weights = np.where(y == 1, 4.0, 1.0)

@@ -86,6 +86,7 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: Arguments) -> int:
     """Classify files, a row for each."""
     from pipeline.classifier import ImageClassifier
+    from pipeline.files.names import composed
     from pipeline.prediction.formats import format_for
     from pipeline.prediction.inputs import Inputs
 
@@ -98,10 +99,12 @@ def run(arguments: Arguments) -> int:
     classifier = ImageClassifier.load(arguments.model)
     if arguments.scale is not None:
         classifier = classifier.with_scale(arguments.scale)
+    spelt = {composed(name): name for name in classifier.classes}
+    arguments.only = [spelt.get(composed(name), name) for name in arguments.only]
     unknown = sorted(set(arguments.only) - set(classifier.classes))
     if unknown:
         raise InputError(f"--only {unknown[0]}: the model knows {', '.join(classifier.classes)}")
-    inputs = Inputs(arguments.inputs, classifier.classes, scale=classifier.geometry.scale)
+    inputs = Inputs(arguments.inputs, classifier.classes, outputs=_outputs(arguments), scale=classifier.geometry.scale)
     for note in inputs.notes:
         say(f"Note: {note}")
     settings = _settings(arguments, classifier, format)
@@ -113,6 +116,15 @@ def run(arguments: Arguments) -> int:
     if inputs.ignored:
         say(f"Ignored: {', '.join(f'{count:,} {reason}' for reason, count in sorted(inputs.ignored.items()))}")
     return code
+
+
+def _outputs(arguments: Arguments) -> list[Path]:
+    """Return what this command writes, which is no input even if it lies among the images."""
+    from pipeline.files.store import store_path
+
+    target = arguments.copy_to or arguments.move_to
+    files = [] if arguments.output == "-" else [Path(arguments.output), store_path(Path(arguments.output))]
+    return [*files, *([Path(target)] if target else [])]
 
 
 @contextmanager

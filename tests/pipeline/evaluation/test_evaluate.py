@@ -41,9 +41,26 @@ def test_unknown_class_is_named(classifier, faces, tmp_path):
         evaluate(classifier, tmp_path / "all", include_trained=True)
 
 
+def test_a_folder_around_the_classes_is_told(classifier, faces, tmp_path):
+    shutil.copytree(faces, tmp_path / "all" / "inner")
+    with pytest.raises(InputError, match=r"has images of inner, .*\(inner holds the folders face, other; if these are"):
+        evaluate(classifier, tmp_path / "all", include_trained=True)
+
+
 def test_an_evaluation_on_nothing_but_training_images_is_an_error(classifier, run_path, tmp_path):
     with pytest.raises(InputError, match="the model was trained on"):
         evaluate(classifier, _only_training(run_path / "data.h5", tmp_path / "only-training.h5"))
+
+
+def test_folders_without_a_test_split_are_told_from_unlabelled_ones(classifier, faces, tmp_path):
+    for split in ("train", "val"):
+        shutil.copytree(faces, tmp_path / "sets" / split)
+    with pytest.raises(
+        InputError, match="no image is in the split test; choose another:  --split train or --split val"
+    ):
+        evaluate(classifier, tmp_path / "sets")
+    with pytest.raises(InputError, match=r"no images are left to evaluate on \(none is labelled\)"):
+        evaluate(classifier, faces / "face")
 
 
 def _only_training(path, target):

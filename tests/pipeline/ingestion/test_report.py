@@ -37,6 +37,16 @@ def test_classes_that_a_split_lacks_are_noted():
     )
 
 
+def test_a_class_that_a_split_lacks_because_of_its_groups_is_explained():
+    splits = np.array([Split.TRAIN] * 5 + [Split.TEST] * 4 + [Split.VALIDATION], dtype=np.uint8)
+    labels = np.array([0] * 3 + [1] * 2 + [0] * 1 + [1] * 3 + [0])
+    groups = np.array([-1] * 3 + [7] * 2 + [-1] + [8] * 3 + [-1])
+    assert split_notes(splits, labels, ["cat", "dog"], np.full(10, -1)) == ["no validation images of 'dog'"]
+    (note,) = split_notes(splits, labels, ["cat", "dog"], groups)
+    assert note.startswith("no validation images of 'dog': the 5 images of 'dog' are only 2 groups (near duplicates")
+    assert "--no-near-duplicates" in note
+
+
 def test_duplicates_and_their_labels_are_noted(face_folder, tmp_path):
     for i in range(5):
         shutil.copy(face_folder / "face" / f"{i:03d}.png", face_folder / "other" / f"copy {i}.png")

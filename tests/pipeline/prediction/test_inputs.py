@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import unicodedata
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -151,6 +153,74 @@ def test_nothing_to_classify_is_said(photos):
     Path("empty").mkdir()
     with pytest.raises(InputError, match=r"empty\.txt, empty: there are no files to classify"):
         names("empty.txt", "empty")
+
+
+def test_what_is_skipped_is_told_if_nothing_else_is_there(photos):
+    Path("links").mkdir()
+    Path("links/face").symlink_to((photos / "face").absolute())
+    with pytest.raises(InputError, match=r"\(skipped: 1 symbolic link\); give the folder that the links lead to"):
+        names("links")
+
+
+def test_other_files_are_counted_if_they_are_found_and_tried_if_they_are_named(photos):
+    for name in ("README", "face/notes.txt", "other/table.csv"):
+        (photos / name).write_text("words")
+    shutil.copy(photos / "face" / "0000.png", photos / "face" / "image.txt")
+    inputs = Inputs([str(photos)])
+    found = [item.name for item in inputs]
+    assert found == [*names("photos/face/*.png"), "photos/face/image.txt", *names("photos/other/*.png")]
+    assert inputs.ignored == {"not an image": 3}
+    assert names("photos/face/*.t*") == ["photos/face/image.txt"]
+    assert names("photos/README") == ["photos/README"]
+    with pytest.raises(InputError, match=r"there are no files to classify \(skipped: 1 not an image\)"):
+        names("photos/READ*")  # a pattern names no file
+
+
+def test_outputs_are_no_inputs(photos):
+    outputs = [Path("photos/rows"), Path("photos/rows.parts"), Path("photos/sorted")]
+    for path in (*outputs[:2], outputs[2] / "face" / "x.png"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    for given in (["photos"], sorted(map(str, photos.glob("*"))), ["photos/*"]):
+        inputs = Inputs(given, outputs=outputs)
+        assert sum(1 for _ in inputs) == 10
+        assert inputs.ignored == {"output of this command": 3}
+    assert [item.name for item in Inputs(["photos/rows"], outputs=outputs)] == ["photos/rows"]
+
+
+def test_class_names_in_another_unicode_form_are_known(photos):
+    composed, apart = (unicodedata.normalize(form, "Bär") for form in ("NFC", "NFD"))
+    (photos / "face").rename(photos / apart)
+    Path("t.csv").write_text(f"path,label\nphotos/{composed}/0000.png,{apart}\nphotos/{composed}/none.png,nan\n")
+    with zipfile.ZipFile("a.zip", "w") as archive:
+        archive.write(photos / apart / "0000.png")
+    for classes in ((composed,), (apart,)):
+        found = list(Inputs(["photos", "t.csv", "a.zip"], classes))
+        assert [item.true_label for item in found] == [*classes * 5, *[""] * 5, classes[0], "", classes[0]]
+    assert found[10].name == f"photos/{composed}/0000.png"  # as given, so that the rows can be joined
+    assert found[10].path.exists()
+
+
+def test_an_archive_need_not_be_a_data_set(photos):
+    with zipfile.ZipFile("a.zip", "w") as archive:
+        for folder in ("train/face", "test/face", "Face", "face"):
+            archive.write(photos / "face" / "0000.png", f"{folder}/0.png")
+    found = ["a.zip/Face/0.png", "a.zip/face/0.png", "a.zip/test/face/0.png", "a.zip/train/face/0.png"]
+    assert names("a.zip") == found
+    assert labels("a.zip") == ["", "face", "face", "face"]
+
+
+def test_paths_of_windows_are_found_or_explained(photos, classifier):
+    Path("list.txt").write_bytes("photos\\face\\0000.png\r\nC:\\face\\0000.png\r\nno\\such.png\r\n".encode("utf-16"))
+    rows = list(predict(classifier, Inputs(["list.txt", "photos\\face\\0001.png"])))
+    assert [(row.path, row.error_code) for row in rows] == [
+        ("photos\\face\\0000.png", ""),
+        ("C:\\face\\0000.png", "not_found"),
+        ("no\\such.png", "not_found"),
+        ("photos\\face\\0001.png", ""),
+    ]
+    assert "a path of another computer (Windows)" in rows[1].error_message
+    assert r"none if \ is read as /" in rows[2].error_message
 
 
 def rows_of(classifier, *given):

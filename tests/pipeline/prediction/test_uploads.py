@@ -1,4 +1,5 @@
 import io
+import unicodedata
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from pipeline.images.encode import to_png
 from pipeline.images.geometry import Geometry
 from pipeline.prediction.inputs import Item
 from pipeline.prediction.predict import Settings, predict
-from pipeline.prediction.uploads import SHOWN_SIDE, Upload, classify_uploads, loss_by_fit, part_box
+from pipeline.prediction.uploads import SHOWN_SIDE, Upload, classify_uploads, from_folder, loss_by_fit, part_box
 
 
 def test_rows_are_those_of_predict(model, photo_image, tmp_path):
@@ -89,3 +90,12 @@ def test_a_large_jpeg_is_shown_small_and_its_size_told(model, photo_image):
     assert result.size == (2003, 3001)
     assert result.shown.width == SHOWN_SIDE
     assert result.shown.height == pytest.approx(SHOWN_SIDE * 2003 / 3001, abs=1)
+
+
+def test_folders_give_the_true_labels_in_either_unicode_form():
+    composed, apart = (unicodedata.normalize(form, "Bär") for form in ("NFC", "NFD"))
+    files = [(f"photos/{apart}/1.png", b""), (f"photos/{composed}/2.png", b""), ("photos/x/.hidden", b"")]
+    for name in (composed, apart):
+        uploads, n_ignored = from_folder(files, [name])
+        assert [upload.true_label for upload in uploads] == [name, name]
+        assert n_ignored == 1

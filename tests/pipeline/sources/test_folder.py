@@ -61,5 +61,46 @@ def test_links_out_of_the_folder_are_not_followed(face_folder, tmp_path, lfw_ima
     (face_folder / "face" / "in.png").symlink_to(face_folder / "face" / "003.png")
     os.mkfifo(face_folder / "face" / "pipe")
     report = ingest(face_folder, tmp_path / "out.h5")
-    assert report.ignored == {"link": 2, "special": 1}
+    assert report.ignored == {"symbolic link": 2, "special": 1}
     assert report.ingested == 201
+
+
+def test_links_to_class_folders_are_named(face_folder, tmp_path):
+    (tmp_path / "mixed").mkdir()
+    for name in ("face", "other"):
+        shutil.copytree(face_folder / name, tmp_path / "mixed" / name)
+    (tmp_path / "mixed" / "third").symlink_to(face_folder / "face")
+    notes = "; ".join(ingest(tmp_path / "mixed", tmp_path / "out.h5").notes)
+    assert "folders without images: third (1 symbolic link)" in notes
+    assert "are not followed: third; give the folder that they lead to, or a manifest" in notes
+
+
+def test_a_folder_of_links_alone_says_so(face_folder, tmp_path, error_of):
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "face").symlink_to(face_folder / "face")
+    message = error_of(tmp_path / "links")
+    assert "holds no images (skipped: 1 symbolic link)" in message
+    assert "are not followed: face" in message
+
+
+def test_one_class_gets_a_hint(face_folder, tmp_path, error_of):
+    outer = tmp_path / "unzipped" / "PetImages"
+    shutil.copytree(face_folder, outer)
+    (tmp_path / "unzipped" / "readme.txt").write_text("Read me.")
+    message = error_of(tmp_path / "unzipped")
+    assert "only one class, 'PetImages'" in message
+    assert f"PetImages holds the folders face, other; if these are meant, give {outer}" in message
+    shutil.rmtree(outer / "other")
+    (outer / "other").mkdir()
+    (outer / "texts").mkdir()
+    (outer / "texts" / "a.txt").write_text("no image")
+    message = error_of(outer)
+    assert "only one class, 'face'" in message
+    assert "folders without images: other (empty), texts (1 not an image)" in message
+
+
+def test_a_folder_of_a_course_file_may_hold_a_readme(tmp_path, error_of):
+    (tmp_path / "course").mkdir()
+    (tmp_path / "course" / "train_x.h5").write_bytes(b"no HDF5")
+    (tmp_path / "course" / "README.md").write_text("From the course.")
+    assert "train_x.h5" in error_of(tmp_path / "course")
