@@ -42,9 +42,13 @@ class FirstLayerBound(NamedTuple):
         rows = max(1, _BLOCK // W.shape[1])
         for first in range(0, len(W), rows):
             part = slice(first, first + rows)
-            change = W[part] - self.start[part]
+            units, start, lengths = W[part], self.start[part], self.lengths[part]
+            change = units - start
             distances = np.sqrt(np.einsum("ij,ij->i", change, change))
-            far = np.flatnonzero(distances > self.lengths[part])
-            if len(far):
-                factors = (self.lengths[part][far] / distances[far]).astype(W.dtype)
-                W[first + far] = self.start[first + far] + factors[:, None] * change[far]
+            far = distances > lengths
+            if far.all():
+                change *= (lengths / distances).astype(W.dtype)[:, None]
+                np.add(start, change, out=units)
+            elif far.any():
+                factors = (lengths[far] / distances[far]).astype(W.dtype)
+                units[far] = start[far] + factors[:, None] * change[far]
