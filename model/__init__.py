@@ -14,7 +14,7 @@ The files here are the course's core, and know nothing but arrays: X (n_x, m), l
 10. `mixup`: blended examples, an augmentation that works on arrays of any kind;
 11. `optimizers`: how a gradient becomes a step, from plain descent to Adam;
 12. `schedules`: the learning rate as training proceeds;
-13. `training`: the loop over epochs and batches, as a generator;
+13. `training`: the loop over epochs and batches, as a generator, and `bound`, which keeps layer 1 near its edges;
 14. `compiled`: the optimisers' steps compiled by Numba, if it is installed;
 15. `learning_rate_range`: a test of many learning rates in one short run;
 16. `folding`: batch normalisation and standardisation become part of W and b;

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from model import optimizers
 from model.activations import Array
 from model.batches import Batch, BatchSource, split_evenly
+from model.bound import FirstLayerBound
 from model.config import NetworkConfig, ResolvedTraining, TrainingConfig, resolve
 from model.errors import ConfigError, DimensionError, Diverged
 from model.heads import HEADS
@@ -158,8 +159,15 @@ def start(
     )
 
 
-def train(state: TrainingState, source: BatchSource, validation: BatchSource | None = None) -> Iterator[EpochRecord]:
+def train(
+    state: TrainingState,
+    source: BatchSource,
+    validation: BatchSource | None = None,
+    bound: FirstLayerBound | None = None,
+) -> Iterator[EpochRecord]:
     """Train `state`, in place, to the end of its configuration; yield a record after each epoch.
+
+    With a `bound`, layer 1 stays near the weights in it.
 
     The same number of BLAS threads (``threadpoolctl``) on the same machine gives the same weights, bit for bit.
 
@@ -174,7 +182,7 @@ def train(state: TrainingState, source: BatchSource, validation: BatchSource | N
         When the data does not fit, see `check_sources`.
     """
     check_sources(state, source, validation)
-    run = Trainer(state, source.labels)
+    run = Trainer(state, source.labels, bound)
     while not state.is_finished:
         yield run.epoch(source, validation)
 
@@ -216,8 +224,8 @@ Weights = tuple[Parameters, Array, Parameters | None]  # parameters, moments, av
 class Trainer:
     """What an epoch needs besides the state: buffers and constants, which can be made from it at any time."""
 
-    def __init__(self, state: TrainingState, labels: NDArray[np.integer]) -> None:
-        self.state = state
+    def __init__(self, state: TrainingState, labels: NDArray[np.integer], bound: FirstLayerBound | None = None) -> None:
+        self.state, self.bound = state, bound
         own = state.parameters
         self.gradients = own.like(np.zeros_like(own.flat), own.running)
         self.workspace = Workspace()
@@ -314,6 +322,8 @@ class Trainer:
         optimizers.apply(
             self.update_rule, state.parameters.flat, gradient, state.moments, self.blocks, rate, state.step, config
         )
+        if self.bound:
+            self.bound.hold(state.parameters[1].W)
         if state.average:
             decay = min(config.average, (1 + state.step) / (10 + state.step))  # forgets the initial weights soon
             for start, stop, *_ in self.blocks:

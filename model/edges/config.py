@@ -28,6 +28,12 @@ class PretrainConfig:
         "training images",
         check="one_to_three",
     )
+    largest_change: float = option(
+        0.3,
+        "how far the training may move the weights of each pretrained unit of layer 1, as a share of their length, so "
+        "that its edge stays; 0: as far as it likes",
+        check="at_least_0",
+    )
     normalize_contrast: bool = option(
         False,
         "give every image mean 0 and standard deviation 1 first, in training and in use: bright and dim light are then "

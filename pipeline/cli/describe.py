@@ -171,7 +171,11 @@ def describe_plan(run: TrainingRun) -> str:
         source = run.settings.pretrain_on or "photographs that come with scikit-learn"
         upper = {1: "", 2: "; layer 2", 3: "; layers 2 and 3"}[run.pretraining.pretrain_layers]
         upper += " on the training images, also without labels" if upper else ""
-        lines.insert(1, f"First layer: pretrained to detect edges, without labels, by {method} on {source}{upper}")
+        limit = run.pretraining.largest_change
+        kept = f"; training moves each of its units by at most {percent(limit)}" if limit else ""
+        lines.insert(
+            1, f"First layer: pretrained to detect edges, without labels, by {method} on {source}{upper}{kept}"
+        )
     if run.trial:
         found = ", ".join(f"{name} {percent(error)}" for name, error in run.trial.items())
         mirrored = "mirrored too" if run.augmentation.flip else "not mirrored"

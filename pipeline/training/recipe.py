@@ -116,7 +116,8 @@ def resolve_recipe(recipe: Recipe, facts: DataFacts) -> ResolvedRecipe:
       1 ask for it too.
     - ``layer_rates``, if none are given: 0.3 for a pretrained layer 1, or 0.1 if images are larger than the crops from
       which filters are learned, so that the filters are enlarged: at 0.3, hardly any edges were left in 64 x 64 images
-      in colour. With 2 or 3 pretrained layers: 0.1 and 0.3 for layers 1 and 2.
+      in colour, before there was a limit (`PretrainConfig.largest_change`). With 2 or 3 pretrained layers: 0.1 and 0.3
+      for layers 1 and 2.
     - ``learning_rate``: a tenth of the usual one for fine-tuning.
     - Everything else: `model.config.resolve`.
 

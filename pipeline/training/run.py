@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from model.activations import Array
 from model.batches import Batch, BatchSource
+from model.bound import FirstLayerBound
 from model.edges.config import PretrainConfig
 from model.storage.checkpoint import save_state
 from model.training import EpochRecord, TrainingState, train
@@ -111,7 +112,8 @@ class TrainingRun:
         from threadpoolctl import ThreadpoolController
 
         source = _Watched(self.train_source, before_batch) if before_batch else self.train_source
-        records, thread_pools = train(self.state, source, self.validation_source), ThreadpoolController()
+        records = train(self.state, source, self.validation_source, self._bound())
+        thread_pools = ThreadpoolController()
         written = -math.inf  # the first epoch is saved at once
         try:
             while True:
@@ -126,6 +128,13 @@ class TrainingRun:
         finally:
             if self.state.epoch:
                 self.save_checkpoint()
+
+    def _bound(self) -> FirstLayerBound | None:
+        """Return what keeps a pretrained layer 1 near its edges; None if nothing does."""
+        if self.first_layer_before is None or not self.pretraining.largest_change:
+            return None
+        dtype = self.state.training.dtype
+        return FirstLayerBound.around(self.first_layer_before, self.pretraining.largest_change, dtype)
 
     def save_checkpoint(self) -> None:
         """Write checkpoint.h5, from which `pipeline.training.resume.resume` continues exactly."""

@@ -63,6 +63,7 @@ def test_layer_2_learns_over_windows_before_any_label(two_layers):
     assert stored["pretraining"] == {
         "pretrain": "sparse_filtering",
         "pretrain_layers": 2,
+        "largest_change": 0.3,
         "normalize_contrast": False,
     }
     assert stored["training"]["layer_rates"] == [0.1, 0.3, 1.0]
@@ -127,3 +128,25 @@ def test_edges_can_be_learned_from_a_folder_of_photographs(faces, photo_image, t
         np.testing.assert_array_equal(resumed.first_layer_before, learned)
     with pytest.raises(InputError, match="no such file or folder"):
         prepare(faces, tmp_path / "other", recipe=learning_from("nothing"))
+
+
+@pytest.mark.slow
+def test_edges_stay_however_fast_layer_1_learns(faces, tmp_path):
+    def edges_after_training(largest_change):
+        recipe = Recipe(
+            NetworkConfig(hidden=(40,)),
+            TrainingConfig(epochs=30, layer_rates=(5.0, 1.0)),
+            PretrainConfig("sparse_filtering", largest_change=largest_change),
+        )
+        run = prepare(faces, tmp_path / str(largest_change), recipe=recipe)
+        with run.dataset:
+            list(run.epochs())
+            result = finish(run)
+        return result.first_layer.edge.mean(), result.first_layer_change
+
+    share, change = edges_after_training(0.3)
+    assert share > 0.9
+    assert 0.1 < change < 0.3001
+    free_share, free_change = edges_after_training(0.0)
+    assert free_share < 0.5
+    assert free_change > 0.6
