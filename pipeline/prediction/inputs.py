@@ -137,6 +137,9 @@ class Inputs:
         What ``-`` reads.
     scale : float
         The value of white in images that are not 8-bit; 0: by their type.
+    check_folder, check_file : callable, optional
+        Take each folder that is walked, at once or before its first item; each file, before it is an item. What they
+        raise is raised here.
 
     Attributes
     ----------
@@ -152,11 +155,19 @@ class Inputs:
     """
 
     def __init__(
-        self, given: Sequence[str], classes: Sequence[str] = (), stdin: BinaryIO | None = None, *, scale: float = 0.0
+        self,
+        given: Sequence[str],
+        classes: Sequence[str] = (),
+        stdin: BinaryIO | None = None,
+        *,
+        scale: float = 0.0,
+        check_folder: Callable[[Path], object] | None = None,
+        check_file: Callable[[Path], object] | None = None,
     ) -> None:
         self.ignored: Counter[str] = Counter()
         self.notes: list[str] = []
         self._scale = scale
+        self._check_folder, self._check_file = check_folder, check_file
         self._classes = frozenset(classes)
         self._stdin = stdin
         self._streams = [self._open(text) for text in given]
@@ -168,6 +179,8 @@ class Inputs:
         for stream in self._streams:
             for item in stream():
                 found = True
+                if self._check_file and isinstance(item, Item) and item.key is None:
+                    self._check_file(item.path)
                 yield item
         if not found:
             raise InputError(f"{self._given}: there are no files to classify")
@@ -178,6 +191,8 @@ class Inputs:
         if text == "-":
             return lambda: _listed(self._stdin or sys.stdin.buffer)
         if path.is_dir():
+            if self._check_folder:
+                self._check_folder(path)
             return lambda: self._walked(path)
         if not path.exists() and any(sign in text for sign in "*?["):
             return lambda: self._matched(text)
@@ -192,6 +207,8 @@ class Inputs:
         return next((escape(folder) for folder in folders if escape(folder) in self._classes), "")
 
     def _walked(self, root: Path) -> Iterator[Item]:
+        if self._check_folder:
+            self._check_folder(root)
         try:
             for found in walk(root):
                 if found.kind == "ignored":
