@@ -49,7 +49,7 @@ def has_format(path: str | Path, format: str) -> bool:
     if not Path(path).is_file() or not h5py.is_hdf5(path):
         return False
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(path, "r", locking=False) as file:  # also if another program has it open
             return attribute(file, "format") == format
     except DAMAGE:
         return False

@@ -82,7 +82,7 @@ def key_of(items: ItemBatch) -> str:
         text = f"{items.path}\1{items.prefix}\1{items.start}\1{items.stop}"
     else:
         text = "\0".join(f"{item.path}\1{item.name}\1{item.true_label}\1{item.key}" for item in items)
-    return hashlib.sha256(os.fsencode(text)).hexdigest()[:32]
+    return hashlib.sha256(text.encode("utf-8", errors="surrogateescape")).hexdigest()[:32]
 
 
 def pieces(chunk: ItemChunk) -> list[ItemBatch]:

@@ -143,8 +143,8 @@ class SourceCheck:
         if not relation:
             return
         raise InputError(
-            f"{escape(self._target)}: {relation} the folder {escape(folder)}, from which images come; there, the model's "
-            "predictions would look like labels that you gave. Choose a folder apart from all images"
+            f"{escape(self._target)}: {relation} the folder {escape(folder)}, from which images come; there, the "
+            "model's predictions would look like labels that you gave. Choose a folder apart from all images"
         )
 
 
@@ -175,7 +175,8 @@ def _identity(path: Path) -> Identity | None:
 
 def _folder_name(label: str) -> str:
     """Return the name of a class as the name of one folder, which cannot point to another place."""
-    return re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", label).lstrip(".") or "_"
+    name = re.sub(r'[\x00-\x1f/\\:*?"<>|]', "_", label).lstrip(".") or "_"
+    return os.fsdecode(name.encode())  # always in UTF-8, whatever the locale
 
 
 class _Sorter:

@@ -127,7 +127,9 @@ def test_loading_a_missing_file_raises(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"not HDF5 at all", b"\x89HDF\r\n\x1a\n"])
 def test_a_file_that_is_not_hdf5_raises(tmp_path, content):
     (tmp_path / "c.h5").write_bytes(content)
-    with pytest.raises(FormatError, match=r"c\.h5: is not an HDF5 file; expected a facette-checkpoint file"):
+    with pytest.raises(
+        FormatError, match=r"c\.h5: is (not an|a damaged) HDF5 file; expected a facette-checkpoint file"
+    ):
         load_state(tmp_path / "c.h5")
 
 
