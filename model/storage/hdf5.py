@@ -68,8 +68,8 @@ def _why_not_opened(path: Path, error: Exception) -> str:
     text, number = str(error), getattr(error, "errno", None)
     if "already open for write" in text:
         return (
-            "is open for writing in another program, or was when that program was killed; close the file there, or run  "
-            "h5clear -s  on it"
+            "is open for writing in another program, or was when that program was killed; close the file there, or "
+            "run  h5clear -s  on it"
         )
     if number == errno.EAGAIN:
         return "is open for writing in another program, such as a notebook; close the file there, and try again"

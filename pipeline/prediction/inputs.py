@@ -23,7 +23,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.dataset import Dataset, is_dataset
+from pipeline.data.dataset import Dataset, is_dataset, refuse_other_kinds
 from pipeline.errors import InputError
 from pipeline.files.cells import label_column, read_label, read_table_header, safe_cell, safe_name, written_by_predict
 from pipeline.files.names import escape, unescape
@@ -190,6 +190,7 @@ class Inputs:
         path = Path(text)
         if text == "-":
             return lambda: _listed(self._stdin or sys.stdin.buffer)
+        refuse_other_kinds(path)
         if path.is_dir():
             if self._check_folder:
                 self._check_folder(path)

@@ -7,7 +7,6 @@ import io
 import json
 import math
 import os
-import shlex
 import sys
 from argparse import Action
 from argparse import ArgumentParser as Parser
@@ -18,9 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cli.console import progress_bar, say
-from pipeline.cli.flags import add_worker_flags, chosen_workers
+from pipeline.cli.flags import add_worker_flags, chosen_workers, load_model
 from pipeline.errors import InputError
 from pipeline.files.names import escape
+from pipeline.invocation import command_line
 
 if TYPE_CHECKING:
     from pipeline.classifier import ImageClassifier
@@ -110,7 +110,6 @@ class _Undo(Action):
 
 def run(arguments: Arguments) -> int:
     """Classify files, a row for each; or undo a sorting."""
-    from pipeline.classifier import ImageClassifier
     from pipeline.prediction.formats import format_for
     from pipeline.prediction.inputs import Inputs
     from pipeline.prediction.sort import SourceCheck
@@ -123,7 +122,7 @@ def run(arguments: Arguments) -> int:
         for flag in ("copy_to", "move_to", "workers", "dask"):
             if getattr(arguments, flag):
                 raise InputError(f"--{flag.replace('_', '-')}: give an output file, too, with -o")
-    classifier = ImageClassifier.load(arguments.model)
+    classifier = load_model(arguments.model, arguments.inputs, "predict")
     if arguments.scale is not None:
         classifier = classifier.with_scale(arguments.scale)
     unknown = sorted(set(arguments.only) - set(classifier.classes))
@@ -266,7 +265,7 @@ def _to_file(
                 if arguments.move_to:
                     journal.mark(moving=os.path.abspath(target))  # noqa: PTH100
                 sorted_ = sort_images(journal, outcome.keys, target, move=bool(arguments.move_to))
-                command = f"facette predict --undo {shlex.quote(target)}"
+                command = command_line("predict", "--undo", escape(target))
                 text += f"; in {target}: {', '.join(f'{n:,} {what}' for what, n in sorted_.items()) or 'nothing'}"
                 if any(sorted_[what] for what in ("copied", "moved", "copied only")):
                     text += f"\nTo take this back:  {command}"

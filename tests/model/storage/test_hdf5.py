@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from model.errors import FormatError
-from model.storage.checkpoint import has_format, load_state
+from model.storage.checkpoint import load_state
 from model.storage.hdf5 import attribute, open_file, read_text, write_attribute, write_text
+from model.storage.kinds import has_format
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
