@@ -31,10 +31,13 @@ from model.network import Workspace
 from model.parameters import Parameters
 from model.storage import checkpoint
 from model.storage.checkpoint import read_json, write_json
+from model.storage.kinds import has_format, is_run
 from model.training import EpochRecord, TrainingState
 from pipeline.errors import InputError
+from pipeline.files.names import escape
 from pipeline.images.decode import decode_image
 from pipeline.images.geometry import Geometry
+from pipeline.invocation import command_line
 from pipeline.preprocess import Preprocessor
 
 MODEL_FORMAT, MODEL_VERSION = "facette-model", 1
@@ -84,7 +87,7 @@ def model_path(path: str | Path) -> Path:
 
 def is_model(path: str | Path) -> bool:
     """Return whether a path is a model file of Facette (of any version), or a run folder that holds one."""
-    return checkpoint.has_format(model_path(path), MODEL_FORMAT)
+    return has_format(model_path(path), MODEL_FORMAT)
 
 
 def image_keys(sha256: NDArray[np.uint8]) -> NDArray[np.uint64]:
@@ -311,6 +314,7 @@ class ImageClassifier:
         FormatError
             When it is not a model file, is damaged, was written by a newer version, or contradicts itself.
         """
+        _check_there(Path(path))
         with checkpoint.opened(model_path(path), MODEL_FORMAT, MODEL_VERSION) as file:
             parameters = checkpoint.read_layers(file)
             geometry = Geometry(**read_json(file, "geometry", dict))
@@ -341,6 +345,20 @@ class ImageClassifier:
                 calibration,
                 checkpoint.config_from(PretrainConfig, read_json(file, "pretrain_config", dict)),
             )
+
+
+def _check_there(path: Path) -> None:
+    """Raise an error if there is no model, which says what there is instead."""
+    if model_path(path).exists():
+        return
+    if is_run(path):
+        raise FileNotFoundError(
+            f"{escape(path)}: is the folder of a run that has no model.h5 yet; resume it with  "
+            f"{command_line('train', '--resume', escape(path))}"
+        )
+    if path.is_dir():
+        raise FileNotFoundError(f"{escape(path)}: is a folder without a model.h5, and a model is needed")
+    raise FileNotFoundError(f"{escape(path)}: there is no such file, and a model is needed")
 
 
 _CALIBRATION_ARRAYS = {"log_others": 1, "distance": 1, "uncertainty": 1, "means": 2, "whitening": 2}  # dimensions

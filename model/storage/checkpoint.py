@@ -25,6 +25,7 @@ from model.optimizers import OPTIMIZERS
 from model.parameters import Parameters
 from model.storage.atomic import stream
 from model.storage.hdf5 import DAMAGE, attribute, open_file, read_text, write_attribute, write_text
+from model.storage.kinds import FILE_KINDS
 from model.storage.values import check_value
 from model.training import EpochRecord, TrainingState
 
@@ -47,17 +48,6 @@ def create(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
         yield file
 
 
-def has_format(path: str | Path, format: str) -> bool:
-    """Return whether a path is an HDF5 file of the given format, of any version."""
-    if not Path(path).is_file() or not h5py.is_hdf5(path):
-        return False
-    try:
-        with h5py.File(path, "r") as file:
-            return attribute(file, "format") == format
-    except DAMAGE:
-        return False
-
-
 @contextmanager
 def opened(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading and check its format.
@@ -75,22 +65,22 @@ def opened(path: str | Path, format: str, version: int) -> Iterator[h5py.File]:
     try:
         file = open_file(path)
     except FormatError as error:
-        raise FormatError(f"{path}: {error}; expected a {format} file") from None
+        raise FormatError(f"{path}: {error}, and {FILE_KINDS[format]} is needed") from None
     with file:
         try:
             found, found_version = attribute(file, "format"), attribute(file, "version")
             if found != format:
-                content = found if isinstance(found, str) else "HDF5 data of another program"
-                raise FormatError(f"holds {content}; expected a {format} file")
+                content = FILE_KINDS.get(str(found), "an HDF5 file of another program")
+                raise FormatError(f"is {content}, and {FILE_KINDS[format]} is needed")
             if not isinstance(found_version, int):
-                raise FormatError(f"damaged {format} file (it has no version number)")
+                raise FormatError("is damaged: it has no version number")
             if found_version > version:
                 raise FormatError(f"written by a newer version of Facette (format {found_version}); update Facette")
             yield file
         except FormatError as error:
             raise FormatError(f"{path}: {error}") from None
         except DAMAGE as error:
-            raise FormatError(f"{path}: damaged {format} file ({' '.join(str(error).split())})") from error
+            raise FormatError(f"{path}: is damaged ({' '.join(str(error).split())})") from error
 
 
 def write_json(group: h5py.Group, name: str, value: Any) -> None:

@@ -13,6 +13,8 @@ loop (HDF5 2.0.0).
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,8 +51,7 @@ def open_file(path: str | Path) -> h5py.File:
     except PermissionError:
         raise FormatError("may not be read by this user") from None
     except DAMAGE as error:
-        why = "is cut short: part of the file is missing" if "truncated" in str(error) else "is not an HDF5 file"
-        raise FormatError(why) from None
+        raise FormatError(_why_not_opened(path, error)) from None
     try:
         _examine(file)
     except FormatError:
@@ -60,6 +61,28 @@ def open_file(path: str | Path) -> h5py.File:
         file.close()
         raise FormatError(f"is damaged ({error})") from None
     return file
+
+
+def _why_not_opened(path: Path, error: Exception) -> str:
+    """Return what is wrong with a file: HDF5 says it in a text, and may give the system's error number."""
+    text, number = str(error), getattr(error, "errno", None)
+    if "already open for write" in text:
+        return (
+            "is open for writing in another program, or was when that program was killed; close the file there, or "
+            "run  h5clear -s  on it"
+        )
+    if number == errno.EAGAIN:
+        return "is open for writing in another program, such as a notebook; close the file there, and try again"
+    if "unable to lock" in text:
+        return (
+            f"cannot be locked ({os.strerror(number or errno.ENOLCK)}), as on some network drives; copy it to a local "
+            "disk, or set the environment variable HDF5_USE_FILE_LOCKING to FALSE"
+        )
+    if number:
+        return f"cannot be read ({os.strerror(number)})"
+    if "truncated" in text:
+        return "is cut short: part of the file is missing"
+    return "is a damaged HDF5 file" if h5py.is_hdf5(path) else "is not an HDF5 file"
 
 
 def _examine(file: h5py.File) -> None:

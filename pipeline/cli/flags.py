@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import InputError
+from pipeline.files.names import escape
+from pipeline.invocation import command_line
 
 if TYPE_CHECKING:
+    from pipeline.classifier import ImageClassifier
     from pipeline.workers import Workers
 
 
@@ -38,6 +43,40 @@ def chosen_workers(arguments: Arguments) -> Workers:
 
     exclude_each_other(arguments, "workers", "dask")
     return choose_workers(arguments.jobs, arguments.workers, arguments.dask, quiet_decoders)
+
+
+def load_model(model: str, images: Sequence[str], command: str) -> ImageClassifier:
+    """Load the model of a command that takes a model and images; notice if they were given in the wrong order.
+
+    Raises
+    ------
+    InputError
+        When one of the images is the model.
+    FormatError, FileNotFoundError
+        See `ImageClassifier.load`.
+    """
+    from pipeline.classifier import ImageClassifier, is_model
+
+    if not is_model(model):
+        swapped = next((text for text in images if is_model(text)), None)
+        if swapped:
+            others = [model, *(text for text in images if text != swapped)]
+            raise InputError(
+                f"{escape(model)} is {_what_is_at(model)}, and {escape(swapped)} is a model; give the model first:  "
+                f"{command_line(command, escape(swapped), *map(escape, others))}"
+            )
+    return ImageClassifier.load(model)
+
+
+def _what_is_at(path: str) -> str:
+    """Return in a few words what a path is that is no model."""
+    from model.storage.kinds import own_kind
+
+    if Path(path).is_dir():
+        return own_kind(path) or "a folder of images"
+    if Path(path).exists():
+        return own_kind(path) or "no model"
+    return "no file"
 
 
 def exclude_each_other(arguments: Arguments, one: str, other: str) -> None:

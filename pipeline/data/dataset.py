@@ -32,8 +32,8 @@ import h5py
 import numpy as np
 
 from model.errors import FormatError
-from model.storage.checkpoint import has_format
 from model.storage.hdf5 import DAMAGE, attribute, open_file, read_text
+from model.storage.kinds import FILE_KINDS, has_format, own_kind
 from model.storage.values import check_value
 from pipeline.data.config import DataConfig
 from pipeline.data.division import random_split
@@ -297,6 +297,21 @@ def is_dataset(path: str | Path) -> bool:
     return has_format(path, FORMAT)
 
 
+def refuse_other_kinds(path: str | Path) -> None:
+    """Check that a path at which images are expected is no other file of Facette, nor the folder of a run.
+
+    Raises
+    ------
+    InputError
+        If it is; the message says which, and where the images are.
+    """
+    kind = own_kind(path)
+    if kind and not is_dataset(path):
+        data = (Path(path) if Path(path).is_dir() else Path(path).parent) / "data.h5"
+        hint = f"; the images of its run are in {escape(data)}" if is_dataset(data) else ""
+        raise InputError(f"{escape(path)}: is {kind}, and images are needed{hint}")
+
+
 def fingerprint(file: h5py.File) -> str:
     """Return the hexadecimal SHA-256 over classes, images, labels and split of a data set file."""
     digest = hashlib.sha256(json.dumps(list(read_text(file["classes"]))).encode())
@@ -331,7 +346,7 @@ def _check(file: h5py.File) -> None:
         )
     found, version = attribute(file, "format"), attribute(file, "version")
     if found != FORMAT:
-        what = f"is a {found} file" if isinstance(found, str) else "is an HDF5 file of another program"
+        what = f"is {FILE_KINDS.get(str(found), 'an HDF5 file of another program')}"
         raise FormatError(f"{what}, not a data set; make one with:  {command_line('ingest', 'IMAGES', 'OUT.h5')}")
     if not isinstance(version, int):
         raise TypeError("it has no version")

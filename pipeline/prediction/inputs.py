@@ -22,7 +22,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.data.dataset import Dataset, is_dataset
+from pipeline.data.dataset import Dataset, is_dataset, refuse_other_kinds
 from pipeline.errors import InputError
 from pipeline.files.cells import is_empty_cell, label_column, read_label, safe_cell, safe_name, written_by_predict
 from pipeline.files.lookup import find_file, is_doubtful, why_missing
@@ -155,6 +155,9 @@ class Inputs:
         What ``-`` reads.
     scale : float
         The value of white in images that are not 8-bit; 0: by their type.
+    check_folder, check_file : callable, optional
+        Take each folder that is walked, at once or before its first item; each file, before it is an item. What they
+        raise is raised here.
 
     Attributes
     ----------
@@ -178,10 +181,13 @@ class Inputs:
         *,
         outputs: Iterable[Path] = (),
         scale: float = 0.0,
+        check_folder: Callable[[Path], object] | None = None,
+        check_file: Callable[[Path], object] | None = None,
     ) -> None:
         self.ignored: Counter[str] = Counter()
         self.notes: list[str] = []
         self._scale = scale
+        self._check_folder, self._check_file = check_folder, check_file
         self._classes = {composed(name): name for name in classes}
         self._outputs = frozenset(os.path.realpath(path) for path in outputs)
         self._stdin = stdin
@@ -198,6 +204,8 @@ class Inputs:
         for stream in self._streams:
             for item in stream():
                 found = True
+                if self._check_file and isinstance(item, Item) and item.key is None:
+                    self._check_file(item.path)
                 yield item
         if not found:
             skipped = f" (skipped: {skipped_text(self.ignored)})" if self.ignored else ""
@@ -209,7 +217,10 @@ class Inputs:
         path = Path(text)
         if text == "-":
             return lambda: _listed(self._stdin or sys.stdin.buffer)
+        refuse_other_kinds(path)
         if path.is_dir():
+            if self._check_folder:
+                self._check_folder(path)
             return lambda: self._walked(path)
         if not path.exists() and any(sign in text for sign in "*?["):
             return lambda: self._matched(text)
@@ -229,6 +240,8 @@ class Inputs:
         return next((self._classes[name] for name in names if name in self._classes), "")
 
     def _walked(self, root: Path) -> Iterator[Item]:
+        if self._check_folder:
+            self._check_folder(root)
         try:
             for found in walk(root, self._outputs):
                 path = root / found.path

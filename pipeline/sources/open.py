@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.data.dataset import refuse_other_kinds
 from pipeline.errors import InputError
 from pipeline.files.names import escape
 from pipeline.sources.arrays import open_hdf5_source, open_npy, open_npz
@@ -52,6 +53,7 @@ def open_source(location: str | Path, group_by: str = "") -> Source:
         pass  # it may be the name of a built-in set
     except OSError as error:
         raise InputError(f"{escape(path)}: cannot be read ({error.strerror})") from None
+    refuse_other_kinds(path)
     for kind in SOURCES:
         if kind.recognise(path):
             source = compose_class_names(kind.open(path, group_by))

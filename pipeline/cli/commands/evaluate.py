@@ -9,6 +9,7 @@ from argparse import Namespace as Arguments
 from typing import TYPE_CHECKING
 
 from pipeline.cli.console import print_result, progress_clock, say
+from pipeline.cli.flags import load_model
 from pipeline.errors import InputError
 from pipeline.files.names import escape
 
@@ -58,11 +59,10 @@ def add_arguments(parser: Parser) -> None:
 
 def run(arguments: Arguments) -> int:
     """Evaluate a classifier on labelled images that it was not trained on."""
-    from pipeline.classifier import ImageClassifier
     from pipeline.cli.describe import describe_abstention, describe_evaluation
     from pipeline.evaluation.evaluate import evaluate
 
-    classifier = ImageClassifier.load(arguments.model)
+    classifier = load_model(arguments.model, [arguments.data], "evaluate")
     if arguments.scale is not None:
         classifier = classifier.with_scale(arguments.scale)
     if arguments.random_split:

@@ -6,17 +6,19 @@ import json
 import math
 import os
 import sys
+from argparse import Action
 from argparse import ArgumentParser as Parser
 from argparse import Namespace as Arguments
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pipeline.cli.console import progress_bar, results_in_utf8, say
-from pipeline.cli.flags import add_worker_flags, chosen_workers
+from pipeline.cli.flags import add_worker_flags, chosen_workers, load_model
 from pipeline.errors import InputError, is_full
 from pipeline.files.names import escape
+from pipeline.invocation import command_line
 
 if TYPE_CHECKING:
     from pipeline.classifier import ImageClassifier
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pipeline.prediction.rows import Tally
     from pipeline.workers import Workers
 
+_MOST_NAMED = 20  # files that an undo leaves alone
 EXAMPLES = (
     ("runs/demo-faces data/faces -o rows.csv", "classify the images of a folder, and write a row for each"),
     ("runs/demo-faces data/faces/face/0000.png --topk 2", "print the two most probable classes of one image"),
@@ -36,8 +39,8 @@ def add_arguments(parser: Parser) -> None:
     """Add the flags of `predict`."""
     from pipeline.settings import positive
 
-    parser.add_argument("model", help="a model.h5, or the folder of a run")
-    parser.add_argument(
+    model = parser.add_argument("model", help="a model.h5, or the folder of a run")
+    inputs = parser.add_argument(
         "inputs",
         nargs="+",
         metavar="input",
@@ -77,26 +80,48 @@ def add_arguments(parser: Parser) -> None:
     sorting = parser.add_mutually_exclusive_group()
     sorting.add_argument("--copy-to", metavar="DIR", help="copy the images into a folder for each class")
     sorting.add_argument("--move-to", metavar="DIR", help="move the images into a folder for each class")
+    parser.add_argument(
+        "--undo",
+        metavar="DIR",
+        action=_Undo,
+        positionals=(model, inputs),
+        help="take back what was sorted into this folder: copies are removed, moved files go back; give nothing else",
+    )
     parser.add_argument("--keep-errors", action="store_true", help="do not retry files that failed")
     parser.add_argument("--overwrite", action="store_true", help="start over and replace the output")
     parser.add_argument("--json", action="store_true", help="print the totals as JSON")
     add_worker_flags(parser, "work")
 
 
+class _Undo(Action):
+    """Takes the folder of a sorting; no model and no images are needed then."""
+
+    def __init__(self, *arguments: Any, positionals: Sequence[Action], **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._positionals = positionals
+
+    def __call__(self, parser: Parser, namespace: Arguments, values: Any, option_string: str | None = None) -> None:
+        namespace.undo = values
+        for action in self._positionals:
+            action.required = False
+
+
 def run(arguments: Arguments) -> int:
-    """Classify files, a row for each."""
-    from pipeline.classifier import ImageClassifier
+    """Classify files, a row for each; or undo a sorting."""
     from pipeline.files.names import composed
     from pipeline.prediction.formats import format_for
     from pipeline.prediction.inputs import Inputs
+    from pipeline.prediction.sort import SourceCheck
 
+    if arguments.undo:
+        return _undo(arguments)
     workers = chosen_workers(arguments)
     format = format_for(arguments.output, arguments.format)
     if arguments.output == "-":
         for flag in ("copy_to", "move_to", "workers", "dask"):
             if getattr(arguments, flag):
                 raise InputError(f"--{flag.replace('_', '-')}: give an output file, too, with -o")
-    classifier = ImageClassifier.load(arguments.model)
+    classifier = load_model(arguments.model, arguments.inputs, "predict")
     if arguments.scale is not None:
         classifier = classifier.with_scale(arguments.scale)
     spelt = {composed(name): name for name in classifier.classes}
@@ -104,7 +129,17 @@ def run(arguments: Arguments) -> int:
     unknown = sorted(set(arguments.only) - set(classifier.classes))
     if unknown:
         raise InputError(f"--only {unknown[0]}: the model knows {', '.join(classifier.classes)}")
-    inputs = Inputs(arguments.inputs, classifier.classes, outputs=_outputs(arguments), scale=classifier.geometry.scale)
+    target = arguments.copy_to or arguments.move_to
+    check = SourceCheck(target, classifier.classes) if target else None
+    check_folder, check_file = (check.check_folder, check.check_file) if check else (None, None)
+    inputs = Inputs(
+        arguments.inputs,
+        classifier.classes,
+        outputs=_outputs(arguments),
+        scale=classifier.geometry.scale,
+        check_folder=check_folder,
+        check_file=check_file,
+    )
     for note in inputs.notes:
         say(f"Note: {note}")
     settings = _settings(arguments, classifier, format)
@@ -125,6 +160,26 @@ def _outputs(arguments: Arguments) -> list[Path]:
     target = arguments.copy_to or arguments.move_to
     files = [] if arguments.output == "-" else [Path(arguments.output), store_path(Path(arguments.output))]
     return [*files, *([Path(target)] if target else [])]
+
+
+def _undo(arguments: Arguments) -> int:
+    from pipeline.prediction.undo import undo_sorting
+    from pipeline.text import count
+
+    if arguments.model or arguments.inputs or arguments.copy_to or arguments.move_to:
+        raise InputError("--undo: give only the folder that images were sorted into, without a model or images")
+    with progress_bar("Undoing", "files") as progress:
+        result = undo_sorting(arguments.undo, progress)
+    for path, reason in result.left[:_MOST_NAMED]:
+        say(f"{escape(path)}: {reason}")
+    if len(result.left) > _MOST_NAMED:
+        say(f"and {len(result.left) - _MOST_NAMED:,} more")
+    found = [f"{n:,} {what}" for what, n in sorted(result.outcomes.items())]
+    left = f"; {count(len(result.left), 'file')} left alone" if result.left else ""
+    say(f"{arguments.undo}: {', '.join(found) or 'nothing to undo'}{left}")
+    if arguments.json:
+        print(json.dumps({**result.outcomes, "left": [[escape(path), reason] for path, reason in result.left]}))
+    return 3 if result.left else 0
 
 
 @contextmanager
@@ -220,7 +275,10 @@ def _to_file(
                 if arguments.move_to:
                     journal.mark(moving=os.path.abspath(target))  # noqa: PTH100
                 sorted_ = sort_images(journal, outcome.keys, target, move=bool(arguments.move_to))
+                command = command_line("predict", "--undo", escape(target))
                 text += f"; in {target}: {', '.join(f'{n:,} {what}' for what, n in sorted_.items()) or 'nothing'}"
+                if any(sorted_[what] for what in ("copied", "moved", "copied only")):
+                    text += f"\nTo take this back:  {command}"
             if not tally.statuses["error"] or arguments.keep_errors or arguments.move_to:
                 journal.remove()
             else:

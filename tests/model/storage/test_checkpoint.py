@@ -127,19 +127,21 @@ def test_loading_a_missing_file_raises(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"not HDF5 at all", b"\x89HDF\r\n\x1a\n"])
 def test_a_file_that_is_not_hdf5_raises(tmp_path, content):
     (tmp_path / "c.h5").write_bytes(content)
-    with pytest.raises(FormatError, match=r"c\.h5: is not an HDF5 file; expected a facette-checkpoint file"):
+    with pytest.raises(
+        FormatError, match=r"c\.h5: is (not an|a damaged) HDF5 file, and a checkpoint of a run is needed"
+    ):
         load_state(tmp_path / "c.h5")
 
 
 @pytest.mark.parametrize(
     ("format", "version", "message"),
     [
-        ("facette-model", 1, "holds facette-model; expected a facette-checkpoint file"),
-        (None, 1, "holds HDF5 data of another program"),
-        ([1, 2], 1, "holds HDF5 data of another program"),
+        ("facette-model", 1, "is a model of Facette, and a checkpoint of a run is needed"),
+        (None, 1, "is an HDF5 file of another program, and"),
+        ([1, 2], 1, "is an HDF5 file of another program, and"),
         (CHECKPOINT_FORMAT, 99, r"written by a newer version of Facette \(format 99\); update Facette"),
-        (CHECKPOINT_FORMAT, "x", "damaged facette-checkpoint file"),
-        (CHECKPOINT_FORMAT, None, "damaged facette-checkpoint file"),
+        (CHECKPOINT_FORMAT, "x", "is damaged"),
+        (CHECKPOINT_FORMAT, None, "is damaged"),
     ],
 )
 def test_a_file_of_another_format_or_a_newer_version_raises(saved, format, version, message):

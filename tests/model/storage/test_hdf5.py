@@ -1,5 +1,7 @@
 """Untrusted HDF5 files: whatever they hold, they are rejected with one message, and no other file is opened."""
 
+import errno
+import fcntl
 import json
 import shutil
 
@@ -10,6 +12,7 @@ import pytest
 from model.errors import FormatError
 from model.storage.checkpoint import load_state
 from model.storage.hdf5 import attribute, open_file, read_text, write_attribute, write_text
+from model.storage.kinds import has_format
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
 from pipeline.errors import InputError
@@ -316,3 +319,29 @@ def test_texts_come_back(tmp_path):
         assert read_text(file["empty"]).tolist() == ["", "", ""]
         assert json.loads(attribute(file, "facts")) == {"ü": 1}
         assert attribute(file, "nothing") is None
+
+
+@pytest.mark.parametrize("kind", ["data set", "model", "checkpoint", "course"])
+def test_a_file_that_another_program_has_open_is_not_called_broken(originals, tmp_path, kind):
+    path = shutil.copy(originals / f"{kind}.h5", tmp_path)
+    with open(path, "rb") as file:  # noqa: PTH123
+        fcntl.flock(file, fcntl.LOCK_EX)  # as HDF5 does if it opens a file for writing
+        with pytest.raises((FormatError, InputError), match="is open for writing in another program"):
+            READERS[kind](path)
+        assert has_format(path, f"facette-{kind.replace(' ', '')}") == (kind != "course")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (OSError(errno.ENOLCK, "unable to lock file"), r"cannot be locked \(No locks available\)"),
+        (OSError(errno.EIO, "file read failed"), r"cannot be read \(Input/output error\)"),
+    ],
+)
+def test_what_the_system_says_about_a_file_is_passed_on(originals, monkeypatch, error, message):
+    def refused(*_, **__):
+        raise error
+
+    monkeypatch.setattr(h5py, "File", refused)
+    with pytest.raises(FormatError, match=message):
+        open_file(originals / "model.h5")

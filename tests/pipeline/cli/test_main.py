@@ -70,7 +70,7 @@ def test_the_whole_walk(facette, faces):
         (["train", "{faces}", "--config", "none.toml"], "none.toml"),
         (["predict", "none.h5", "{faces}"], "none.h5: there is no such file"),
         (["predict", "{foreign}", "{faces}"], "not an HDF5 file"),
-        (["predict", "{run}/data.h5", "{faces}"], "facette-dataset"),
+        (["predict", "{run}/data.h5", "{faces}"], "is a data set of Facette, and a model of Facette is needed"),
         (["predict", "{run}", "{faces}", "-o", "no/such/folder.csv"], "no/such"),
         (["predict", "{run}", "{faces}", "-o", "out.xlsx"], "xlsx"),
         (["evaluate", "{run}", "{empty}"], "no images"),

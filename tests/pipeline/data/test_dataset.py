@@ -55,7 +55,9 @@ def test_foreign_damaged_and_newer_files_are_refused(face_folder, tmp_path):
     assert "cut short" in say(lambda broken: os.truncate(broken, 60_000))
     assert "not an HDF5 file" in say(lambda broken: broken.write_text("hello"))
     assert "of another program" in say(edit(lambda file: file.attrs.__delitem__("format")))
-    assert "facette-model file" in say(edit(lambda file: write_attribute(file, "format", "facette-model")))
+    assert "is a model of Facette, not a data set" in say(
+        edit(lambda file: write_attribute(file, "format", "facette-model"))
+    )
     assert "version 9" in say(edit(lambda file: file.attrs.__setitem__("version", 9)))
     assert "damaged" in say(edit(lambda file: file.__delitem__("sha256")))
     assert "config is []; it should be a table" in say(edit(lambda file: write_attribute(file, "config", "[]")))

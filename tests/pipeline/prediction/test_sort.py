@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 from pipeline.cli.main import main
 from pipeline.errors import InputError
 from pipeline.prediction import sort
+from pipeline.prediction.sorting_record import RECORD_NAME
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def photos(faces, tmp_path, monkeypatch):
 
 
 def contents(folder):
-    return sorted(path.read_bytes() for path in Path(folder).rglob("*") if path.is_file())
+    return sorted(path.read_bytes() for path in Path(folder).rglob("*") if path.is_file() and path.name != RECORD_NAME)
 
 
 def predict(*words):
@@ -65,7 +67,7 @@ def test_nothing_is_written_over(run_path, photos):
     predict(run_path, photos, "-o", "out.csv", "--copy-to", "sorted", "--only", "face")
     assert Path("sorted/face/0000.png").read_text() == "my own work"
     assert Path("sorted/face/0000-2.png").read_bytes() == Path("photos/face/0000.png").read_bytes()
-    assert [path.name for path in Path("sorted").iterdir()] == ["face"]
+    assert [path.name for path in Path("sorted").iterdir() if path.is_dir()] == ["face"]
 
 
 def test_copying_again_adds_nothing(run_path, photos):
@@ -144,10 +146,63 @@ def test_what_may_not_be_taken_away_is_copied_and_said(capsys, run_path, photos,
     assert set(contents("sorted")) == set(before)
 
 
-def test_sorting_a_folder_into_itself_keeps_everything(run_path, photos):
-    before = set(contents(photos))
-    predict(run_path, photos, "-o", "out.csv", "--move-to", photos)
-    assert set(contents(photos)) == before
+@pytest.fixture
+def listed(photos):
+    """Other ways to name images: a list, a table, links to a folder and to a file."""
+    Path("list.txt").write_text("photos/face/0000.png\nphotos/other/0100.png\n")
+    Path("table.csv").write_text("path\nphotos/face/0000.png\n")
+    Path("link").symlink_to("photos")
+    Path("links").mkdir()
+    Path("links/0000.png").symlink_to(Path("photos/face/0000.png").absolute())
+    return photos
+
+
+INTO_ITSELF = [
+    ("photos", "photos"),
+    ("photos", "photos/face"),
+    ("photos", "photos/new/sorted"),
+    ("photos", "."),
+    ("photos", "photos/../photos/"),
+    ("photos", "link"),
+    ("link", "photos/sorted"),
+    ("photos/face", "photos"),
+    ("photos/face/0000.png", "photos/face/sorted"),
+    ("links/0000.png", "photos/face/sorted"),
+    ("photos/*/*.png", "photos"),
+    ("photo*", "photos/sorted"),
+    ("list.txt", "photos"),
+    ("list.txt", "photos/other/sorted"),
+    ("table.csv", "photos/face"),
+]
+
+
+@pytest.mark.parametrize("flag", ["--copy-to", "--move-to"])
+@pytest.mark.parametrize(("images", "target"), INTO_ITSELF)
+def test_images_are_not_sorted_into_their_own_folders(capsys, run_path, listed, images, target, flag):
+    before = sorted(Path().rglob("*"))
+    assert predict(run_path, images, "-o", "out.csv", flag, target) == 2
+    error = capsys.readouterr().err
+    assert f"{target}: " in error
+    assert "Choose a folder apart from all images" in error
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_a_list_on_standard_input_does_not_lead_around_the_check(capsys, run_path, photos, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"photos/face/0000.png\n")))
+    assert predict(run_path, "-", "-o", "out.csv", "--move-to", "photos") == 2
+    assert "lies around the folder photos/face" in capsys.readouterr().err
+
+
+def test_a_class_folder_of_the_target_may_not_be_a_link_into_the_images(capsys, run_path, photos):
+    Path("sorted").mkdir()
+    Path("sorted/face").symlink_to(Path("photos/face").absolute())
+    assert predict(run_path, photos, "-o", "out.csv", "--copy-to", "sorted") == 2
+    assert "sorted: has a link to the folder photos" in capsys.readouterr().err
+
+
+def test_a_folder_beside_the_images_is_fine(run_path, photos):
+    assert predict(run_path, photos, "-o", "out.csv", "--copy-to", "photos-sorted") == 3
+    assert set(contents("photos-sorted")) == set(contents(photos))
 
 
 def test_an_image_that_changed_meanwhile_stays(capsys, run_path, photos, monkeypatch):

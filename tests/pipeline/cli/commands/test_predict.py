@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.classifier import ImageClassifier
 
 
 def test_predict_writes_to_standard_output_and_tells_errors_by_the_exit_code(facette, faces, run_path):
@@ -26,3 +33,21 @@ def test_closed_pipe_ends_quietly(faces, run_path):
         child.stdout.close()
         assert b"Traceback" not in child.stderr.read()
         child.wait()
+
+
+def test_class_names_outlast_a_locale_without_them(run_path, faces, tmp_path):
+    """In the C locale, file names and standard output know ASCII only."""
+    classifier = ImageClassifier.load(run_path)
+    replace(classifier, classes=("Bär", "猫")).save("model.h5")
+    Path("photos/Bär").mkdir(parents=True)
+    shutil.copy(faces / "face" / "0000.png", "photos/Bär")
+    locale = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    words = ["predict", "model.h5", "photos", "-o", "out.csv", "--copy-to", "sorted"]
+    code = "import sys; from pipeline.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], env=os.environ | locale, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    (row,) = csv.DictReader(Path("out.csv").read_text("utf-8").splitlines())
+    assert row["true_label"] == "Bär"
+    assert Path("sorted", row["label"], "0000.png").exists()
