@@ -5,6 +5,7 @@ Whoever is given the wrong one says which it is, in the words of the user.
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import h5py
@@ -25,11 +26,13 @@ def format_of(path: str | Path) -> str:
     try:
         if not Path(path).is_file() or not h5py.is_hdf5(path):
             return ""
-        with h5py.File(path, "r", locking=False) as file:  # also if another program has it open
-            found = attribute(file, "format")
     except DAMAGE:
         return ""
-    return found if isinstance(found, str) else ""
+    for locking in (None, False):  # False: another program has it open, but this one must not have it open with a lock
+        with contextlib.suppress(*DAMAGE), h5py.File(path, "r", locking=locking) as file:
+            found = attribute(file, "format")
+            return found if isinstance(found, str) else ""
+    return ""
 
 
 def has_format(path: str | Path, format: str) -> bool:
