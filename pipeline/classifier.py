@@ -9,9 +9,11 @@ rows can be shown as an image. How a classifier is trained is not here, see `pip
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +22,7 @@ from typing import Any, Protocol
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from model.activations import Array
 from model.calibration import Calibration, NetworkOutputs, network_outputs
@@ -35,10 +38,11 @@ from model.storage.kinds import has_format, is_run
 from model.training import EpochRecord, TrainingState
 from pipeline.errors import InputError
 from pipeline.files.names import escape
-from pipeline.images.decode import decode_image
+from pipeline.images.decode import decode_image, fit_to_geometry, from_array, from_pil
+from pipeline.images.errors import ImageError
 from pipeline.images.geometry import Geometry
-from pipeline.invocation import command_line
 from pipeline.preprocess import Preprocessor
+from pipeline.text import shortened
 
 MODEL_FORMAT, MODEL_VERSION = "facette-model", 1
 # The fields of the provenance that are read, each with the pattern of its values (see `model.storage.values`).
@@ -79,6 +83,24 @@ class ImageArray(Protocol):
     def __getitem__(self, part: slice, /) -> Any: ...
 
 
+AnyImage = str | Path | bytes | Image.Image | NDArray[Any]
+
+
+def _is_one_array(images: object) -> bool:
+    """Tell whether an array is one image: it has two dimensions, or a third one for its colours."""
+    return isinstance(images, np.ndarray) and (images.ndim < 3 or (images.ndim == 3 and images.shape[2] in (1, 3, 4)))
+
+
+def _checked_array(array: NDArray[Any]) -> NDArray[Any]:
+    """Raise an error if an array is not one image."""
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)) or not array.size:
+        many = "; give many images to classify_many" if array.ndim in (3, 4) else ""
+        raise InputError(f"an array of shape {array.shape} is no image; (height, width[, 1, 3 or 4]) is needed{many}")
+    if array.dtype.kind not in "buif":
+        raise InputError(f"an array of {array.dtype} is no image; numbers are needed")
+    return array
+
+
 def model_path(path: str | Path) -> Path:
     """Return the model file that a path means: the file itself, or model.h5 in a run folder."""
     path = Path(path)
@@ -106,7 +128,7 @@ def image_keys(sha256: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return np.ascontiguousarray(sha256[:, :8]).view(">u8")[:, 0].astype(np.uint64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImageClassifier:
     """A trained network with its preprocessing and its classes.
 
@@ -253,18 +275,71 @@ class ImageClassifier:
             )
         return self.calibration
 
-    def classify(self, file: str | Path | bytes) -> dict[str, float]:
-        """Return the probabilities of the classes for one image file (a path or bytes), most probable first.
+    def classify(self, image: AnyImage) -> dict[str, float]:
+        """Return the probabilities of the classes for one image, most probable first.
+
+        Parameters
+        ----------
+        image : str, Path, bytes, PIL.Image.Image or ndarray
+            A file or its bytes; an image of Pillow; or an array of shape (height, width[, 1, 3 or 4]), uint8 from 0 to
+            255, float from 0 to 1, or as `pipeline.images.values` says. Any size: it is fitted to the geometry.
 
         Raises
         ------
-        pipeline.images.decode.ImageError
-            When the file cannot be decoded; `code` and the message give the reason.
+        ImageError
+            When it cannot be decoded; `code` and the message give the reason.
+        InputError
+            When it is nothing of that kind.
         """
-        data = file if isinstance(file, bytes) else Path(file)
-        image = decode_image(data, self.geometry)
-        probabilities = self.probabilities(image[None])[:, 0]
-        return {self.classes[k]: float(probabilities[k]) for k in np.argsort(-probabilities, kind="stable")}
+        return self._classified([self._fitted(image, "")])[0]
+
+    def classify_many(self, images: Iterable[AnyImage]) -> list[dict[str, float]]:
+        """Return for each image what `classify` returns.
+
+        Parameters
+        ----------
+        images : iterable
+            Of what `classify` takes; or an array of shape (m, height, width[, 1, 3 or 4]).
+
+        Raises
+        ------
+        ImageError
+            When an image cannot be decoded; the message says which. `pipeline.prediction.predict` goes on instead.
+        InputError
+            When this is one image, or an image is nothing that `classify` takes.
+        """
+        if isinstance(images, str | Path | bytes | Image.Image) or _is_one_array(images):
+            raise InputError("classify_many takes many images, such as a list of paths; give a single one to classify")
+        numbered, results = enumerate(images), []
+        while part := [self._fitted(image, f"image {i}") for i, image in itertools.islice(numbered, _MOST_IMAGES)]:
+            results += self._classified(part)
+        return results
+
+    def _classified(self, images: list[NDArray[np.uint8]]) -> list[dict[str, float]]:
+        probabilities = self.probabilities(np.stack(images)).T
+        return [
+            {self.classes[k]: float(values[k]) for k in np.argsort(-values, kind="stable")} for values in probabilities
+        ]
+
+    def _fitted(self, image: AnyImage, name: str) -> NDArray[np.uint8]:
+        """Bring anything that `classify` takes to the geometry; `name` is put before an error if it has no path."""
+        try:
+            if isinstance(image, str | Path):
+                name = escape(image)
+                return decode_image(Path(image), self.geometry)
+            if isinstance(image, bytes):
+                return decode_image(image, self.geometry)
+            if isinstance(image, Image.Image):
+                name = escape(getattr(image, "filename", "")) or name
+                return fit_to_geometry(from_pil(image, self.geometry.scale), self.geometry)
+            if isinstance(image, np.ndarray):
+                return fit_to_geometry(from_array(_checked_array(image), self.geometry.scale), self.geometry)
+        except ImageError as error:
+            message = re.sub(r"--scale (\S+)", r"classifier.with_scale(\1)", str(error))
+            raise ImageError(error.code, f"{name}: {message}" if name else message) from None
+        raise InputError(
+            f"{name or 'this'} is of type {type(image).__name__}; give a path, bytes, an image of Pillow or an array"
+        )
 
     def was_trained_on(self, sha256: bytes) -> bool:
         """Return whether the image file with this SHA-256 was used in training."""
@@ -286,6 +361,12 @@ class ImageClassifier:
             return np.zeros(len(keys), bool)
         positions = np.minimum(np.searchsorted(self.trained_on, keys), len(self.trained_on) - 1)
         return self.trained_on[positions] == keys
+
+    def __repr__(self) -> str:
+        classes = shortened([repr(name) for name in self.classes])
+        geometry = f"{self.geometry.width}x{self.geometry.height} {self.geometry.color}"
+        layers = "-".join(map(str, self.parameters.layer_dims))
+        return f"<ImageClassifier {self.model_id}: {geometry}, layers {layers}, {len(self.classes)} classes: {classes}>"
 
     def save(self, path: str | Path) -> None:
         """Write the model file; it appears complete or not at all."""
@@ -353,8 +434,8 @@ def _check_there(path: Path) -> None:
         return
     if is_run(path):
         raise FileNotFoundError(
-            f"{escape(path)}: is the folder of a run that has no model.h5 yet; resume it with  "
-            f"{command_line('train', '--resume', escape(path))}"
+            f"{escape(path)}: is the folder of a run that has no model.h5 yet; resume it with "
+            f"facette.resume({escape(path)!r})"
         )
     if path.is_dir():
         raise FileNotFoundError(f"{escape(path)}: is a folder without a model.h5, and a model is needed")

@@ -17,6 +17,7 @@ from model.errors import ConfigError
 from pipeline.data.config import DataConfig
 from pipeline.errors import InputError
 from pipeline.images.augment import AugmentConfig
+from pipeline.invocation import command_line
 from pipeline.text import value_text
 from pipeline.training.recipe import Recipe, RunConfig
 
@@ -247,13 +248,30 @@ def _sentence(name: str, message: str) -> str:
 
 def with_flags(message: str) -> str:
     """Return a message for the command line: a setting that it names by its field is named by its flag."""
-    kinds = (RunConfig, DataConfig, *CONFIGURATIONS.values())
-    names = {field.name for kind in kinds for field in dataclasses.fields(kind)}
+    names = _field_names()
     first, colon, rest = message.partition(": ")
     if colon and first in names:
         return f"{_flag(first)}: {with_flags(rest)}"
     return re.sub(r"(?<![\w./-])[a-z0-9]+(?:_[a-z0-9]+)+(?![\w./-])",
                   lambda found: _flag(found[0]) if found[0] in names else found[0], message)  # fmt: skip
+
+
+_SWITCHES = ("overwrite", "append")  # of commands, beside the settings
+
+
+def with_words_of_the_shell(message: str) -> str:
+    """Return a message in which ``overwrite=True`` and ``facette.resume("a")`` are as they are typed in a shell."""
+    names = "|".join(sorted({*_SWITCHES, *_field_names()}, key=len, reverse=True))
+    message = re.sub(rf"(?<![\w.])({names})=True\b", lambda found: _flag(found[1]), message)
+    message = re.sub(rf"(?<![\w.])({names})=(?=\S)", lambda found: f"{_flag(found[1])} ", message)
+    return re.sub(
+        r"facette\.resume\((['\"])(.*)\1\)", lambda found: f" {command_line('train', '--resume', found[2])} ", message
+    )
+
+
+def _field_names() -> set[str]:
+    kinds = (RunConfig, DataConfig, *CONFIGURATIONS.values())
+    return {field.name for kind in kinds for field in dataclasses.fields(kind)}
 
 
 def _flag(name: str) -> str:

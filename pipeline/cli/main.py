@@ -80,15 +80,15 @@ def _main(argv: list[str]) -> int:
     except (ValueError, ArithmeticError, OSError) as error:
         if not isinstance(error, USER_ERRORS):
             raise  # a bug, not a wrong input
-        message = explain(error)
-        say(f"facette {command}: {escape(message if has_file_of_settings else _in_words_of_flags(message))}")
+        say(f"facette {command}: {escape(_for_the_shell(explain(error), in_flags=not has_file_of_settings))}")
         return 1 if isinstance(error, Diverged | ChildProcessError) or is_full(error) else 2
 
 
-def _in_words_of_flags(message: str) -> str:
-    from pipeline.settings import with_flags
+def _for_the_shell(message: str, *, in_flags: bool) -> str:
+    from pipeline.settings import with_flags, with_words_of_the_shell
 
-    return with_flags(message)
+    message = with_words_of_the_shell(message)
+    return with_flags(message) if in_flags else message
 
 
 def _command(name: str) -> Any:

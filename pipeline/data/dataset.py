@@ -118,6 +118,12 @@ class Dataset:
             file.close()
             raise InputError(f"{escape(path)}: is a damaged data set ({error}); ingest the images again") from None
 
+    def __repr__(self) -> str:
+        if not self.file:
+            return f"<Dataset of {len(self)} images, closed>"
+        geometry = f"{self.geometry.width}x{self.geometry.height} {self.geometry.color}"
+        return f"<Dataset {escape(self.file.filename)}: {len(self)} images, {geometry}, {len(self.classes)} classes>"
+
     def __enter__(self) -> Dataset:
         return self
 

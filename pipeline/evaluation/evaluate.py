@@ -74,7 +74,7 @@ def evaluate(
             )
         split = split or ("test" if has_splits else "all")
         if split != "all" and not has_splits:
-            raise InputError(f"{data}: has no splits of its own; leave out --split")
+            raise InputError(f"{data}: has no splits of its own; leave out the split")
         chosen = dataset.labels >= 0
         if split != "all":
             chosen &= np.isin(np.arange(len(dataset)), dataset.indices(split))

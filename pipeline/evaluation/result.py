@@ -11,7 +11,7 @@ from pipeline.evaluation.scores import Evaluation
 from pipeline.evaluation.verdict import Verdict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TrainingResult:
     """The classifier of a run, its scores, and what to compare them with.
 
@@ -45,3 +45,7 @@ class TrainingResult:
     first_layer_change: float | None
     verdict: Verdict
     seconds: dict[str, float]
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{split} {100 * found.accuracy:.1f}%" for split, found in self.scores.items())
+        return f"<TrainingResult: accuracy {scores}; classifier {self.classifier.model_id}>"

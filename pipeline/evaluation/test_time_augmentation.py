@@ -44,7 +44,9 @@ def tta_probabilities(classifier: ImageClassifier, images: np.ndarray, n_version
     stored = config_from(AugmentConfig, classifier.provenance.get("augmentation", {}))
     config = replace(resolve_augmentation(stored, MANY), cutout=0.0)
     if not config.is_on:
-        raise InputError("--tta: this model was trained without augmentation; leave out --tta")
+        raise InputError(
+            "tta: this model was trained without augmentation, so it cannot be evaluated with it; leave it out"
+        )
     for version in range(1, n_versions):
         rng = np.random.default_rng([0, 0, version, RandomStream.TEST_TIME_AUGMENTATION])
         augmented = augment(images.reshape(len(images), -1), classifier.geometry, config, rng, alike=True)

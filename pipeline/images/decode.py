@@ -360,6 +360,23 @@ def from_array(array: np.ndarray, scale: float = 0.0) -> Image.Image:
     return _to_8_bit(Image.fromarray(array), "array")
 
 
+def from_pil(image: Image.Image, scale: float = 0.0) -> Image.Image:
+    """Return an image of Pillow, of any mode, as one of mode L or RGB, upright.
+
+    Raises
+    ------
+    ImageError
+        When it cannot be loaded, or its values lie outside of black and white.
+    """
+    try:
+        image.load()
+        return _turn(_to_8_bit(image, image.format or "image", scale), _orientation(image))
+    except ImageError:
+        raise
+    except Exception as error:  # a decoder may raise anything on broken bytes
+        raise ImageError("corrupt", f"cannot be loaded ({error})") from error
+
+
 def _open_without_waiting(path: str, flags: int) -> int:
     """Open a file without blocking; opening a named pipe would otherwise wait for a writer forever."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

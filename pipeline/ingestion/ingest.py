@@ -196,12 +196,12 @@ def _check_target(target: Path, *, append: bool, overwrite: bool) -> None:
     if target.is_dir():
         raise InputError(f"{where}: is a folder; give the name of a file to create, such as {where}/data.h5")
     if append and not target.exists():
-        raise InputError(f"{where}: there is no data set to append to; omit --append to create one")
+        raise InputError(f"{where}: there is no data set to append to; omit append=True to create one")
     if target.exists() and not is_dataset(target):
         raise InputError(f"{where}: exists and is no data set, so it is not overwritten; give another name")
     if target.exists() and not (append or overwrite):
         raise InputError(
-            f"{where}: exists already; replace it with --overwrite, add to it with --append, or give another name"
+            f"{where}: exists already; replace it with overwrite=True, add to it with append=True, or give another name"
         )
     folder = target.parent
     if not folder.is_dir():
@@ -279,7 +279,7 @@ def _fill(
         columns.add(samples, decoded)
         if rejected and job.config.strict:
             path, code, message = rejected[0]
-            raise InputError(f"{path}: {message} ({code}); nothing was ingested, because of --strict")
+            raise InputError(f"{path}: {message} ({code}); nothing was ingested, because of strict=True")
     images.resize(len(columns), axis=0)
     ingested = len(columns) - before
     if not ingested and not present:

@@ -10,7 +10,8 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from model.activations import Array
 from pipeline.classifier import ImageClassifier
 from pipeline.files.stamps import Stamp
 from pipeline.prediction.chunks import ItemChunk, pieces, split_into_chunks
-from pipeline.prediction.inputs import DatasetSlice, Item, ItemBatch
+from pipeline.prediction.inputs import DatasetSlice, Inputs, Item, ItemBatch
 from pipeline.prediction.read import Loaded, load_items, load_slice
 from pipeline.prediction.rows import Row, Rows, Status, utf8_column
 from pipeline.workers import Divisible, Threads, Workers
@@ -59,7 +60,7 @@ class ClassifiedBatch(NamedTuple):
 
 def predict(
     classifier: ImageClassifier,
-    items: Iterable[Item | DatasetSlice],
+    items: Iterable[Item | DatasetSlice] | Sequence[str | Path] | str | Path,
     settings: Settings | None = None,
     workers: Workers | None = None,
 ) -> Iterator[Row]:
@@ -69,14 +70,18 @@ def predict(
     ----------
     classifier : ImageClassifier
     items : iterable of Item and DatasetSlice
-        Such as `pipeline.prediction.inputs.Inputs`.
+        Such as `pipeline.prediction.inputs.Inputs`; or paths, as the command takes them: files, folders, patterns.
     settings : Settings, optional
     workers : Workers, optional
         Who reads, decodes and classifies; default: two threads.
     """
     settings = settings or Settings()
     settings = replace(settings, topk=min(settings.topk, len(classifier.classes)))
-    chunks = split_into_chunks(items, classifier.geometry.n_x)
+    if isinstance(items, str | Path):
+        items = [items]
+    if isinstance(items, Sequence) and all(isinstance(item, str | Path) for item in items):
+        items = Inputs([str(item) for item in items], classifier.classes, scale=classifier.geometry.scale)
+    chunks = split_into_chunks(cast("Iterable[Item | DatasetSlice]", items), classifier.geometry.n_x)
     for _, done in (workers or Threads(2)).map(classify_chunk, (classifier, settings), chunks):
         yield from done.rows.only(settings.only_classes)
 

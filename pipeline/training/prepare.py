@@ -31,6 +31,7 @@ from pipeline.preprocess import Preprocessor
 from pipeline.sources.open import open_source
 from pipeline.training.augmentation_trial import try_augmentations
 from pipeline.training.batches import batch_sources
+from pipeline.training.named_settings import with_settings
 from pipeline.training.phases import Phase, Stopwatch, Watch
 from pipeline.training.pretrain import pretrain_layers
 from pipeline.training.recipe import DataFacts, Recipe, fine_tuning, resolve_recipe
@@ -50,6 +51,7 @@ def prepare(
     jobs: int = 1,
     progress: Callable[..., Any] | None = None,
     watch: Watch | None = None,
+    **settings: Any,
 ) -> TrainingRun:
     """Read the images, fit the preprocessing and initialise the network.
 
@@ -71,18 +73,20 @@ def prepare(
         As in `pipeline.ingestion.ingest.ingest`.
     watch : callable, optional
         Is told about each phase of the preparation, see `pipeline.training.phases`.
+    **settings
+        Fields of `data` or of a part of the recipe, by their names, such as ``epochs=20`` or ``size="48"``.
 
     Raises
     ------
     InputError, ConfigError
         When the source, the folder or the configuration cannot work; nothing is left behind.
     """
-    folder, data_path, recipe = Path(folder), Path(source), recipe or Recipe()
-    settings = recipe.run
-    for needed in (source, settings.start_from, settings.pretrain_on):
+    folder, data_path = Path(folder), Path(source)
+    recipe, data = with_settings(recipe or Recipe(), data, settings)
+    for needed in (source, recipe.run.start_from, recipe.run.pretrain_on):
         if overwrite and needed and folder.resolve() in Path(needed).resolve().parents:
             raise InputError(f"{needed}: is in the run that is to be replaced; choose another name for the new run")
-    initial = ImageClassifier.load(settings.start_from) if settings.start_from else None
+    initial = ImageClassifier.load(recipe.run.start_from) if recipe.run.start_from else None
     stopwatch = Stopwatch(watch)
     with making(folder, overwrite=overwrite):
         report = None
@@ -232,14 +236,14 @@ def _check_unchanged(dataset: Dataset, data: DataConfig, source: str | Path) -> 
     """Refuse settings of how images are read and split that differ from those that the data set was made with."""
     used = {**dataset.config, **dataset.geometry.settings()}
     asked = [
-        field.name
+        f"{field.name}={getattr(data, field.name)}"
         for field in fields(DataConfig)
         if getattr(data, field.name) not in (field.default, used.get(field.name))
     ]
     if asked:
         raise InputError(
             f"{source}: is a data set, which is read and split already; leave out "
-            f"{', '.join('--' + name.replace('_', '-') for name in asked)}, or ingest the images again"
+            f"{', '.join(asked)}, or ingest the images again"
         )
 
 

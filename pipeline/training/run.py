@@ -20,6 +20,7 @@ from model.storage.checkpoint import save_state
 from model.training import EpochRecord, TrainingState, train
 from pipeline.classifier import ImageClassifier
 from pipeline.data.dataset import Dataset
+from pipeline.files.names import escape
 from pipeline.images.augment import AugmentConfig
 from pipeline.ingestion.ingest import IngestReport
 from pipeline.preprocess import Preprocessor
@@ -30,7 +31,7 @@ _SECONDS_BETWEEN_CHECKPOINTS = 5.0
 _SPLITS = ("train", "validation", "test")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class TrainingRun:
     """A prepared run. All that changes is `state`; `pipeline.training.finish` evaluates and reports.
 
@@ -85,6 +86,13 @@ class TrainingRun:
     first_layer_before: Array | None = None
     ingested: IngestReport | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        layers = "-".join(map(str, self.state.parameters.layer_dims))
+        return (
+            f"<TrainingRun {escape(self.folder)}: layers {layers}, {self.counts['train']} training images, "
+            f"epoch {self.state.epoch} of {self.state.training.epochs}>"
+        )
 
     @property
     def threads(self) -> int:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from pipeline.errors import InputError, not_written
 from pipeline.files.names import escape
-from pipeline.invocation import command_line
 
 RUN_FILES = (
     "model.h5",
@@ -60,7 +59,7 @@ def run_folder(runs: str | Path, name: str | None, source: str | Path, *, overwr
     """
     runs, wanted = Path(runs), escape(name) if name else run_name(source)
     if Path(wanted).name != wanted or wanted.startswith("."):
-        raise InputError(f"--name {wanted!r} does not work; give a plain name such as first")
+        raise InputError(f"{wanted!r} does not work as a name; give a plain one such as first")
     folder, taken = runs / wanted, 1
     while not name and not overwrite and holds_run(folder):
         taken += 1
@@ -74,13 +73,15 @@ def _refuse_taken(folder: Path) -> None:
     if not holds_run(folder):
         return
     if (folder / "checkpoint.h5").exists():
-        resuming = f", or resume it:  {command_line('train', '--resume', folder)}"
-        raise InputError(f"{folder}: holds a run already; choose another --name, replace it with --overwrite{resuming}")
+        raise InputError(
+            f"{folder}: holds a run already; choose another name, replace it with overwrite=True, or resume it with "
+            f"facette.resume({str(folder)!r})"
+        )
     what = "a run already"
     if not (folder / "model.h5").exists():
         what = "a run that was stopped before its first checkpoint, or is being prepared just now"
     raise InputError(
-        f"{folder}: holds {what}; it cannot be resumed: choose another --name, or replace it with --overwrite"
+        f"{folder}: holds {what}; it cannot be resumed: choose another name, or replace it with overwrite=True"
     )
 
 

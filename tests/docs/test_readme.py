@@ -12,8 +12,9 @@ from tests.docs.pages import python
 @pytest.mark.slow
 def test_the_example_of_the_readme_trains_and_classifies(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (example,) = python("README.md")
-    exec(compile(example, "README.md", "exec"), {})
+    names: dict[str, object] = {}
+    for example in python("README.md"):
+        exec(compile(example, "README.md", "exec"), names)
 
     out = capsys.readouterr().out
     assert float(re.search(r"test accuracy ([\d.]+)", out)[1]) > 0.85
