@@ -62,7 +62,8 @@ PROVENANCE = {
     "versions": {str: str},
     "python": str,
 }
-_FEWEST_IMAGES, _MOST_IMAGES, _BYTES_OF_X = 64, 1024, 1 << 23  # in one matrix product
+_IMAGES_IN_PRODUCT = 64  # always, see `ImageClassifier._outputs`
+_MOST_IMAGES, _BYTES_AT_A_TIME = 1024, 1 << 23  # taken from an `ImageArray`
 
 
 class _Memory(threading.local):
@@ -84,6 +85,7 @@ class ImageArray(Protocol):
 
 
 AnyImage = str | Path | bytes | Image.Image | NDArray[Any]
+_ONE_IMAGE = (str, Path, bytes, Image.Image)
 
 
 def _is_one_array(images: object) -> bool:
@@ -215,21 +217,29 @@ class ImageClassifier:
         ValueError
             When the images have another shape; `decode_image` brings an image to the geometry.
         """
-        return np.concatenate([output.probabilities for output in self._outputs(images)], axis=1)
+        return np.concatenate([output.probabilities[:, :m] for output, m in self._outputs(images)], axis=1)
 
     def outputs(self, images: ImageArray) -> NetworkOutputs:
         """Return the probabilities, logits and last hidden layer for images; see `model.calibration.NetworkOutputs`."""
-        parts = [NetworkOutputs(*(array.copy(order="F") for array in output)) for output in self._outputs(images)]
+        parts = [[array[:, :m].copy(order="F") for array in output] for output, m in self._outputs(images)]
         return NetworkOutputs(*(np.concatenate(part, axis=1) for part in zip(*parts, strict=True)))
 
-    def _outputs(self, images: ImageArray) -> Iterator[NetworkOutputs]:
-        """Yield the outputs for some images at a time; the next ones overwrite their memory."""
-        n_x, workspace = self.geometry.n_x, _memory.workspace
-        step = max(_FEWEST_IMAGES, min(_MOST_IMAGES, _BYTES_OF_X // (4 * n_x)))
-        for start in range(0, max(len(images), 1), step):
-            part = np.asarray(images[start : start + step])
-            X = workspace.array("X", 0, (n_x, len(part)), np.dtype(np.float32))
-            yield network_outputs(self.preprocessor.apply(part, X.T), self.parameters, self.network, workspace)
+    def _outputs(self, images: ImageArray) -> Iterator[tuple[NetworkOutputs, int]]:
+        """Yield outputs whose first m columns belong to the next images, and m; the next ones overwrite their memory.
+
+        Every matrix product has the same number of columns, the last ones being zeros if there are not enough images.
+        A BLAS chooses its way of adding by the shape, so the same image beside more or fewer others would get other
+        last digits. In a product of always the same shape, whose width is a multiple of every block size of a BLAS, no
+        column's result depends on its position or on the other columns.
+        """
+        n_x, shapes, workspace = self.geometry.n_x, (self.geometry.shape, (self.geometry.n_x,)), _memory.workspace
+        X = workspace.array("X", 0, (n_x, _IMAGES_IN_PRODUCT), np.dtype(np.float32))
+        for part in _blocks(images, n_x):
+            m = len(part)
+            if m < _IMAGES_IN_PRODUCT and part.shape[1:] in shapes and part.dtype == np.uint8:
+                part = np.concatenate([part, np.zeros((_IMAGES_IN_PRODUCT - m, *part.shape[1:]), np.uint8)])
+            inputs = self.preprocessor.apply(part, X.T)
+            yield network_outputs(inputs, self.parameters, self.network, workspace), m
 
     def classify_with_uncertainty(self, images: ImageArray) -> tuple[Array, NDArray[np.float64]]:
         """Return the probabilities and the uncertainty of images.
@@ -251,8 +261,8 @@ class ImageClassifier:
         """
         calibration = self._calibration()
         parts = [
-            (found.probabilities, calibration.uncertainties(found.probabilities, found.hidden))
-            for found in self._outputs(images)
+            (found.probabilities[:, :m], calibration.uncertainties(found.probabilities, found.hidden)[:m])
+            for found, m in self._outputs(images)
         ]
         probabilities, uncertainties = zip(*parts, strict=True)
         return np.concatenate(probabilities, axis=1), np.concatenate(uncertainties)
@@ -308,7 +318,7 @@ class ImageClassifier:
         InputError
             When this is one image, or an image is nothing that `classify` takes.
         """
-        if isinstance(images, str | Path | bytes | Image.Image) or _is_one_array(images):
+        if not isinstance(images, Iterable) or isinstance(images, _ONE_IMAGE) or _is_one_array(images):
             raise InputError("classify_many takes many images, such as a list of paths; give a single one to classify")
         numbered, results = enumerate(images), []
         while part := [self._fitted(image, f"image {i}") for i, image in itertools.islice(numbered, _MOST_IMAGES)]:
@@ -426,6 +436,18 @@ class ImageClassifier:
                 calibration,
                 checkpoint.config_from(PretrainConfig, read_json(file, "pretrain_config", dict)),
             )
+
+
+def _blocks(images: ImageArray, n_x: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield the images of a matrix product at a time, an empty block if there are none.
+
+    More are taken at a time, because images that are read from a file at that moment come faster so.
+    """
+    step = max(1, min(_MOST_IMAGES, _BYTES_AT_A_TIME // (4 * n_x)) // _IMAGES_IN_PRODUCT) * _IMAGES_IN_PRODUCT
+    for start in range(0, max(len(images), 1), step):
+        part = np.asarray(images[start : start + step])
+        for first in range(0, max(len(part), 1), _IMAGES_IN_PRODUCT):
+            yield part[first : first + _IMAGES_IN_PRODUCT]
 
 
 def _check_there(path: Path) -> None:

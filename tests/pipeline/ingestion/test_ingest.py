@@ -129,7 +129,7 @@ def test_a_file_that_is_no_data_set_is_not_overwritten(face_folder, tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         ingest(face_folder, tmp_path / "nowhere" / "out.h5")
     ingest(face_folder, tmp_path / "out.h5")
-    with pytest.raises(InputError, match="exists already; replace it with --overwrite"):
+    with pytest.raises(InputError, match="exists already; replace it with overwrite=True"):
         ingest(face_folder, tmp_path / "out.h5")
     ingest(face_folder, tmp_path / "out.h5", options=IngestOptions(overwrite=True))
 

@@ -43,7 +43,6 @@ def test_a_data_set_in_many_batches_has_the_rows_of_its_images(predict, monkeypa
             )
         ]
     monkeypatch.setattr("pipeline.prediction.chunks.IMAGES_IN_SLICE", (64, 64))
-    monkeypatch.setattr("pipeline.classifier._FEWEST_IMAGES", 50)
     monkeypatch.setattr("pipeline.classifier._MOST_IMAGES", 50)
     for name, jobs in (("one.csv", 1), ("three.csv", 3)):
         assert predict(run_path, "data.h5", "-o", name, "--jobs", jobs)[0] == 0

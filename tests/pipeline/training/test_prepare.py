@@ -150,7 +150,7 @@ def test_overwriting_replaces_a_run_and_keeps_it_if_the_new_one_cannot_begin(
 
 
 def test_data_settings_are_refused_for_a_data_set(run_path, small, tmp_path):
-    with pytest.raises(InputError, match="leave out --test, --split-seed"):
+    with pytest.raises(InputError, match=r"leave out test=0\.3, split_seed=7"):
         prepare(run_path / "data.h5", tmp_path / "run", data=DataConfig(test=0.3, split_seed=7), recipe=small)
     assert not (tmp_path / "run").exists()
 

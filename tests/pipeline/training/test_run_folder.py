@@ -17,7 +17,7 @@ def test_names_of_runs(tmp_path):
     assert run_folder(tmp_path, None, "a/photos/") == tmp_path / "photos-2"
     with pytest.raises(InputError, match="holds a run already"):
         run_folder(tmp_path, "photos", "x")
-    with pytest.raises(InputError, match="plain name"):
+    with pytest.raises(InputError, match="give a plain one"):
         run_folder(tmp_path, "../escape", "x")
     assert run_folder(tmp_path, "photos", "x", overwrite=True) == tmp_path / "photos"
 
@@ -27,7 +27,7 @@ def test_names_of_runs(tmp_path):
     [
         (["data.h5"], False, "stopped before its first checkpoint"),
         (["data.h5", "model.h5"], False, "holds a run already; it cannot be resumed"),
-        (["data.h5", "checkpoint.h5"], True, "holds a run already; choose another --name"),
+        (["data.h5", "checkpoint.h5"], True, "holds a run already; choose another name"),
     ],
 )
 def test_resuming_is_proposed_only_if_there_is_a_checkpoint(tmp_path, files, resumable, message):
@@ -36,8 +36,8 @@ def test_resuming_is_proposed_only_if_there_is_a_checkpoint(tmp_path, files, res
         (tmp_path / "first" / name).touch()
     with pytest.raises(InputError, match=message) as caught:
         run_folder(tmp_path, "first", "x")
-    assert ("train --resume" in str(caught.value)) == resumable
-    assert "--overwrite" in str(caught.value)
+    assert ("facette.resume" in str(caught.value)) == resumable
+    assert "overwrite=True" in str(caught.value)
 
 
 @pytest.mark.parametrize(
