@@ -64,11 +64,27 @@ class _BottomLine:
 _bottom_line = _BottomLine()
 
 
-def say(text: str = "") -> None:
+_is_quiet = False
+
+
+@contextmanager
+def quiet(is_quiet: bool = True) -> Iterator[None]:
+    """Write neither messages nor progress in a block, but for errors."""
+    global _is_quiet
+    before, _is_quiet = _is_quiet, is_quiet
+    try:
+        yield
+    finally:
+        _is_quiet = before
+
+
+def say(text: str = "", *, is_error: bool = False) -> None:
     """Write a message to the user: to stderr, because stdout is for results.
 
     If nobody reads stderr any more (``2>&1 | head``), the message is lost and the work goes on.
     """
+    if _is_quiet and not is_error:
+        return
     with _bottom_line.lock:
         try:
             _bottom_line.clear()
@@ -166,7 +182,7 @@ def _terminal(stream: Any) -> Any:
 @contextmanager
 def progress_bar(what: str, unit: str) -> Iterator[Callable[[int, int | None], None]]:
     """Yield a function of (done, total or None) that draws a bar on a terminal, and elsewhere writes a few lines."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and not _is_quiet:
         from tqdm import tqdm
 
         _bottom_line.clear()

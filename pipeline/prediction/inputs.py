@@ -33,6 +33,8 @@ from pipeline.prediction.rows import utf8_column
 from pipeline.sources.others import NOT_AN_IMAGE, is_other_file, skipped_text
 from pipeline.sources.source import Source
 
+_BLOCK = 1 << 16  # bytes of standard input read at a time
+
 
 class Item(NamedTuple):
     """An image to classify.
@@ -153,6 +155,8 @@ class Inputs:
         Files and folders that the calling command writes; what is found there in a walk is ignored.
     stdin : binary file, optional
         What ``-`` reads.
+    nul : bool
+        The paths that ``-`` reads are separated by NUL, as ``find -print0`` writes them, and not by line ends.
     scale : float
         The value of white in images that are not 8-bit; 0: by their type.
     check_folder, check_file : callable, optional
@@ -179,6 +183,7 @@ class Inputs:
         classes: Sequence[str] = (),
         stdin: BinaryIO | None = None,
         *,
+        nul: bool = False,
         outputs: Iterable[Path] = (),
         scale: float = 0.0,
         check_folder: Callable[[Path], object] | None = None,
@@ -187,7 +192,7 @@ class Inputs:
         self.ignored: Counter[str] = Counter()
         self.notes: list[str] = []
         self._scale = scale
-        self._check_folder, self._check_file = check_folder, check_file
+        self._nul, self._check_folder, self._check_file = nul, check_folder, check_file
         self._classes = {composed(name): name for name in classes}
         self._outputs = frozenset(os.path.realpath(path) for path in outputs)
         self._stdin = stdin
@@ -216,7 +221,8 @@ class Inputs:
         """Look at one argument, and return what yields its items."""
         path = Path(text)
         if text == "-":
-            return lambda: _listed(self._stdin or sys.stdin.buffer)
+            stdin = self._stdin or sys.stdin.buffer
+            return lambda: _listed(_separated_by_nul(stdin) if self._nul else (line.rstrip(b"\r\n") for line in stdin))
         refuse_other_kinds(path)
         if path.is_dir():
             if self._check_folder:
@@ -364,11 +370,18 @@ def _item(text: str) -> Item:
     return Item(path, safe_name(text), refused=missing)
 
 
-def _listed(lines: Iterable[bytes]) -> Iterator[Item]:
-    for line in lines:
-        text = os.fsdecode(line.rstrip(b"\r\n"))
-        if text:
-            yield _item(text)
+def _listed(paths: Iterable[bytes]) -> Iterator[Item]:
+    for path in paths:
+        if path:
+            yield _item(os.fsdecode(path))
+
+
+def _separated_by_nul(file: BinaryIO) -> Iterator[bytes]:
+    rest = b""
+    while block := file.read(_BLOCK):
+        *whole, rest = (rest + block).split(b"\0")
+        yield from whole
+    yield rest
 
 
 ClassNames = Callable[[str], str]  # returns a class name as the model spells it
@@ -383,10 +396,10 @@ def _list_reader(path: Path, class_name: ClassNames) -> Callable[[], Iterator[It
             encoding = encoding_of(file.read(8))
             file.seek(3 if encoding == "utf-8-sig" else 0)
             if encoding.startswith("utf-8"):
-                yield from _listed(file)
+                yield from _listed(line.rstrip(b"\r\n") for line in file)
             else:  # as Windows PowerShell writes it
                 with io.TextIOWrapper(file, encoding, "replace") as lines:
-                    yield from _listed(map(os.fsencode, lines))
+                    yield from _listed(os.fsencode(line.rstrip("\r\n")) for line in lines)
 
     return items
 

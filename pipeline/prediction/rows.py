@@ -13,7 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.text import count
+from pipeline.files.names import escape
+from pipeline.text import count, shortened
+
+_LABELS_NAMED = 10  # in the totals
 
 
 class Status(IntEnum):
@@ -218,14 +221,22 @@ class Tally:
         abstained = f"{found['abstain']:,} abstain, " if found["abstain"] else ""
         text = f"{count(found['files'], 'file')}: {found['ok']:,} ok, {abstained}{found['error']:,} error"
         text += f" ({codes})" if codes else ""
-        text += f"; {found['files_per_second']:,.0f} files/s"
         earlier = found["files"] - self.classified_now
-        text += f" ({count(earlier, 'row')} from an earlier run)" if earlier else ""
+        if self.classified_now or not earlier:
+            text += f"; {found['files_per_second']:,.0f} files/s"
+            text += f" ({count(earlier, 'row')} from an earlier run)" if earlier else ""
+        else:
+            text += "; all rows are from an earlier run, nothing has changed"
         if found["labelled"]:
             text += f"; {100 * found['accuracy']:.1f}% of the {found['labelled']:,} whose class is known are right"
             trained_on = self.known["trained_on"]
             text += f" (but the model was trained on {trained_on:,} of them)" if trained_on else ""
         return text
+
+    def describe_labels(self) -> str:
+        """Return how many files have each label, the most frequent first; empty if none has one."""
+        labels = [f"{escape(name)} {n:,}" for name, n in self.labels.most_common()]
+        return f"Labels: {shortened(labels, limit=_LABELS_NAMED)}" if labels else ""
 
 
 def _counted(names: Sequence[str], indices: NDArray[np.integer]) -> dict[str, int]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cli.console import progress_bar, results_in_utf8, say
+from pipeline.cli.console import progress_bar, quiet, results_in_utf8, say
 from pipeline.cli.flags import add_worker_flags, chosen_workers, load_model
 from pipeline.errors import InputError, is_full
 from pipeline.files.names import escape
@@ -90,6 +90,14 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--keep-errors", action="store_true", help="do not retry files that failed")
     parser.add_argument("--overwrite", action="store_true", help="start over and replace the output")
     parser.add_argument("--json", action="store_true", help="print the totals as JSON")
+    parser.add_argument("-q", "--quiet", action="store_true", help="write no progress, notes and totals; only errors")
+    parser.add_argument(
+        "-0",
+        "--null",
+        action="store_true",
+        help="the paths on standard input are separated by NUL, as find -print0 writes them",
+    )
+    parser._has_negative_number_optionals.clear()  # else `-1` is no value: -0 is an option
     add_worker_flags(parser, "work")
 
 
@@ -108,13 +116,19 @@ class _Undo(Action):
 
 def run(arguments: Arguments) -> int:
     """Classify files, a row for each; or undo a sorting."""
+    if arguments.undo:
+        return _undo(arguments)
+    with quiet(arguments.quiet):
+        return _classify(arguments)
+
+
+def _classify(arguments: Arguments) -> int:
     from pipeline.files.names import composed
     from pipeline.prediction.formats import format_for
     from pipeline.prediction.inputs import Inputs
     from pipeline.prediction.sort import SourceCheck
+    from pipeline.prediction.total import FileTotal
 
-    if arguments.undo:
-        return _undo(arguments)
     workers = chosen_workers(arguments)
     format = format_for(arguments.output, arguments.format)
     if arguments.output == "-":
@@ -132,22 +146,22 @@ def run(arguments: Arguments) -> int:
     target = arguments.copy_to or arguments.move_to
     check = SourceCheck(target, classifier.classes) if target else None
     check_folder, check_file = (check.check_folder, check.check_file) if check else (None, None)
-    inputs = Inputs(
-        arguments.inputs,
-        classifier.classes,
-        outputs=_outputs(arguments),
-        scale=classifier.geometry.scale,
-        check_folder=check_folder,
-        check_file=check_file,
-    )
+    facts = {"outputs": _outputs(arguments), "scale": classifier.geometry.scale, "nul": arguments.null}
+    inputs = Inputs(arguments.inputs, classifier.classes, **facts, check_folder=check_folder, check_file=check_file)
     for note in inputs.notes:
         say(f"Note: {note}")
     settings = _settings(arguments, classifier, format)
-    with one_thread_of_blas(), progress_bar("Classifying", "files") as progress:
-        if arguments.output == "-":
+    if arguments.output == "-":
+        with one_thread_of_blas():
             code = _to_standard_output(arguments, classifier, inputs, settings)
-        else:
-            code = _to_file(arguments, classifier, inputs, settings, workers, progress)
+    else:
+        again = [] if "-" in arguments.inputs else arguments.inputs  # standard input can be read once only
+        with (
+            one_thread_of_blas(),
+            FileTotal(lambda: Inputs(again, **facts)) as total,
+            progress_bar("Classifying", "files") as progress,
+        ):
+            code = _to_file(arguments, classifier, inputs, settings, workers, lambda done, _: progress(done, total.n))
     if inputs.ignored:
         say(f"Ignored: {', '.join(f'{count:,} {reason}' for reason, count in sorted(inputs.ignored.items()))}")
     return code
@@ -196,7 +210,8 @@ def _settings(arguments: Arguments, classifier: ImageClassifier, format: str) ->
 
     uncertainty_threshold = math.inf
     if not 0 <= arguments.threshold <= 1:
-        raise InputError("--threshold: give a probability from 0 to 1")
+        likely = f", such as {arguments.threshold / 100:g}" if 1 < arguments.threshold <= 100 else ""
+        raise InputError(f"--threshold: give a probability from 0 to 1{likely}")
     if arguments.reject is not None:
         if not 0 < arguments.reject < 1:
             raise InputError("--reject: give a share between 0 and 1, such as 0.05")
@@ -234,7 +249,8 @@ def _to_standard_output(arguments: Arguments, classifier: ImageClassifier, input
         sys.stdout.write((header + done.lines).decode())
         sys.stdout.flush()
         header = b""
-    return _report(arguments, tally, tally.describe())
+    labels = tally.describe_labels()
+    return _report(arguments, tally, f"{tally.describe()}\n{labels}" if labels else tally.describe())
 
 
 def _to_file(
@@ -271,6 +287,7 @@ def _to_file(
             only = settings.only_classes
             rows = f"{count(sum(tally.labels[name] for name in only), 'row')} " if only else ""
             text = f"{tally.describe()}; {rows}written to {arguments.output}"
+            text += f"\n{labels}" if (labels := tally.describe_labels()) else ""
             if target:
                 if arguments.move_to:
                     journal.mark(moving=os.path.abspath(target))  # noqa: PTH100
@@ -292,7 +309,7 @@ def _to_file(
     except OSError as error:
         when = "when there is room again, " if is_full(error) else ""
         kept = f"; what was done is kept in {stored}: {when}the same command resumes" if stored.exists() else ""
-        say(f"facette predict: {arguments.output}: {error.strerror or error}{kept}")
+        say(f"facette predict: {arguments.output}: {error.strerror or error}{kept}", is_error=True)
         return 1
     return _report(arguments, tally, text)
 

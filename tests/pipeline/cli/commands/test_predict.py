@@ -51,3 +51,41 @@ def test_class_names_outlast_a_locale_without_them(run_path, faces, tmp_path):
     (row,) = csv.DictReader(Path("out.csv").read_text("utf-8").splitlines())
     assert row["true_label"] == "Bär"
     assert Path("sorted", row["label"], "0000.png").exists()
+
+
+def test_the_totals_count_each_label_and_a_second_run_says_that_nothing_has_changed(facette, faces, run_path):
+    words = ("predict", run_path, faces / "face", "none.png", "-o", "out.csv")
+    code, _, err = facette(*words)
+    labels = [row["label"] for row in csv.DictReader(Path("out.csv").read_text().splitlines())]
+    assert code == 3
+    assert f"Labels: face {labels.count('face')}" in err
+    code, out, err = facette(*words, "--json")
+    assert "all rows are from an earlier run, nothing has changed" in err
+    assert json.loads(out)["labels"]["face"] == labels.count("face")
+
+
+def test_quiet_writes_errors_only(facette, faces, run_path):
+    words = ("predict", run_path, faces / "face", "none.png", "-q", "-o", "out.csv")
+    assert facette(*words) == (3, "", "")
+    code, out, err = facette(*words, "--json")
+    assert json.loads(out)["errors"] == {"not_found": 1}
+    code, out, err = facette("predict", run_path, faces, "--quiet", "-o", "no/such/folder.csv")
+    assert (code, out) == (2, "")
+    assert "there is no folder" in err
+
+
+def test_paths_on_standard_input_may_be_separated_by_nul(faces, run_path, tmp_path):
+    odd = tmp_path / "two\nlines.png"
+    shutil.copy(faces / "face" / "0000.png", odd)
+    paths = b"\0".join([os.fsencode(odd), os.fsencode(faces / "face" / "0001.png"), b""])
+    command = [sys.executable, "-m", "pipeline.cli", "predict", str(run_path), "-", "-0", "--format", "jsonl"]
+    done = subprocess.run(command, input=paths, capture_output=True, check=True)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+    assert rows[0]["path"].endswith("two%0Alines.png")
+
+
+def test_a_percentage_is_told_from_a_probability(facette, faces, run_path):
+    code, _, err = facette("predict", run_path, faces, "--threshold", "80")
+    assert code == 2
+    assert "give a probability from 0 to 1, such as 0.8" in err
