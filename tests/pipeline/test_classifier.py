@@ -208,3 +208,18 @@ def whole_costs(file):
 )
 def test_a_value_of_a_wrong_type_is_one_message_that_names_the_field(run_path, tmp_path, spoil, message):
     test_a_damaged_file_raises_one_message_with_its_path(run_path, tmp_path, spoil, message)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_outputs_of_an_image_do_not_depend_on_the_images_beside_it(run_path, lfw_images, seed):
+    classifier = ImageClassifier.load(run_path)
+    images = lfw_images[..., None]
+    expected = classifier.probabilities(images)
+    uncertainties = classifier.classify_with_uncertainty(images)[1]
+    chosen = np.random.default_rng(seed).permutation(len(images))[: 65 + 7 * seed]
+    probabilities, uncertainty = classifier.classify_with_uncertainty(images[chosen])
+    assert np.array_equal(probabilities, expected[:, chosen])
+    assert np.array_equal(uncertainty, uncertainties[chosen])
+    for i in chosen[:10]:
+        assert np.array_equal(classifier.probabilities(images[i : i + 1])[:, 0], expected[:, i])
+        assert np.array_equal(classifier.outputs(images[i : i + 1]).probabilities[:, 0], expected[:, i])
