@@ -62,7 +62,7 @@ PROVENANCE = {
     "versions": {str: str},
     "python": str,
 }
-_IMAGES_IN_PRODUCT = 64  # always, see `ImageClassifier._outputs`
+_WIDTHS, _LARGEST_PRODUCT = (256, 128, 64), 2e8  # columns of a product, and multiplications: some milliseconds
 _MOST_IMAGES, _BYTES_AT_A_TIME = 1024, 1 << 23  # taken from an `ImageArray`
 
 
@@ -233,13 +233,19 @@ class ImageClassifier:
         column's result depends on its position or on the other columns.
         """
         n_x, shapes, workspace = self.geometry.n_x, (self.geometry.shape, (self.geometry.n_x,)), _memory.workspace
-        X = workspace.array("X", 0, (n_x, _IMAGES_IN_PRODUCT), np.dtype(np.float32))
-        for part in _blocks(images, n_x):
+        X = workspace.array("X", 0, (n_x, self._width), np.dtype(np.float32))
+        for part in _blocks(images, n_x, self._width):
             m = len(part)
-            if m < _IMAGES_IN_PRODUCT and part.shape[1:] in shapes and part.dtype == np.uint8:
-                part = np.concatenate([part, np.zeros((_IMAGES_IN_PRODUCT - m, *part.shape[1:]), np.uint8)])
+            if m < self._width and part.shape[1:] in shapes and part.dtype == np.uint8:
+                part = np.concatenate([part, np.zeros((self._width - m, *part.shape[1:]), np.uint8)])
             inputs = self.preprocessor.apply(part, X.T)
             yield network_outputs(inputs, self.parameters, self.network, workspace), m
+
+    @cached_property
+    def _width(self) -> int:
+        """Number of images in a matrix product: wide ones are faster, but a single image costs as much as all."""
+        n = self.parameters.flat.size
+        return next((width for width in _WIDTHS if n * width <= _LARGEST_PRODUCT), _WIDTHS[-1])
 
     def classify_with_uncertainty(self, images: ImageArray) -> tuple[Array, NDArray[np.float64]]:
         """Return the probabilities and the uncertainty of images.
@@ -438,16 +444,16 @@ class ImageClassifier:
             )
 
 
-def _blocks(images: ImageArray, n_x: int) -> Iterator[NDArray[np.uint8]]:
+def _blocks(images: ImageArray, n_x: int, width: int) -> Iterator[NDArray[np.uint8]]:
     """Yield the images of a matrix product at a time, an empty block if there are none.
 
     More are taken at a time, because images that are read from a file at that moment come faster so.
     """
-    step = max(1, min(_MOST_IMAGES, _BYTES_AT_A_TIME // (4 * n_x)) // _IMAGES_IN_PRODUCT) * _IMAGES_IN_PRODUCT
+    step = max(1, min(_MOST_IMAGES, _BYTES_AT_A_TIME // (4 * n_x)) // width) * width
     for start in range(0, max(len(images), 1), step):
         part = np.asarray(images[start : start + step])
-        for first in range(0, max(len(part), 1), _IMAGES_IN_PRODUCT):
-            yield part[first : first + _IMAGES_IN_PRODUCT]
+        for first in range(0, max(len(part), 1), width):
+            yield part[first : first + width]
 
 
 def _check_there(path: Path) -> None:
