@@ -62,7 +62,7 @@ PROVENANCE = {
     "versions": {str: str},
     "python": str,
 }
-_WIDTHS, _LARGEST_PRODUCT = (256, 128, 64), 2e8  # columns of a product, and multiplications: some milliseconds
+_WIDTHS, _LARGEST_PRODUCT = (256, 128, 64), 4e8  # columns of a product, and multiplications: some milliseconds
 _MOST_IMAGES, _BYTES_AT_A_TIME = 1024, 1 << 23  # taken from an `ImageArray`
 
 
