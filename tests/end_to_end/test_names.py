@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 
+import pytest
+
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.evaluation.held_out import data_of
@@ -13,6 +15,7 @@ from pipeline.training.runs import list_runs
 QUICK = ("--hidden", "8", "--epochs", "1", "--pretrain", "none", "--augment", "none")
 
 
+@pytest.mark.slow
 def test_a_run_on_a_folder_whose_name_is_not_utf_8(faces, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     source = os.fsdecode(b"photos-\xff")
@@ -28,6 +31,7 @@ def test_a_run_on_a_folder_whose_name_is_not_utf_8(faces, tmp_path, monkeypatch,
     assert {run.name for run in list_runs("runs")} == {"photos-%FF", "photos-%FF-2"}
 
 
+@pytest.mark.slow
 def test_a_folder_of_runs_and_a_data_set_whose_names_are_not_utf_8(run_path, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     runs, data = os.fsdecode(b"runs-\xff"), os.fsdecode(b"data-\xff.h5")

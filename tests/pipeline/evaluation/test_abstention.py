@@ -17,6 +17,7 @@ from pipeline.prediction.inputs import Inputs
 from pipeline.prediction.predict import Settings, predict
 
 
+@pytest.mark.slow
 def test_reject_abstains_on_noise_and_on_few_valid_images(digits, capsys, tmp_path):
     run = digits[1]
     words = ["predict", str(run), str(run / "data.h5"), "-o", str(tmp_path / "out.csv"), "--reject", "0.05", "--json"]

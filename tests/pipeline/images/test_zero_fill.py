@@ -30,6 +30,7 @@ def test_zeros_in_place_of_data_are_noticed(photo_image, format, options):
 
 
 @pytest.mark.parametrize(("format", "options"), KINDS)
+@pytest.mark.slow
 def test_an_image_of_one_colour_is_whole(format, options):
     flat = Image.fromarray(np.full((2000, 3000, 3), 90, np.uint8))
     assert np.abs(np.asarray(open_image(encode(flat, format, **options)).image).astype(int) - 90).max() <= 2

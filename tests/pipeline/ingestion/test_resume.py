@@ -92,6 +92,7 @@ def test_what_has_changed_or_is_damaged_is_read_again(many, tmp_path, store_at_o
     assert 0 < report.resumed < 900
 
 
+@pytest.mark.slow
 def test_what_was_found_damaged_does_not_count_as_resumed(many, tmp_path, store_at_once):
     with pytest.raises(KeyboardInterrupt):
         ingest(many, tmp_path / "a.h5", DataConfig(size="16"), progress=stop_at(900))
@@ -104,6 +105,7 @@ def test_what_was_found_damaged_does_not_count_as_resumed(many, tmp_path, store_
     assert [path.name for path in tmp_path.glob("a.h5*")] == ["a.h5"]
 
 
+@pytest.mark.slow
 def test_with_other_settings_it_starts_over(many, tmp_path, store_at_once):
     with pytest.raises(KeyboardInterrupt):
         ingest(many, tmp_path / "a.h5", DataConfig(size="16"), progress=stop_at(900))

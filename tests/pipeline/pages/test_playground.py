@@ -223,6 +223,7 @@ def test_the_download_is_a_model(at, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_name_that_is_taken_or_none_cannot_be_saved(at, tmp_path):
     test = at(images="Digits", **QUICK)
     press(test, "step")
@@ -296,6 +297,7 @@ def test_images_that_go_away_are_one_message(at):
     assert "2 classes" in words(checked(test))
 
 
+@pytest.mark.slow
 def test_a_data_set_that_is_there_is_not_copied(at, tmp_path):
     from pipeline.ingestion.ingest import ingest
 
@@ -315,6 +317,7 @@ def test_no_folders_yet_tells_what_to_do(at):
     assert test.button(key="go").disabled
 
 
+@pytest.mark.slow
 def test_an_archive_of_ones_own(at, tmp_path):
     test = at(images="Upload a zip", **QUICK)
     assert "Add a zip archive" in test.info[0].value

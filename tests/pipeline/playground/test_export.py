@@ -6,6 +6,7 @@ import contextlib
 import io
 
 import numpy as np
+import pytest
 
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
@@ -17,6 +18,7 @@ from pipeline.settings import read_settings
 TEXTS = {"hidden": "8", "epochs": "1", "augment": "none", "normalize_contrast": "on"}
 
 
+@pytest.mark.slow
 def test_command_and_program_train_the_same_network(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     recipe, problems = read_settings(TEXTS)

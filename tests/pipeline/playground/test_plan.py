@@ -36,6 +36,7 @@ def image_set(folder, m, side=8, n_classes=2):
         (10_000, 8, 2, Recipe(augmentation=AugmentConfig("none"))),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_the_plan_is_what_a_run_uses(tmp_path, m, side, n_classes, recipe):
     images = image_set(tmp_path, m, side, n_classes)
 

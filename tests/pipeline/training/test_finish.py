@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
+
 from pipeline.classifier import ImageClassifier
 from pipeline.cli.main import main
 from pipeline.data.config import DataConfig
 
 
+@pytest.mark.slow
 def test_without_test_images_says_what_it_was_evaluated_on(train_in, faces, small, tmp_path):
     result = train_in(tmp_path / "run", faces, data=DataConfig(test=0.0), recipe=small)
 

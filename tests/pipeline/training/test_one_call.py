@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from pipeline.training.finish import finish
 from pipeline.training.one_call import train_classifier
 from pipeline.training.prepare import prepare
 
 
+@pytest.mark.slow
 def test_it_makes_the_run_that_the_steps_make(faces, tmp_path):
     settings = {"epochs": 1, "hidden": (4,), "pretrain": "none", "augment": "none", "threads": 1}
     result = train_classifier(faces, tmp_path / "a", **settings)

@@ -23,6 +23,7 @@ from pipeline.training.prepare import prepare
 from pipeline.training.recipe import Recipe, RunConfig
 
 
+@pytest.mark.slow
 def test_stored_configuration_repeats_the_run(train_in, faces, run_path, tmp_path):
     stored = read_toml(run_path / "config.toml")
     kinds = {"data": DataConfig, "run": RunConfig, **CONFIGURATIONS}
@@ -63,6 +64,7 @@ def test_reading_from_the_file_is_as_good_as_from_memory(train_in, faces, small,
     assert from_file.scores["test"].accuracy > 0.85
 
 
+@pytest.mark.slow
 def test_without_validation_images(train_in, faces, small, tmp_path):
     result = train_in(tmp_path / "run", faces, data=DataConfig(validation=0.0), recipe=small)
 
@@ -77,6 +79,7 @@ def test_early_stopping_without_validation_leaves_nothing_behind(faces, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_ready_made_splits_are_kept(train_in, faces, small, tmp_path):
     source = tmp_path / "photos"
     for split, numbers in (("train", range(60)), ("valid", range(60, 80)), ("test", range(80, 100))):
@@ -99,6 +102,7 @@ def test_failure_in_the_source_leaves_nothing_behind(tmp_path):
     assert not (tmp_path / "runs" / "x").exists()
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_where_the_model_ended_and_remembers_its_images(faces, small, run_path, tmp_path):
     before = ImageClassifier.load(run_path)
     recipe = Recipe(training=TrainingConfig(epochs=2), run=RunConfig(start_from=str(run_path)))

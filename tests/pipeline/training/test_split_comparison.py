@@ -34,6 +34,7 @@ def people_run(train_in, tmp_path_factory, lfw_images):
     return root / "run"
 
 
+@pytest.mark.slow
 def test_a_random_split_is_optimistic_if_persons_are_in_both_splits(people_run):
     begun: list[bool] = []
     found = compare_with_random_split(

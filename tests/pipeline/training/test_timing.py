@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 
 from model.config import NetworkConfig, TrainingConfig
 from model.edges.config import NOT_PRETRAINED
@@ -24,6 +25,7 @@ def test_estimate_leaves_the_run_as_it_was(faces, small, run_path, tmp_path):
         np.testing.assert_array_equal(run.classifier().parameters.flat, ImageClassifier.load(run_path).parameters.flat)
 
 
+@pytest.mark.slow
 def test_trying_threads_leaves_the_run_as_it_was(faces, tmp_path):
     recipe = Recipe(NetworkConfig(hidden=(2048, 64)), TrainingConfig(epochs=2), NOT_PRETRAINED)
 
