@@ -27,7 +27,7 @@ class UndoResult:
     Attributes
     ----------
     outcomes : Counter
-        ``"copy removed"``, ``"put back"``, ``"undone already"``.
+        ``"copies removed"``, ``"put back"``, ``"undone already"``.
     left : list of (path, reason)
         Files that are left alone.
     """
@@ -103,7 +103,7 @@ def _remove_copy(source: Path, target: Path, transfer: Transfer) -> str:
     if not _holds(source, transfer):
         raise _LeftAlone(target, f"is kept: {escape(source)}, from which it was copied, is gone or has changed")
     target.unlink()
-    return "copy removed"
+    return "copies removed"
 
 
 def _put_back(source: Path, target: Path, transfer: Transfer) -> str:

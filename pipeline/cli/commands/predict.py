@@ -286,20 +286,18 @@ def _to_file(
             tally = outcome.tally
             only = settings.only_classes
             rows = f"{count(sum(tally.labels[name] for name in only), 'row')} " if only else ""
-            text = f"{tally.describe()}; {rows}written to {arguments.output}"
-            text += f"\n{labels}" if (labels := tally.describe_labels()) else ""
+            text, hints = f"{tally.describe()}; {rows}written to {arguments.output}", [tally.describe_labels()]
             if target:
                 if arguments.move_to:
                     journal.mark(moving=os.path.abspath(target))  # noqa: PTH100
                 sorted_ = sort_images(journal, outcome.keys, target, move=bool(arguments.move_to))
-                command = command_line("predict", "--undo", escape(target))
                 text += f"; in {target}: {', '.join(f'{n:,} {what}' for what, n in sorted_.items()) or 'nothing'}"
                 if any(sorted_[what] for what in ("copied", "moved", "copied only")):
-                    text += f"\nTo take this back:  {command}"
+                    hints.append(f"To take this back:  {command_line('predict', '--undo', escape(target))}")
             if not tally.statuses["error"] or arguments.keep_errors or arguments.move_to:
                 journal.remove()
             else:
-                text += f"\n{stored} is kept: the same command tries the errors again, --keep-errors accepts them"
+                hints.append(f"{stored} is kept: the same command tries the errors again, --keep-errors accepts them")
     except KeyboardInterrupt:
         if stored.exists():
             say(f"What was done is kept in {stored}: the same command resumes")
@@ -311,7 +309,7 @@ def _to_file(
         kept = f"; what was done is kept in {stored}: {when}the same command resumes" if stored.exists() else ""
         say(f"facette predict: {arguments.output}: {error.strerror or error}{kept}", is_error=True)
         return 1
-    return _report(arguments, tally, text)
+    return _report(arguments, tally, "\n".join(filter(None, [text, *hints])))
 
 
 def _report(arguments: Arguments, tally: Tally, text: str) -> int:
