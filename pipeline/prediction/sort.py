@@ -24,7 +24,7 @@ from functools import cached_property
 from pathlib import Path
 
 from model.storage.atomic import replacing
-from pipeline.errors import InputError
+from pipeline.errors import DiskFull, InputError, is_full
 from pipeline.files.names import escape
 from pipeline.files.stamps import Stamp, stamp_of
 from pipeline.prediction.job import UNCERTAIN, UNREADABLE
@@ -98,7 +98,8 @@ def check_target(target: str | Path, classes: Sequence[str]) -> None:
             with tempfile.TemporaryFile(dir=there):
                 pass
         except OSError as error:
-            raise InputError(f"{escape(there)}: no images can be put there ({error.strerror})") from None
+            kind = DiskFull if is_full(error) else InputError
+            raise kind(f"{escape(there)}: no images can be put there ({error.strerror})") from None
 
 
 class SourceCheck:

@@ -25,6 +25,7 @@ from pipeline.prediction.inputs import Item
 from pipeline.prediction.predict import Settings, classify_loaded
 from pipeline.prediction.read import Loaded, load_image, stacked
 from pipeline.prediction.rows import Row, Status
+from pipeline.sources.others import is_another_kind
 
 SHOWN_SIDE = 640  # longest side, in pixels, of the image that is shown
 FAR_FROM_ASPECT = 1.25  # a crop that loses more than a fifth of the image is worth a hint
@@ -39,7 +40,7 @@ class Upload(NamedTuple):
 
 
 def from_folder(files: Iterable[tuple[str, bytes]], classes: Sequence[str]) -> tuple[list[Upload], int]:
-    """Take the files of a folder as `predict` takes them: sorted, without hidden and system files.
+    """Take the files of a folder as `predict` takes them: sorted, without hidden, system and other files.
 
     Parameters
     ----------
@@ -59,7 +60,7 @@ def from_folder(files: Iterable[tuple[str, bytes]], classes: Sequence[str]) -> t
     uploads = []
     for path, data in sorted(files):
         *folders, name = path.split("/")
-        if any(map(reason_to_ignore_name, (*folders, name))):
+        if any(map(reason_to_ignore_name, (*folders, name))) or is_another_kind(name, io.BytesIO(data).read):
             continue
         labels = (known[composed(part)] for part in folders[1:] if composed(part) in known)
         uploads.append(Upload(path, data, next(labels, "")))

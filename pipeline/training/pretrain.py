@@ -169,7 +169,7 @@ def first_layer_growth(classifier: ImageClassifier) -> list[Array]:
     if not pretraining.is_on:
         raise InputError(
             "this model's first layer was not pretrained, so there is no growth of edges to show; "
-            "train with --pretrain sparse_filtering"
+            "train with pretrain=sparse_filtering"
         )
     shape, activation = classifier.geometry.shape, classifier.network.activation
     photographs = str(classifier.provenance.get("pretrain_on", "")) or None
@@ -178,7 +178,7 @@ def first_layer_growth(classifier: ImageClassifier) -> list[Array]:
     n = n_filters_for(len(W1), activation)
     learn_filters(crops, n, method=pretraining.pretrain, rng=rng, steps=steps)
     if not steps:
-        raise InputError(f"--pretrain {pretraining.pretrain} does not learn step by step; there is no growth to show")
+        raise InputError(f"pretrain={pretraining.pretrain} does not learn step by step; there is no growth to show")
     fitted = [fit_filters(step, crop_shape, shape) for step in steps]
     cosines = (fitted[-1] * W1[:n]).sum(axis=1) / np.maximum(np.linalg.norm(W1[:n], axis=1), 1e-12)
     if np.median(np.abs(cosines)) < _LEAST_COSINE:

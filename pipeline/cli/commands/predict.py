@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cli.console import progress_bar, quiet, results_in_utf8, say
+from pipeline.cli.console import Clock, progress_bar, quiet, results_in_utf8, say
 from pipeline.cli.flags import add_worker_flags, chosen_workers, load_model
 from pipeline.errors import InputError, is_full
 from pipeline.files.names import escape
@@ -147,7 +147,8 @@ def _classify(arguments: Arguments) -> int:
     check = SourceCheck(target, classifier.classes) if target else None
     check_folder, check_file = (check.check_folder, check.check_file) if check else (None, None)
     facts = {"outputs": _outputs(arguments), "scale": classifier.geometry.scale, "nul": arguments.null}
-    inputs = Inputs(arguments.inputs, classifier.classes, **facts, check_folder=check_folder, check_file=check_file)
+    with Clock("Reading lists and archives").ticking():
+        inputs = Inputs(arguments.inputs, classifier.classes, **facts, check_folder=check_folder, check_file=check_file)
     for note in inputs.notes:
         say(f"Note: {note}")
     settings = _settings(arguments, classifier, format)

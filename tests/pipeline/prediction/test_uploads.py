@@ -99,3 +99,17 @@ def test_folders_give_the_true_labels_in_either_unicode_form():
         uploads, n_ignored = from_folder(files, [name])
         assert [upload.true_label for upload in uploads] == [name, name]
         assert n_ignored == 1
+
+
+def test_a_document_in_a_folder_is_left_out():
+    files = [
+        ("photos/README.md", b"about these images"),
+        ("photos/a.png", b"broken"),
+        ("photos/notes.txt", b"\x89PNG\r\n\x1a\n"),
+    ]
+    uploads, n_ignored = from_folder(files, ())
+    assert [upload.name for upload in uploads] == [
+        "photos/a.png",
+        "photos/notes.txt",
+    ]  # its content says that it is one
+    assert n_ignored == 1
